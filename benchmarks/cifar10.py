@@ -1,0 +1,168 @@
+"""CIFAR-10's 60,000 pictures from the archive to the first training batch, in one run.
+
+    python benchmarks/cifar10.py                     about two minutes on 2 cores
+    python benchmarks/cifar10.py --project /tmp/p    keep the project, to look at it
+
+Added, checked, de-duplicated, screened, labelled from their folders, split, cut and opened for training;
+wall time of each step and peak memory. Then the near-duplicates found against the pairs that people judged
+(ciFAIR, Barz & Denzler 2020): 279 "same shot" and 46 "very similar", all with at least one test picture.
+The judges saw the nearest training picture of each test picture only, so that a pair they did not list may
+still be right: beside recall stands the share of found pairs whose two pictures carry the same label.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pictus
+from pictus import annotate, clean, collect, hashes, release, taxonomy
+from pictus.clean import duplicates
+from pictus.pixels import decode
+from pictus.project import Project
+from pictus.records import Duplicate, Source
+from pictus.registry import Outcome
+from pictus.releases import find_release
+from pictus.train.loader import Pictures, batches, portions_of_epochs
+
+REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
+WIDEST = duplicates.HASH_BITS // 3
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--project", type=Path, default=None, help="a new folder to keep the project in")
+    asked = parser.parse_args()
+    archive = REAL / "cifar10" / "cifar10_jpeg_60000.tar.xz"
+    if not archive.exists():
+        sys.exit(f"{archive} not found: set PICTUS_REAL_DATA")
+    with tempfile.TemporaryDirectory() as scratch:
+        project = pictus.new(asked.project or Path(scratch) / "cifar10")
+        seconds, counts = journey(project, archive, Path(scratch))
+        found = judged(project)
+    total = sum(seconds.values())
+    print(json.dumps({"name": "cifar10", "ours": round(total, 1), "peer": {}, "unit": "s", "ratio": {},
+                      "n": counts["pictures"], "checks": {"seconds": seconds, **counts, **found}}))  # fmt: skip
+
+
+def journey(project: Project, archive: Path, scratch: Path) -> tuple[dict[str, float], dict[str, Any]]:
+    names = scratch / "classes.csv"
+    names.write_text("\n".join(["name", *CLASSES]) + "\n")
+    seconds: dict[str, float] = {}
+    print(f"{'step':20}{'seconds':>9}{'peak MB':>9}  result")
+
+    def run(name: str, step: Callable[[], Outcome[Any]]) -> Outcome[Any]:
+        started = time.perf_counter()
+        outcome = step()
+        seconds[name] = round(time.perf_counter() - started, 2)
+        print(f"{name:20}{seconds[name]:9.1f}{peak_mb():9.0f}  {outcome.headline.splitlines()[0]}", flush=True)
+        return outcome
+
+    run("taxonomy import", lambda: taxonomy.import_(project, file=names))
+    run("collect add", lambda: collect.add(project, (archive,), by_folder=True))
+    run("clean check", lambda: clean.check(project))
+    dedupe = run("clean dedupe", lambda: clean.dedupe(project))
+    screen = run("clean screen", lambda: clean.screen(project))
+    run("annotate import", lambda: annotate.import_(project, from_folders=True))
+    run("annotate settle", lambda: annotate.settle(project, method="majority"))
+    run("release split", lambda: release.split(project, seed=7))
+    run("release cut", lambda: release.cut(project, "1.0.0"))
+    run("opened for training", lambda: first_batch(project))
+    print(f"{'total':20}{sum(seconds.values()):9.1f}{peak_mb():9.0f}\n")
+    counts = {
+        "pictures": project.tables.count("images"), "measured": project.tables.count("checks"),
+        "duplicates": dedupe.summary["duplicates"], "dropped": screen.summary["rules"], "peak_mb": round(peak_mb()),
+    }  # fmt: skip
+    return seconds, counts
+
+
+def first_batch(project: Project) -> Outcome[Any]:
+    """What training does first: open the release by its files alone, decode and order one batch."""
+    opened = find_release(project)
+    pictures = Pictures(opened, "train", decode, memory_bytes=2**28)
+    portions = portions_of_epochs(7, len(pictures), 256, 0, 1)
+    with batches(pictures, portions, lambda pixels, _: pixels, seed=7, threads=2) as stream:
+        batch = next(iter(stream))
+    assert batch.pixels.shape == (256, 32, 32, 3)
+    return Outcome("train open", {}, f"{len(pictures):,} training pictures of {len(opened.classes)} classes")
+
+
+def peak_mb() -> float:
+    """The largest this process and its largest worker have been."""
+    return sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+
+
+def judged(project: Project) -> dict[str, Any]:
+    """Recall of the judged pairs and label agreement of all found pairs, by distance; and what dedupe kept."""
+    checks = project.tables.read("checks", ["image_id", "phash", "dhash", "pdq", "pdq_quality"])
+    row_of = {image_id: row for row, image_id in enumerate(checks.column("image_id").to_pylist())}
+    words = duplicates.stack(
+        checks.column("phash").to_numpy(), checks.column("dhash").to_numpy(), checks.column("pdq").to_pylist()
+    )
+    first, second, is_same_shot = judged_rows(project, row_of)
+    labels = np.zeros(len(row_of), dtype=np.int64)
+    for source in project.tables.records("sources", Source):
+        labels[row_of[source.image_id]] = int.from_bytes(source.concept_id.encode(), "big") % (2**61 - 1)
+    pairs: set[tuple[int, int, int]] = set()
+    for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5]):
+        near = hashes.near_pairs(words[:, order], WIDEST, key_radius=duplicates.KEY_RADIUS)
+        pairs.update(zip(*(column.tolist() for column in near), strict=True))
+    found = np.array(sorted(pairs))
+    different = np.bitwise_count(words[first] ^ words[second]).astype(int)
+    distance = different.sum(axis=1)
+    has_key = different[:, :2].min(axis=1) <= duplicates.KEY_RADIUS
+    print(f"{'bits of 384':>12}{'pairs found':>13}{'same label':>12}{'judged found':>14}{'recall':>9}{'same shot':>11}")
+    table = []
+    for radius in (16, 32, 48, 64, 76, 80, 88, 96, 104, 112, 120, 128):
+        near_rows = found[found[:, 2] <= radius]
+        agree = float((labels[near_rows[:, 0]] == labels[near_rows[:, 1]]).mean()) if len(near_rows) else 1.0
+        hit = has_key & (distance <= radius)
+        row = {"radius": radius, "pairs": len(near_rows), "same_label": round(agree, 4), "judged": int(hit.sum()),
+               "recall": round(float(hit.mean()), 4),
+               "recall_same_shot": round(float(hit[is_same_shot].mean()), 4)}  # fmt: skip
+        table.append(row)
+        mark = "  <- clean dedupe" if radius == duplicates.RADIUS else ""
+        print(f"{radius:12}{row['pairs']:13,}{agree:12.4f}{row['judged']:14}{row['recall']:9.3f}"
+              f"{row['recall_same_shot']:11.3f}{mark}")  # fmt: skip
+    group_of = {row.image_id: row.group_id for row in project.tables.records("duplicates", Duplicate)}
+    ids = checks.column("image_id").to_pylist()
+    groups = [[group_of.get(ids[row], str(row)) for row in rows.tolist()] for rows in (first, second)]
+    together = np.array([one == two for one, two in zip(*groups, strict=True)])
+    print(f"\njudged pairs that clean dedupe put into one group: {together.sum()} of {len(together)}"
+          f" (same shot: {together[is_same_shot].sum()} of {is_same_shot.sum()})\n")  # fmt: skip
+    return {"judged_pairs": len(together), "grouped": int(together.sum()), "by_distance": table}
+
+
+def judged_rows(
+    project: Project, row_of: dict[str, int]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Rows of the two pictures of every judged pair, and whether people called it the same shot."""
+    with (REAL / "cifar10" / "index.csv").open() as opened:
+        path_of = {(row["split"], int(row["official_index"])): row["path"] for row in csv.DictReader(opened)}
+    by_path = {}
+    for source in project.tables.records("sources", Source):
+        by_path["/".join(source.address.split("/")[-3:])] = row_of[source.image_id]
+    first, second, same = [], [], []
+    for name, other in (("cifair_duplicates_cifar10.csv", "train"), ("cifair_duplicates_cifar10_test.csv", "test")):
+        rows = list(csv.reader((REAL / "cifar10_human" / name).read_text().splitlines()))[1:]
+        for one, two, _, judgement in rows:
+            first.append(by_path[path_of["test", int(one)]])
+            second.append(by_path[path_of[other, int(two)]])
+            same.append(judgement == "1")
+    return np.array(first), np.array(second), np.array(same)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Pictus: build your own ImageNet.
+
+    import pictus
+    from pictus import clean
+
+    project = pictus.open("birds")
+    for check in clean.check(project):
+        ...
+
+A step is a function from a project and a few plain values to an `Outcome`; the command line,
+the HTTP API and the web pages only call steps.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from pictus.errors import PictureError, UserError
+from pictus.project import Project, new
+from pictus.project import open_project as open  # noqa: A004  pictus.open("birds") reads right
+
+__all__ = ["PictureError", "Project", "UserError", "__version__", "new", "open"]
+
+__version__ = metadata.version("pictus")

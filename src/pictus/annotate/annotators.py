@@ -1,0 +1,118 @@
+"""How good each annotator is, with an interval, and who seems to answer without looking.
+
+Accuracy is counted against the settled posterior on items with two votes or more:
+
+    right_w ~ Beta(10 trust_w + sum of q over w's answers, 10 (1 - trust_w) + the rest)
+
+Skill is accuracy beyond what the annotator's habits alone would give, 0 for guessing or always the
+same answer, 1 for perfect:
+
+    yes/no      informedness = P(yes | it is) + P(no | it is not) - 1          (Youden 1950)
+    which       kappa = (accuracy - chance) / (1 - chance)                     (Cohen 1960)
+
+Each rate starts from one vote that is right as often as the trust says. Informedness for yes/no,
+since it does not depend on how many pictures are right: where 95 % are, always-yes is right 95 % of
+the time. An annotator is suspected when even the upper end of the 95 % interval of the skill is below
+0.25: a quarter of the way from guessing to perfect.
+
+Legend: V votes, W annotators, K classes, P candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pictus.annotate.consensus import CERTAINTY, Consensus, Floats, Ints, Votes, class_shares, taught_by
+
+LOW_SKILL = 0.25
+ENOUGH_VOTES = 10
+"""With fewer comparable votes nobody is suspected."""
+
+NO, YES = 0, 1
+"""The first two classes of every yes/no question."""
+
+_Z = 1.959964  # the normal's 97.5 % point
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """One annotator on one kind of question."""
+
+    annotator: str
+    kind: str  # yes/no | which
+    n_votes: int
+    n_compared: int  # votes on items that others voted on too
+    accuracy: float
+    low: float  # 95 % interval of the accuracy
+    high: float
+    skill: float  # beyond guessing: 0 none, 1 perfect
+    skill_low: float
+    skill_high: float
+    is_suspected: bool
+
+
+class Skills(NamedTuple):
+    """The same for all annotators, in arrays."""
+
+    n_votes_W: Ints
+    n_compared_W: Floats
+    accuracy_W: Floats
+    low_W: Floats
+    high_W: Floats
+    skill_W: Floats
+    error_W: Floats  # standard error of the skill
+
+    @property
+    def is_low(self) -> NDArray[np.bool_]:
+        """bool[W]: skill surely below LOW_SKILL."""
+        return (self.n_compared_W >= ENOUGH_VOTES) & (self.skill_W + _Z * self.error_W < LOW_SKILL)
+
+
+def skills_of(votes: Votes, consensus: Consensus, *, is_yes_no: bool) -> Skills:
+    """Compare every annotator with what was settled."""
+    from scipy.special import betaincinv  # noqa: PLC0415  0.2 s that --help does not pay
+
+    candidates, posterior_P = consensus.candidates, consensus.posterior_P
+    compares_P = taught_by(votes, candidates)
+    compares_V = compares_P[candidates.of_vote_V]
+    right_W = _sum(votes, (posterior_P * compares_P)[candidates.of_vote_V])
+    count_W = _sum(votes, compares_V)
+    alpha_W = CERTAINTY * votes.trust_W + right_W
+    beta_W = CERTAINTY * (1 - votes.trust_W) + count_W - right_W
+    if is_yes_no:
+        skill_W, error_W = _informedness(votes, consensus, compares_V)
+    else:
+        share_K = class_shares(candidates, posterior_P, votes.n_classes)
+        chance_W = _sum(votes, share_K[votes.answer_V] * compares_V) / np.maximum(count_W, 1)
+        agreed_W = (right_W + votes.trust_W) / (count_W + 1)
+        skill_W = (agreed_W - chance_W) / (1 - chance_W)
+        error_W = np.sqrt(agreed_W * (1 - agreed_W) / (count_W + 2)) / (1 - chance_W)
+    return Skills(
+        np.bincount(votes.annotator_V, minlength=votes.n_annotators), count_W, alpha_W / (alpha_W + beta_W),
+        betaincinv(alpha_W, beta_W, 0.025), betaincinv(alpha_W, beta_W, 0.975),
+        skill_W, error_W,
+    )  # fmt: skip
+
+
+def _informedness(votes: Votes, consensus: Consensus, compares_V: Floats) -> tuple[Floats, Floats]:
+    """Youden's J over answers yes and no, and its error."""
+    n_classes = votes.n_classes
+    posterior_IK = consensus.posterior_P.reshape(-1, n_classes)
+    said_V = compares_V * (votes.answer_V <= YES)
+    total, variance = np.full(votes.n_annotators, -1.0), np.zeros(votes.n_annotators)
+    for truth in (NO, YES):
+        weight_V = posterior_IK[votes.item_V, truth] * said_V
+        count_W = _sum(votes, weight_V)
+        right_W = _sum(votes, weight_V * (votes.answer_V == truth))
+        rate_W = (right_W + votes.trust_W) / (count_W + 1)
+        total += rate_W
+        variance += rate_W * (1 - rate_W) / (count_W + 2)
+    return total, np.sqrt(variance)
+
+
+def _sum(votes: Votes, weight_V: Floats) -> Floats:
+    return np.bincount(votes.annotator_V, weights=weight_V, minlength=votes.n_annotators).astype(np.float64)

@@ -1,0 +1,227 @@
+"""What votes are to the methods that weigh them, and what those methods return.
+
+Everything is sparse: no array has more entries than there are pairs of (vote, class somebody
+named for that item), whatever the number of classes. Nothing depends on how annotators are
+called or numbered: sums run in the order of the votes.
+
+Legend: V votes, I items, W annotators, K classes, P candidates (item, class).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pictus.registry import Registry
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+PERSON = 0.8
+"""How often a person is expected to be right before any of their votes is seen."""
+
+CERTAINTY = 10.0
+"""How many votes that expectation is worth: the strength of the Beta prior on an accuracy."""
+
+COMPLETE_UP_TO = 8
+"""Up to so many classes every class is a candidate for every item; above, only those somebody named."""
+
+TIE = 1e-6
+"""Posteriors closer than this (relative) are equal: rounding must not decide between two labels."""
+
+FAR = 0.25
+MIXED = 2
+"""Rounds are mixed, each with the two before it, once no posterior moves by more than FAR."""
+
+TEACHING = 2
+"""Items with fewer votes teach nothing about annotators: one vote always agrees with itself."""
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Answers in long form, grouped by item. Make them with `votes_of`, which checks.
+
+    item_V       i64[V] in [0, I), ascending; every item has a vote
+    annotator_V  i64[V] in [0, W)
+    answer_V     i64[V] in [0, K)
+    trust_W      f64[W] in (0, 1): how often each annotator is expected to be right before any vote is seen
+    """
+
+    item_V: Ints
+    annotator_V: Ints
+    answer_V: Ints
+    trust_W: Floats
+    n_items: int
+    n_classes: int
+
+    @property
+    def n_annotators(self) -> int:
+        return int(self.trust_W.size)
+
+    @property
+    def counts(self) -> Ints:
+        """Votes per item, i64[I]."""
+        return np.bincount(self.item_V, minlength=self.n_items)
+
+
+class Candidates(NamedTuple):
+    """The classes each item may have, ascending by item, then by class.
+
+    `first_I` is each item's first candidate, `of_vote_V` the candidate a vote names. `is_complete`:
+    all K classes are candidates of every item; else there is also "none of these".
+    """
+
+    item_P: Ints
+    class_P: Ints
+    first_I: Ints
+    of_vote_V: Ints
+    is_complete: bool
+
+
+class Consensus(NamedTuple):
+    """One label per item, how sure it is, and the whole (sparse) posterior."""
+
+    label_I: Ints
+    posterior_I: Floats
+    candidates: Candidates
+    posterior_P: Floats
+
+
+Method = Callable[[Votes], Consensus]
+
+METHODS: Registry[Method] = Registry("method", "pictus.consensus")
+
+
+def votes_of(
+    items: ArrayLike, annotators: ArrayLike, answers: ArrayLike, *, n_classes: int, trust_W: ArrayLike | None = None
+) -> Votes:
+    """Check three columns i[V] >= 0 and sort them by item, keeping the order of votes on one item.
+
+    `trust_W` also says how many annotators there are; without it they are counted and trusted alike.
+    """
+    item_V, annotator_V, answer_V = (np.asarray(column).astype(np.int64) for column in (items, annotators, answers))
+    if not item_V.shape == annotator_V.shape == answer_V.shape or item_V.ndim != 1:
+        message = f"three columns of one length expected, found {item_V.shape}, {annotator_V.shape}, {answer_V.shape}"
+        raise ValueError(message)
+    if n_classes < 2:  # noqa: PLR2004  with one class there is nothing to ask
+        message = f"at least 2 classes expected, found {n_classes}"
+        raise ValueError(message)
+    if item_V.size and (min(item_V.min(), annotator_V.min(), answer_V.min()) < 0 or answer_V.max() >= n_classes):
+        message = f"items, annotators and answers are numbered from 0, answers below {n_classes}"
+        raise ValueError(message)
+    seen = int(annotator_V.max()) + 1 if annotator_V.size else 0
+    trusted = np.full(seen, PERSON) if trust_W is None else np.asarray(trust_W, dtype=np.float64)
+    if trusted.size < seen or not np.all((trusted > 0) & (trusted < 1)):
+        message = "trust_W holds one number between 0 and 1 for each annotator"
+        raise ValueError(message)
+    if np.any(np.diff(item_V) < 0):
+        order = np.argsort(item_V, kind="stable")
+        item_V, annotator_V, answer_V = item_V[order], annotator_V[order], answer_V[order]
+    n_items = int(item_V[-1]) + 1 if item_V.size else 0
+    if np.any(np.bincount(item_V, minlength=n_items) == 0):
+        message = "items are numbered without gaps: each has a vote"
+        raise ValueError(message)
+    return Votes(item_V, annotator_V, answer_V, trusted, n_items, n_classes)
+
+
+def candidates_of(votes: Votes) -> Candidates:
+    """The (item, class) pairs that can be true: all for few classes, else those named by a vote."""
+    n_items, n_classes = votes.n_items, votes.n_classes
+    key_V = votes.item_V * n_classes + votes.answer_V
+    if n_classes <= COMPLETE_UP_TO:
+        item_P = np.repeat(np.arange(n_items), n_classes)
+        class_P = np.tile(np.arange(n_classes), n_items)
+        return Candidates(item_P, class_P, np.arange(n_items) * n_classes, key_V, is_complete=True)
+    key_P, of_vote_V = np.unique(key_V, return_inverse=True)
+    item_P, class_P = np.divmod(key_P, n_classes)
+    return Candidates(item_P, class_P, np.searchsorted(item_P, np.arange(n_items)), of_vote_V, is_complete=False)
+
+
+def even_shares(votes: Votes) -> Floats:
+    """Every class equally common, where nothing is known. f64[K]."""
+    return np.full(votes.n_classes, 1 / votes.n_classes)
+
+
+def posterior_of(candidates: Candidates, log_P: Floats, share_K: Floats, log_elsewhere_I: Floats) -> Floats:
+    """Bayes over each item's candidates and, where they are not complete, "none of these".
+
+    log_P: log-likelihood of each candidate; log_elsewhere_I: of a class nobody named; share_K: how
+    common each class is. f64[P] in [0, 1].
+    """
+    if log_P.size == 0:
+        return log_P
+    if candidates.is_complete:
+        log_KI = (log_P.reshape(-1, share_K.size) + np.log(share_K)).T.copy()
+        weight_KI = np.exp(log_KI - log_KI.max(axis=0))
+        return np.asarray((weight_KI / weight_KI.sum(axis=0)).T.ravel())
+    share_P = share_K[candidates.class_P]
+    log_P = log_P + np.log(share_P)
+    named_I = np.add.reduceat(share_P, candidates.first_I)
+    log_elsewhere_I = log_elsewhere_I + np.log(np.maximum(1 - named_I, 1e-300))
+    peak_I = np.maximum(np.maximum.reduceat(log_P, candidates.first_I), log_elsewhere_I)
+    weight_P = np.exp(log_P - peak_I[candidates.item_P])
+    total_I = np.add.reduceat(weight_P, candidates.first_I) + np.exp(log_elsewhere_I - peak_I)
+    return np.asarray(weight_P / total_I[candidates.item_P])
+
+
+def taught_by(votes: Votes, candidates: Candidates) -> Floats:
+    """1 for candidates of items that teach something about annotators and classes, else 0. f64[P]."""
+    return (votes.counts >= TEACHING).astype(np.float64)[candidates.item_P]
+
+
+def converged(step: Callable[[Floats], Floats], posterior_P: Floats, *, change: float, rounds: int = 200) -> Floats:
+    """The posterior that `step` leaves alone, up to `change`; after `rounds` the last one.
+
+    EM's last digits take most of its rounds, each a fixed share of the one before. Once the changes
+    are small, each round starts from the mix of the last three results whose changes cancel best
+    (Anderson 1965): half the rounds, the same end. Should that not settle, the second half is plain.
+    """
+    results: list[Floats] = []
+    changes: list[Floats] = []
+    result_P = posterior_P
+    for number in range(rounds):
+        result_P = step(posterior_P)
+        change_P = result_P - posterior_P
+        largest = float(np.abs(change_P).max(initial=0.0))
+        if largest < change:
+            return result_P
+        if largest > FAR:
+            results, changes = [], []
+        results, changes = [*results[-MIXED:], result_P], [*changes[-MIXED:], change_P]
+        posterior_P = result_P
+        if len(changes) > 1 and number < rounds // 2:
+            steps_HP = np.stack([change_P - earlier_P for earlier_P in changes[:-1]])
+            weight_H = np.linalg.lstsq(steps_HP @ steps_HP.T, steps_HP @ change_P, rcond=1e-10)[0]
+            for weight, earlier_P in zip(weight_H.tolist(), results[:-1], strict=True):
+                posterior_P = posterior_P - weight * (result_P - earlier_P)
+            posterior_P = np.clip(posterior_P, 0.0, 1.0)
+    return result_P
+
+
+def class_shares(candidates: Candidates, taught_P: Floats, n_classes: int) -> Floats:
+    """How common each class is: its expected count, one item more for each. f64[K] > 0, sums to 1."""
+    count_K = np.bincount(candidates.class_P, weights=taught_P, minlength=n_classes) + 1.0
+    return np.asarray(count_K / count_K.sum())
+
+
+def settled(candidates: Candidates, posterior_P: Floats) -> Consensus:
+    """The most probable candidate of each item; of equals the first class wins."""
+    if posterior_P.size == 0:
+        return Consensus(np.zeros(0, np.int64), np.zeros(0), candidates, posterior_P)
+    best_I = np.maximum.reduceat(posterior_P, candidates.first_I)
+    is_best_P = posterior_P >= best_I[candidates.item_P] * (1 - TIE)
+    position_P = np.where(is_best_P, np.arange(posterior_P.size), posterior_P.size)
+    winner_I = np.minimum.reduceat(position_P, candidates.first_I)
+    return Consensus(candidates.class_P[winner_I], posterior_P[winner_I], candidates, posterior_P)
+
+
+def probability_of(consensus: Consensus, label: int) -> Floats:
+    """P(item is of class `label`) for every item; 0 where it was no candidate. f64[I]."""
+    found_I = np.zeros(consensus.label_I.size)
+    chosen_P = consensus.candidates.class_P == label
+    found_I[consensus.candidates.item_P[chosen_P]] = consensus.posterior_P[chosen_P]
+    return found_I

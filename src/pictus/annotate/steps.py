@@ -1,0 +1,338 @@
+"""The verbs: import, settle, skills."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pictus.annotate import dawid_skene, majority, one_coin
+from pictus.annotate.annotators import Skill, skills_of
+from pictus.annotate.consensus import METHODS, Consensus, Votes
+from pictus.annotate.entries import VOTE_COLUMNS, claims, entries_of, without_known
+from pictus.annotate.questions import (
+    SOURCE_PREFIX,
+    STATUSES,
+    Ballots,
+    Settled,
+    Which,
+    YesNo,
+    ballots_of,
+    label_records,
+    labels,
+    skill_records,
+    which,
+    yes_no,
+)
+from pictus.annotate.references import resolve
+from pictus.annotate.vote_files import read_answers
+from pictus.clock import now
+from pictus.concepts import Taxonomy, load_taxonomy
+from pictus.errors import UserError, bad_rows
+from pictus.journal import latest_votes
+from pictus.project import Project
+from pictus.records import Label, Vote
+from pictus.registry import Outcome, step
+from pictus.stats import krippendorff_alpha
+from pictus.tables import table_of
+
+__all__ = ["dawid_skene", "import_", "majority", "one_coin", "settle", "skills"]  # the methods register themselves
+
+_LISTED = 10
+_FOLDERS = "collected sources"
+
+
+@step("annotate import", changes=True)
+def import_(
+    project: Project, files: tuple[Path, ...] = (), *, from_folders: bool = False, question: str = "",
+    skip_unknown: bool = False,
+) -> Outcome[Vote]:  # fmt: skip
+    """Take in labels and crowd votes: CSV, TSV or Parquet, or the folders that pictures came from.
+
+    Labels have the columns image,label; votes worker,image,answer, where the answer is a concept;
+    or worker,image,question,answer, where the question is a concept and the answer yes, no or
+    unsure. Importing a file again adds only what is new in it.
+
+    files: tables of labels or votes
+    from_folders: what each collected source claims becomes a vote of "source:folder" (or archive, url)
+    question: the concept that the files' yes/no answers are about
+    skip_unknown: leave out rows whose picture is not in the project
+
+    Examples:
+        pictus annotate import --from-folders
+        pictus annotate import labels.csv
+        pictus annotate import votes.csv --question owl
+    """
+    if bool(files) == from_folders:
+        raise UserError(
+            "Say what to take in: files, or --from-folders.",
+            fix="pictus annotate import labels.csv    or    pictus annotate import --from-folders",
+        )
+    if question and from_folders:
+        raise UserError("--question is about files.", fix="pictus annotate import --from-folders")
+    taxonomy = load_taxonomy(project)
+    if not project.tables.count("images"):
+        raise UserError("There are no pictures in this project yet.", fix="pictus collect add FOLDER")
+    if not len(taxonomy):
+        raise UserError("There are no concepts in this project yet.", fix="pictus taxonomy import --folders DIR")
+    with project.lock("annotate"), project.progress.track("import", None) as meter:
+        if from_folders:
+            found, problems, numbers = _claimed(project, taxonomy)
+        else:
+            meter.say("reading")
+            asked = taxonomy.resolve(question) if question else ""
+            found, problems, numbers = _read(project, taxonomy, files, asked, skip_unknown=skip_unknown)
+        meter.say("storing")
+        sources, added = _stored(project, found)
+        summary: dict[str, Any] = {**numbers, "votes": found.num_rows, "added": added}
+        summary["already_there"] = found.num_rows - added
+        subject = ", ".join(path.name for path in files)[:500] or _FOLDERS
+        project.journal.log("annotate", "votes_imported", subject, **summary)
+    return Outcome(
+        step="annotate import",
+        summary=summary,
+        headline=f"{_counted(added, 'vote')} added of {_counted(summary['annotators'], 'annotator')} on "
+        f"{_counted(summary['pictures'], 'picture')}"
+        + (f"; {summary['already_there']:,} were there already" if summary["already_there"] else ""),
+        problems=problems,
+        next=("pictus annotate settle",),
+        source=lambda: (Vote(**row) for name in sources for row in project.journal.votes(source=name).to_pylist()),
+    )
+
+
+@step("annotate settle", changes=True)
+def settle(project: Project, *, method: str = "dawid-skene", threshold: float = 0.9) -> Outcome[Label]:
+    """Turn votes into one label per picture, with its posterior and number of votes.
+
+    A label is accepted where the posterior reaches the threshold, rejected where that of "no" does,
+    else unsettled. Settling again replaces the labels; dropped pictures are settled too.
+
+    method: how votes are weighed: `dawid-skene`, `one-coin` or `majority`
+    threshold: the posterior a label needs, above 0.5 and below 1
+
+    Examples:
+        pictus annotate settle
+        pictus annotate settle --method majority --threshold 0.75
+    """
+    weigh = METHODS.get(method)
+    if not 0.5 < threshold < 1:  # noqa: PLR2004  below a half, yes and no could both be accepted
+        raise UserError(f"--threshold {threshold} is not between 0.5 and 1.", fix="--threshold 0.9")
+    with project.lock("annotate"), project.progress.track("settle", None) as meter:
+        meter.say("reading votes")
+        ballots = _ballots(project)
+        asked, free = yes_no(ballots), which(ballots)
+        meter.say(f"{len(ballots.image_V):,} votes by {method}")
+        said, named = weigh(asked.votes), weigh(free.votes)
+        settled = labels(ballots, (asked, said), (free, named), threshold)
+        meter.say("storing")
+        project.tables.replace("labels", table_of("labels", label_records(ballots, settled, method, now())))
+        found = _skills(ballots, (asked, said), (free, named))
+        summary = {**_summary(ballots, settled, asked, free), "method": method, "threshold": threshold}
+        summary["lowest_skill"] = [_plain(one) for one in found[:_LISTED]]
+        summary["suspected"] = [one.annotator for one in found if one.is_suspected]
+        project.journal.log("annotate", "labels_settled", **summary)
+    return Outcome(
+        step="annotate settle",
+        summary=summary,
+        headline=_headline(summary),
+        problems=(*_suspects(found), *_orphans(project, ballots)),
+        next=_next(summary),
+        source=lambda: project.tables.records("labels", Label),
+    )
+
+
+@step("annotate skills", changes=False)
+def skills(project: Project, *, method: str = "dawid-skene") -> Outcome[Skill]:
+    """How good each annotator is, with a 95 % interval, the least skilled first.
+
+    method: how votes are weighed: `dawid-skene`, `one-coin` or `majority`
+
+    Examples:
+        pictus annotate skills
+        pictus annotate skills --jsonl
+    """
+    weigh = METHODS.get(method)
+    ballots = _ballots(project)
+    asked, free = yes_no(ballots), which(ballots)
+    found = _skills(ballots, (asked, weigh(asked.votes)), (free, weigh(free.votes)))
+    suspected = [one.annotator for one in found if one.is_suspected]
+    people = [one for one in found if one.n_compared]
+    mean = float(np.mean([one.accuracy for one in people])) if people else math.nan
+    return Outcome(
+        step="annotate skills",
+        summary={"annotators": len({one.annotator for one in found}), "suspected": suspected, "method": method,
+                 "mean_accuracy": _number(mean), "skills": [_plain(one) for one in found[:1000]]},
+        headline=f"{_counted(len({one.annotator for one in found}), 'annotator')}, {len(suspected)} suspected of not "
+        "looking"
+        + (f"; right {100 * mean:.1f} % of the time on average" if people else "; nothing can be compared yet"),
+        problems=_suspects(found),
+        next=("pictus annotate settle",),
+        source=lambda: iter(found),
+    )  # fmt: skip
+
+
+def _claimed(project: Project, taxonomy: Taxonomy) -> tuple[pa.Table, tuple[str, ...], dict[str, int]]:
+    votes, left_out = claims(project.tables.read("sources", ["image_id", "kind", "concept_id"]), taxonomy)
+    if not votes.num_rows:
+        raise UserError(
+            "No collected picture claims a concept of the taxonomy.",
+            fix="pictus collect add FOLDER --by-folder    or    pictus annotate import labels.csv",
+        )
+    torn = votes.column("answer").to_pylist().count("unsure")
+    problems = []
+    if torn:
+        problems.append(f"{torn:,} pictures are claimed under several concepts and stay unsettled: let somebody look")
+    if left_out:
+        problems.append(f"{left_out:,} claims name concepts that are not in the taxonomy: left out")
+    return _with_source(votes, _FOLDERS), tuple(problems), _counts(votes, left_out=left_out, torn=torn)
+
+
+def _read(
+    project: Project, taxonomy: Taxonomy, files: Sequence[Path], question: str, *, skip_unknown: bool
+) -> tuple[pa.Table, tuple[str, ...], dict[str, int]]:
+    """All files' votes, or one UserError for all their bad rows."""
+    read = [read_answers(path, question=question) for path in files]
+    texts = {text for answers in read for text in answers.image.unique().to_pylist()}
+    sources = project.tables.read("sources", ["address", "image_id"])
+    pictures = resolve(
+        texts, frozenset(project.tables.ids("images")),
+        list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True)),
+    )  # fmt: skip
+    tables, bad, unknown = [], [], []
+    for path, answers in zip(files, read, strict=True):
+        entries = entries_of(answers, taxonomy, pictures, SOURCE_PREFIX + path.name)
+        tables.append(_with_source(entries.votes, f"{path.name}@{_digest(path)}"))
+        bad += entries.bad_rows
+        unknown += entries.unknown_pictures
+    where = ", ".join(answers.where for answers in read)
+    if bad:
+        fixes = ["correct the rows"]
+        fixes += ["pictus taxonomy add NAME"] if any("not in the taxonomy" in row for row in bad) else []
+        raise bad_rows(where, [*bad, *(() if skip_unknown else unknown)], fix=", or ".join(reversed(fixes)))
+    if unknown and not skip_unknown:
+        fix = "collect the pictures first, correct the rows, or leave them out with --skip-unknown"
+        raise bad_rows(where, unknown, fix=fix)
+    votes = latest_votes(pa.concat_tables(tables))
+    if not votes.num_rows:
+        raise UserError(f"{where}: no row is about a picture of this project.", fix="pictus collect add FOLDER")
+    problems = (f"{len(unknown):,} rows left out, their picture is not here: {unknown[0]}, …",) if unknown else ()
+    return votes, problems, _counts(votes, rows=sum(len(answers.row) for answers in read), left_out=len(unknown))
+
+
+def _stored(project: Project, votes: pa.Table) -> tuple[tuple[str, ...], int]:
+    """Add what is not the current vote already -> (the sources it was stored under, votes added)."""
+    fresh = without_known(votes, project.journal.votes()) if project.journal.vote_count() else votes
+    named = {str(name): "" for name in fresh.column("source").unique().to_pylist()}
+    for name in named:
+        taken = project.journal.vote_sources(name)
+        # Votes are never changed: a file taken in again after others overruled it is a new source.
+        numbered = (name, *(f"{name} #{number}" for number in range(2, len(taken) + 3)))
+        named[name] = next(one for one in numbered if one not in taken)
+    if not named:
+        return (), 0
+    code = fresh.column("source").combine_chunks().dictionary_encode()
+    stored = pa.array([named[name] for name in code.dictionary.to_pylist()], pa.string()).take(code.indices)
+    fresh = fresh.set_column(fresh.column_names.index("source"), "source", stored)
+    added, _ = project.journal.add_vote_table(fresh.select(VOTE_COLUMNS))
+    return tuple(named.values()), added
+
+
+def _with_source(votes: pa.Table, source: str) -> pa.Table:
+    for name, value in (("source", source), ("voted_at", now())):
+        votes = votes.append_column(name, pa.repeat(pa.scalar(value, pa.string()), votes.num_rows))
+    return votes
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _counts(votes: pa.Table, **more: int) -> dict[str, int]:
+    people, pictures = (len(votes.column(name).unique()) for name in ("annotator", "image_id"))
+    return {"annotators": people, "pictures": pictures, **more}
+
+
+def _ballots(project: Project) -> Ballots:
+    votes = project.journal.votes()
+    if not votes.num_rows:
+        raise UserError(
+            "There are no votes in this project yet.",
+            fix="pictus annotate import labels.csv    or    pictus annotate import --from-folders",
+        )
+    return ballots_of(votes, load_taxonomy(project).classes)
+
+
+def _skills(ballots: Ballots, asked: tuple[YesNo, Consensus], free: tuple[Which, Consensus]) -> list[Skill]:
+    found = []
+    if asked[0].votes.n_items:
+        found += skill_records(ballots, skills_of(asked[0].votes, asked[1], is_yes_no=True), "yes/no")
+    if free[0].votes.n_items:
+        found += skill_records(ballots, skills_of(free[0].votes, free[1], is_yes_no=False), "which")
+    return sorted(found, key=lambda one: (one.skill, one.annotator, one.kind))
+
+
+def _summary(ballots: Ballots, settled: Settled, asked: YesNo, free: Which) -> dict[str, Any]:
+    by_status = np.bincount(settled.status_L, minlength=len(STATUSES)).tolist()
+    pictures, votes = int(settled.image_L.size), int(ballots.image_V.size)
+    return {
+        "pictures": pictures, **dict(zip(STATUSES, by_status, strict=True)), "votes": votes,
+        "votes_per_picture": votes / pictures, "annotators": len(ballots.annotators),
+        "agreement": {"yes/no": _agreement(asked.votes), "which": _agreement(free.votes)},
+    }  # fmt: skip
+
+
+def _agreement(votes: Votes) -> float | None:
+    """Krippendorff's alpha; None where no two answered the same question."""
+    return _number(krippendorff_alpha(votes.item_V, votes.answer_V))
+
+
+def _headline(summary: dict[str, Any]) -> str:
+    return (
+        f"{summary['accepted']:,} accepted, {summary['rejected']:,} rejected, {summary['unsettled']:,} unsettled: "
+        f"{_counted(summary['pictures'], 'picture')}, {summary['votes_per_picture']:.1f} votes each by "
+        f"{_counted(summary['annotators'], 'annotator')}"
+    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _suspects(found: Sequence[Skill]) -> tuple[str, ...]:
+    lines = [
+        f"{one.annotator} seems to answer without looking: skill {one.skill:.2f} ({one.skill_low:.2f} to "
+        f"{one.skill_high:.2f}; guessing is 0) on {one.n_compared:,} {one.kind} votes"
+        for one in found
+        if one.is_suspected
+    ]
+    more = len(lines) - _LISTED
+    return (*lines[:_LISTED], *((f"… and {more:,} more annotators: pictus annotate skills",) if more > 0 else ()))
+
+
+def _orphans(project: Project, ballots: Ballots) -> tuple[str, ...]:
+    taxonomy = load_taxonomy(project)
+    gone = [concept for concept in ballots.concepts if concept not in taxonomy]
+    if not gone:
+        return ()
+    return (f"votes name {len(gone):,} concepts that are not in the taxonomy (any more): {', '.join(gone[:5])}",)
+
+
+def _next(summary: dict[str, Any]) -> tuple[str, ...]:
+    if not summary["accepted"]:
+        return ("pictus annotate import MORE-VOTES.csv, or a lower --threshold",)
+    return ("pictus release split",)
+
+
+def _plain(one: Skill) -> dict[str, Any]:
+    numbers = {name: _number(float(getattr(one, name))) for name in ("accuracy", "low", "high", "skill")}
+    return {"annotator": one.annotator, "kind": one.kind, "n_votes": one.n_votes, **numbers}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)

@@ -1,0 +1,187 @@
+"""Files of labels or votes, as they come from spreadsheets and crowd platforms, read into text columns.
+
+A row is one answer about one picture. CSV, TSV (comma, semicolon or tab) and Parquet; the columns
+may have any of the names in COLUMNS, in any order and case.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from functools import reduce
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pictus.errors import UserError, bad_rows
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "image": (
+        "image_id", "image", "image_path", "image_name", "image_url", "picture", "picture_id", "photo", "path", "file",
+        "filename", "file_name", "url", "address", "item", "item_id", "task", "task_id", "question_id", "sample", "key",
+    ),
+    "annotator": (
+        "worker", "worker_id", "annotator", "annotator_id", "user", "user_id", "username", "rater", "rater_id",
+        "labeler", "labeller", "performer", "expert",
+    ),
+    "answer": ("answer", "label", "class", "class_name", "vote", "response", "category", "wnid", "synset", "concept",
+               "concept_id", "judgement", "judgment"),
+    "question": ("question", "concept", "concept_id", "asked"),
+}  # fmt: skip
+"""What each column may be called, best first. "question": the concept asked about with yes, no or unsure."""
+
+_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq")
+
+
+class Answers(NamedTuple):
+    """What a file says, as text. `row` is the number a person finds the row by: its line, or its Parquet row."""
+
+    where: str
+    unit: str  # line | row
+    row: pa.Array
+    image: pa.Array
+    annotator: pa.Array  # "" in every row when the file names nobody
+    question: pa.Array  # "" for "which?"
+    answer: pa.Array
+    columns: dict[str, str]  # what was found to be what
+
+    def place(self, position: int) -> str:
+        """Where row `position` stands, for messages: "labels.csv line 7"."""
+        return f"{self.where} {self.unit} {self.row[position].as_py():,}"
+
+
+def read_answers(path: Path, *, question: str = "") -> Answers:
+    """Read one file. `question`: the concept its yes/no answers are about, where no column says so."""
+    if not path.exists():
+        raise UserError(f"There is no file {path}.", fix="check the path")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder.", fix="pictus annotate import --from-folders, or name the files in it")
+    if path.suffix.lower() not in _ENDINGS:
+        raise UserError(f"{path.name}: its ending does not say what it is.", fix=f"rename it: {', '.join(_ENDINGS)}")
+    is_parquet = path.suffix.lower() in (".parquet", ".pq")
+    table = _read_parquet(path) if is_parquet else _read_text(path)
+    chosen = _roles(path, table.column_names, question)
+    if not table.num_rows:
+        raise UserError(f"{path.name} has a header but no rows.", fix="export it again")
+    empty = pa.repeat(pa.scalar("", pa.string()), table.num_rows)
+    found = {role: _text(table.column(name)) for role, name in chosen.items()}
+    if question:
+        found["question"] = pa.repeat(pa.scalar(question, pa.string()), table.num_rows)
+    row = pa.array(range(1, table.num_rows + 1)) if is_parquet else table.column(_LINE).combine_chunks()
+    return Answers(
+        path.name, "row" if is_parquet else "line", row, found["image"], found.get("annotator", empty),
+        found.get("question", empty), found["answer"], chosen,
+    )  # fmt: skip
+
+
+_LINE = "\x00line"
+
+
+def _read_text(path: Path) -> pa.Table:
+    from pyarrow import csv as reader  # noqa: PLC0415  only for text files
+
+    with path.open("rb") as file:
+        beginning = file.read(65_536)
+    if not beginning.strip():
+        raise UserError(f"{path.name} is empty.", fix="export it again, with a header such as image,label")
+    header, delimiter = _header(path, beginning)
+    before = len(beginning) - len(beginning.lstrip(b"\r\n"))
+    before = beginning[:before].count(b"\n") or before
+    bad: list[str] = []
+
+    def note(row: "reader.InvalidRow") -> str:
+        found = f"{row.actual_columns} columns where the header has {row.expected_columns}"
+        bad.append(f"line {row.number}: {found}: {(row.text or '')[:60]!r}")
+        return "skip"
+
+    try:
+        table = reader.read_csv(
+            path,
+            # One thread: only then does a bad row know its line. 0.4 s for a million rows.
+            read_options=reader.ReadOptions(use_threads=False, skip_rows=before),
+            parse_options=reader.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note, ignore_empty_lines=False
+            ),
+            convert_options=reader.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        why = "it is not UTF-8 text" if "UTF8" in str(error) else str(error).splitlines()[0]
+        raise UserError(f"{path.name} cannot be read as CSV: {why}.", fix="save it as CSV in UTF-8") from error
+    if bad:
+        raise bad_rows(path.name, bad, fix="quote values that contain the separator, or correct the rows")
+    table = table.append_column(_LINE, pa.array(range(before + 2, before + table.num_rows + 2), pa.int64()))
+    is_blank = [pc.equal(column, "") for column in table.columns[:-1]]
+    return table.filter(pc.invert(reduce(pc.and_, is_blank)))
+
+
+def _header(path: Path, beginning: bytes) -> tuple[list[str], str]:
+    """The column names and what separates them."""
+    try:
+        line = beginning.decode("utf-8-sig", errors="strict" if len(beginning) < 65_536 else "ignore")  # noqa: PLR2004
+    except UnicodeDecodeError as error:
+        why = f"it is not UTF-8 text (byte {error.start:,})"
+        raise UserError(f"{path.name} cannot be read as CSV: {why}.", fix="save it as CSV in UTF-8") from error
+    if "\x00" in line:
+        raise UserError(f"{path.name} is not a text file.", fix="export it as CSV in UTF-8")
+    first = line.lstrip("\r\n").splitlines()[0]
+    is_tabbed = path.suffix.lower() in (".tsv", ".tab") or "\t" in first
+    delimiter = "\t" if is_tabbed else ";" if first.count(";") > first.count(",") else ","
+    names = next(csv.reader(io.StringIO(line.lstrip("\r\n")), delimiter=delimiter))
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(
+            f"{path.name}: the header names {', '.join(map(repr, twice))} more than once.", fix="rename one of them"
+        )
+    return names, delimiter
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    import pyarrow.parquet as pq  # noqa: PLC0415  only for Parquet files
+
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"{path.name} cannot be read as Parquet: {str(error).splitlines()[0]}.", fix="write it again"
+        ) from error
+
+
+def _roles(path: Path, names: list[str], question: str) -> dict[str, str]:
+    """Role -> the column that plays it; a UserError that says what is missing and what was found."""
+    plain = {_plain(name): name for name in reversed(names) if name != _LINE}
+    chosen: dict[str, str] = {}
+    for role, known in COLUMNS.items():
+        taken = set(chosen.values())
+        free = (plain[name] for name in known if name in plain and plain[name] not in taken)
+        if (found := next(free, None)) is not None:
+            chosen[role] = found
+    if question and "question" in chosen:
+        raise UserError(
+            f"{path.name} has a column {chosen['question']!r} that says what was asked.", fix="leave out --question"
+        )
+    missing = [role for role in ("image", "answer") if role not in chosen]
+    if missing:
+        wanted = " and ".join({"image": "'image'", "answer": "'label' (or 'answer')"}[role] for role in missing)
+        found = ", ".join(map(repr, (name for name in names if name != _LINE))) or "nothing"
+        raise UserError(
+            f"{path.name}: the header has no column {wanted}; found {found}.",
+            fix="name the columns image,label for labels, or worker,image,answer for votes"
+            " (and question, where answers are yes or no)",
+        )
+    return chosen
+
+
+def _plain(name: str) -> str:
+    return "_".join(name.strip().lstrip("\ufeff").casefold().replace("-", " ").replace("_", " ").split())
+
+
+def _text(column: pa.ChunkedArray) -> pa.Array:
+    """Any column as stripped text, nulls as ""."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    text = pc.fill_null(pc.utf8_trim_whitespace(column.cast(pa.string())), "")
+    return text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text

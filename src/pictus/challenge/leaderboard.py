@@ -1,0 +1,86 @@
+"""Scores with intervals, and ranks that are groups: models that a paired test cannot tell apart share one.
+
+Ranking goes from the best down. A model joins the group above it unless McNemar's exact test on
+the same pictures says that it differs from the group's best (p < 0.05); then it opens the next
+group. A rank is 1 + the number of models in better groups: 1, 1, 3.
+
+Intervals are the percentile bootstrap over pictures, 20,000 rounds: as the errors are zeros and
+ones, a round is one binomial draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pictus import metrics, stats
+from pictus.challenge.answers import Answers, Guesses
+
+By = Literal["top1", "top5"]
+ROUNDS = 20_000
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One submission's result. Shares in 0..1 with 95 % intervals; `hierarchical_error` (ILSVRC 2010-11,
+    best of 5 guesses) where the taxonomy is known.
+    """
+
+    rank: int
+    name: str
+    top1: float
+    top1_low: float
+    top1_high: float
+    top5: float
+    top5_low: float
+    top5_high: float
+    hierarchical_error: float | None
+
+
+def score_of(guesses: Guesses, answers: Answers, seed: int = 0) -> Score:
+    """Score one submission; rank 1 of 1."""
+    truth, n = answers.truth, counted(answers)
+    top1, top5 = (
+        stats.bootstrap_mean01(int(metrics.is_right(guesses.guesses_NG, truth, k).sum()), n, ROUNDS, seed)
+        for k in (1, 5)
+    )
+    return Score(1, guesses.name, *top1, *top5, _hierarchical(guesses, answers))
+
+
+def counted(answers: Answers) -> int:
+    """How many pictures count."""
+    return int(answers.truth.is_counted_N.sum())
+
+
+def rank(submissions: Sequence[Guesses], answers: Answers, by: By = "top1", seed: int = 0) -> list[Score]:
+    """Every submission scored, best first, with the rank of its tie group."""
+    counted_N = answers.truth.is_counted_N
+    k = 1 if by == "top1" else 5
+    right = {one.name: metrics.is_right(one.guesses_NG, answers.truth, k)[counted_N] for one in submissions}
+    scores = [score_of(one, answers, seed) for one in submissions]
+    scores.sort(key=lambda score: (-score.top1, -score.top5) if k == 1 else (-score.top5, -score.top1))
+    ranked: list[Score] = []
+    for place, score in enumerate(scores, start=1):
+        best = next((one for one in ranked if one.rank == ranked[-1].rank), None)
+        is_tied = best is not None and differs(right[best.name], right[score.name]) >= SIGNIFICANT
+        ranked.append(replace(score, rank=best.rank if best is not None and is_tied else place))
+    return ranked
+
+
+def differs(right_a_N: NDArray[np.bool_], right_b_N: NDArray[np.bool_]) -> float:
+    """p-value of "equally good on these pictures"."""
+    return stats.paired_test(right_a_N, right_b_N)
+
+
+def _hierarchical(guesses: Guesses, answers: Answers) -> float | None:
+    if answers.heights_KK is None:
+        return None
+    errors_N = metrics.hierarchical_errors(
+        guesses.guesses_NG, answers.truth, answers.heights_KK, answers.greatest_height
+    )
+    return float(np.nanmean(errors_N)) if answers.truth.is_counted_N.any() else None

@@ -1,0 +1,188 @@
+"""What makes a picture unfit, and where the line lies. Pure: measurements in, cuts out.
+
+A line is drawn from the pool itself: FENCE robust standard deviations (1.4826 × the median absolute
+deviation) from the median, so that a clean pool loses nothing for being a pool, and is then held
+between two guards, so that a bad pool does not excuse itself and a good one is not cut to its taste.
+Measures that span decades (sharpness, aspect) are fenced on a log scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pictus.errors import bad_rows
+from pictus.registry import unknown
+
+FENCE = 4.0
+GREY_FROM = 0.99
+"""Share of pixels without colour from which a picture is called grey. A flag: grey pictures are kept."""
+
+_BINS = 40
+_LINE_BINS = 24
+_BARS = " ▁▂▃▄▅▆▇█"
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Drop what lies beyond the line: under it, or over it where `is_upper`. Guards: the line's least and most."""
+
+    name: str
+    measure: str
+    words: str  # "is blurred: sharpness 3.1 is under 24.0"
+    low_guard: float
+    high_guard: float
+    is_upper: bool = False
+    is_log: bool = False
+    share_of_median: float = 0.0  # instead of the fence
+
+
+RULES: dict[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        Rule("tiny", "short side", "too few pixels", 16, 48, is_log=True, share_of_median=0.25),
+        Rule("dark", "brightness", "almost black", 8, 14),
+        Rule("bright", "brightness", "almost white", 245, 250, is_upper=True),
+        Rule("blank", "contrast", "nothing to see", 3, 3),
+        Rule("low-contrast", "contrast", "hardly any difference in light", 5, 8),
+        Rule("blurred", "sharpness", "no sharp edge", 10, 30, is_log=True),
+        Rule("odd-aspect", "aspect", "a strip", 3, 4, is_upper=True, is_log=True),
+    )
+}
+"""In the order in which they are tried: the first that is broken is the reason. Sources: docs/clean.md."""
+
+
+class Cut(NamedTuple):
+    """A rule with its line drawn, and the distribution it cuts."""
+
+    rule: Rule
+    line: float
+    origin: str  # pool | guard | option | off
+    median: float
+    edges: list[float]  # of the histogram, one more than counts
+    counts: list[int]
+
+    def is_beyond(self, values: Values) -> npt.NDArray[np.bool_]:
+        """bool[N]: which values the rule drops."""
+        if self.origin == "off":
+            return np.zeros(len(values), dtype=np.bool_)
+        return values > self.line if self.rule.is_upper else values < self.line
+
+
+def draw(measures: Mapping[str, Values], given: Mapping[str, float | None]) -> list[Cut]:
+    """One cut per rule. `measures`: f64[N] by name; `given`: lines set by hand, None switches a rule off."""
+    return [_cut(rule, measures[rule.measure], given) for rule in RULES.values()]
+
+
+def read_lines(texts: Sequence[str]) -> dict[str, float | None]:
+    """`("blurred=40", "dark=off")` -> lines by rule; all the wrong ones in one error."""
+    lines: dict[str, float | None] = {}
+    problems = []
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in RULES:
+            missed = unknown("rule", name, list(RULES))
+            problems.append(f"{text!r}: {missed.what} ({missed.fix})")
+            continue
+        try:
+            lines[name] = None if value == "off" else float(value)
+            if value != "off" and not math.isfinite(float(value)):
+                raise ValueError  # noqa: TRY301  one place says what a value may be
+        except ValueError:
+            problems.append(f"{text!r}: {value!r} is neither a number nor off")
+    if problems:
+        raise bad_rows("--line", problems, fix=f"RULE=NUMBER or RULE=off, with RULE one of {', '.join(RULES)}")
+    return lines
+
+
+def one_rule(name: str, more: Sequence[str]) -> str:
+    """`name` if a picture can be dropped by it, else the error with the nearest names."""
+    if name not in RULES and name not in more:
+        raise unknown("rule", name, [*RULES, *more])
+    return name
+
+
+def as_json(cut: Cut, dropped: int) -> dict[str, Any]:
+    """What a page needs to draw the line beside the distribution."""
+    return {
+        "rule": cut.rule.name, "measure": cut.rule.measure, "line": cut.line, "origin": cut.origin,
+        "is_upper": cut.rule.is_upper, "median": cut.median, "edges": cut.edges, "counts": cut.counts,
+        "dropped": dropped,
+    }  # fmt: skip
+
+
+def as_line(cut: Cut, dropped: int) -> str:
+    """One line for a terminal: what is cut, where, from what distribution.
+
+    blurred       sharpness under 30.0       ▏│ ▁▂▅▇█▆▃▁        ▕  12 dropped
+    """
+    rule = cut.rule
+    if cut.origin == "off":
+        return f"{rule.name:<13} off"
+    what = f"{rule.measure} {'over' if rule.is_upper else 'under'} {short(cut.line)}"
+    return f"{rule.name:<13} {what:<24} {_strip(cut)}  {dropped:,} dropped"
+
+
+def _cut(rule: Rule, values: Values, given: Mapping[str, float | None]) -> Cut:
+    median = float(np.median(values)) if len(values) else 0.0
+    line, origin = _line(rule, values, median)
+    if rule.name in given:
+        chosen = given[rule.name]
+        line, origin = (line, "off") if chosen is None else (chosen, "option")
+    edges, counts = _histogram(rule, values, line)
+    return Cut(rule, line, origin, median, edges, counts)
+
+
+def _line(rule: Rule, values: Values, median: float) -> tuple[float, str]:
+    if not len(values):
+        return (rule.low_guard if rule.is_upper else rule.high_guard), "guard"
+    if rule.share_of_median:
+        fence = rule.share_of_median * median
+    else:
+        scaled = np.log(np.maximum(values, 1e-6)) if rule.is_log else values
+        centre = float(np.median(scaled))
+        spread = 1.4826 * float(np.median(np.abs(scaled - centre)))
+        fence = centre + (FENCE if rule.is_upper else -FENCE) * spread
+        fence = math.exp(min(fence, 700.0)) if rule.is_log else fence
+    held = min(max(fence, rule.low_guard), rule.high_guard)
+    return held, "pool" if held == fence else "guard"
+
+
+def _histogram(rule: Rule, values: Values, line: float) -> tuple[list[float], list[int]]:
+    """40 bins that hold all values and the line, equally wide on the rule's scale."""
+    if not len(values):
+        return [], []
+    low, high = min(float(values.min()), line), max(float(values.max()), line)
+    if rule.is_log:
+        low, high = max(low, 1e-3), max(high, 2e-3)
+        edges = np.geomspace(low, max(high, low * 1.01), _BINS + 1)
+    else:
+        edges = np.linspace(low, max(high, low + 1e-6), _BINS + 1)
+    counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
+    return [float(edge) for edge in edges], [int(count) for count in counts]
+
+
+def _strip(cut: Cut) -> str:
+    if not cut.counts:
+        return ""
+    edges = np.array(cut.edges)
+    places = np.minimum(np.arange(_BINS) * _LINE_BINS // _BINS, _LINE_BINS - 1)
+    heights = np.bincount(places, weights=cut.counts, minlength=_LINE_BINS)
+    # Square root: the few that are cut stay visible beside the many that are not.
+    levels = np.ceil(np.sqrt(heights / max(heights.max(), 1)) * (len(_BARS) - 1)).astype(int)
+    bars = [_BARS[level] for level in levels]
+    at = int(np.clip(np.searchsorted(edges, cut.line, side="right") - 1, 0, _BINS)) * _LINE_BINS // _BINS
+    bars.insert(min(at + (1 if cut.rule.is_upper else 0), _LINE_BINS), "│")
+    return f"▏{''.join(bars)}▕"
+
+
+def short(value: float) -> str:
+    """A measured value for a sentence: 1,516 or 3.1."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.1f}"  # noqa: PLR2004

@@ -1,0 +1,149 @@
+"""Keep or drop: one verdict per picture with its rule, its reason, the value and the line. Pure.
+
+Rules are tried in order; the first that is broken is the reason: broken, the lines of `rules`, then
+duplicate. `grey` is a flag on a kept picture. What a person restored stays as it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pictus.clean.rules import GREY_FROM, Cut, Values, short
+from pictus.tables import SCHEMAS
+
+RESTORED = "restored"
+OTHER_RULES = ("broken", "duplicate", "grey", RESTORED)
+_PASSED = "passed every rule"
+_SHORT = 12
+
+
+class Measured(NamedTuple):
+    """The pictures to judge, one row each."""
+
+    image_ids: list[str]
+    causes: list[str]  # "" or why it cannot be decoded
+    sizes: npt.NDArray[np.int64]  # bytes
+    values: dict[str, Values]  # by the rules' measures, and grey_frac, pixels
+
+
+class Grouped(NamedTuple):
+    """Rows of the table of duplicates."""
+
+    image_ids: list[str]
+    group_ids: list[str]
+    is_keeper: list[bool]
+    distances: list[int]
+    reasons: list[str]
+
+
+class Earlier(NamedTuple):
+    """What was decided before about one picture."""
+
+    verdict: str
+    rule: str
+    reason: str
+    value: float
+    threshold: float
+    decided_at: str
+
+
+class _Sheet:
+    """The verdicts as columns while they are filled in."""
+
+    def __init__(self, count: int) -> None:
+        self.rule = np.full(count, "", dtype=object)
+        self.is_dropped = np.zeros(count, dtype=np.bool_)
+        self.reason = np.full(count, _PASSED, dtype=object)
+        self.value = np.zeros(count)
+        self.threshold = np.zeros(count)
+
+    def put(self, row: int, rule: str, reason: str, value: float, threshold: float, *, is_dropped: bool) -> None:
+        self.rule[row], self.reason[row], self.is_dropped[row] = rule, reason, is_dropped
+        self.value[row], self.threshold[row] = value, threshold
+
+
+def judge(
+    measured: Measured, cuts: Sequence[Cut], grouped: Grouped, earlier: Mapping[str, Earlier], *, radius: int, at: str
+) -> pa.Table:
+    """The table of verdicts, in the order of `measured`. A verdict that did not change keeps its time.
+
+    `radius`: within which near-duplicates were looked for; `at`: the time of the new verdicts.
+    """
+    sheet = _Sheet(len(measured.image_ids))
+    for row, cause in enumerate(measured.causes):
+        if cause:
+            sheet.put(row, "broken", f"broken: {cause}", 0.0, 0.0, is_dropped=True)
+    is_whole = np.array([not cause for cause in measured.causes], dtype=np.bool_)
+    for cut in cuts:
+        _apply(sheet, cut, measured.values[cut.rule.measure], is_whole)
+    grey = measured.values["grey_frac"]
+    for row in np.flatnonzero(is_whole & ~sheet.is_dropped & (grey >= GREY_FROM)).tolist():
+        words = f"kept, flagged as grey: {grey[row]:.0%} of its pixels have no colour"
+        sheet.put(row, "grey", words, float(grey[row]), GREY_FROM, is_dropped=False)
+    _apply_duplicates(sheet, measured, grouped, radius)
+    return _table(measured.image_ids, sheet, earlier, at)
+
+
+def restored(old: Earlier, at: str) -> Earlier:
+    """The verdict a person overrules, with what it was."""
+    was = f"; was: {old.reason}" if old.verdict == "drop" else ""
+    return Earlier("keep", RESTORED, f"restored by hand{was}", old.value, old.threshold, at)
+
+
+def _apply(sheet: _Sheet, cut: Cut, values: Values, is_whole: npt.NDArray[np.bool_]) -> None:
+    rule = cut.rule
+    side = "over" if rule.is_upper else "under"
+    for row in np.flatnonzero(is_whole & ~sheet.is_dropped & cut.is_beyond(values)).tolist():
+        value = float(values[row])
+        words = f"{rule.words}: {rule.measure} {short(value)} is {side} {short(cut.line)}"
+        sheet.put(row, rule.name, words, value, cut.line, is_dropped=True)
+
+
+def _apply_duplicates(sheet: _Sheet, measured: Measured, grouped: Grouped, radius: int) -> None:
+    """Drop the members of a group but one: its keeper, or the best of the others when the keeper is dropped."""
+    row_of = {image_id: row for row, image_id in enumerate(measured.image_ids)}
+    groups: dict[str, list[int]] = {}
+    for place, group_id in enumerate(grouped.group_ids):
+        if grouped.image_ids[place] in row_of:
+            groups.setdefault(group_id, []).append(place)
+    for group_id, places in groups.items():
+        keeper = row_of.get(group_id)
+        stand_in = -1
+        if keeper is None or sheet.is_dropped[keeper]:
+            stand_in = _stand_in(sheet, measured, [row_of[grouped.image_ids[place]] for place in places])
+        for place in places:
+            row = row_of[grouped.image_ids[place]]
+            if sheet.is_dropped[row] or grouped.is_keeper[place]:
+                continue
+            if row == stand_in:
+                sheet.reason[row] = f"kept in place of {group_id[:_SHORT]}, which is dropped"
+                continue
+            value = float(grouped.distances[place])
+            sheet.put(row, "duplicate", grouped.reasons[place], value, float(radius), is_dropped=True)
+
+
+def _stand_in(sheet: _Sheet, measured: Measured, rows: list[int]) -> int:
+    pixels = measured.values["pixels"]
+    left = [row for row in rows if not sheet.is_dropped[row]]
+    return min(left, key=lambda row: (-pixels[row], -measured.sizes[row], row), default=-1)
+
+
+def _table(image_ids: list[str], sheet: _Sheet, earlier: Mapping[str, Earlier], at: str) -> pa.Table:
+    columns: list[list[object]] = [[], [], [], [], [], []]
+    for row, image_id in enumerate(image_ids):
+        old = earlier.get(image_id)
+        new = Earlier(
+            "drop" if sheet.is_dropped[row] else "keep", sheet.rule[row], sheet.reason[row], float(sheet.value[row]),
+            float(sheet.threshold[row]), at,
+        )  # fmt: skip
+        if old and (old.rule == RESTORED or old[:5] == new[:5]):
+            new = old
+        for column, field in zip(columns, new, strict=True):
+            column.append(field)
+    schema = SCHEMAS["verdicts"]
+    return pa.table([image_ids, *columns], schema=schema)

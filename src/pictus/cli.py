@@ -1,0 +1,255 @@
+"""The command line: `pictus STAGE VERB`, derived from the steps.
+
+Exit codes: 0 done, 1 something the user can fix, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pictus.errors import UserError
+from pictus.forms import STAGES, Field, Form, stage_forms
+
+if TYPE_CHECKING:
+    from pictus.project import Project
+
+INTERRUPTED = 130
+
+OTHERS: dict[str, str] = {
+    "new": "Make a project folder",
+    "status": "Where every picture stands, and what to type next",
+    "show": "One picture's whole history: why is it here?",
+    "web": "The pages: concepts, pictures, histories, search",
+    "demo": "Draw a world, run the whole journey on it, look at the report",
+}
+
+JOURNEY: dict[str, tuple[str, ...]] = {"clean": ("check", "dedupe", "screen")}
+"""What `pictus STAGE` without a verb runs."""
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class Root(click.Group):
+    """Imports a stage only when one of its commands is called: `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return ["new", *STAGES, "status", "show", "web", "demo"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name in STAGES:
+            return _stage_group(cmd_name)
+        if cmd_name in ("status", "show"):
+            return _command(stage_forms(cmd_name)[0], cmd_name)
+        return {"new": new_command, "web": web_command, "demo": demo_command}.get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The stages in journey order, from one-line texts: nothing is imported for it."""
+        del ctx
+        with formatter.section("Journey"):
+            formatter.write_dl([("new", OTHERS["new"]), *STAGES.items()])
+        with formatter.section("Any time"):
+            formatter.write_dl([(name, OTHERS[name]) for name in ("status", "show", "web", "demo")])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from pictus.registry import unknown  # noqa: PLC0415
+
+        name = args[0]
+        if name not in self.list_commands(ctx):
+            error = unknown("command", name, self.list_commands(ctx))
+            ctx.fail(f"{error.what} {error.fix}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Root, context_settings=CONTEXT, epilog="Start with:  pictus demo    or    pictus new birds && cd birds"
+)  # fmt: skip
+@click.version_option(package_name="pictus", prog_name="pictus")
+@click.option(
+    "-C", "--project", "project_path", type=click.Path(path_type=Path), help="The project's folder, for every command."
+)
+def root(project_path: Path | None) -> None:
+    """Build your own ImageNet: concepts, pictures, labels, releases, models, search."""
+
+
+def main() -> None:
+    """Run the command line and turn what the user can fix into one message and exit code 1."""
+    as_json = "--json" in sys.argv
+    try:
+        root.main(standalone_mode=False)
+    except UserError as error:
+        from pictus.output import print_error  # noqa: PLC0415
+
+        print_error(error, as_json=as_json)
+        sys.exit(1)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: run the same command again, it continues where it stopped", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone: nothing is left to say
+        sys.exit(0)
+
+
+def _stage_group(stage: str) -> click.Command:
+    forms = {form.verb: form for form in stage_forms(stage)}
+    verbs = JOURNEY.get(stage, ())
+
+    def run_all(**options: Any) -> None:  # noqa: ANN401  click's values
+        context = click.get_current_context()
+        if context.invoked_subcommand is None:
+            for verb in verbs:
+                _run(forms[verb], {}, options, says_next=verb == verbs[-1])
+
+    group = click.Group(
+        stage, help=STAGES[stage] + (f".\n\nWithout a verb: {', '.join(verbs)}." if verbs else "."),
+        invoke_without_command=bool(verbs), no_args_is_help=not verbs, callback=run_all if verbs else None,
+        params=_shared_options() if verbs else [], context_settings=CONTEXT,
+    )  # fmt: skip
+    for verb, form in forms.items():
+        group.add_command(_command(form, verb))
+    return group
+
+
+def _command(form: Form, name: str) -> click.Command:
+    def run(**values: Any) -> None:  # noqa: ANN401  click's values
+        shared = {key: values.pop(key) for key in ("project_path", "as_json", "as_jsonl", "quiet")}
+        _run(form, {_python_name(form, key): value for key, value in values.items()}, shared)
+
+    examples = "\n".join(f"  {example}" for example in form.examples)
+    description = form.summary + (f"\n\n{form.description}" if form.description else "")
+    return click.Command(
+        name, callback=run, help=description, short_help=form.summary, context_settings=CONTEXT,
+        epilog=f"\b\nExamples:\n{examples}" if examples else None,
+        params=[*(_parameter(field) for field in form.fields), *_shared_options()],
+    )  # fmt: skip
+
+
+def _parameter(field: Field) -> click.Parameter:
+    kind: Any = {str: str, int: int, float: float, bool: bool, Path: click.Path(path_type=Path)}[field.kind]
+    if field.choices:
+        kind = click.Choice(field.choices)
+    destination = field.name.rstrip("_")
+    has_default = not field.required and not field.many and field.default not in ("", None)
+    default = {"default": field.default} if has_default else {}
+    if not field.is_option:
+        return click.Argument(
+            [destination], type=kind, nargs=-1 if field.many else 1, required=field.required, **default
+        )  # fmt: skip
+    if field.kind is bool and not field.many:
+        names = f"{field.flag}/--no-{field.flag[2:]}" if field.default else field.flag
+        return click.Option([names, destination], is_flag=True, default=field.default, help=field.text)
+    return click.Option(
+        [field.flag, destination], type=kind, multiple=field.many, required=field.required, show_default=has_default,
+        help=field.text, **default,
+    )  # fmt: skip
+
+
+def _shared_options() -> list[click.Parameter]:
+    where = "The project's folder (default: here or above)."
+    return [
+        click.Option(
+            ["-C", "--project", "project_path"], type=click.Path(path_type=Path), help=where
+        ),
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON object instead of text."),
+        click.Option(["--jsonl", "as_jsonl"], is_flag=True, help="Every record as a line of JSON."),
+        click.Option(["-q", "--quiet", "quiet"], is_flag=True, help="No progress on stderr."),
+    ]  # fmt: skip
+
+
+def _python_name(form: Form, destination: str) -> str:
+    return next((field.name for field in form.fields if field.name.rstrip("_") == destination), destination)
+
+
+def _run(form: Form, values: dict[str, Any], shared: dict[str, Any], *, says_next: bool = True) -> None:
+    from pictus import output  # noqa: PLC0415  rich is not needed for --help
+
+    given = {
+        name: value for name, value in values.items()
+        if value is not None or next(field.default for field in form.fields if field.name == name) is None
+    }  # fmt: skip
+    project = _project(form, shared)
+    outcome = form.step.function(project, **given)
+    if shared["as_jsonl"]:
+        output.print_jsonl(outcome)
+    elif shared["as_json"]:
+        output.print_json(outcome)
+    else:
+        output.print_outcome(outcome, with_records=not form.step.changes, says_next=says_next)
+
+
+def _project(form: Form, shared: dict[str, Any]) -> "Project":
+    from pictus.output import TerminalProgress, talk  # noqa: PLC0415
+    from pictus.progress import Silent  # noqa: PLC0415
+    from pictus.project import bare, find_root, open_project  # noqa: PLC0415
+
+    progress = Silent() if shared["quiet"] else TerminalProgress(talk())
+    context = click.get_current_context(silent=True)
+    outer = context.find_root().params.get("project_path") if context else None
+    path: Path = shared["project_path"] or outer or Path()
+    if not form.step.needs_project and find_root(path) is None:
+        return bare(path, progress=progress)
+    return open_project(path, progress=progress)
+
+
+@click.command("new", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus new birds && cd birds")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--database-url", default="", help="PostgreSQL instead of the project's own SQLite file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def new_command(folder: Path, database_url: str, *, as_json: bool) -> None:
+    """Make a project folder."""
+    from pictus.output import print_json, print_outcome  # noqa: PLC0415
+    from pictus.project import new  # noqa: PLC0415
+    from pictus.registry import Outcome  # noqa: PLC0415
+
+    project = new(folder, database_url=database_url)
+    if database_url:
+        project.journal.log("project", "project_made")
+    outcome: Outcome[Any] = Outcome(
+        "new", {"root": str(project.root), "name": project.name}, f"{project.name}: an empty project at {project.root}",
+        next=(f"cd {folder}", "pictus taxonomy import --folders PICTURES    (or --file, --ilsvrc, --wordnet)"),
+    )  # fmt: skip
+    print_json(outcome) if as_json else print_outcome(outcome, with_records=False)
+
+
+@click.command("web", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus web\n  pictus web birds --port 8000")
+@click.argument("folder", type=click.Path(path_type=Path), default=".")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8400, show_default=True, help="Port to listen on; 0 picks a free one.")
+def web_command(folder: Path, host: str, port: int) -> None:
+    """The pages: concepts, pictures, one picture's whole history, search."""
+    from pictus.project import open_project  # noqa: PLC0415
+    from pictus.web.server import serve  # noqa: PLC0415
+
+    serve(open_project(folder), host, port)
+
+
+@click.command("demo", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus demo\n  pictus demo world --small")
+@click.argument("folder", type=click.Path(path_type=Path), default="demo")
+@click.option("--small", is_flag=True, help="A tenth of the world: under a minute.")
+@click.option("--seed", default=7, show_default=True, help="Another seed draws another world.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def demo_command(folder: Path, seed: int, *, small: bool, as_json: bool) -> None:
+    """Draw a world with known truth, run the whole journey on it, compare found with true."""
+    import json  # noqa: PLC0415
+
+    from pictus.demo import run_demo  # noqa: PLC0415
+    from pictus.output import TerminalProgress, talk  # noqa: PLC0415
+
+    result = run_demo(folder, small=small, seed=seed, progress=TerminalProgress(talk()))
+    click.echo(json.dumps(result.as_json()) if as_json else result.as_text())
+
+
+if __name__ == "__main__":
+    main()

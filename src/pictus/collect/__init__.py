@@ -1,0 +1,5 @@
+"""Pictures in: from folders, archives and lists of addresses, with where each was found."""
+
+from pictus.collect.steps import add, fetch, status
+
+__all__ = ["add", "fetch", "status"]

@@ -1,0 +1,59 @@
+"""robots.txt by RFC 9309, and the headers in which an owner opts out of use for models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from protego import Protego
+
+from pictus.collect.addresses import Url
+
+AGENT = "pictus"
+"""The product token that robots.txt files address us by."""
+
+MAX_ROBOTS_BYTES = 500 * 1024
+"""RFC 9309 section 2.5: at least 500 KiB are read; the rest counts as not written."""
+
+LASTS_S = 24 * 3600.0
+"""RFC 9309 section 2.4: not used for longer than 24 hours."""
+
+MAX_CRAWL_DELAY_S = 60.0
+"""A longer one is kept to this; the run would never end otherwise."""
+
+
+class Rules(NamedTuple):
+    """What one origin's robots.txt says. With a `cause` it forbids everything for that reason."""
+
+    parsed: Protego | None
+    cause: str = ""
+    detail: str = ""
+
+    def allow(self, url: Url) -> bool:
+        """Whether our agent may ask for it."""
+        return not self.cause and (self.parsed is None or bool(self.parsed.can_fetch(url.text, AGENT)))
+
+    @property
+    def crawl_delay_s(self) -> float:
+        """The pause the host asks for between two requests, 0 when it does not."""
+        delay = self.parsed.crawl_delay(AGENT) if self.parsed else None
+        return min(float(delay), MAX_CRAWL_DELAY_S) if delay else 0.0
+
+
+def rules_of(status: int, body: bytes) -> Rules:
+    """RFC 9309 section 2.3.1: 2xx is read, 4xx allows everything, 5xx (and 429) forbids everything for now."""
+    if 200 <= status < 300:  # noqa: PLR2004  HTTP's own classes
+        return Rules(Protego.parse(body[:MAX_ROBOTS_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")))
+    if status >= 500 or status == 429:  # noqa: PLR2004
+        return Rules(None, "robots-unreachable", f"robots.txt answered {status}")
+    return Rules(None)
+
+
+def opts_out(x_robots_tags: Iterable[str]) -> bool:
+    """Whether X-Robots-Tag headers carry noai or noimageai, for everyone or for our agent."""
+    for header in x_robots_tags:
+        agent, colon, rest = header.partition(":")
+        words = rest if colon and agent.strip().lower() == AGENT else header
+        if {word.strip().lower() for word in words.split(",")} & {"noai", "noimageai"}:
+            return True
+    return False

@@ -1,0 +1,52 @@
+"""What can go wrong that a person can mend. Anything else is a bug and shows a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class UserError(Exception):
+    """A mistake the user can fix: what, where, what was found, and what to type.
+
+    Doors print `what` and `fix` and exit with 1 (HTTP 400); they never show a traceback for it.
+    """
+
+    def __init__(self, what: str, *, fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.what}\nfix: {self.fix}" if self.fix else self.what
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_user_error, (self.what, self.fix)
+
+
+class PictureError(Exception):
+    """One picture that cannot be used. The row is recorded with `cause`; the run goes on.
+
+    `cause` is a short kebab-case word that stays stable (`truncated`, `too-many-pixels`);
+    `detail` says what was found.
+    """
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(f"{cause}: {detail}" if detail else cause)
+        self.cause = cause
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return PictureError, (self.cause, self.detail)
+
+
+def bad_rows(where: str, problems: Sequence[str], *, fix: str, shown: int = 20) -> UserError:
+    """One error for all the bad rows of an input: the first 20 and the count."""
+    lines = [f"{where}: {len(problems):,} bad row{'s' if len(problems) != 1 else ''}."]
+    lines += [f"  {problem}" for problem in problems[:shown]]
+    if len(problems) > shown:
+        lines.append(f"  … and {len(problems) - shown:,} more")
+    return UserError("\n".join(lines), fix=fix)
+
+
+def _rebuild_user_error(what: str, fix: str) -> UserError:
+    return UserError(what, fix=fix)

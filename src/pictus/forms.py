@@ -1,0 +1,181 @@
+"""What a door needs to know of a step, read from its signature and docstring.
+
+The command line, the HTTP API and the reference page are derived from a `Form`; none of them
+says anything about a step that the step does not say itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Union
+
+from pictus.errors import UserError
+from pictus.registry import STEPS, Step
+
+STAGES: dict[str, str] = {
+    "taxonomy": "The concepts: WordNet, ILSVRC lists, your own trees",
+    "collect": "Pictures in: folders, archives, lists of addresses",
+    "clean": "Measure, find duplicates, keep or drop with a reason",
+    "annotate": "Labels and votes in; what is true, and how sure",
+    "release": "Frozen, versioned data sets to train on and publish",
+    "train": "From a release to a recogniser",
+    "evaluate": "How good is it: top-1, top-5, per class, with intervals",
+    "challenge": "Score and rank predictions, ILSVRC style",
+    "serve": "A model as an endpoint, or offline over files",
+    "search": "Find pictures by picture or by word",
+}
+"""Stage -> one line for --help. The order is the journey."""
+
+REQUIRED: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Field:
+    """One parameter of a step. `kind` is the element type of a tuple when `many`."""
+
+    name: str
+    kind: type
+    many: bool
+    choices: tuple[str, ...]
+    default: Any
+    is_option: bool
+    text: str
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.rstrip("_").replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Form:
+    """One step as a door shows it."""
+
+    step: Step
+    summary: str
+    description: str
+    fields: tuple[Field, ...]
+    examples: tuple[str, ...]
+
+    @property
+    def stage(self) -> str:
+        return self.step.name.partition(" ")[0]
+
+    @property
+    def verb(self) -> str:
+        return self.step.name.partition(" ")[2] or self.step.name
+
+
+def stage_forms(stage: str) -> list[Form]:
+    """The steps of one stage, in the order they are written."""
+    importlib.import_module(f"pictus.{stage}.steps" if stage in STAGES else "pictus.overview")
+    return [form_of(found) for found in STEPS.values() if found.name.partition(" ")[0] == stage]
+
+
+def all_forms() -> list[Form]:
+    """Every step of every stage, in journey order, then the overviews."""
+    return [form for stage in (*STAGES, "status", "show") for form in stage_forms(stage)]
+
+
+def form_of(step: Step) -> Form:
+    """Read a step's signature and docstring."""
+    hints = typing.get_type_hints(step.function)
+    parameters = list(inspect.signature(step.function).parameters.values())[1:]
+    names = {parameter.name.rstrip("_") for parameter in parameters}
+    summary, description, texts, examples = _docstring(inspect.getdoc(step.function) or "", names)
+    fields = tuple(_field(parameter, hints[parameter.name], texts) for parameter in parameters)
+    return Form(step, summary, description, fields, examples)
+
+
+def values_from(form: Form, given: dict[str, Any]) -> dict[str, Any]:
+    """Plain JSON or query values -> arguments of the step; every wrong one is reported."""
+    known = {field.name.rstrip("_"): field for field in form.fields}
+    problems = [f"unknown parameter {name!r}" for name in given if name not in known]
+    values: dict[str, Any] = {}
+    for name, field in known.items():
+        if name not in given:
+            if field.required:
+                problems.append(f"parameter {name!r} is missing")
+            continue
+        try:
+            values[field.name] = _value(field, given[name])
+        except (TypeError, ValueError) as error:
+            problems.append(f"parameter {name!r}: {error}")
+    if problems:
+        expected = ", ".join(f"{name}{'' if field.required else '?'}" for name, field in known.items())
+        raise UserError(f"{form.step.name}: {'; '.join(problems)}.", fix=f"parameters: {expected or 'none'}")
+    return values
+
+
+def _field(parameter: inspect.Parameter, hint: Any, texts: dict[str, str]) -> Field:  # noqa: ANN401  a type form
+    kind, many, choices = _kind(hint)
+    is_option = parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    text = texts.get(parameter.name.rstrip("_"), "")
+    return Field(parameter.name, kind, many, choices, parameter.default, is_option, text)
+
+
+def _kind(hint: Any) -> tuple[type, bool, tuple[str, ...]]:  # noqa: ANN401  a type form
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _kind(next(argument for argument in arguments if argument is not type(None)))
+    if origin is tuple:
+        return _kind(arguments[0])[0], True, ()
+    if origin is Literal:
+        return str, False, tuple(arguments)
+    if hint in (str, int, float, bool, Path):
+        return hint, False, ()
+    message = f"a step cannot take {hint!r}: use str, int, float, bool, Path, Literal, or a tuple of one of them"
+    raise TypeError(message)
+
+
+def _value(field: Field, given: Any) -> Any:  # noqa: ANN401  JSON in, typed value out
+    if field.many:
+        items = given if isinstance(given, (list, tuple)) else [given]
+        return tuple(_one(field, item) for item in items)
+    return None if given is None else _one(field, given)
+
+
+def _one(field: Field, given: Any) -> Any:  # noqa: ANN401
+    if field.kind is bool:
+        if isinstance(given, bool):
+            return given
+        if str(given).lower() in ("true", "1", "yes", "on", "false", "0", "no", "off", ""):
+            return str(given).lower() in ("true", "1", "yes", "on")
+        message = f"{given!r} is neither true nor false"
+        raise ValueError(message)
+    if isinstance(given, (dict, list)):
+        message = f"one {field.kind.__name__} expected"
+        raise TypeError(message)
+    if field.choices and given not in field.choices:
+        message = f"{given!r} is not one of {', '.join(field.choices)}"
+        raise ValueError(message)
+    return field.kind(given)
+
+
+def _docstring(text: str, names: set[str]) -> tuple[str, str, dict[str, str], tuple[str, ...]]:
+    body, _, example_text = text.partition("Examples:")
+    examples = tuple(line.strip().removeprefix("$ ") for line in example_text.splitlines() if line.strip())
+    summary, *rest = body.strip().splitlines() or [""]
+    texts: dict[str, str] = {}
+    free: list[str] = []
+    last = ""
+    for line in rest:
+        match = re.match(r"^([a-z][a-z0-9_]*): (.+)$", line)
+        if match and match[1].rstrip("_") in names:
+            last = match[1].rstrip("_")
+            texts[last] = match[2].strip()
+        elif last and line.startswith(" ") and line.strip():
+            texts[last] += " " + line.strip()
+        else:
+            last = ""
+            free.append(line)
+    return summary.strip(), "\n".join(free).strip(), texts, examples

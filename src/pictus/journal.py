@@ -1,0 +1,295 @@
+"""The SQL side: what people do at the same time. SQLite (WAL) by default, PostgreSQL by URL.
+
+Votes are only ever added. The current vote of an annotator on a question about a picture is the
+latest one; earlier ones stay as history. Migrations are numbered and append-only.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from pictus.clock import now
+from pictus.errors import UserError
+from pictus.records import Event, Vote
+
+_meta = sa.MetaData()
+
+EVENTS = sa.Table(
+    "events",
+    _meta,
+    sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+)
+
+VOTES = sa.Table(
+    "votes",
+    _meta,
+    sa.Column("vote_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("image_id", sa.Text, nullable=False),
+    sa.Column("annotator", sa.Text, nullable=False),
+    sa.Column("question", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("voted_at", sa.Text, nullable=False),
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (  # 1
+        """CREATE TABLE events (event_id {id}, at TEXT NOT NULL, stage TEXT NOT NULL, event TEXT NOT NULL,
+           subject TEXT NOT NULL, data TEXT NOT NULL)""",
+        "CREATE INDEX events_by_subject ON events (subject)",
+        """CREATE TABLE votes (vote_id {id}, image_id TEXT NOT NULL, annotator TEXT NOT NULL,
+           question TEXT NOT NULL, answer TEXT NOT NULL, source TEXT NOT NULL, voted_at TEXT NOT NULL)""",
+        "CREATE UNIQUE INDEX votes_once ON votes (image_id, annotator, question, source)",
+    ),
+)
+"""Never edit an entry that has been released: add the next one."""
+
+_ID = {"sqlite": "INTEGER PRIMARY KEY", "postgresql": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"}
+_BATCH = 50_000
+_VOTE_COLUMNS = tuple(Vote.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Journal:
+    """One opened database."""
+
+    engine: sa.Engine
+
+    @classmethod
+    def open(cls, url: str) -> "Journal":
+        """Connect and bring the schema up to date; safe when two processes do it at once."""
+        try:
+            engine = sa.create_engine(_driver(url), connect_args=_connect_args(url))
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
+            what = f"{_hidden(url)} is not a database address: {error}."
+            raise UserError(what, fix="postgresql://user@host/name") from error
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _sqlite_settings)
+        try:
+            _migrate(engine)
+        except UserError:
+            engine.dispose()
+            raise
+        except sa.exc.DBAPIError as error:
+            engine.dispose()
+            is_file = engine.dialect.name == "sqlite"
+            mend = "free some disk space, or restore the file from a copy"
+            raise UserError(
+                f"The database {_hidden(url)} cannot be opened: {error.orig}.",
+                fix=mend if is_file else "start it, or correct database_url in pictus.toml",
+            ) from error
+        return cls(engine)
+
+    def log(self, stage: str, event: str, subject: str = "", **data: Any) -> None:  # noqa: ANN401  JSON values
+        """Write one event: past tense, in the stage's words."""
+        row = {"at": now(), "stage": stage, "event": event, "subject": subject, "data": json.dumps(data)}
+        with _written(self.engine), self.engine.begin() as connection:
+            connection.execute(EVENTS.insert(), row)
+
+    def events(self, subject: str = "", limit: int = 100) -> list[Event]:
+        """The latest events first, of one subject or of all."""
+        query = sa.select(EVENTS).order_by(EVENTS.c.event_id.desc()).limit(limit)
+        if subject:
+            query = query.where(EVENTS.c.subject == subject)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [Event(row.event_id, row.at, row.stage, row.event, row.subject, json.loads(row.data)) for row in rows]
+
+    def add_votes(self, votes: Iterable[Vote]) -> tuple[int, int]:
+        """Add votes in one transaction -> (added, already there). The same row twice is added once."""
+        rows = list(votes)
+        columns = {name: pa.array([getattr(vote, name) for vote in rows], pa.string()) for name in _VOTE_COLUMNS}
+        return self.add_vote_table(pa.table(columns))
+
+    def add_vote_table(self, votes: pa.Table) -> tuple[int, int]:
+        """The same for an Arrow table with the columns of Vote, a million rows in seconds."""
+        with _written(self.engine), self.engine.begin() as connection:
+            insert = _insert_by_copy if self.engine.dialect.name == "postgresql" else _insert_by_rows
+            added = insert(connection, votes.select(_VOTE_COLUMNS))
+        return added, votes.num_rows - added
+
+    def votes(self, image_id: str = "", *, source: str = "") -> pa.Table:
+        """Current votes in vote order: image_id, annotator, question, answer, source, voted_at.
+
+        Of one picture, or read from one source, or all.
+        """
+        statement = f"SELECT {', '.join(_VOTE_COLUMNS)} FROM votes"  # noqa: S608  our names; values are bound
+        if image_id:
+            statement += " WHERE image_id = " + ("%s" if self.engine.dialect.name == "postgresql" else "?")
+        # A plain cursor, and the latest found here: a million rows in 3 s. SQLAlchemy's row objects take twice
+        # that, a subquery for the latest five times on PostgreSQL (it sorts on the disk).
+        schema = pa.schema([(name, pa.string()) for name in _VOTE_COLUMNS])
+        batches = []
+        with self.engine.connect() as connection, _cursor(connection, streams=True) as cursor:
+            cursor.execute(statement + " ORDER BY vote_id", [image_id] if image_id else [])
+            while rows := cursor.fetchmany(_BATCH):
+                columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+                batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+        current = latest_votes(pa.Table.from_batches(batches, schema=schema))
+        return current.filter(pc.equal(current.column("source"), source)) if source else current
+
+    def vote_sources(self, beginning: str) -> set[str]:
+        """The sources of votes ever cast whose name starts so."""
+        query = sa.select(VOTES.c.source).where(VOTES.c.source.startswith(beginning, autoescape=True)).distinct()
+        with self.engine.connect() as connection:
+            return set(connection.execute(query).scalars())
+
+    def vote_count(self) -> int:
+        """Every vote ever cast, superseded ones included."""
+        with self.engine.connect() as connection:
+            return self._count(connection)
+
+    def history(self, image_id: str) -> list[Vote]:
+        """Every vote ever cast on one picture, oldest first."""
+        query = sa.select(VOTES).where(VOTES.c.image_id == image_id).order_by(VOTES.c.vote_id)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [Vote(row.image_id, row.annotator, row.question, row.answer, row.source, row.voted_at) for row in rows]
+
+    @staticmethod
+    def _count(connection: sa.Connection) -> int:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(VOTES)).scalar_one())
+
+
+def _insert_by_rows(connection: sa.Connection, votes: pa.Table) -> int:
+    columns = ", ".join(_VOTE_COLUMNS)
+    marks = ", ".join("?" * len(_VOTE_COLUMNS))
+    added = 0
+    with _cursor(connection) as cursor:
+        for batch in votes.to_batches(max_chunksize=_BATCH):
+            rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            cursor.executemany(f"INSERT INTO votes ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows)  # noqa: S608
+            added += cursor.rowcount
+    return added
+
+
+def _insert_by_copy(connection: sa.Connection, votes: pa.Table) -> int:
+    """COPY into a table of this transaction, then insert what is new: 5 times as fast as rows."""
+    columns = ", ".join(_VOTE_COLUMNS)
+    with _cursor(connection) as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY TABLE incoming (row BIGINT GENERATED ALWAYS AS IDENTITY, image_id TEXT, annotator TEXT,"
+            " question TEXT, answer TEXT, source TEXT, voted_at TEXT) ON COMMIT DROP"
+        )
+        with cursor.copy(f"COPY incoming ({columns}) FROM STDIN") as copy:
+            for batch in votes.to_batches(max_chunksize=_BATCH):
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    copy.write_row(row)
+        cursor.execute(
+            f"INSERT INTO votes ({columns}) SELECT {columns} FROM incoming ORDER BY row ON CONFLICT DO NOTHING"  # noqa: S608
+        )
+        added = int(cursor.rowcount)
+        cursor.execute("DROP TABLE incoming")
+    return added
+
+
+def latest_votes(votes: pa.Table) -> pa.Table:
+    """Of several answers of one annotator to one question about one picture only the last, in the table's order."""
+    if not votes.num_rows:
+        return votes
+    key = np.zeros(votes.num_rows, dtype=np.int64)
+    for name in ("image_id", "annotator", "question"):
+        code = votes.column(name).combine_chunks().dictionary_encode()
+        key = key * len(code.dictionary) + np.asarray(code.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+    _, from_end = np.unique(key[::-1], return_index=True)
+    if from_end.size == votes.num_rows:
+        return votes
+    return votes.take(pa.array(np.sort(votes.num_rows - 1 - from_end)))
+
+
+@contextmanager
+def _cursor(connection: sa.Connection, *, streams: bool = False) -> Iterator[Any]:
+    """The driver's own cursor; with `streams` PostgreSQL keeps the result and sends what is fetched."""
+    named = streams and connection.dialect.name == "postgresql"
+    cursor = connection.connection.cursor("pictus") if named else connection.connection.cursor()
+    try:
+        yield cursor
+    finally:
+        cursor.close()
+
+
+@contextmanager
+def _written(engine: sa.Engine) -> Iterator[None]:
+    """What can go wrong with the disk or another writer, as a message; the transaction is undone."""
+    try:
+        yield
+    except _database_errors() as error:
+        text = str(error)
+        where = engine.url.render_as_string(hide_password=True)
+        if "disk is full" in text or "No space left" in text or "disk I/O error" in text:
+            raise UserError(
+                f"The disk is full: {where} could not be written. What was committed before is safe.",
+                fix="free some space, then run the same command again",
+            ) from error
+        if "database is locked" in text:
+            raise UserError(
+                f"Another process has been writing to {where} for half a minute.",
+                fix="wait for it to end, then run the same command again",
+            ) from error
+        raise
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    import psycopg  # noqa: PLC0415  30 ms that a SQLite project does not pay until something goes wrong
+
+    return (sa.exc.DBAPIError, sqlite3.Error, psycopg.Error)
+
+
+def _driver(url: str) -> str:
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def _hidden(url: str) -> str:
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return repr(url)
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    return {"timeout": 30} if url.startswith("sqlite") else {"connect_timeout": 10}
+
+
+def _sqlite_settings(connection: Any, _record: object) -> None:  # noqa: ANN401  a DB-API connection
+    for setting in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 30000", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _migrate(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(71092658)"))  # one migrator at a time
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.execute(
+            sa.text("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, at TEXT NOT NULL)")
+        )
+        done = set(connection.execute(sa.text("SELECT number FROM migrations")).scalars())
+        newest = len(MIGRATIONS)
+        if done and max(done) > newest:
+            what = f"The database is at migration {max(done)}; this Pictus knows {newest}."
+            raise UserError(what, fix="pip install --upgrade pictus")
+        for number, statements in enumerate(MIGRATIONS, start=1):
+            if number in done:
+                continue
+            for statement in statements:
+                connection.execute(sa.text(statement.format(id=_ID[engine.dialect.name])))
+            connection.execute(sa.text("INSERT INTO migrations VALUES (:number, :at)"), {"number": number, "at": now()})

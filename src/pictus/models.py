@@ -1,0 +1,333 @@
+"""A network by name, its preprocessing and labels; a run opened, loaded strictly and asked.
+
+    models/<run>/
+      run.json            the card: release, recipe, classes, preprocessing, environment, results
+      model.safetensors   the best weights (`last.safetensors`: the latest)
+      metrics.jsonl       one line per logged step and per epoch
+      checkpoints/  tensorboard/  evaluations/
+
+Opening a run and preparing pictures need no torch. Legend: N pictures, K classes, D features, S side in px.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pictus import networks, pixels
+from pictus.engine import cpu_count
+from pictus.errors import UserError
+from pictus.extras import need
+from pictus.project import Project
+from pictus.registry import unknown
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+FORMAT = 1
+CARD_NAME = "run.json"
+WEIGHTS_NAME = "model.safetensors"
+
+_MOST_LANES = 8
+"""Batches computed at once; more cores than that work together on each."""
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Picture bytes -> what the network sees; the same in validation, evaluation, export and search.
+
+    The short side becomes `resize` px, the centre square of `size` px is kept (antialiased bilinear),
+    then (rgb / 255 - mean) / std.
+    """
+
+    size: int
+    resize: int
+    mean: tuple[float, float, float] = networks.IMAGENET_MEAN
+    std: tuple[float, float, float] = networks.IMAGENET_STD
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run on disk. Position in `classes` (concept ids) = label = column of the logits."""
+
+    root: Path
+    name: str
+    model_name: str
+    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    card: dict[str, Any]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether training came to its end; a run that was stopped may have weights all the same."""
+        return bool(self.card.get("status") == "finished")
+
+
+def open_run(path: str | Path) -> Run:
+    """Read a run's card."""
+    root = Path(path).expanduser().resolve()
+    card_path = root / CARD_NAME
+    if not card_path.is_file():
+        raise UserError(f"{root} is not a training run: it has no {CARD_NAME}.", fix="pictus train list")
+    try:
+        card = json.loads(card_path.read_text(encoding="utf-8"))
+        found = int(card["format"])
+        seen = card["preprocessing"]
+        preprocessing = Preprocessing(int(seen["size"]), int(seen["resize"]), tuple(seen["mean"]), tuple(seen["std"]))
+        run = Run(
+            root, str(card["name"]), str(card["model"]), tuple(card["classes"]), tuple(card["class_names"]),
+            preprocessing, card,
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{card_path} is not a run card: {error!r}.", fix="restore it from a copy, or train again"
+        ) from error
+    if found > FORMAT:
+        raise UserError(f"{card_path} has format {found}; this Pictus reads up to {FORMAT}.", fix="update Pictus")
+    return run
+
+
+def find_run(project: Project, name_or_path: str = "") -> Run:
+    """A run of the project by name, a run folder by path, or the newest finished run."""
+    if name_or_path:
+        for folder in (project.models_dir / name_or_path, Path(name_or_path).expanduser()):
+            if (folder / CARD_NAME).is_file():
+                return open_run(folder)
+        raise unknown("run", name_or_path, sorted(path.parent.name for path in _cards(project)))
+    finished = [run for run in runs(project) if run.is_finished]
+    if not finished:
+        raise UserError(f"There is no finished training run in {project.models_dir}.", fix="pictus train run")
+    return max(finished, key=lambda run: (run.card["finished_at"], (run.root / CARD_NAME).stat().st_mtime_ns))
+
+
+def runs(project: Project) -> list[Run]:
+    """Every run of the project, oldest first."""
+    found = [open_run(path.parent) for path in _cards(project)]
+    return sorted(found, key=lambda run: (run.card.get("started_at", ""), run.name))
+
+
+def build(
+    name: str, n_classes: int, *, size: int = 0, pretrained: bool = False, weights: Path | None = None
+) -> "nn.Module":
+    """A network of ours, torchvision's or timm's: f32[N, 3, S, S] -> f32[N, K].
+
+    `size` is needed by networks with one fixed input size (ViT). `weights` is a safetensors file; every key
+    must fit, except that a classifier for another number of classes is left new.
+    """
+    model = networks.make(name, n_classes, size=size, pretrained=pretrained)
+    if weights is not None:
+        tensors = read_weights(weights)
+        head, layer = networks.head_of(model)
+        if f"{head}.weight" in tensors and len(tensors[f"{head}.weight"]) != len(layer.weight):
+            tensors |= {key: value for key, value in model.state_dict().items() if key.startswith(f"{head}.")}
+        load_strictly(model, tensors, weights)
+    return model
+
+
+def load_run(run: Run, *, device: str = "") -> "nn.Module":
+    """The run's network with its best weights, in eval mode; on the GPU where there is one, or on `device`."""
+    torch = need("torch", "train")
+    path = run.root / WEIGHTS_NAME
+    if not path.is_file():
+        raise UserError(f"Run {run.name!r} has no weights yet.", fix=f"pictus train resume {run.name}")
+    model = networks.make(run.model_name, len(run.classes), size=run.preprocessing.size)
+    load_strictly(model, read_weights(path), path)
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(where, memory_format=torch.channels_last).eval()
+
+
+def read_weights(path: Path) -> dict[str, "torch.Tensor"]:
+    """The tensors of a safetensors file. Pickled files (.pt, .pth, .ckpt) are refused: opening one runs its code."""
+    need("torch", "train")
+    safetensors = need("safetensors.torch", "train")
+    if not path.is_file():
+        raise UserError(f"There is no weights file {path}.")
+    with path.open("rb") as opened:
+        magic = opened.read(2)
+    if magic in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+        raise UserError(
+            f"{path} is a pickled checkpoint; Pictus does not open those, because opening one can run any code.",
+            fix='if you trust it, convert it once: python -c "import torch, safetensors.torch as s; '
+            f"s.save_file(torch.load('{path}', weights_only=True, map_location='cpu'), 'weights.safetensors')\"",
+        )
+    try:
+        return dict(safetensors.load_file(path))
+    except Exception as error:
+        raise UserError(
+            f"{path} is not a whole safetensors file: {error}.", fix="copy or download it again"
+        ) from error
+
+
+def load_strictly(model: "nn.Module", tensors: dict[str, "torch.Tensor"], where: Path) -> None:
+    """Fill `model`; a missing, unexpected or wrongly shaped tensor is an error that lists them all."""
+    wanted = model.state_dict()
+    bad = [f"missing     {key} {list(wanted[key].shape)}" for key in wanted.keys() - tensors.keys()]
+    bad += [f"unexpected  {key} {list(tensors[key].shape)}" for key in tensors.keys() - wanted.keys()]
+    bad += [
+        f"mismatched  {key}: {list(tensors[key].shape)} in the file, {list(wanted[key].shape)} in the network"
+        for key in wanted.keys() & tensors.keys()
+        if tensors[key].shape != wanted[key].shape
+    ]
+    if bad:
+        lines = "\n".join(f"  {line}" for line in sorted(bad)[:20])
+        more = f"\n  … and {len(bad) - 20:,} more" if len(bad) > 20 else ""  # noqa: PLR2004
+        raise UserError(
+            f"{where} does not fit the network: {len(bad):,} of {len(wanted):,} tensors differ.\n{lines}{more}",
+            fix="name the network these weights were trained with",
+        )
+    model.load_state_dict(tensors, strict=True)
+
+
+def prepare(image_bytes: bytes, preprocessing: Preprocessing) -> Pixels:
+    """Decode, upright, scale, centre-crop -> u8[S, S, 3] RGB; raises PictureError. Torchvision's rounding."""
+    # Large JPEGs are decoded at n/8 of their size, at least twice what is wanted: mean difference < 1 grey level.
+    picture = pixels.decode_scaled(image_bytes, 2 * preprocessing.resize)
+    height, width = picture.shape[:2]
+    short = min(height, width)
+    scaled = pixels.resize(picture, preprocessing.resize * width // short, preprocessing.resize * height // short)
+    top, left = (round((length - preprocessing.size) / 2) for length in scaled.shape[:2])
+    return np.ascontiguousarray(scaled[top : top + preprocessing.size, left : left + preprocessing.size])
+
+
+def normalised(batch: "torch.Tensor", preprocessing: Preprocessing) -> "torch.Tensor":
+    """u8[N, S, S, 3] -> f32[N, 3, S, S], channels last in memory, on the same device."""
+    torch = need("torch", "train")
+    mean = torch.tensor(preprocessing.mean, device=batch.device) * 255
+    std = torch.tensor(preprocessing.std, device=batch.device) * 255
+    return ((batch.float() - mean) / std).permute(0, 3, 1, 2)
+
+
+def predict_logits(model: "nn.Module", run: Run, images: Iterable[bytes], batch_size: int = 64) -> Floats:
+    """Picture bytes -> f32[N, K] logits in order; the first bad picture raises PictureError."""
+    return predict_pixels(model, run, _prepared(images, run.preprocessing), batch_size)
+
+
+def predict_pixels(model: "nn.Module", run: Run, prepared: Iterable[Pixels], batch_size: int = 64) -> Floats:
+    """Prepared pictures u8[S, S, 3] -> f32[N, K] logits, for callers who count bad pictures themselves."""
+    return _forward(model, run, prepared, batch_size, model)
+
+
+def embed(model: "nn.Module", run: Run, images: Iterable[bytes], batch_size: int = 64) -> Floats:
+    """Picture bytes -> f32[N, D]: what the last layer sees, not normalised."""
+    return embed_pixels(model, run, _prepared(images, run.preprocessing), batch_size)
+
+
+def embed_pixels(model: "nn.Module", run: Run, prepared: Iterable[Pixels], batch_size: int = 64) -> Floats:
+    """Prepared pictures u8[S, S, 3] -> f32[N, D]."""
+    seen = threading.local()
+    _, head = networks.head_of(model)
+
+    def note(_: "nn.Module", inputs: tuple["torch.Tensor", ...]) -> None:
+        seen.features = inputs[0]
+
+    def features(batch: "torch.Tensor") -> "torch.Tensor":
+        model(batch)
+        found = seen.features
+        return found.mean((2, 3)) if found.ndim == 4 else found  # noqa: PLR2004  a 1 × 1 convolution as the last layer
+
+    handle = head.register_forward_pre_hook(note)
+    try:
+        return _forward(model, run, prepared, batch_size, features)
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def lanes(count: int, torch_threads: int = 1) -> Iterator[ThreadPoolExecutor]:
+    """Threads that each compute with `torch_threads` of torch's own, however many those of the caller are.
+
+    torch keeps that number for the calling thread and for threads that have not asked yet: each lane asks
+    first, and the caller's own number is set again once all lanes have started.
+    """
+    torch = need("torch", "train")
+    own = torch.get_num_threads()
+    started = threading.Barrier(count + 1)
+
+    def start() -> None:
+        torch.get_num_threads()
+        torch.set_num_threads(torch_threads)
+        started.wait()
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix="lane")
+    try:
+        for _ in range(count):
+            pool.submit(start)
+        started.wait()
+        torch.set_num_threads(own)
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Given], Made], items: Iterable[Given], *, ahead: int
+) -> Iterator[Made]:
+    """`work` done on every item, `ahead` of the caller, given back in order."""
+    waiting: deque[Future[Made]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _forward(
+    model: "nn.Module", run: Run, prepared: Iterable[Pixels], batch_size: int,
+    function: Callable[["torch.Tensor"], "torch.Tensor"],
+) -> Floats:  # fmt: skip
+    torch = need("torch", "train")
+    device = next(model.parameters()).device
+    size = run.preprocessing.size
+
+    def compute(batch: Sequence[Pixels]) -> Floats:
+        with torch.inference_mode():
+            inputs = normalised(torch.from_numpy(np.stack(batch)).to(device), run.preprocessing)
+            result: Floats = function(inputs).float().cpu().numpy()
+            return result
+
+    waiting = iter(prepared)
+    batches = iter(lambda: list(islice(waiting, batch_size)), [])
+    cores = cpu_count() if device.type == "cpu" else 1
+    was_training = model.training
+    model.eval()
+    try:
+        with lanes(min(cores, _MOST_LANES), max(1, cores // _MOST_LANES)) as pool:
+            results = list(in_order(pool, compute, batches, ahead=min(cores, _MOST_LANES)))
+        return np.concatenate(results) if results else compute([np.zeros((size, size, 3), np.uint8)])[:0]
+    finally:
+        model.train(was_training)
+
+
+def _prepared(images: Iterable[bytes], preprocessing: Preprocessing) -> Iterator[Pixels]:
+    """Prepare on all cores, in order, a few pictures ahead."""
+    threads = cpu_count()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield from in_order(pool, partial(prepare, preprocessing=preprocessing), images, ahead=8 * threads)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cards(project: Project) -> list[Path]:
+    return sorted(project.models_dir.glob(f"*/{CARD_NAME}"))

@@ -1,0 +1,217 @@
+"""Networks by name: two small families of our own, and every classifier of torchvision and timm.
+
+torch is imported where a network is made, so the two module classes below live inside functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pictus.errors import UserError
+from pictus.extras import need
+from pictus.registry import Registry, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of ILSVRC's training pictures, RGB in 0..1: what torchvision's weights were trained with."""
+
+NETWORKS: Registry[Callable[[int], "nn.Module"]] = Registry("network", entry_points="pictus.networks")
+"""Name -> function from the number of classes to a network; any input size."""
+
+_MANY = 1000
+"""Classes of ILSVRC: how many a downloaded classifier has before ours replaces it."""
+
+
+def make(name: str, n_classes: int, *, size: int = 0, pretrained: bool = False) -> "nn.Module":
+    """A network with random weights, or with its publisher's and a new classifier."""
+    need("torch", "train")
+    family = family_of(name)
+    if family == "pictus":
+        if pretrained:
+            raise UserError(
+                f"Network {name!r} is our own and has no published weights.",
+                fix="--recipe resnet18 --pretrained, or --set weights=FILE with the weights of an earlier run",
+            )
+        return NETWORKS.get(name)(n_classes)
+    maker = _torchvision if family == "torchvision" else _timm
+    if not pretrained:
+        return maker(_plain(name), n_classes, size, pretrained=False)
+    try:
+        return maker(_plain(name), n_classes, size, pretrained=True)
+    except UserError:
+        raise
+    except Exception as error:  # every downloader raises errors of its own
+        raise UserError(
+            f"The pretrained weights of {name!r} could not be fetched ({type(error).__name__}: {_first_line(error)}).",
+            fix="connect to the internet, or bring the weights as a file: --set weights=FILE.safetensors",
+        ) from error
+
+
+def family_of(name: str) -> str:
+    """Whose network it is: pictus, torchvision or timm; a UserError with near names for a network nobody has."""
+    if name in NETWORKS.names():
+        return "pictus"
+    need("torch", "train")
+    classifiers = _torchvision_names()
+    if _plain(name) in classifiers:
+        return "torchvision"
+    timm = need("timm", "train")
+    if timm.is_model(_plain(name)):
+        return "timm"
+    raise unknown("network", name, sorted({*NETWORKS.names(), *classifiers, *timm.list_models()}))
+
+
+def fixed_size(name: str) -> int:
+    """The one input side in px a network is made for, 0 for one that takes any."""
+    family = family_of(name)
+    if family == "timm":
+        settings = need("timm", "train").get_pretrained_cfg(_plain(name))
+        return int(settings.input_size[-1]) if settings is not None and settings.fixed_input_size else 0
+    return 224 if family == "torchvision" and _plain(name).startswith(("vit_", "maxvit")) else 0
+
+
+def normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation the network's publisher used; ImageNet's where none is stated."""
+    if family_of(name) == "timm":
+        settings = need("timm", "train").get_pretrained_cfg(_plain(name))
+        if settings is not None:
+            return tuple(settings.mean), tuple(settings.std)
+    return IMAGENET_MEAN, IMAGENET_STD
+
+
+def head_of(model: "nn.Module") -> tuple[str, Any]:
+    """Name and module of the classifier: the last linear (or 1 × 1 convolution) layer."""
+    nn = need("torch", "train").nn
+    layers = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1))
+    ]
+    return layers[-1]
+
+
+def _torchvision(name: str, n_classes: int, size: int, *, pretrained: bool) -> "nn.Module":
+    models = need("torchvision", "train").models
+    options: dict[str, Any] = {} if pretrained else {"num_classes": n_classes}
+    if name.startswith("vit_") and size:
+        options["image_size"] = size
+    if name.startswith("maxvit") and size:
+        options["input_size"] = (size, size)
+    if name in ("googlenet", "inception_v3") and not pretrained:
+        options["init_weights"] = True
+    model = models.get_model(name, weights="DEFAULT" if pretrained else None, **options)
+    if getattr(model, "aux_logits", False):  # GoogLeNet's and Inception's helpers: one output is enough
+        model.aux_logits = False
+        for part in ("aux1", "aux2", "AuxLogits"):
+            if hasattr(model, part):
+                setattr(model, part, None)
+    if pretrained:
+        _renew_head(model, n_classes)
+    return model
+
+
+def _timm(name: str, n_classes: int, size: int, *, pretrained: bool) -> "nn.Module":
+    timm = need("timm", "train")
+    settings = timm.get_pretrained_cfg(name)
+    if pretrained and (settings is None or not settings.has_weights):
+        raise UserError(f"timm has no pretrained weights for {name!r}.", fix="leave out --pretrained")
+    options = {"img_size": size} if size and settings is not None and settings.fixed_input_size else {}
+    return timm.create_model(name, pretrained=pretrained, num_classes=n_classes, **options)
+
+
+def _renew_head(model: "nn.Module", n_classes: int) -> None:
+    """Put a new classifier in the place of the published one."""
+    nn = need("torch", "train").nn
+    name, old = head_of(model)
+    is_linear = isinstance(old, nn.Linear)
+    width = old.in_features if is_linear else old.in_channels
+    new = nn.Linear(width, n_classes) if is_linear else nn.Conv2d(width, n_classes, 1)
+    parent, _, last = name.rpartition(".")
+    owner = model.get_submodule(parent)
+    setattr(owner, last, new)
+
+
+def _torchvision_names() -> list[str]:
+    models = need("torchvision", "train").models
+    return list(models.list_models(module=models))
+
+
+def _plain(name: str) -> str:
+    """The two libraries write underscores; people may type hyphens."""
+    return name.replace("-", "_")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
+
+
+@NETWORKS.register("small-cnn")
+def small_cnn(n_classes: int) -> "nn.Module":
+    """For a first model in a minute or two on a laptop; made for 64 to 128 px."""
+    nn = need("torch", "train").nn
+    layers = [*_convolution(3, 32, 3, 2), nn.MaxPool2d(2)]
+    wide_before = 32
+    for wide in (64, 128, 256):
+        layers += [*_convolution(wide_before, wide), nn.MaxPool2d(2), _residual(wide, wide, 1)]
+        wide_before = wide
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(wide_before, n_classes))
+
+
+def residual_network(n_classes: int, width: int) -> "nn.Module":
+    """ResNet-18's layout (He et al. 2015, table 1) of any width, with a stem for small pictures: one
+    3 × 3 convolution of stride 2 instead of 7 × 7 and pooling, so that 64 px leave 4 × 4 at the end.
+    """
+    nn = need("torch", "train").nn
+    layers = [*_convolution(3, width, 3, 2)]
+    wide_before = width
+    for stage in range(4):
+        wide = width * 2**stage
+        layers += [_residual(wide_before, wide, 1 if stage == 0 else 2), _residual(wide, wide, 1)]
+        wide_before = wide
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(wide_before, n_classes))
+
+
+@NETWORKS.register("resnet-w16")
+def _w16(n_classes: int) -> "nn.Module":
+    return residual_network(n_classes, 16)
+
+
+@NETWORKS.register("resnet-w32")
+def _w32(n_classes: int) -> "nn.Module":
+    return residual_network(n_classes, 32)
+
+
+@NETWORKS.register("resnet-w64")
+def _w64(n_classes: int) -> "nn.Module":
+    return residual_network(n_classes, 64)
+
+
+def _convolution(wide_in: int, wide_out: int, side: int = 3, stride: int = 1) -> list["nn.Module"]:
+    nn = need("torch", "train").nn
+    plain = nn.Conv2d(wide_in, wide_out, side, stride, padding=side // 2, bias=False)
+    nn.init.kaiming_normal_(plain.weight, mode="fan_out", nonlinearity="relu")
+    return [plain, nn.BatchNorm2d(wide_out), nn.ReLU()]
+
+
+def _residual(wide_in: int, wide_out: int, stride: int) -> "nn.Module":
+    """Two 3 × 3 convolutions and a shortcut; the second normalisation starts at 0 (Goyal et al. 2017)."""
+    nn = need("torch", "train").nn
+
+    class Residual(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.path = nn.Sequential(
+                *_convolution(wide_in, wide_out, 3, stride), *_convolution(wide_out, wide_out)[:2]
+            )
+            is_same = stride == 1 and wide_in == wide_out
+            self.shortcut = nn.Identity() if is_same else nn.Sequential(*_convolution(wide_in, wide_out, 1, stride)[:2])
+            nn.init.zeros_(self.path[-1].weight)
+
+        def forward(self, x: Any) -> Any:  # noqa: ANN401  a torch.Tensor
+            return nn.functional.relu(self.path(x) + self.shortcut(x))
+
+    return Residual()

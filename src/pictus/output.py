@@ -1,0 +1,188 @@
+"""How the command line speaks: results on stdout, talk (progress, warnings) on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, is_dataclass
+from itertools import islice
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from pictus.errors import UserError
+from pictus.progress import Meter
+from pictus.registry import Outcome
+
+SHOWN_RECORDS = 50
+"""Rows of a table for people; --jsonl gives all."""
+
+LOG_WIDTH = 160
+"""Columns where stdout is not a terminal."""
+
+HIDDEN_COLUMNS = frozenset({"pdq", "phash", "dhash", "pixel_sha256"})
+
+
+class _BarMeter:
+    def __init__(self, bars: Bars, task: TaskID) -> None:
+        self._bars = bars
+        self._task = task
+
+    def advance(self, count: int = 1) -> None:
+        self._bars.advance(self._task, count)
+
+    def say(self, note: str) -> None:
+        self._bars.update(self._task, note=escape(note))
+
+
+class TerminalProgress:
+    """Bars with count, rate and time left on stderr; plain lines where stderr is not a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def track(self, label: str, total: int | None) -> Iterator[Meter]:
+        if not self._console.is_terminal:
+            yield _LineMeter(label, total, self._console)
+            return
+        columns = (
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(),
+            MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+        )  # fmt: skip
+        with Bars(*columns, console=self._console, transient=True) as bars:
+            yield _BarMeter(bars, bars.add_task(escape(label), total=total, note=""))
+
+
+class _LineMeter:
+    """One line at each tenth: readable in a log."""
+
+    def __init__(self, label: str, total: int | None, console: Console) -> None:
+        self._label, self._total, self._console = label, total, console
+        self._done, self._tenth, self._note = 0, 0, ""
+        if total is None:  # no tenths to tell: say at least that it has begun
+            console.print(label, markup=False, highlight=False)
+
+    def advance(self, count: int = 1) -> None:
+        self._done += count
+        if self._total and self._done * 10 // self._total > self._tenth:
+            self._tenth = self._done * 10 // self._total
+            note = f"  {self._note}" if self._note else ""
+            self._console.print(f"{self._label} {self._done:,}/{self._total:,}{note}", markup=False, highlight=False)
+
+    def say(self, note: str) -> None:
+        self._note = note
+
+
+def talk() -> Console:
+    """Where progress, warnings and errors go: stderr."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_error(error: UserError, *, as_json: bool) -> None:
+    """What is wrong and what to type, on stderr; the same shape as the HTTP API's in JSON."""
+    if as_json:
+        sys.stdout.write(json.dumps({"error": {"what": error.what, "fix": error.fix}}) + "\n")
+        return
+    console = talk()
+    console.print(f"[bold red]error:[/] {escape(error.what)}")
+    if error.fix:
+        console.print(f"[bold]fix:[/] {escape(error.fix)}")
+
+
+def outcome_json(outcome: Outcome[Any]) -> dict[str, Any]:
+    """The one JSON shape of a step's result, for --json and for the HTTP API."""
+    return {
+        "step": outcome.step,
+        "headline": outcome.headline,
+        "summary": outcome.summary,
+        "problems": list(outcome.problems),
+        "next": list(outcome.next),
+    }
+
+
+def record_json(record: Any) -> dict[str, Any]:  # noqa: ANN401  any record
+    """One record as plain JSON: bytes in hex, tuples as lists."""
+    values = asdict(record) if is_dataclass(record) and not isinstance(record, type) else dict(record)
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
+
+
+def print_json(outcome: Outcome[Any]) -> None:
+    sys.stdout.write(json.dumps(outcome_json(outcome), default=str) + "\n")
+
+
+def print_jsonl(outcome: Outcome[Any]) -> None:
+    for record in outcome:
+        sys.stdout.write(json.dumps(record_json(record), default=str) + "\n")
+
+
+def print_outcome(outcome: Outcome[Any], *, with_records: bool, says_next: bool = True) -> None:
+    """For people: the headline, the records of a reading step, problems, what to type next.
+
+    A headline of several lines is a step's own drawing of its records: no table is added to it.
+    """
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_WIDTH)
+    if outcome.headline:
+        console.print(outcome.headline, markup=False)
+    else:
+        for name, value in outcome.summary.items():
+            if not isinstance(value, (dict, list)):
+                console.print(f"  {name.replace('_', ' ')}: {value}", markup=False)
+    if with_records and "\n" not in outcome.headline:
+        _print_records(console, outcome)
+    warn = talk()
+    for problem in outcome.problems:
+        warn.print(f"[yellow]![/] {escape(problem)}")
+    for index, command in enumerate(outcome.next if says_next else ()):
+        warn.print(f"[dim]{'next:' if index == 0 else '     '}[/] {escape(command)}")
+
+
+def _print_records(console: Console, outcome: Outcome[Any]) -> None:
+    records = list(islice(iter(outcome), SHOWN_RECORDS + 1))
+    if not records:
+        return
+    names = [entry.name for entry in fields(records[0]) if entry.name not in HIDDEN_COLUMNS]
+    rows = [[_cell(getattr(record, name)) for name in names] for record in records[:SHOWN_RECORDS]]
+    full = [index for index in range(len(names)) if any(row[index] for row in rows)]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for index in full:
+        numeric = isinstance(getattr(records[0], names[index]), (int, float))
+        justify: Any = "right" if numeric else "left"
+        table.add_column(
+            names[index].replace("_", " "), justify=justify, overflow="fold", no_wrap=numeric,
+            min_width=0 if numeric else min(10, max(len(row[index]) for row in rows)),
+        )  # fmt: skip
+    for row in rows:
+        table.add_row(*(escape(row[index]) for index in full))
+    console.print(table, soft_wrap=False)
+    if len(records) > SHOWN_RECORDS:
+        talk().print(f"[dim]the first {SHOWN_RECORDS}; --jsonl gives all[/]")
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401  any field
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (tuple, list)):
+        return ", ".join(str(item) for item in value)
+    text = str(value)
+    return text[:12] if len(text) == 64 and all(c in "0123456789abcdef" for c in text) else text  # noqa: PLR2004  a sha256

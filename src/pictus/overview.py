@@ -1,0 +1,238 @@
+"""The two questions asked at any time: where does everything stand, and why is this picture here?
+
+Both read every stage's tables and write none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pictus.errors import UserError
+from pictus.project import Project
+from pictus.records import Attempt, Check, Duplicate, Label, Picture, Source, Split, Verdict
+from pictus.registry import Outcome, step
+from pictus.tables import equals
+
+THIN_CLASS = 20
+"""Fewer accepted pictures than this: the class is called starving."""
+
+PREFIX = 6
+"""Fewest hex digits that may stand for an image_id."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """How far one stage is. `waiting`: rows that it has not looked at yet."""
+
+    stage: str
+    done: int
+    waiting: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing that happened to one picture."""
+
+    at: str
+    stage: str
+    what: str
+    why: str
+
+
+@step("status", changes=False)
+def status(project: Project) -> Outcome[StageStatus]:
+    """Where every picture stands, and what to type next.
+
+    Examples:
+        pictus status
+    """
+    tables = project.tables
+    images = tables.count("images")
+    failed = tables.count("fetches", "cause != 'ok'")
+    checked, dropped = tables.count("checks"), tables.count("verdicts", "verdict = 'drop'")
+    screened = tables.count("verdicts")
+    labels = Counter(tables.read("labels", ["status"]).column("status").to_pylist()) if tables.exists("labels") else {}
+    votes = project.journal.vote_count()
+    releases, runs = names_in(project, "releases"), names_in(project, "models")
+    rows = (
+        StageStatus("taxonomy", tables.count("concepts"), 0, f"{tables.count('concepts', 'is_class'):,} classes"),
+        StageStatus("collect", images, 0, f"{failed:,} addresses failed" if failed else ""),
+        StageStatus("clean", screened, max(images - checked, 0), f"{dropped:,} dropped" if screened else ""),
+        StageStatus("annotate", labels.get("accepted", 0), labels.get("unsettled", 0), f"{votes:,} votes"),
+        StageStatus("release", len(releases), 0, ", ".join(releases[-3:])),
+        StageStatus("train", len(runs), 0, ", ".join(runs[-3:])),
+    )
+    starving = _starving(project) if labels else 0
+    summary = {
+        "concepts": rows[0].done, "collected": images, "failed": failed, "checked": checked,
+        "clean": screened - dropped, "dropped": dropped, "votes": votes, "labelled": labels.get("accepted", 0),
+        "unsettled": labels.get("unsettled", 0), "starving": starving, "releases": releases, "runs": runs,
+        "evaluated": len({path.parts[-4] for path in project.models_dir.glob("*/evaluations/*/results.json")}),
+        "indexes": [name.removeprefix("embeddings_") for name in tables.names() if name.startswith("embeddings_")],
+    }  # fmt: skip
+    headline = (
+        f"{project.name}: collected {images:,}   clean {screened - dropped:,}   labelled {summary['labelled']:,}"
+        f"   releases {len(releases)}   models {len(runs)}" + (f"   starving: {starving} concepts" if starving else "")
+    )
+    return Outcome("status", summary, headline, next=_next(summary), source=lambda: iter(rows))
+
+
+@step("show", changes=False)
+def show(project: Project, image: str) -> Outcome[Moment]:
+    """One picture's whole history: found where, measured how, kept why, labelled by whom, used in what.
+
+    image: an image_id, its first digits, or the address it came from.
+
+    Examples:
+        pictus show 3f2a91
+    """
+    image_id = find_image(project, image)
+    parts = history(project, image_id)
+    moments = list(_moments(parts))
+    label = next((label for label in parts["labels"] if label.status == "accepted"), None)
+    verdict = next(iter(parts["verdicts"]), None)
+    headline = f"{image_id[:16]}   " + "   ".join(
+        [
+            f"{parts['picture'].width}×{parts['picture'].height} {parts['picture'].format}",
+            f"{verdict.verdict}: {verdict.reason}" if verdict else "not screened yet",
+            f"label {label.concept_id} ({label.posterior:.3f}, {label.n_votes} votes)" if label else "no label",
+        ]
+    )
+    summary = {"image_id": image_id, "moments": len(moments), "releases": parts["releases"]}
+    return Outcome("show", summary, headline, source=lambda: iter(moments))
+
+
+def find_image(project: Project, text: str) -> str:
+    """An image_id from itself, a unique prefix of it, or a source address."""
+    tables = project.tables
+    digits = text.strip().lower()
+    if len(digits) >= PREFIX and all(character in "0123456789abcdef" for character in digits):
+        ids = tables.read("images", ["image_id"], where=f"starts_with(image_id, '{digits}')").column("image_id")
+        if len(ids) == 1:
+            return str(ids[0])
+        if len(ids) > 1:
+            raise UserError(f"{len(ids):,} pictures begin with {text!r}.", fix="type more digits")
+    found = set(tables.read("sources", ["image_id"], where=equals("address", text)).column("image_id").to_pylist())
+    if len(found) == 1:
+        return str(found.pop())
+    raise UserError(
+        f"No picture {text!r} in {project.name}: neither an image_id (or its first {PREFIX}+ digits) nor an address.",
+        fix="pictus web lists them, pictus status counts them",
+    )
+
+
+def history(project: Project, image_id: str) -> dict[str, Any]:
+    """Every row of every stage about one picture; the picture page draws it, `show` prints it."""
+    tables, where = project.tables, equals("image_id", image_id)
+    duplicates = list(tables.records("duplicates", Duplicate, where))
+    group = duplicates[0].group_id if duplicates else ""
+    return {
+        "picture": next(tables.records("images", Picture, where)),
+        "sources": list(tables.records("sources", Source, where)),
+        "fetches": list(tables.records("fetches", Attempt, where)),
+        "checks": list(tables.records("checks", Check, where)),
+        "duplicates": duplicates,
+        "group": list(tables.records("duplicates", Duplicate, equals("group_id", group))) if group else [],
+        "verdicts": list(tables.records("verdicts", Verdict, where)),
+        "votes": project.journal.history(image_id),
+        "labels": list(tables.records("labels", Label, where)),
+        "splits": list(tables.records("splits", Split, where)),
+        "events": project.journal.events(image_id),
+        "releases": _releases_with(project, image_id),
+        "predictions": _predictions_of(project, image_id),
+    }
+
+
+def names_in(project: Project, kind: str) -> list[str]:
+    """Releases or runs of a project, oldest first."""
+    marker = {"releases": "manifest.json", "models": "run.json"}[kind]
+    found = (project.root / kind).glob(f"*/{marker}")
+    return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+
+
+def _moments(parts: dict[str, Any]) -> Iterator[Moment]:
+    yield from _found_and_cleaned(parts)
+    for vote in parts["votes"]:
+        asked = f"is it {vote.question}? {vote.answer}" if vote.question else vote.answer
+        yield Moment(vote.voted_at, "annotate", f"vote of {vote.annotator}", asked)
+    for label in parts["labels"]:
+        why = f"posterior {label.posterior:.3f} from {label.n_votes} votes by {label.method}"
+        yield Moment(label.settled_at, "annotate", f"{label.status} {label.concept_id}", why)
+    for split in parts["splits"]:
+        yield Moment("", "release", f"assigned to {split.split}", f"group {split.group_id[:12]}")
+    yield from (Moment("", "release", f"in {version}", split) for version, split in parts["releases"])
+    yield from (Moment("", "evaluate", f"seen by {run}", text) for run, text in parts["predictions"])
+    for event in parts["events"]:
+        yield Moment(event.at, event.stage, event.event, json.dumps(event.data))
+
+
+def _found_and_cleaned(parts: dict[str, Any]) -> Iterator[Moment]:
+    for source in parts["sources"]:
+        claim = f" as {source.concept_id}" if source.concept_id else ""
+        rights = f", licence {source.licence}" if source.licence else ", licence not stated"
+        yield Moment(source.found_at, "collect", f"found by {source.kind}{claim}", source.address + rights)
+    for check in parts["checks"]:
+        numbers = f"entropy {check.entropy:.2f}, sharpness {check.sharpness:.0f}, brightness {check.brightness:.0f}"
+        yield Moment("", "clean", "measured", check.cause or numbers)
+    for duplicate in parts["duplicates"]:
+        yield Moment("", "clean", "keeper of a group" if duplicate.is_keeper else "duplicate", duplicate.reason)
+    for verdict in parts["verdicts"]:
+        yield Moment(verdict.decided_at, "clean", verdict.verdict, verdict.reason)
+
+
+def _releases_with(project: Project, image_id: str) -> list[tuple[str, str]]:
+    import pyarrow.parquet as pq  # noqa: PLC0415  only for one picture's page
+
+    found = []
+    for version in names_in(project, "releases"):
+        path = project.releases_dir / version / "pictures.parquet"
+        rows = pq.read_table(path, columns=["split"], filters=[("image_id", "=", image_id)])
+        found += [(version, str(split)) for split in rows.column("split").to_pylist()]
+    return found
+
+
+def _predictions_of(project: Project, image_id: str) -> list[tuple[str, str]]:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    found = []
+    for path in sorted(project.models_dir.glob("*/evaluations/*/predictions.parquet")):
+        rows = pq.read_table(path, filters=[("image_id", "=", image_id)]).to_pylist()
+        found += [(path.parent.parent.parent.name, _prediction_text(row)) for row in rows]
+    return found
+
+
+def _prediction_text(row: dict[str, Any]) -> str:
+    guesses, chances = row.get("top5") or [], row.get("probabilities") or []
+    return ", ".join(f"{guess} {chance:.2f}" for guess, chance in zip(guesses, chances, strict=False))
+
+
+def _starving(project: Project) -> int:
+    accepted = project.tables.read("labels", ["concept_id"], where="status = 'accepted'").column("concept_id")
+    counts = Counter(accepted.to_pylist())
+    classes = project.tables.read("concepts", ["concept_id"], where="is_class").column("concept_id").to_pylist()
+    return sum(counts[concept] < THIN_CLASS for concept in classes)
+
+
+def _next(summary: dict[str, Any]) -> tuple[str, ...]:
+    """The first thing not done yet, in journey order."""
+    screened = summary["clean"] + summary["dropped"]
+    settled = summary["labelled"] + summary["unsettled"]
+    release, run = (summary[kind][-1] if summary[kind] else "" for kind in ("releases", "runs"))
+    todo: tuple[tuple[bool, tuple[str, ...]], ...] = (
+        (not summary["concepts"], ("pictus taxonomy import --folders PICTURES    (or --file, --ilsvrc, --wordnet)",)),
+        (not summary["collected"], ("pictus collect add PICTURES --by-folder", "pictus collect fetch urls.csv")),
+        (summary["checked"] < summary["collected"] or not screened, ("pictus clean",)),
+        (not summary["votes"], ("pictus annotate import labels.csv    (or --from-folders)",)),
+        (not settled, ("pictus annotate settle",)),
+        (not release, ("pictus release split --seed 7 && pictus release cut 1.0.0",)),
+        (not run, (f"pictus train run --release {release} --recipe small-cnn",)),
+        (not summary["evaluated"], (f"pictus evaluate run --run {run}",)),
+        (not summary["indexes"], ("pictus search index", f"pictus serve start --run {run}")),
+    )
+    last = (f"pictus serve start --run {run}", "pictus search query --text NAME", "pictus web")
+    return next((commands for is_next, commands in todo if is_next), last)

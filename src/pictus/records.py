@@ -1,0 +1,165 @@
+"""What crosses a file: frozen records without behaviour. Field names equal the table columns.
+
+`image_id` is always the sha256 of the bytes (64 hex digits); `concept_id` a wnid ("n02099601")
+or a custom id; times are UTC, ISO 8601.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """One node of the taxonomy, a DAG. `is_class`: pictures are labelled with it."""
+
+    concept_id: str
+    names: tuple[str, ...]
+    gloss: str = ""
+    parents: tuple[str, ...] = ()
+    is_class: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Where one picture's bytes lie and what its header says. width, height as stored, in px."""
+
+    image_id: str
+    shard: str
+    offset: int
+    size: int
+    width: int
+    height: int
+    format: str
+    mode: str
+    added_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One provenance of a picture: the same bytes from two addresses have two of these."""
+
+    image_id: str
+    address: str
+    kind: str  # folder | archive | url
+    concept_id: str  # "" when nothing was claimed
+    query: str
+    licence: str
+    author: str
+    found_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to take in one address. `cause` is "ok" or why it failed (dns, robots, 404 …)."""
+
+    address: str
+    kind: str
+    cause: str
+    detail: str
+    image_id: str  # "" when it failed
+    concept_id: str
+    status: int  # HTTP status, 0 where there is none
+    tries: int
+    size: int  # bytes read
+    elapsed_s: float
+    etag: str
+    last_modified: str
+    attempted_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One picture measured in one decode pass. `cause` is "" or why it cannot be decoded."""
+
+    image_id: str
+    cause: str
+    width: int  # px, upright (EXIF orientation applied)
+    height: int
+    entropy: float  # bits per grey level, 0..8
+    sharpness: float  # variance of the Laplacian at a fixed scale
+    brightness: float  # mean luma, 0..255
+    contrast: float  # standard deviation of luma
+    grey_frac: float  # share of pixels without colour, 0..1
+    aspect: float  # long side / short side, >= 1
+    is_animated: bool
+    pixel_sha256: str  # equal only for pictures with equal pixels (pixels.same_pixels_sha256)
+    phash: int  # 64-bit DCT hash, unsigned
+    dhash: int  # 64-bit gradient hash, unsigned
+    pdq: bytes  # 256-bit PDQ hash, 32 bytes
+    pdq_quality: int  # 0..100
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """One member of a duplicate group and why it is in it."""
+
+    image_id: str
+    group_id: str  # = image_id of the keeper
+    is_keeper: bool
+    relation: str  # pixels | near
+    distance: int  # Hamming distance to evidence_id, bits; 0 for equal pixels
+    evidence_id: str  # the member it was matched with; "" for the keeper
+    reason: str  # why the keeper is kept, why this one is not
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Keep or drop, by which rule, from which value against which threshold."""
+
+    image_id: str
+    verdict: str  # keep | drop
+    rule: str  # "" | broken | tiny | blank | blurred | dark | bright | … | duplicate | restored
+    reason: str
+    value: float
+    threshold: float
+    decided_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One answer of one annotator. `question` = concept asked with yes/no/unsure, or "" for "which?"."""
+
+    image_id: str
+    annotator: str
+    question: str
+    answer: str  # a concept_id when question is "", else yes | no | unsure
+    source: str  # where it was read from, for "why"
+    voted_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What the votes settle on. `status`: accepted | rejected | unsettled."""
+
+    image_id: str
+    concept_id: str
+    posterior: float
+    n_votes: int
+    status: str
+    method: str
+    settled_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which part of the next release a picture belongs to. `group_id` is never cut in two."""
+
+    image_id: str
+    split: str  # train | val | test
+    concept_id: str
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the project's history: who did what, when, to what."""
+
+    event_id: int
+    at: str
+    stage: str
+    event: str  # past tense: labels_settled
+    subject: str
+    data: dict[str, Any]

@@ -1,0 +1,66 @@
+"""The command reference, written from the steps: `python -m pictus.reference > docs/reference.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from pictus.forms import REQUIRED, STAGES, Field, Form, stage_forms
+
+
+def reference() -> str:
+    """docs/reference.md, whole."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield "# Command reference"
+    yield ""
+    yield "Written from the code by `make docs`; a test keeps it true. Every command also takes"
+    yield "`--project FOLDER` (or `-C`), `--json` (one object), `--jsonl` (every record as a line) and `--quiet`."
+    yield "Exit codes: 0 done, 1 something you can fix, 2 wrong usage, 130 interrupted."
+    for stage, text in (*STAGES.items(), ("status", "Where everything stands"), ("show", "One picture's history")):
+        yield ""
+        yield f"## {stage}"
+        yield f"{text}."
+        for form in stage_forms(stage):
+            yield from _form_lines(form)
+
+
+def _form_lines(form: Form) -> Iterator[str]:
+    arguments = [field for field in form.fields if not field.is_option]
+    words = " ".join(f"{field.name.rstrip('_').upper()}{'…' if field.many else ''}" for field in arguments)
+    module = f"pictus.{form.stage}" if form.stage in STAGES else "pictus.overview"
+    yield ""
+    yield f"### pictus {form.step.name}{' ' + words if words else ''}"
+    yield ""
+    yield form.summary
+    if form.description:
+        yield ""
+        yield form.description
+    if form.fields:
+        yield ""
+        yield "| parameter | type | default | |"
+        yield "|---|---|---|---|"
+        yield from (_field_line(field) for field in form.fields)
+    yield ""
+    method = "POST" if form.step.changes else "GET"
+    path = form.step.name.replace(" ", "/")
+    yield f"Python: `{module}.{form.step.function.__name__}(project, …)` · HTTP: `{method} /api/{path}`"
+    if form.examples:
+        yield ""
+        yield "```"
+        yield from form.examples
+        yield "```"
+
+
+def _field_line(field: Field) -> str:
+    name = f"`{field.flag}`" if field.is_option else f"`{field.name.rstrip('_').upper()}`"
+    kind = " \\| ".join(field.choices) if field.choices else field.kind.__name__ + ("…" if field.many else "")
+    default = "" if field.default in ("", None, ()) else f"`{field.default}`"
+    shown = "required" if field.default is REQUIRED else default
+    return f"| {name} | {kind} | {shown} | {field.text} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,125 @@
+"""What the exports share: release.json beside the pictures, and rows that come back as they went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from pictus.errors import UserError, bad_rows
+from pictus.progress import Meter
+from pictus.records import Concept
+from pictus.release.contents import UNPACKED
+from pictus.release.packing import ReadRow, why_unreadable
+from pictus.releases import PictureReader, Release, open_release
+
+PAPER = "release.json"
+FORMAT = 1
+COLUMNS = tuple(name for name in UNPACKED.names if name != "label")
+"""The columns an export carries; the label is the class's position and is found again."""
+
+_KEPT = ("name", "version", "digest", "created", "description", "creator", "url", "history")
+
+
+class Loaded(NamedTuple):
+    """A release read from another form. `read(n)` gives the bytes of row n.
+
+    `rows`: COLUMNS, sorted by image_id. `paper`: name, description, digest …, {} for foreign folders.
+    """
+
+    rows: pa.Table
+    read: ReadRow
+    concepts: tuple[Concept, ...]
+    paper: dict[str, Any]
+    problems: tuple[str, ...] = ()
+
+
+Writer = Callable[[Release, Path, Meter], None]
+"""Writes a release into an empty folder in another form."""
+
+
+def paper_of(release: Release, form: str) -> str:
+    """The text of release.json: everything that pictures and rows do not say."""
+    kept = {key: release.manifest[key] for key in _KEPT if key in release.manifest}
+    concepts = [asdict(one) for one in release.concepts]
+    return json.dumps(
+        {"format": FORMAT, "form": form, **kept, "concepts": concepts}, indent=1, ensure_ascii=False
+    ) + "\n"
+
+
+def read_paper(folder: Path) -> dict[str, Any]:
+    """release.json of an export, checked."""
+    path = folder / PAPER
+    try:
+        paper: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        form, found, concepts = paper["form"], int(paper["format"]), concepts_of(paper)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error!r}).",
+            fix="export the release again, or remove the file to import a plain folder",
+        ) from error
+    if found > FORMAT or not form or not concepts:
+        raise UserError(f"{path} is of a newer format.", fix="pip install --upgrade pictus")
+    return paper
+
+
+def concepts_of(paper: dict[str, Any]) -> tuple[Concept, ...]:
+    """The concepts a release.json lists."""
+    return tuple(
+        Concept(**{**one, "names": tuple(one["names"]), "parents": tuple(one["parents"])}) for one in paper["concepts"]
+    )
+
+
+def exported_rows(release: Release, split: str = "") -> list[dict[str, Any]]:
+    """The rows an export writes, in release order, with what is needed to find their bytes."""
+    rows: list[dict[str, Any]] = release.pictures.to_pylist()
+    return [row for row in rows if not split or row["split"] == split]
+
+
+def checked_reader(release: Release) -> Callable[[dict[str, Any]], bytes]:
+    """Reads a row's picture and refuses bytes that are not its own."""
+    reader = PictureReader(release)
+
+    def read(row: dict[str, Any]) -> bytes:
+        image_bytes, problem = why_unreadable(
+            lambda _: reader.read(row["shard"], row["offset"], row["size"]), 0, row["image_id"]
+        )
+        if problem:
+            raise UserError(
+                f"Picture {row['image_id']} of release {release.version}: {problem}.",
+                fix=f"pictus release verify {release.version}",
+            )
+        return image_bytes
+
+    return read
+
+
+def sorted_rows(rows: list[dict[str, Any]], places: list[Any], where: str) -> tuple[pa.Table, list[Any]]:
+    """Rows and their places by image_id; a UserError for pictures that come twice."""
+    order = sorted(range(len(rows)), key=lambda position: rows[position]["image_id"])
+    ids = [rows[position]["image_id"] for position in order]
+    twice = sorted({one for one, after in pairwise(ids) if one == after})
+    if twice:
+        raise bad_rows(where, [f"picture {one} is listed twice" for one in twice], fix="export the release again")
+    schema = pa.schema([UNPACKED.field(name) for name in COLUMNS])
+    table = pa.Table.from_pylist([rows[position] for position in order], schema=schema)
+    return table, [places[position] for position in order]
+
+
+def load_release(folder: Path) -> Loaded:
+    """A release folder as it is, for a copy under another version."""
+    release = open_release(folder)
+    reader = PictureReader(release)
+    pictures = release.pictures.sort_by("image_id")
+    shards, offsets, sizes = (pictures.column(name).to_pylist() for name in ("shard", "offset", "size"))
+
+    def read(position: int) -> bytes:
+        return reader.read(shards[position], offsets[position], sizes[position])
+
+    paper = {key: release.manifest.get(key, "") for key in _KEPT}
+    return Loaded(pictures.select(list(COLUMNS)), read, release.concepts, paper)

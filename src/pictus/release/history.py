@@ -1,0 +1,62 @@
+"""How a release came to be, counted from the stages' tables. Plain JSON, so that it travels in the manifest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SHOWN_HOSTS = 20
+
+
+def collected(images: int, sources: pa.Table, fetches: pa.Table) -> dict[str, Any]:
+    """Pictures taken in, by kind of source and by host; every attempt by its outcome."""
+    kinds = _counted(sources, "kind")
+    urls = sources.filter(pc.equal(sources.column("kind"), "url")).column("address").to_pylist()
+    hosts = Counter(urlsplit(url).netloc for url in urls)
+    found = sorted(value for value in sources.column("found_at").to_pylist() if value)
+    return {
+        "pictures": images,
+        "kinds": kinds,
+        "hosts": dict(hosts.most_common(SHOWN_HOSTS)),
+        "more_hosts": max(len(hosts) - SHOWN_HOSTS, 0),
+        "attempts": _counted(fetches, "cause"),
+        "first_found": found[0] if found else "",
+        "last_found": found[-1] if found else "",
+    }
+
+
+def cleaned(verdicts: pa.Table, duplicates: pa.Table) -> dict[str, Any]:
+    """Pictures screened, dropped by rule with its threshold, and the duplicate groups found."""
+    dropped = verdicts.filter(pc.equal(verdicts.column("verdict"), "drop"))
+    thresholds = dict(zip(dropped.column("rule").to_pylist(), dropped.column("threshold").to_pylist(), strict=True))
+    return {
+        "screened": verdicts.num_rows,
+        "dropped": _counted(dropped, "rule"),
+        "thresholds": dict(sorted(thresholds.items())),
+        "duplicate_groups": pc.count_distinct(duplicates.column("group_id")).as_py(),
+        "duplicates": int(pc.sum(pc.invert(duplicates.column("is_keeper"))).as_py() or 0),
+    }
+
+
+def labelled(labels: pa.Table, votes: pa.Table) -> dict[str, Any]:
+    """Labels by status and method, the votes behind them, how sure they are."""
+    accepted = labels.filter(pc.equal(labels.column("status"), "accepted"))
+    posterior = pc.mean(accepted.column("posterior")).as_py()
+    per_label = pc.mean(accepted.column("n_votes")).as_py()
+    return {
+        "status": _counted(labels, "status"),
+        "methods": _counted(labels, "method"),
+        "votes": votes.num_rows,
+        "annotators": pc.count_distinct(votes.column("annotator")).as_py(),
+        "mean_posterior": round(posterior, 6) if posterior is not None else None,
+        "mean_votes": round(per_label, 3) if per_label is not None else None,
+    }
+
+
+def _counted(table: pa.Table, column: str) -> dict[str, int]:
+    counted = Counter(table.column(column).to_pylist())
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,221 @@
+"""Writes a release folder: shards, tables, papers, manifest. The folder appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pictus.errors import PictureError, UserError, bad_rows
+from pictus.progress import Progress
+from pictus.project import write_bytes, write_text
+from pictus.release.contents import Contents, as_csv, concept_rows, counts, licences
+from pictus.release.croissant import croissant
+from pictus.release.datasheet import datasheet
+from pictus.releases import FORMAT, MANIFEST, PICTURES, content_digest
+from pictus.shards import MAX_SHARD_BYTES, ShardWriter, extension_of
+
+ReadRow = Callable[[int], bytes]
+"""The bytes of the picture in row n of `Contents.pictures`."""
+
+ROOM = 1.02
+"""Free space asked for, relative to the pictures' own bytes: tar headers and tables come on top."""
+
+LICENCE_COLUMNS = ("licence", "pictures", "authors")
+_PART = ".part"
+
+
+@contextmanager
+def building(final: Path) -> Iterator[Path]:
+    """A folder to build in, renamed to `final` when the block ends well and removed when it does not.
+
+    A kill leaves `.<name>.part` beside it, which the next build of the same name empties first.
+    """
+    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise UserError(f"{final} exists already and is not an empty folder.", fix="name another folder, or remove it")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        part = final.with_name(f".{final.name}{_PART}")
+        part.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{final} cannot be made: {error.strerror}.", fix="name another folder") from error
+    held = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"Another process is building {final}.", fix="wait for it to end") from None
+        _empty(part)
+        try:
+            yield part
+            os.sync()  # one flush for thousands of files, before the name promises that they are there
+            part.replace(final)
+        except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise _disk_error(final, error) from error
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+    finally:
+        os.close(held)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed builds left. Only under the lock that every build in `folder` takes."""
+    for part in folder.glob(f".*{_PART}"):
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def pack(
+    folder: Path, what: Contents, read: ReadRow, *, progress: Progress, fix: str, previous: str = "",
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> dict[str, Any]:  # fmt: skip
+    """Write all of a release into `folder` -> its manifest. Every picture is hashed on its way.
+
+    Damaged or missing pictures are all reported at once, with `fix`; nothing is released without them.
+    """
+    _check_room(folder, what)
+    placed = _write_shards(
+        folder / "shards", what.pictures, read, progress=progress, fix=fix, max_shard_bytes=max_shard_bytes
+    )
+    manifest = head(what, placed, previous=previous)
+    licence_rows = licences(placed)
+    write_bytes(folder / "pictures.parquet", _parquet(placed))
+    write_bytes(folder / "concepts.parquet", _parquet(concept_rows(what.concepts, what.classes)))
+    write_text(folder / "licences.csv", as_csv(licence_rows, LICENCE_COLUMNS))
+    write_text(folder / "datasheet.md", datasheet(manifest, what.concepts, licence_rows))
+    manifest["files"] = file_sums(folder)
+    write_text(folder / "croissant.json", json.dumps(croissant(manifest, licence_rows), indent=1, ensure_ascii=False))
+    manifest["files"] = dict(
+        sorted({**manifest["files"], "croissant.json": file_sum(folder / "croissant.json")}.items())
+    )
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    for path in _files(folder):
+        path.chmod(0o444)
+    return manifest
+
+
+def head(what: Contents, pictures: pa.Table, *, previous: str = "") -> dict[str, Any]:
+    """The manifest without its list of files."""
+    found = counts(pictures, what.classes)
+    about = what.about
+    default = f"{found['pictures']:,} pictures of {found['classes']:,} classes, each labelled with one of them."
+    return {
+        "format": FORMAT,
+        "name": about.name,
+        "version": about.version,
+        "digest": content_digest(pictures, what.classes),
+        "created": about.created,
+        "description": about.description or default,
+        "creator": about.creator or f"the makers of {about.name}",
+        "url": about.url,
+        "pictus": metadata.version("pictus"),
+        "previous": previous,
+        "counts": found,
+        "history": what.history,
+    }
+
+
+def file_sums(folder: Path) -> dict[str, dict[str, Any]]:
+    """Path inside the folder -> size and sha256 of every file but the manifest, sorted by path."""
+    return {
+        path.relative_to(folder).as_posix(): file_sum(path)
+        for path in _files(folder)
+        if path != folder / MANIFEST
+    }
+
+
+def file_sum(path: Path) -> dict[str, Any]:
+    """Size and sha256 of one file."""
+    with path.open("rb") as opened:
+        return {"sha256": hashlib.file_digest(opened, "sha256").hexdigest(), "size": path.stat().st_size}
+
+
+def why_unreadable(read: ReadRow, position: int, image_id: str) -> tuple[bytes, str]:
+    """A picture's bytes and "", or b"" and what is wrong with them."""
+    try:
+        image_bytes = read(position)
+    except (UserError, PictureError, OSError) as error:
+        return b"", str(error).splitlines()[0]
+    if hashlib.sha256(image_bytes).hexdigest() != image_id:
+        return b"", "the bytes are not those that were added (their sha256 differs)"
+    return image_bytes, ""
+
+
+def _write_shards(
+    folder: Path, pictures: pa.Table, read: ReadRow, *, progress: Progress, fix: str, max_shard_bytes: int
+) -> pa.Table:
+    image_ids, formats = pictures.column("image_id").to_pylist(), pictures.column("format").to_pylist()
+    keys, shards, offsets, bad = [], [], [], []
+    with (
+        ShardWriter(folder, max_bytes=max_shard_bytes) as writer,
+        progress.track("copying pictures", len(image_ids)) as meter,
+    ):
+        for position, (image_id, name) in enumerate(zip(image_ids, formats, strict=True)):
+            image_bytes, problem = why_unreadable(read, position, image_id)
+            if problem:
+                bad.append(f"{image_id}: {problem}")
+            if not bad:
+                extension = extension_of(name)
+                placed = writer.add(image_id, extension, image_bytes)
+                keys.append(f"{image_id}.{extension}")
+                shards.append(f"{folder.name}/{placed.shard}")
+                offsets.append(placed.offset)
+            meter.advance()
+    if bad:
+        raise bad_rows(f"Of {len(image_ids):,} pictures not all can be copied", bad, fix=fix)
+    table = pictures.append_column("key", pa.array(keys, pa.string()))
+    table = table.append_column("shard", pa.array(shards, pa.string()))
+    table = table.append_column("offset", pa.array(offsets, pa.int64()))
+    return table.select(PICTURES.names).cast(PICTURES)
+
+
+def _check_room(folder: Path, what: Contents) -> None:
+    needed = int(sum(what.pictures.column("size").to_pylist()) * ROOM)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"The release needs {needed / 1e6:,.0f} MB, but the disk of {folder.parent} has {free / 1e6:,.0f} MB free.",
+            fix="free some space, then run the same command again",
+        )
+
+
+def _parquet(table: pa.Table) -> bytes:
+    import pyarrow.parquet as pq  # noqa: PLC0415  0.1 s that --help does not pay
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=100_000)
+    return bytes(sink.getvalue())
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _disk_error(final: Path, error: OSError) -> Exception:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return UserError(
+            f"The disk is full: {final} could not be written; nothing of it was kept.",
+            fix="free some space, then run the same command again",
+        )
+    if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EROFS, errno.EPERM}:
+        return UserError(f"{final} could not be written: {error.strerror}.", fix="name another folder")
+    return error

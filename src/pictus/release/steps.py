@@ -1,0 +1,475 @@
+"""The verbs of release: split, cut, verify, diff, list, export, import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from pictus.clock import now
+from pictus.concepts import Taxonomy, load_taxonomy
+from pictus.errors import UserError, bad_rows
+from pictus.project import Project
+from pictus.records import Concept
+from pictus.registry import Outcome, step
+from pictus.release import foreign, history, imagefolder, webdataset
+from pictus.release.candidates import Eligible, described, eligible, torn_groups, whole_groups
+from pictus.release.contents import About, contents, counts, totals
+from pictus.release.differences import Change, changes, summed
+from pictus.release.exchange import PAPER, Loaded, Writer, load_release, read_paper
+from pictus.release.lines import ClassSplits, ReleaseLine, class_lines, release_line
+from pictus.release.numbering import advice, next_version, version_before
+from pictus.release.packing import building, pack, sweep
+from pictus.release.splits import Drawn, chosen_shares, draw, given_split, parse_given
+from pictus.release.verification import Finding, check_files, check_pictures, check_tables
+from pictus.releases import (
+    MANIFEST,
+    SPLITS,
+    Release,
+    class_names,
+    content_digest,
+    find_release,
+    find_root,
+    open_release,
+    read_manifest,
+    version_key,
+    versions,
+)
+from pictus.shards import ShardReader
+
+_WRITERS: dict[str, Writer] = {"imagefolder": imagefolder.write, "webdataset": webdataset.write}
+
+
+@step("release split", changes=True)
+def split(
+    project: Project, *, seed: int | None = None, train: float | None = None, val: float | None = None,
+    test: float | None = None, given: tuple[str, ...] = (), redo: bool = False,
+) -> Outcome[ClassSplits]:  # fmt: skip
+    """Divide the labelled pictures into train, val and test: per class, duplicate groups whole.
+
+    Pictures that have a split keep it; only new ones are drawn. Options left out are as in the last draw.
+
+    seed: another seed draws another split; at first 0.
+    train: share of every class, 0 to 1, the three together 1; at first 0.8.
+    val: share of every class; at first 0.1.
+    test: share of every class; at first 0.1.
+    given: FOLDER=SPLIT, repeatable: pictures found under a folder of that name belong to that split.
+    redo: forget the earlier draw with its options and draw all pictures again.
+
+    Examples:
+        pictus release split --seed 7
+        pictus release split --given val=test --train 0.9 --val 0.1 --test 0
+    """
+    with project.lock("release"):
+        last = {} if redo else _last_draw(project)
+        seed = seed if seed is not None else int(last.get("seed", 0))
+        given = given or tuple(last.get("given", ()))
+        shares, parts = chosen_shares(train, val, test, last.get("shares")), parse_given(given)
+        found = _eligible(project)
+        before = {} if redo else _column_by_id(project.tables.read("splits", ["image_id", "split"]))
+        claimed = _given(project, parts)
+        if parts and not claimed:
+            folders = ", ".join(sorted(parts))
+            raise UserError(f"No picture was found under a folder {folders}.", fix="pictus show IMAGE tells where")
+        drawn = draw(found.rows, shares, seed=seed, given=claimed, before=before)
+        rows = found.rows.append_column("split", pa.array(drawn.splits, pa.string()))
+        summary = _split_summary(rows, drawn, len(set(before) - set(rows.column("image_id").to_pylist())))
+        settings = {"seed": seed, "shares": asdict(shares), "given": list(given)}
+        project.tables.replace("splits", rows)
+        project.journal.log("release", "pictures_split", "splits", **settings, **summary)
+    concepts = project.tables.records("concepts", Concept)
+    lines = class_lines(rows, {one.concept_id: one.names[0] for one in concepts if one.names})
+    counted = " / ".join(f"{summary[name]:,}" for name in SPLITS)
+    headline = (
+        f"{summary['pictures']:,} pictures, {summary['classes']:,} classes: train / val / test {counted}"
+        + _kept_whole(summary["groups"])
+        + (f", {summary['kept']:,} as before" if before else "")
+    )
+    return Outcome(
+        "release split", {**settings, **summary}, headline, _split_problems(project, drawn, found),
+        (f"pictus release cut {_next_version(project)}",), lambda: iter(lines),
+    )  # fmt: skip
+
+
+@step("release cut", changes=True)
+def cut(
+    project: Project, version: str, *, description: str = "", creator: str = "", url: str = ""
+) -> Outcome[ClassSplits]:  # fmt: skip
+    """Freeze the split pictures into releases/VERSION: shards, tables, manifest, datasheet. It never changes again.
+
+    version: MAJOR.MINOR.PATCH; MAJOR when pictures go or labels change, MINOR when pictures come.
+    description: what this set is and is for, for the datasheet and Croissant.
+    creator: who answers for it.
+    url: where it can be found.
+
+    Examples:
+        pictus release cut 1.0.0
+        pictus release cut 1.1.0 --description "Birds at feeders" --creator "Our institute"
+    """
+    with project.lock("release"):
+        previous = _new_version(project, version)
+        found = _eligible(project)
+        rows, problems = _ready_rows(project, found)
+        taxonomy = load_taxonomy(project)
+        facts = _history(project, taxonomy, rows)
+        what = contents(About(project.name, version, now(), description, creator, url), rows, taxonomy, facts)
+        reader = ShardReader(project.shards_dir)
+        shards, offsets, sizes = (rows.column(name).to_pylist() for name in ("shard", "offset", "size"))
+        with building(project.releases_dir / version) as folder:
+            manifest = pack(
+                folder, what, lambda row: reader.read(shards[row], offsets[row], sizes[row]),
+                progress=project.progress, previous=previous,
+                fix=f"restore the shards in {project.shards_dir} from a copy, then run the same command again",
+            )  # fmt: skip
+        project.journal.log("release", "release_cut", version, digest=manifest["digest"], **totals(manifest["counts"]))
+    release = open_release(project.releases_dir / version)
+    problems += _version_problems(project, release, previous)
+    return _released("release cut", release, problems)
+
+
+@step("release verify", changes=False, needs_project=False)
+def verify(project: Project, version: str = "", *, quick: bool = False) -> Outcome[Finding]:
+    """Recompute everything a release's manifest says: sums, digest, counts, every picture's bytes.
+
+    version: a version or a release folder; the newest when left out.
+    quick: sizes, tables and digest only; shards are not read.
+
+    Examples:
+        pictus release verify 1.0.0
+        pictus release verify ~/copied/1.0.0 --quick
+    """
+    root = find_root(project, version)
+    manifest = read_manifest(root)
+    with project.progress.track(f"verifying {manifest['version']}", None):
+        findings = [*check_files(root, quick=quick), *check_tables(root)]
+        opens = not any(finding.cause in {"unreadable", "missing", "unsafe-path"} for finding in findings)
+        if opens and not quick:
+            findings += check_pictures(open_release(root))
+    if findings:
+        raise _damaged(root, findings)
+    found = totals(manifest["counts"])
+    summary = {"version": manifest["version"], "digest": manifest["digest"], "quick": quick, **found}
+    depth = "sizes, tables and digest" if quick else "every file and every picture"
+    headline = f"{manifest['version']} is whole: {depth} as the manifest says, {summary['pictures']:,} pictures"
+    return Outcome("release verify", summary, headline)
+
+
+@step("release diff", changes=False, needs_project=False)
+def diff(project: Project, before: str, after: str) -> Outcome[Change]:
+    """What changed between two releases: pictures added, removed, relabelled, moved to another split.
+
+    before: the earlier version or folder.
+    after: the later version or folder.
+
+    Examples:
+        pictus release diff 1.0.0 1.1.0
+    """
+    old, new = find_release(project, before), find_release(project, after)
+    found = list(changes(old.pictures, new.pictures))
+    summary = {
+        "before": old.version, "after": new.version, "same_digest": old.digest == new.digest,
+        **summed(old.pictures, new.pictures, found),
+        "classes_added": sorted(set(new.classes) - set(old.classes)),
+        "classes_removed": sorted(set(old.classes) - set(new.classes)),
+    }  # fmt: skip
+    counted = ", ".join(f"{summary[kind]:,} {kind}" for kind in ("added", "removed", "relabelled", "moved"))
+    headline = f"{old.version} -> {new.version}: " + ("the same" if summary["same_digest"] else counted)
+    return Outcome("release diff", summary, headline, source=lambda: iter(found))
+
+
+@step("release list", changes=False)
+def list_(project: Project) -> Outcome[ReleaseLine]:
+    """The releases of this project, oldest first.
+
+    Examples:
+        pictus release list
+    """
+    lines = [release_line(read_manifest(project.releases_dir / version)) for version in versions(project.releases_dir)]
+    headline = f"{len(lines):,} releases" + (f", newest {lines[-1].version}" if lines else "")
+    following = () if lines else ("pictus release split", "pictus release cut 1.0.0")
+    summary = {"releases": [asdict(line) for line in lines]}
+    return Outcome("release list", summary, headline, next=following, source=lambda: iter(lines))
+
+
+@step("release export", changes=True, needs_project=False)
+def export(
+    project: Project, version: str, out: Path, *,
+    format: Literal["imagefolder", "webdataset"] = "imagefolder",  # noqa: A002  the word users type
+) -> Outcome[ClassSplits]:  # fmt: skip
+    """Write a release in a form other tools load; `release import` reads it back to the same digest.
+
+    version: a version or a release folder.
+    out: a folder that does not exist yet.
+    format: imagefolder (one file per picture) or webdataset (tar shards per split).
+
+    Examples:
+        pictus release export 1.0.0 ~/birds --format webdataset
+    """
+    release = find_release(project, version)
+    target = out.expanduser().absolute()
+    with building(target) as folder, project.progress.track("exporting", release.pictures.num_rows) as meter:
+        _WRITERS[format](release, folder, meter)
+    files = sum(1 for path in target.rglob("*") if path.is_file())
+    summary = {
+        "version": release.version, "digest": release.digest, "format": format, "out": str(target), "files": files,
+        **totals(counts(release.pictures, release.classes)),
+    }  # fmt: skip
+    headline = f"{release.version} as {format}: {summary['pictures']:,} pictures in {target}"
+    return Outcome("release export", summary, headline, source=lambda: iter(_classes(release)))
+
+
+@step("release import", changes=True)
+def import_(project: Project, path: Path, version: str) -> Outcome[ClassSplits]:
+    """Make a release of this project from an export, a release folder, or plain class folders.
+
+    path: what `release export` wrote, a release, or SPLIT/CLASS/picture.jpg or CLASS/picture.jpg.
+    version: MAJOR.MINOR.PATCH of the new release.
+
+    Examples:
+        pictus release import ~/birds 1.0.0
+    """
+    source = path.expanduser().absolute()
+    if not source.is_dir():
+        raise UserError(f"{source} is not a folder.", fix="unpack it first, then name the folder")
+    with project.lock("release"):
+        previous = _new_version(project, version)
+        loaded, taxonomy, form = _load(project, source)
+        paper = loaded.paper
+        kept = {name: str(paper.get(name, "")) for name in ("description", "creator", "url")}
+        about = About(str(paper.get("name") or project.name), version, now(), **kept)
+        facts = paper.get("history") or {"origin": f"a folder of pictures ({source.name})"}
+        what = contents(about, loaded.rows, taxonomy, facts)
+        found = content_digest(what.pictures, what.classes)
+        if paper and found != paper["digest"]:
+            raise UserError(
+                f"{source} was changed since it was exported: its digest is {found}, not {paper['digest']}.",
+                fix=f"export it again; or remove {PAPER} to import it as a plain folder",
+            )
+        with building(project.releases_dir / version) as folder:
+            fix = "copy or export the pictures again"
+            manifest = pack(folder, what, loaded.read, progress=project.progress, fix=fix, previous=previous)
+        facts = {"digest": manifest["digest"], "form": form, **totals(manifest["counts"])}
+        project.journal.log("release", "release_imported", version, **facts)
+    return _released("release import", open_release(project.releases_dir / version), list(loaded.problems))
+
+
+def _eligible(project: Project) -> Eligible:
+    tables = project.tables
+    if not tables.count("images"):
+        raise UserError(f"{project.name} has no pictures yet.", fix="pictus collect add FOLDER --by-folder")
+    labels = tables.read("labels")
+    if not labels.num_rows:
+        votes = project.journal.vote_count()
+        fix = "pictus annotate settle" if votes else "pictus annotate import labels.csv, then pictus annotate settle"
+        raise UserError("No picture has a label yet.", fix=fix)
+    found = eligible(labels, tables.read("verdicts"), tables.read("duplicates"))
+    if not found.rows.num_rows:
+        what = f"all {found.dropped:,} labelled pictures were dropped"
+        fix = "pictus clean restore IMAGE …"
+        if not found.dropped:
+            what = f"none of the {labels.num_rows:,} labels is accepted"
+            fix = "add votes, or pictus annotate settle --threshold LOWER"
+        raise UserError(f"There is nothing to release: {what}.", fix=fix)
+    return found
+
+
+def _given(project: Project, parts: Mapping[str, str]) -> dict[str, str]:
+    if not parts:
+        return {}
+    sources = project.tables.read("sources", ["image_id", "address"])
+    addresses: dict[str, list[str]] = {}
+    columns = (sources.column(name).to_pylist() for name in ("image_id", "address"))
+    for image_id, address in zip(*columns, strict=True):
+        addresses.setdefault(image_id, []).append(address)
+    found = {image_id: given_split(listed, parts) for image_id, listed in addresses.items()}
+    return {image_id: there for image_id, there in found.items() if there}
+
+
+def _split_summary(rows: pa.Table, drawn: Drawn, left: int) -> dict[str, Any]:
+    return {
+        "pictures": rows.num_rows,
+        "classes": len(rows.column("concept_id").unique()),
+        **{name: drawn.splits.count(name) for name in SPLITS},
+        "kept": drawn.kept,
+        "left": left,
+        "groups": whole_groups(rows) - len(drawn.torn),
+        "moved_groups": len(drawn.moved),
+        "torn_groups": len(drawn.torn),
+        "classes_lacking": len(drawn.lacking),
+    }
+
+
+def _split_problems(project: Project, drawn: Drawn, found: Eligible) -> tuple[str, ...]:
+    problems = []
+    for name in SPLITS:
+        lacking = [concept_id for concept_id, splits in drawn.lacking.items() if name in splits]
+        if lacking:
+            problems.append(f"{len(lacking):,} classes have no picture in {name}: {_some(lacking)}")
+    if drawn.torn:
+        problems.append(
+            f"{len(drawn.torn):,} duplicate groups lie in several splits because those were given: {_some(drawn.torn)};"
+            " pictus clean screen drops all but their keepers"
+        )
+    if drawn.moved:
+        problems.append(f"{len(drawn.moved):,} groups found since the last draw were brought together, held out first")
+    if found.several:
+        problems.append(f"{found.several:,} accepted labels were set aside: their picture has a more probable one")
+    if not project.tables.count("verdicts"):
+        problems.append("no picture was screened, duplicates included: pictus clean check, dedupe, screen")
+    return tuple(problems)
+
+
+def _ready_rows(project: Project, found: Eligible) -> tuple[pa.Table, list[str]]:
+    """Eligible rows with their split and everything else a release states, or what to do first."""
+    tables = project.tables
+    if not tables.exists("splits"):
+        raise UserError("The pictures are not split yet.", fix="pictus release split")
+    splits = tables.read("splits", ["image_id", "split"])
+    rows = found.rows.join(splits, "image_id", join_type="inner").sort_by("image_id")
+    unsplit = found.rows.num_rows - rows.num_rows
+    if unsplit:
+        raise UserError(
+            f"{unsplit:,} labelled pictures have no split yet: they came after the last draw.",
+            fix="pictus release split    (the others keep theirs)",
+        )
+    torn = torn_groups(rows)
+    if torn and (unexcused := set(torn) - _torn_as_given(project, rows)):
+        raise UserError(
+            f"{len(unexcused):,} duplicate groups lie in several splits: they were found after the last draw.",
+            fix="pictus release split    (brings each together)",
+        )
+    full = described(rows, tables.read("images"), tables.read("sources"))
+    if full.num_rows != rows.num_rows:
+        ids = sorted(set(rows.column("image_id").to_pylist()) - set(full.column("image_id").to_pylist()))
+        problems = [f"picture {image_id} is labelled, but not among the images" for image_id in ids]
+        raise bad_rows("the settled labels", problems, fix="pictus collect add FOLDER, or settle the labels again")
+    gone = splits.num_rows - rows.num_rows
+    notes = [f"{gone:,} pictures split earlier are no longer eligible and were left out"] if gone else []
+    if torn:
+        notes.append(f"{len(torn):,} duplicate groups lie in several splits because those were given")
+    unlicensed = full.column("licence").to_pylist().count("")
+    if unlicensed:
+        notes.append(f"{unlicensed:,} pictures have no stated licence (licences.csv: unknown)")
+    return full, notes
+
+
+def _torn_as_given(project: Project, rows: pa.Table) -> set[str]:
+    """Groups whose pictures were given different splits by the last draw's folders."""
+    settings = _last_draw(project)
+    claimed = _given(project, parse_given(settings.get("given", ())))
+    claims: dict[str, set[str]] = {}
+    columns = (rows.column(name).to_pylist() for name in ("image_id", "group_id"))
+    for image_id, group_id in zip(*columns, strict=True):
+        if image_id in claimed:
+            claims.setdefault(group_id, set()).add(claimed[image_id])
+    return {group_id for group_id, splits in claims.items() if len(splits) > 1}
+
+
+def _last_draw(project: Project) -> dict[str, Any]:
+    events = project.journal.events("splits", limit=1)
+    return {name: events[0].data[name] for name in ("seed", "shares", "given")} if events else {}
+
+
+def _history(project: Project, taxonomy: Taxonomy, rows: pa.Table) -> dict[str, Any]:
+    tables = project.tables
+    present = set(rows.column("concept_id").to_pylist())
+    attempts = tables.read("fetches", ["cause"])
+    return {
+        "collected": history.collected(tables.count("images"), tables.read("sources"), attempts),
+        "cleaned": history.cleaned(tables.read("verdicts"), tables.read("duplicates")),
+        "labelled": history.labelled(tables.read("labels"), project.journal.votes()),
+        "split": _last_draw(project),
+        "classes_without_pictures": sorted(set(taxonomy.classes) - present),
+        "tables": {name: tables.version(name) for name in tables.names() if not name.startswith("embeddings_")},
+    }
+
+
+def _new_version(project: Project, version: str) -> str:
+    """Check that `version` can be cut -> the newest version before it, "" when there is none."""
+    version_key(version)
+    if (project.releases_dir / version).exists():
+        raise UserError(
+            f"Release {version} exists already, and releases never change.",
+            fix=f"pictus release cut {_next_version(project)}",
+        )
+    sweep(project.releases_dir)
+    return version_before(versions(project.releases_dir), version)
+
+
+def _next_version(project: Project) -> str:
+    return next_version(versions(project.releases_dir))
+
+
+def _classes(release: Release) -> list[ClassSplits]:
+    return class_lines(release.pictures, dict(zip(release.classes, class_names(release), strict=True)))
+
+
+def _version_problems(project: Project, release: Release, previous: str) -> list[str]:
+    problems = []
+    newest = versions(project.releases_dir)[-1]
+    if newest != release.version:
+        problems.append(f"{newest} is newer and stays the one that is taken when no version is named")
+    if previous:
+        old = open_release(project.releases_dir / previous)
+        problems.append(advice(previous, old.pictures, release.version, release.pictures))
+    return [problem for problem in problems if problem]
+
+
+def _load(project: Project, source: Path) -> tuple[Loaded, Taxonomy, str]:
+    if (source / MANIFEST).is_file():
+        loaded, form = load_release(source), "release"
+    elif (source / PAPER).is_file():
+        form = str(read_paper(source)["form"])
+        if form not in _WRITERS:
+            raise UserError(f"{source / PAPER} names the form {form!r}.", fix="pip install --upgrade pictus")
+        loaded = imagefolder.load(source) if form == "imagefolder" else webdataset.load(source)
+    else:
+        known = load_taxonomy(project) if project.tables.exists("concepts") else Taxonomy.of(())
+        with ExitStack() as stack:
+            meter_of = lambda total: stack.enter_context(project.progress.track("reading pictures", total))  # noqa: E731
+            loaded, form = foreign.load(source, known, meter_of), "folder"
+        own = {one.concept_id: one for one in loaded.concepts}
+        return loaded, Taxonomy.of({**known.concepts, **own}.values()), form
+    return loaded, Taxonomy.of(loaded.concepts), form
+
+
+def _kept_whole(groups: int) -> str:
+    return f", {groups:,} duplicate groups kept whole" if groups else ""
+
+
+def _released(step_name: str, release: Release, problems: list[str]) -> Outcome[ClassSplits]:
+    found = totals(release.manifest["counts"])
+    summary = {"version": release.version, "digest": release.digest, "path": str(release.root), **found}
+    counted = " / ".join(f"{found[name]:,}" for name in SPLITS)
+    headline = (
+        f"{release.version}  {found['pictures']:,} pictures, {found['classes']:,} classes,"
+        f" train / val / test {counted}{_kept_whole(found['groups'])}\n"
+        f"datasheet.md · croissant.json · licences.csv · sha256 manifest in {release.root}"
+    )
+    following = (f"pictus train run --release {release.version}", f"pictus release verify {release.version}")
+    return Outcome(step_name, summary, headline, tuple(problems), following, lambda: iter(_classes(release)))
+
+
+def _damaged(root: Path, findings: list[Finding], shown: int = 20) -> UserError:
+    lines = [f"The release {root} is damaged, {len(findings):,} findings:"]
+    for one in findings[:shown]:
+        what = " ".join(part for part in (one.path, one.image_id, one.cause) if part)
+        lines.append(f"  {what}: {one.detail}" if one.detail else f"  {what}")
+    if len(findings) > shown:
+        lines.append(f"  … and {len(findings) - shown:,} more")
+    return UserError("\n".join(lines), fix="copy the folder again from where it is whole, or cut a new version")
+
+
+def _column_by_id(rows: pa.Table) -> dict[str, str]:
+    image_ids, values = (column.to_pylist() for column in rows.columns)
+    return dict(zip(image_ids, values, strict=True))
+
+
+def _some(names: list[str] | tuple[str, ...], shown: int = 8) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown:,} more" if len(names) > shown else "")
+
+

@@ -1,0 +1,262 @@
+"""Opens a release folder: rows, splits, picture bytes. Only tar, Parquet and JSON: no project, table or database.
+
+    releases/1.0.0/
+      manifest.json      format, name, version, digest, counts, sha256 of every other file
+      pictures.parquet   one row per picture, see PICTURES
+      concepts.parquet   the classes and all their ancestors, see CONCEPTS
+      shards/*.tar       the bytes; a row's picture is at [offset : offset + size] of its shard
+      licences.csv  datasheet.md  croissant.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pictus.errors import UserError
+from pictus.project import Project
+from pictus.records import Concept
+from pictus.registry import unknown
+from pictus.shards import ShardReader
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+SPLITS = ("train", "val", "test")
+
+
+def _columns(**types: pa.DataType) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+
+
+_S, _I, _L, _F = pa.string(), pa.int32(), pa.int64(), pa.float64()
+
+PICTURES = _columns(
+    image_id=_S, key=_S, shard=_S, offset=_L, size=_L, width=_I, height=_I, format=_S, split=_S, concept_id=_S,
+    label=_I, posterior=_F, n_votes=_I, group_id=_S, licence=_S, author=_S, address=_S,
+)  # fmt: skip
+"""`key`: the member's name in its shard. `label`: position of concept_id among the sorted classes.
+`group_id`: pictures that are duplicates of each other share it; one that stands alone is its own group."""
+
+CONCEPTS = _columns(
+    concept_id=_S, names=pa.list_(_S), gloss=_S, parents=pa.list_(_S), is_class=pa.bool_(), source=_S, label=_I
+)
+"""`label` is -1 for an ancestor that is no class itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedPicture:
+    """One row of PICTURES."""
+
+    image_id: str
+    key: str
+    shard: str
+    offset: int
+    size: int
+    width: int
+    height: int
+    format: str
+    split: str
+    concept_id: str
+    label: int
+    posterior: float
+    n_votes: int
+    group_id: str
+    licence: str
+    author: str
+    address: str
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """One opened release. `classes` are sorted concept_ids; a class's label is its position there."""
+
+    root: Path
+    name: str
+    version: str
+    digest: str
+    pictures: pa.Table = field(repr=False)
+    concepts: tuple[Concept, ...] = field(repr=False)
+    classes: tuple[str, ...] = field(repr=False)
+    manifest: dict[str, Any] = field(repr=False)
+
+
+def open_release(path: str | Path) -> Release:
+    """Open the release folder at `path`; its tables are read, its pictures are not."""
+    root = Path(path).expanduser().resolve()
+    manifest = read_manifest(root)
+    pictures = _read_table(root, "pictures.parquet", PICTURES)
+    rows = _read_table(root, "concepts.parquet", CONCEPTS).to_pylist()
+    concepts = tuple(
+        Concept(
+            row["concept_id"], tuple(row["names"]), row["gloss"], tuple(row["parents"]), row["is_class"], row["source"]
+        )
+        for row in rows
+    )
+    classes = tuple(row["concept_id"] for row in sorted(rows, key=lambda row: row["label"]) if row["label"] >= 0)
+    missing = [shard for shard in pictures.column("shard").unique().to_pylist() if not (root / shard).is_file()]
+    if missing:
+        raise _damaged(root, f"{len(missing)} of its shards are missing, first {missing[0]}")
+    return Release(
+        root, manifest["name"], manifest["version"], manifest["digest"], pictures, concepts, classes, manifest
+    )
+
+
+def find_release(project: Project, version_or_path: str | Path = "") -> Release:
+    """A release by version or by folder; the newest of the project when nothing is named."""
+    return open_release(find_root(project, version_or_path))
+
+
+def find_root(project: Project, version_or_path: str | Path = "") -> Path:
+    """The folder `find_release` would open."""
+    text = str(version_or_path)
+    known = versions(project.releases_dir)
+    if not text:
+        if (project.root / MANIFEST).is_file():
+            return project.root
+        if not known:
+            raise UserError(f"There is no release in {project.root}.", fix="pictus release cut 1.0.0")
+        return project.releases_dir / known[-1]
+    if text in known:
+        return project.releases_dir / text
+    for folder in (Path(text).expanduser(), project.root / text):
+        if folder.is_dir():
+            return folder.resolve()
+    if not known:
+        raise UserError(f"There is no release {text!r} in {project.root}.", fix="pictus release cut 1.0.0")
+    raise unknown("release", text, known)
+
+
+def versions(releases_dir: Path) -> list[str]:
+    """The versions cut in a folder of releases, oldest number first."""
+    found = [path.parent.name for path in releases_dir.glob(f"*/{MANIFEST}") if _VERSION.fullmatch(path.parent.name)]
+    return sorted(found, key=version_key)
+
+
+def version_key(version: str) -> tuple[int, int, int, tuple[tuple[int, int, str], ...]]:
+    """Sorts MAJOR.MINOR.PATCH[-PRE] as semver.org 2.0.0 §11 says; a UserError for anything else.
+
+    1.0.0-alpha < 1.0.0-alpha.1 < 1.0.0-rc.2 < 1.0.0-rc.10 < 1.0.0 < 1.0.1 < 1.10.0
+    """
+    found = _VERSION.fullmatch(version)
+    if not found:
+        raise UserError(
+            f"{version!r} is not a version: MAJOR.MINOR.PATCH is wanted.",
+            fix="1.0.0 for the first; then MAJOR when pictures are removed or labels change meaning, MINOR when"
+            " pictures are added, PATCH for corrections",
+        )
+    major, minor, patch, before = found.groups()
+    parts = tuple(
+        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in (before.split(".") if before else ())
+    )
+    return int(major), int(minor), int(patch), parts or ((2, 0, ""),)
+
+
+def split_rows(release: Release, split: str) -> pa.Table:
+    """The pictures of one split, in release order; "all" for every picture."""
+    import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
+
+    if split == "all":
+        return release.pictures
+    rows = release.pictures.filter(pc.equal(release.pictures.column("split"), split))
+    if not rows.num_rows:
+        present = sorted(set(release.pictures.column("split").to_pylist()))
+        raise UserError(
+            f"Release {release.version} has no pictures in split {split!r}.", fix=f"one of: {', '.join(present)}, all"
+        )
+    return rows
+
+
+def released_pictures(release: Release) -> Iterator[ReleasedPicture]:
+    """The rows as records, streamed."""
+    for batch in release.pictures.to_batches():
+        for row in batch.to_pylist():
+            yield ReleasedPicture(**row)
+
+
+def label_counts(release: Release, split: str = "all") -> dict[str, int]:
+    """Pictures of every class, in label order; 0 for a class the split does not have."""
+    import numpy as np  # noqa: PLC0415
+
+    rows = release.pictures if split == "all" else split_rows(release, split)
+    counts = np.bincount(rows.column("label").to_numpy(), minlength=len(release.classes))
+    return {concept_id: int(count) for concept_id, count in zip(release.classes, counts, strict=True)}
+
+
+def class_names(release: Release) -> tuple[str, ...]:
+    """What people call each class, in label order: its first name."""
+    names = {concept.concept_id: concept.names[0] if concept.names else "" for concept in release.concepts}
+    return tuple(names[concept_id] or concept_id for concept_id in release.classes)
+
+
+def content_digest(pictures: pa.Table, classes: tuple[str, ...]) -> str:
+    """What a release says, independent of packing and row order.
+
+    sha256 over the lines `image_id TAB split TAB concept_id LF`, sorted by their bytes, then
+    `class TAB concept_id LF` for the classes in label order.
+    """
+    columns = [pictures.column(name).to_pylist() for name in ("image_id", "split", "concept_id")]
+    state = hashlib.sha256()
+    for line in sorted("\t".join(row).encode() for row in zip(*columns, strict=True)):
+        state.update(line + b"\n")
+    for concept_id in classes:
+        state.update(f"class\t{concept_id}\n".encode())
+    return state.hexdigest()
+
+
+def read_manifest(root: Path) -> dict[str, Any]:
+    """The manifest of a release folder, checked for what everything else relies on."""
+    path = root / MANIFEST
+    if not path.is_file():
+        what = f"{root} is not a release: it has no {MANIFEST}." if root.is_dir() else f"{root} does not exist."
+        raise UserError(what, fix="name a folder that `pictus release cut` made; `pictus release list` shows them")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = int(manifest["format"])
+        lacking = [key for key in ("name", "version", "digest", "counts") if key not in manifest]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(root, f"{MANIFEST} cannot be read ({error!r})") from error
+    files = manifest.get("files")
+    sums = files.values() if isinstance(files, dict) else [None]
+    if not all(isinstance(one, dict) and {"sha256", "size"} <= one.keys() for one in sums):
+        lacking.append("the sums of its files")
+    if lacking:
+        raise _damaged(root, f"{MANIFEST} lacks {', '.join(lacking)}")
+    if found > FORMAT:
+        raise UserError(
+            f"{root} has release format {found}; this Pictus reads up to {FORMAT}.", fix="pip install --upgrade pictus"
+        )
+    return manifest
+
+
+class PictureReader(ShardReader):
+    """Reads pictures by (shard, offset, size) of a release's rows; any number of threads may share one."""
+
+    def __init__(self, release: Release) -> None:
+        super().__init__(release.root)
+
+
+_NUMBER, _PART = r"(0|[1-9]\d*)", r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
+_VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_PART}(?:\.{_PART})*))?", re.ASCII)
+
+
+def _read_table(root: Path, name: str, schema: pa.Schema) -> pa.Table:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        return pq.read_table(root / name, columns=schema.names, memory_map=False).cast(schema)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise _damaged(root, f"{name} cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def _damaged(root: Path, what: str) -> UserError:
+    return UserError(
+        f"The release {root} is damaged: {what}.",
+        fix=f"pictus release verify {root.name}    then copy the folder again from where it is whole",
+    )

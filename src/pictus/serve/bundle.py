@@ -1,0 +1,157 @@
+"""A bundle: what a server needs, and nothing else. No torch to open it.
+
+    bundles/<run>/
+      model.onnx    u8[N, S, S, 3] RGB -> f32[N, K] probabilities; normalising and softmax are inside
+      bundle.json   classes, preprocessing, digests, how closely it follows the network; written last
+
+A graph is refused when it keeps tensors in other files (they could lie anywhere on the disk) or
+uses operators of other makers (they would load code). Legend: N pictures, S side in px, K classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pictus.errors import UserError
+from pictus.extras import need
+from pictus.models import Preprocessing
+from pictus.project import write_bytes, write_text
+
+FORMAT = 1
+CARD_NAME, GRAPH_NAME = "bundle.json", "model.onnx"
+INPUT, OUTPUT = "pictures", "probabilities"
+DOMAINS = frozenset({"", "ai.onnx"})
+"""Makers of operators that are part of ONNX itself."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The exported graph beside the network on the same pixels: the greatest difference of a probability."""
+
+    n_drawn: int
+    n_real: int
+    greatest_difference: float
+    tolerance: float
+    n_other_top1: int  # first guesses that differ although the network is sure by more than the tolerance
+
+    @property
+    def holds(self) -> bool:
+        return self.greatest_difference <= self.tolerance and self.n_other_top1 == 0
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One opened bundle. Position in `classes` = column of the probabilities."""
+
+    root: Path
+    run: str
+    model: str
+    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    weights_sha256: str
+    graph_sha256: str
+    parity: Parity
+    exported_at: str
+    graph: bytes
+
+
+def write_bundle(bundle: Bundle) -> None:
+    """Graph first, card last: without a card there is no bundle."""
+    (bundle.root / CARD_NAME).unlink(missing_ok=True)
+    write_bytes(bundle.root / GRAPH_NAME, bundle.graph)
+    side = bundle.preprocessing.size
+    card = {
+        "format": FORMAT, "run": bundle.run, "model": bundle.model, "classes": bundle.classes,
+        "class_names": bundle.class_names, "preprocessing": asdict(bundle.preprocessing),
+        "input": {"name": INPUT, "type": "uint8", "shape": ["N", side, side, 3], "layout": "NHWC, RGB"},
+        "output": {"name": OUTPUT, "type": "float32", "shape": ["N", len(bundle.classes)]},
+        "weights_sha256": bundle.weights_sha256, "graph_sha256": bundle.graph_sha256,
+        "parity": asdict(bundle.parity), "exported_at": bundle.exported_at,
+    }  # fmt: skip
+    write_text(bundle.root / CARD_NAME, json.dumps(card, indent=1))
+
+
+def open_bundle(root: Path) -> Bundle:
+    """Open and check a bundle: the card, the graph's digest, and that the graph is self-contained."""
+    path = root / CARD_NAME
+    if not path.is_file():
+        raise UserError(f"{root} is not a bundle: it has no {CARD_NAME}.", fix="pictus serve export")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        found, seen = int(card["format"]), card["preprocessing"]
+        graph = (root / GRAPH_NAME).read_bytes()
+        bundle = Bundle(
+            root, str(card["run"]), str(card["model"]), tuple(card["classes"]), tuple(card["class_names"]),
+            Preprocessing(int(seen["size"]), int(seen["resize"]), tuple(seen["mean"]), tuple(seen["std"])),
+            str(card["weights_sha256"]), str(card["graph_sha256"]), Parity(**card["parity"]), str(card["exported_at"]),
+            graph,
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise _damaged(root, f"{error!r}") from error
+    if found > FORMAT:
+        raise UserError(f"{path} has format {found}; this Pictus reads up to {FORMAT}.", fix="update Pictus")
+    if sha256(graph) != bundle.graph_sha256:
+        raise _damaged(root, f"{GRAPH_NAME} is not the file that was exported (its sha256 differs)")
+    check_graph(graph, str(root / GRAPH_NAME))
+    return bundle
+
+
+def check_graph(graph: bytes, where: str) -> None:
+    """Refuse a graph that reaches outside itself: tensors in other files, operators of other makers."""
+    onnx = need("onnx", "serve")
+    try:
+        model = onnx.load_model_from_string(graph)
+    except Exception as error:
+        raise UserError(f"{where} is not an ONNX file: {error}.", fix="pictus serve export") from error
+    own = {function.domain for function in model.functions}
+    outside = sorted({tensor.name for tensor in _tensors(model) if tensor.external_data or tensor.data_location == 1})
+    foreign = sorted({node.domain for node in _nodes(model) if node.domain not in DOMAINS | own})
+    if outside:
+        what = f"{where} keeps {len(outside)} tensors in other files (first {outside[0]!r})"
+    elif foreign:
+        what = f"{where} uses operators of {', '.join(foreign)}"
+    else:
+        return
+    raise UserError(f"{what}; Pictus does not load those.", fix="pictus serve export    from a run you trust")
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _nodes(model: Any) -> Iterator[Any]:  # noqa: ANN401  onnx has no stubs
+    """Every node, those of functions and of graphs inside nodes included."""
+    waiting = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for attribute in node.attribute:
+            waiting.extend(inner for graph in (attribute.g, *attribute.graphs) for inner in graph.node)
+
+
+def _tensors(model: Any) -> Iterator[Any]:  # noqa: ANN401  onnx has no stubs
+    """Every stored tensor, dense or sparse, wherever a graph may keep one."""
+    graphs = [model.graph]
+    for node in _nodes(model):
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            yield from _dense(attribute.sparse_tensor, *attribute.sparse_tensors)
+            graphs.extend((attribute.g, *attribute.graphs))
+    for graph in graphs:
+        yield from graph.initializer
+        yield from _dense(*graph.sparse_initializer)
+
+
+def _dense(*sparse: Any) -> Iterator[Any]:  # noqa: ANN401  onnx has no stubs
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
+
+
+def _damaged(root: Path, why: str) -> UserError:
+    return UserError(f"The bundle {root} is damaged: {why}.", fix=f"rm -r {root} && pictus serve export")

@@ -1,0 +1,302 @@
+"""`pictus serve export`, `start` and `predict`: a run as an ONNX bundle, as an endpoint, or over files."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pictus import models
+from pictus.clock import now
+from pictus.engine import cpu_count
+from pictus.errors import PictureError, UserError
+from pictus.extras import need
+from pictus.project import CONFIG_NAME, Project, bare
+from pictus.registry import Outcome, step
+from pictus.releases import PictureReader, find_release
+from pictus.serve.bundle import CARD_NAME, Bundle, Parity, open_bundle, sha256, write_bundle
+from pictus.serve.export import graph_of, network_probabilities, parity
+from pictus.serve.recogniser import Recogniser
+
+N_REAL = 32
+"""Pictures of a release that both are asked about, as many as there are."""
+
+MAX_PORT = 65535
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2"})
+"""What is taken from a folder; a file that is named is tried whatever its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One bundle: where it lies and how closely its graph follows the network."""
+
+    run: str
+    path: str
+    size: int
+    n_drawn: int
+    n_real: int
+    greatest_difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one file shows: the likeliest class, then all guesses; or why it cannot be used."""
+
+    path: str
+    name: str
+    probability: float
+    guesses: tuple[str, ...]  # concept ids, best first
+    probabilities: tuple[float, ...]
+    cause: str
+
+
+@step("serve export", changes=True, needs_project=False)
+def export(project: Project, *, run: str = "", release: str = "") -> Outcome[Exported]:
+    """Write a run as an ONNX bundle with the preprocessing inside, checked against the network.
+
+    run: Name or folder of the training run; the newest finished one when empty.
+    release: Version or folder whose pictures both are asked about; the newest when empty, drawn ones if none.
+
+    Examples:
+        pictus serve export --run first
+    """
+    found = models.find_run(project, run)
+    with _lock(project):
+        bundle = _export(project, found, release)
+    return _exported(project, bundle)
+
+
+@step("serve start", changes=True, needs_project=False)
+def start(project: Project, *, run: str = "", host: str = "127.0.0.1", port: int = 8500) -> Outcome[Exported]:
+    """Serve a model over HTTP: POST a picture to /predict, or drop one on the page. Ends with Ctrl-C.
+
+    run: Name or folder of a training run, or the folder of a bundle; the newest finished run when empty.
+    host: Address to listen on; 0.0.0.0 lets other machines in.
+    port: Port to listen on; 0 picks a free one.
+
+    Examples:
+        pictus serve start --run first
+        curl --data-binary @photo.jpg localhost:8500/predict
+    """
+    uvicorn = need("uvicorn", "serve")
+    from pictus.serve.app import make_app  # noqa: PLC0415  Starlette, only for a server
+
+    listening = _listen(host, port)
+    try:
+        bundle = _bundle(project, run)
+        address = f"http://{host}:{listening.getsockname()[1]}"
+        if _is_project(project):
+            project.journal.log("serve", "server_started", subject=bundle.run, address=address)
+        server = uvicorn.Server(uvicorn.Config(make_app(Recogniser(bundle)), log_level="warning", access_log=False))
+        label = f"{bundle.run} at {address}    Ctrl-C ends it"
+        with project.progress.track(label, None), suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
+    finally:
+        listening.close()
+    n = server.server_state.total_requests
+    return Outcome(
+        "serve start", {"run": bundle.run, "address": address, "requests": n},
+        f"{bundle.run} at {address} answered {n:,} {'request' if n == 1 else 'requests'}",
+        source=lambda: iter([_record(bundle)]),
+    )  # fmt: skip
+
+
+@step("serve predict", changes=False, needs_project=False)
+def predict(project: Project, files: tuple[Path, ...], *, run: str = "", top: int = 5) -> Outcome[Prediction]:
+    """What is on these pictures: the same model and preprocessing as the endpoint, without a server.
+
+    files: Pictures, or folders of them.
+    run: Name or folder of a training run, or the folder of a bundle; the newest finished run when empty.
+    top: How many guesses for each.
+
+    Examples:
+        pictus serve predict photo.jpg
+        pictus serve predict ~/photos --run first --jsonl
+    """
+    if top < 1:
+        raise UserError(f"--top {top} asks for no guess.", fix="--top 5")
+    paths = _pictures(files)
+    recogniser = Recogniser(_bundle(project, run))
+    found: list[Prediction] = []
+    with project.progress.track("recognise", len(paths)) as meter, ThreadPoolExecutor(cpu_count()) as pool:
+        waiting = iter(paths)
+        while batch := list(islice(waiting, 256)):  # as many read ahead, so that a million files fit
+            for prediction in pool.map(lambda path: _predict(recogniser, path, top), batch):
+                found.append(prediction)
+                meter.advance()
+    failed = [one for one in found if one.cause]
+    problems = [f"{one.path}: {one.cause}" for one in failed[:20]]
+    if len(failed) > len(problems):
+        problems.append(f"… and {len(failed) - len(problems):,} more")
+    return Outcome(
+        "serve predict", {"run": recogniser.bundle.run, "pictures": len(found), "failed": len(failed)},
+        f"{recogniser.bundle.run} looked at {len(found):,} {'picture' if len(found) == 1 else 'pictures'}",
+        problems=tuple(problems), source=lambda: iter(found),
+    )  # fmt: skip
+
+
+def _predict(recogniser: Recogniser, path: Path, top: int) -> Prediction:
+    try:
+        guesses = recogniser.classify(path.read_bytes(), top)
+    except PictureError as error:
+        return Prediction(str(path), "", 0.0, (), (), str(error))
+    except OSError as error:
+        return Prediction(str(path), "", 0.0, (), (), f"unreadable: {error.strerror}")
+    ids, names, shares = zip(*guesses, strict=True)
+    return Prediction(str(path), names[0], round(shares[0], 4), ids, tuple(round(share, 4) for share in shares), "")
+
+
+def _pictures(files: tuple[Path, ...]) -> list[Path]:
+    """Every file named, and every picture in the folders named, sorted within each."""
+    missing = [str(path) for path in files if not path.expanduser().exists()]
+    if missing:
+        raise UserError(f"Not found: {', '.join(missing)}.", fix="check the names")
+    found: list[Path] = []
+    for path in (path.expanduser() for path in files):
+        if path.is_dir():
+            found += sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
+        else:
+            found.append(path)
+    if not found:
+        raise UserError("There is no picture to look at.", fix=f"name files or folders of {' '.join(sorted(SUFFIXES))}")
+    return found
+
+
+def _bundle(project: Project, run: str) -> Bundle:
+    """The bundle of a run, exported when there is none of its present weights; or a bundle by its folder."""
+    for folder in (Path(run).expanduser(), project.bundles_dir / run):
+        if run and (folder / CARD_NAME).is_file() and not _is_run(project, run):
+            return open_bundle(folder)
+    found = models.find_run(project, run)
+    folder = project.bundles_dir / found.name
+    with _lock(project):
+        if (folder / CARD_NAME).is_file():
+            bundle = open_bundle(folder)
+            if bundle.weights_sha256 == _weights_sha256(found):
+                return bundle
+        return _export(project, found, "")
+
+
+def _is_run(project: Project, run: str) -> bool:
+    return any((folder / models.CARD_NAME).is_file() for folder in (project.models_dir / run, Path(run).expanduser()))
+
+
+def _export(project: Project, run: models.Run, release: str) -> Bundle:
+    """Export, compare, and only then write."""
+    with project.progress.track(f"export {run.name}", 3) as meter:
+        real = _real_pictures(project, run, release)
+        model = models.load_run(run, device="cpu")
+        meter.advance()
+        graph = graph_of(model, run.preprocessing)
+        root = project.bundles_dir / run.name
+        none = Parity(0, 0, 0.0, 0.0, 0)
+        draft = Bundle(
+            root, run.name, run.model_name, run.classes, run.class_names, run.preprocessing, _weights_sha256(run),
+            sha256(graph), none, now(), graph,
+        )  # fmt: skip
+        meter.advance()
+        network = network_probabilities(model, run.preprocessing)
+        found = parity(network, Recogniser(draft).probabilities, real, run.preprocessing.size)
+        meter.advance()
+    if not found.holds:
+        raise UserError(
+            f"The exported graph of {run.name} does not follow the network: probabilities differ by up to"
+            f" {found.greatest_difference:.2g} (at most {found.tolerance:.0e} is allowed), {found.n_other_top1} first"
+            f" guesses of {found.n_drawn + found.n_real} are others. Nothing was written.",
+            fix="train another network: this one uses something that the ONNX exporter does not translate rightly",
+        )
+    bundle = replace(draft, parity=found)
+    write_bundle(bundle)
+    return bundle
+
+
+def _real_pictures(project: Project, run: models.Run, release: str) -> list[NDArray[np.uint8]]:
+    """Some pictures of a release, spread over it; none where there is no release and none was named."""
+    try:
+        found = find_release(project, release)
+    except UserError:
+        if release:
+            raise
+        return []
+    rows = found.pictures
+    reader = PictureReader(found)
+    real = []
+    for row in np.unique(np.linspace(0, rows.num_rows - 1, N_REAL).astype(int)) if rows.num_rows else ():
+        place = (rows.column(name)[int(row)].as_py() for name in ("shard", "offset", "size"))
+        try:
+            real.append(models.prepare(reader.read(*place), run.preprocessing))
+        except PictureError:
+            continue  # a broken picture proves nothing about the graph
+    return real
+
+
+def _weights_sha256(run: models.Run) -> str:
+    try:
+        with (run.root / models.WEIGHTS_NAME).open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        raise UserError(f"Run {run.name!r} has no weights yet.", fix=f"pictus train resume {run.name}") from None
+
+
+@contextmanager
+def _lock(project: Project) -> Iterator[None]:
+    project.bundles_dir.mkdir(parents=True, exist_ok=True)
+    with (project if _is_project(project) else bare(project.bundles_dir)).lock("serve"):
+        yield
+
+
+def _is_project(project: Project) -> bool:
+    return (project.root / CONFIG_NAME).is_file()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything slow happens."""
+    if not 0 <= port <= MAX_PORT:
+        raise UserError(f"There is no port {port}.", fix=f"--port 0..{MAX_PORT}; 0 picks a free one")
+    with ExitStack() as stack:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            # With the protocol named, asyncio switches Nagle's algorithm off: else every answer waits 40 ms.
+            found = stack.enter_context(socket.socket(family, kind, protocol))
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(address)
+            found.listen(128)  # from now on callers wait in line instead of being refused
+        except OSError as error:
+            is_taken = error.errno == errno.EADDRINUSE
+            why = "is in use by another program" if is_taken else f"cannot be listened on ({error})"
+            raise UserError(
+                f"Port {port} on {host} {why}.", fix=f"pictus serve start --port {port + 1 if port < MAX_PORT else 0}"
+            ) from error
+        stack.pop_all()
+    return found
+
+
+def _record(bundle: Bundle) -> Exported:
+    found = bundle.parity
+    return Exported(
+        bundle.run, str(bundle.root), len(bundle.graph), found.n_drawn, found.n_real, found.greatest_difference
+    )
+
+
+def _exported(project: Project, bundle: Bundle) -> Outcome[Exported]:
+    record = _record(bundle)
+    summary = {**asdict(record), "weights_sha256": bundle.weights_sha256, "graph_sha256": bundle.graph_sha256}
+    if _is_project(project):
+        project.journal.log("serve", "run_exported", subject=bundle.run, **summary)
+    return Outcome(
+        "serve export", summary,
+        f"{bundle.root}: {record.size / 1e6:.1f} MB; probabilities within {record.greatest_difference:.0e} of the"
+        f" network's on {record.n_drawn} drawn and {record.n_real} real pictures, first guesses equal",
+        next=(f"pictus serve start --run {bundle.run}", f"pictus serve predict FILE --run {bundle.run}"),
+        source=lambda: iter([record]),
+    )  # fmt: skip

@@ -1,0 +1,194 @@
+"""Intervals, paired tests and agreement. numpy, pure: the seed comes in, nothing goes out but numbers."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class Interval(NamedTuple):
+    """An estimate and the bounds of its confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
+    """A share with its score interval (Wilson 1927): right at 0, 1 and small n, no randomness.
+
+    n = 0 -> (nan, 0, 1): nothing was seen, anything is possible.
+    """
+    _check_share(successes, n)
+    if n == 0:
+        return Interval(math.nan, 0.0, 1.0)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # At the ends the bound is exactly 0 or 1; rounding must not put the estimate outside.
+    return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
+
+
+def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """A share with its exact interval: never covers less than `confidence`, wider than Wilson's. For audits."""
+    from scipy.special import betaincinv  # noqa: PLC0415  scipy only where it is used
+
+    _check_share(successes, n)
+    if n == 0:
+        return Interval(math.nan, 0.0, 1.0)
+    tail = (1 - confidence) / 2
+    low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
+    high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
+    return Interval(successes / n, low, high)
+
+
+def bootstrap_mean01(
+    successes: int, n: int, rounds: int = 20_000, seed: int = 0, confidence: float = 0.95
+) -> Interval:
+    """The percentile bootstrap of a mean of n zeros and ones.
+
+    Drawing n of them with replacement and counting the ones is one binomial draw, so 20,000
+    rounds cost a millisecond at any n.
+    """
+    _check_share(successes, n)
+    if n == 0:
+        return Interval(math.nan, 0.0, 1.0)
+    means = np.random.default_rng(seed).binomial(n, successes / n, rounds) / n
+    return _percentiles(successes / n, means, confidence)
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The mean of f[N] with Student's interval. One value -> (it, -inf, inf); none -> (nan, -inf, inf)."""
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    found = np.asarray(values, dtype=np.float64)
+    if found.size == 0:
+        return Interval(math.nan, -math.inf, math.inf)
+    mean = float(found.mean())
+    if found.size == 1:
+        return Interval(mean, -math.inf, math.inf)
+    half = float(stdtrit(found.size - 1, 0.5 + confidence / 2)) * float(found.std(ddof=1)) / math.sqrt(found.size)
+    return Interval(mean, mean - half, mean + half)
+
+
+def paired_difference01(
+    correct_a_N: ArrayLike, correct_b_N: ArrayLike, rounds: int = 20_000, seed: int = 0, confidence: float = 0.95
+) -> Interval:
+    """mean(a) - mean(b) on the same N pictures, with its percentile bootstrap interval. bool[N], bool[N].
+
+    A picture adds +1 (only a right), -1 (only b right) or 0, so one round is one multinomial draw.
+    """
+    a_N, b_N = _pair(correct_a_N, correct_b_N)
+    n = a_N.size
+    if n == 0:
+        return Interval(math.nan, -1.0, 1.0)
+    only_a, only_b = int(np.sum(a_N > b_N)), int(np.sum(a_N < b_N))
+    shares = np.array([only_a, only_b, n - only_a - only_b]) / n
+    draws = np.random.default_rng(seed).multinomial(n, shares, rounds)
+    return _percentiles((only_a - only_b) / n, (draws[:, 0] - draws[:, 1]) / n, confidence)
+
+
+def paired_test(values_a_N: ArrayLike, values_b_N: ArrayLike, rounds: int = 20_000, seed: int = 0) -> float:
+    """Two-sided p-value of "a and b are equally good" on the same N pictures.
+
+    For zeros and ones: McNemar's test, exact (no randomness). For other values (a hierarchical
+    error): the sign-flip permutation test with `rounds` draws, which counts equal differences
+    together, so that values on few levels cost milliseconds at any N.
+    """
+    a_N, b_N = _pair(values_a_N, values_b_N)
+    difference_N = a_N - b_N
+    if not np.any(difference_N):
+        return 1.0
+    if np.all(np.isin(a_N, (0, 1))) and np.all(np.isin(b_N, (0, 1))):
+        from scipy.special import bdtr  # noqa: PLC0415
+
+        wins, losses = int(np.sum(difference_N > 0)), int(np.sum(difference_N < 0))
+        return min(1.0, 2 * float(bdtr(min(wins, losses), wins + losses, 0.5)))
+    size_L, count_L = np.unique(np.round(np.abs(difference_N[difference_N != 0]), 12), return_counts=True)
+    generator = np.random.default_rng(seed)
+    observed = abs(float(difference_N.sum())) - 1e-9 * float(size_L @ count_L)  # a tie counts as as extreme
+    extreme, done = 0, 0
+    while done < rounds:
+        chunk = max(1, min(rounds - done, 4_000_000 // size_L.size))
+        positive = generator.binomial(count_L, 0.5, (chunk, size_L.size))
+        extreme += int(np.sum(np.abs((2 * positive - count_L) @ size_L) >= observed))
+        done += chunk
+    return (extreme + 1) / (rounds + 1)
+
+
+def fleiss_kappa(items_V: ArrayLike, answers_V: ArrayLike) -> float:
+    """Agreement beyond chance when every item has the same number of votes (Fleiss 1971).
+
+    Votes in long form: vote v says answer answers_V[v] about item items_V[v] (any integers).
+    kappa = (P - P_e) / (1 - P_e): P the share of agreeing pairs of votes on one item, P_e that of
+    any two votes. 1 = all agree; 0 = chance; nan when all votes are the same answer.
+    """
+    count_C, _, answer_C, per_item_I = _cells(items_V, answers_V)
+    if per_item_I.size == 0:
+        return math.nan
+    if per_item_I.min() != per_item_I.max() or per_item_I[0] < 2:  # noqa: PLR2004  a pair
+        message = "fleiss_kappa needs the same number of votes, at least 2, on every item; use krippendorff_alpha"
+        raise ValueError(message)
+    per_item = int(per_item_I[0])
+    agreeing = float(np.sum(count_C * (count_C - 1))) / (per_item_I.size * per_item * (per_item - 1))
+    share_K = np.bincount(answer_C, weights=count_C) / count_C.sum()
+    by_chance = float(np.sum(share_K**2))
+    return math.nan if by_chance == 1 else (agreeing - by_chance) / (1 - by_chance)
+
+
+def krippendorff_alpha(items_V: ArrayLike, answers_V: ArrayLike) -> float:
+    """Agreement beyond chance for nominal answers and any number of votes per item (Krippendorff 2011).
+
+    Votes in long form as in fleiss_kappa. Items with a single vote are left out. 1 = all agree;
+    0 = chance; nan when nothing can be compared or all votes are the same answer.
+    """
+    count_C, item_C, answer_C, per_item_I = _cells(items_V, answers_V)
+    paired_C = per_item_I[item_C] > 1 if count_C.size else np.zeros(0, dtype=bool)
+    if not np.any(paired_C):
+        return math.nan
+    count_C, item_C, answer_C = count_C[paired_C], item_C[paired_C], answer_C[paired_C]
+    # Coincidence matrix: o_kk = sum_i n_ik (n_ik - 1) / (m_i - 1); D_o = n - sum_k o_kk; D_e from the margins.
+    agreeing = float(np.sum(count_C * (count_C - 1) / (per_item_I[item_C] - 1)))
+    total = float(count_C.sum())
+    margin_K = np.bincount(answer_C, weights=count_C)
+    expected = (total * total - float(np.sum(margin_K**2))) / (total - 1)
+    return math.nan if expected == 0 else 1 - (total - agreeing) / expected
+
+
+def _cells(
+    items_V: ArrayLike, answers_V: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The non-empty cells of the item x answer table: count, item, answer; and votes per item."""
+    item_V, answer_V = np.asarray(items_V), np.asarray(answers_V)
+    if item_V.shape != answer_V.shape or item_V.ndim != 1:
+        message = f"items and answers must be equally long, found {item_V.shape} and {answer_V.shape}"
+        raise ValueError(message)
+    names_I, item_V = np.unique(item_V, return_inverse=True)
+    names_K, answer_V = np.unique(answer_V, return_inverse=True)
+    cells, counts = np.unique(item_V.astype(np.int64) * max(1, names_K.size) + answer_V, return_counts=True)
+    item_C, answer_C = np.divmod(cells, max(1, names_K.size))
+    return counts.astype(np.float64), item_C, answer_C, np.bincount(item_V, minlength=names_I.size).astype(np.int64)
+
+
+def _percentiles(estimate: float, draws: NDArray[np.float64], confidence: float) -> Interval:
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(estimate, float(low), float(high))
+
+
+def _pair(a_N: ArrayLike, b_N: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    a, b = np.asarray(a_N, dtype=np.float64), np.asarray(b_N, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1:
+        message = f"paired values must be equally long, found {a.shape} and {b.shape}"
+        raise ValueError(message)
+    return a, b
+
+
+def _check_share(successes: float, n: float) -> None:
+    if not 0 <= successes <= n:
+        message = f"successes must lie in 0..n, found {successes} of {n}"
+        raise ValueError(message)

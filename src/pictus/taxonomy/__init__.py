@@ -1,0 +1,5 @@
+"""From WordNet, ImageNet's lists, CSV, YAML or folder names to the concepts a project is about."""
+
+from pictus.taxonomy.steps import add, check, import_, queries, show
+
+__all__ = ["add", "check", "import_", "queries", "show"]

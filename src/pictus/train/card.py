@@ -1,0 +1,100 @@
+"""The run card, run.json: everything needed to repeat a run, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pictus import models
+from pictus.models import Preprocessing, Run
+from pictus.project import write_text
+from pictus.releases import Release, class_names
+from pictus.train.recipes import Recipe
+from pictus.train.state import Counters
+
+Card = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One line of `train list`. Validation scores in 0..1, None before the first epoch has ended."""
+
+    name: str
+    status: str  # unfinished (running, or stopped: `train resume` goes on) | finished
+    recipe: str
+    release: str
+    epochs: int
+    val_top1: float | None
+    val_top5: float | None
+    wall_s: float | None
+    started_at: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked for, before anything was chosen for them."""
+
+    recipe_name: str
+    recipe: Recipe
+
+
+def new_card(name: str, asked: Asked, release: Release, *, release_path: str, started_at: str) -> Card:
+    """A card before anything was measured or chosen."""
+    return {
+        "format": models.FORMAT,
+        "name": name,
+        "status": "running",
+        "model": asked.recipe.model,
+        "recipe_name": asked.recipe_name,
+        "asked": asdict(asked.recipe),
+        "release": {"name": release.name, "version": release.version, "digest": release.digest, "path": release_path},
+        "classes": list(release.classes),
+        "class_names": list(class_names(release)),
+        "started_at": started_at,
+        "finished_at": "",
+        "results": {},
+    }
+
+
+def preprocessing_of(recipe: Recipe, mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocessing:
+    """Small inputs see the whole centre square; from 160 px on the usual margin of 256 : 224 is cut off."""
+    margin = 256 / 224 if recipe.size >= 160 else 1  # noqa: PLR2004
+    resize = round(recipe.size * margin)
+    return Preprocessing(recipe.size, resize, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
+
+
+def results(counters: Counters, *, n_train: int, steps_per_epoch: int, batch_size: int) -> Card:
+    """What came of a run so far."""
+    seen = counters.step * min(batch_size, n_train)
+    return {
+        "best_epoch": counters.best_epoch,
+        "val_top1": counters.best_top1,
+        "val_top5": counters.best_top5,
+        "val_loss": counters.best_loss,
+        "epochs": counters.step // steps_per_epoch,
+        "epochs_planned": counters.plan.end // steps_per_epoch,
+        "steps": counters.step,
+        "wall_s": round(counters.elapsed_s, 1),
+        "pictures_per_s": round(seen / max(1e-9, counters.elapsed_s), 1),
+    }
+
+
+def write(root: Path, card: Card) -> None:
+    """Write the card whole or not at all."""
+    write_text(root / models.CARD_NAME, json.dumps(card, indent=1) + "\n")
+
+
+def rows(runs: list[Run]) -> Iterator[RunRow]:
+    """Runs as lines of a list."""
+    for run in runs:
+        found = run.card["results"]
+        was_validated = found.get("best_epoch", 0) > 0
+        top1, top5 = (found[name] if was_validated else None for name in ("val_top1", "val_top5"))
+        yield RunRow(
+            run.name, "finished" if run.is_finished else "unfinished", run.card["recipe_name"],
+            run.card["release"]["version"], found.get("epochs", 0), top1, top5, found.get("wall_s"),
+            run.card["started_at"],
+        )  # fmt: skip

@@ -1,0 +1,165 @@
+"""Batches of a split: the same pixels at any number of threads and after any resume.
+
+Order is a function of (seed, epoch), randomness of (seed, epoch, picture); threads only decide who
+computes what. simplejpeg, torch's resize, Pillow and `pread` release the GIL, so threads scale
+like processes, without a fork, shared memory or copies.
+
+Legend: N pictures of the split, B pictures of a batch, S side in px.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pictus import pixels
+from pictus.errors import PictureError, UserError
+from pictus.models import in_order, lanes
+from pictus.releases import PictureReader, Release, split_rows
+from pictus.train import augment
+
+Pixels = npt.NDArray[np.uint8]
+
+AHEAD = 2
+"""Batches prepared beyond one for each thread."""
+
+
+class Batch(NamedTuple):
+    """u8[B, S, S, 3], i64[B], and a row of uniform numbers for each f64[B, D]. Unreadable pictures are left out."""
+
+    pixels: Pixels
+    labels: npt.NDArray[np.int64]
+    draws: augment.Draws
+
+
+class Portion(NamedTuple):
+    """What one batch is made of: the epoch (for its randomness) and positions in the split, i64[B]."""
+
+    epoch: int
+    positions: npt.NDArray[np.int64]
+
+
+@dataclass
+class Pictures:
+    """One split of a release with a bounded memory of decoded pictures. `decode` turns bytes into
+    pixels without any randomness, so that what it returns may be kept.
+    """
+
+    release: Release
+    split: str
+    decode: Callable[[bytes], Pixels]
+    memory_bytes: int
+    unreadable: dict[str, str] = field(default_factory=dict)  # image_id -> cause
+
+    def __post_init__(self) -> None:
+        rows = split_rows(self.release, self.split)
+        self.image_ids: list[str] = rows.column("image_id").to_pylist()
+        self.labels_N = rows.column("label").to_numpy().astype(np.int64)
+        self.keys_N = np.array([int(image_id[:16], 16) for image_id in self.image_ids], dtype=np.uint64)
+        places = (rows.column(name).to_pylist() for name in ("shard", "offset", "size"))
+        self._places = list(zip(*places, strict=True))
+        self._reader = PictureReader(self.release)
+        self._kept: list[Pixels | None] = [None] * len(self)
+        self._kept_bytes = self._n_kept = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def get(self, position: int) -> Pixels | None:
+        """Decoded pixels, from memory where they are; None for a picture that cannot be decoded (recorded)."""
+        found = self._kept[position]
+        if found is not None:
+            return found
+        image_id = self.image_ids[position]
+        try:
+            found = self.decode(self._reader.read(*self._places[position]))
+        except PictureError as error:
+            self.unreadable[image_id] = error.cause
+            return None
+        with self._lock:
+            if self._kept[position] is None and self._kept_bytes + found.nbytes <= self.memory_bytes:
+                self._kept_bytes += found.nbytes
+                self._n_kept += 1
+                self._kept[position] = found
+        return found
+
+
+    @property
+    def all_fit(self) -> bool:
+        """Whether the memory is large enough for the whole split, judged by the pictures kept so far."""
+        return self._kept_bytes / max(1, self._n_kept) * len(self) <= self.memory_bytes
+
+
+View = Callable[[Pixels, augment.Draws], Pixels]
+
+
+@contextmanager
+def batches(
+    pictures: Pictures, portions: Iterable[Portion], view: View, *, seed: int, threads: int
+) -> Iterator[Iterator[Batch]]:
+    """Batches in the order of `portions`, some ahead of the caller. `view(pixels, draws)` -> u8[S, S, 3]."""
+    with lanes(threads) as pool:
+        yield in_order(pool, partial(_made, pictures, view=view, seed=seed), portions, ahead=threads + AHEAD)
+
+
+def packed(image_bytes: bytes, short_side: int, *, may_grow: bool) -> Pixels:
+    """Decode, and shrink to `short_side` px (-1: never) whatever is larger; with `may_grow` enlarge what is smaller."""
+    if short_side < 0:
+        return pixels.decode(image_bytes)
+    found = pixels.decode_scaled(image_bytes, 2 * short_side)
+    height, width = found.shape[:2]
+    scale = short_side / min(height, width)
+    if scale >= 1 and not may_grow:
+        return found
+    return pixels.resize(found, max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def portions_of_epochs(seed: int, count: int, batch_size: int, first_step: int, last_step: int) -> Iterator[Portion]:
+    """The portions of steps first..last-1 of training: whole batches of each epoch's permutation."""
+    per_epoch = steps_per_epoch(count, batch_size)
+    permutation = np.zeros(0, np.int64)
+    for step in range(first_step, last_step):
+        epoch, within = divmod(step, per_epoch)
+        if within == 0 or step == first_step:
+            permutation = augment.order(seed, epoch, count)
+        yield Portion(epoch, permutation[within * batch_size : (within + 1) * batch_size])
+
+
+def portions_in_order(count: int, batch_size: int) -> Iterator[Portion]:
+    """Every picture once, in release order: for validation."""
+    for start in range(0, count, batch_size):
+        yield Portion(0, np.arange(start, min(start + batch_size, count)))
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Whole batches of one epoch; the rest of the permutation waits for another epoch."""
+    return max(1, count // batch_size)
+
+
+def _made(pictures: Pictures, portion: Portion, view: View, seed: int) -> Batch:
+    draws_BD = augment.draws(seed, portion.epoch, pictures.keys_N[portion.positions])
+    made: Pixels | None = None
+    places: list[int] = []
+    for place, position in enumerate(portion.positions.tolist()):
+        picture = pictures.get(position)
+        if picture is not None:
+            shown = view(picture, draws_BD[place])
+            made = np.empty((len(portion.positions), *shown.shape), np.uint8) if made is None else made
+            made[len(places)] = shown
+            places.append(place)
+    if made is None:
+        image_id = pictures.image_ids[int(portion.positions[0])]
+        raise UserError(
+            f"None of {len(portion.positions)} pictures of split {pictures.split!r} can be decoded"
+            f" (first {image_id[:12]}: {pictures.unreadable[image_id]}).",
+            fix=f"pictus release verify {pictures.release.version}",
+        )
+    return Batch(made[: len(places)], pictures.labels_N[portion.positions[places]], draws_BD[places])

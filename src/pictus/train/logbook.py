@@ -1,0 +1,103 @@
+"""The curve of a run: metrics.jsonl for us and TensorBoard for everyone.
+
+metrics.jsonl holds nothing that depends on the clock, so a run that was killed and resumed ends with
+the very bytes of one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pictus.errors import UserError
+from pictus.extras import need
+
+NAME = "metrics.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch of a run; losses in nats, top-k as shares in 0..1 of the validation split."""
+
+    epoch: int  # from 1
+    step: int  # steps done
+    lr: float
+    train_loss: float
+    train_top1: float
+    val_loss: float
+    val_top1: float
+    val_top5: float
+    is_best: bool
+
+
+class Logbook:
+    """Appends to a run's curve, from `kept_bytes` on: what was written after the checkpoint is cut off."""
+
+    def __init__(self, root: Path, *, kept_bytes: int, step: int) -> None:
+        self.path = root / NAME
+        self._file = self.path.open("ab")
+        self._file.truncate(kept_bytes)
+        self._file.seek(0, os.SEEK_END)
+        board = need("torch.utils.tensorboard", "train")
+        self._board = board.SummaryWriter(str(root / "tensorboard"), purge_step=step + 1, flush_secs=30)
+
+    def step(self, step: int, epoch: int, loss: float, lr: float) -> None:
+        """One line of the training curve; `step` counts steps done."""
+        self._line({"kind": "step", "step": step, "epoch": epoch, "loss": loss, "lr": lr})
+        self._board.add_scalar("train/loss", loss, step)
+        self._board.add_scalar("train/learning rate", lr, step)
+
+    def epoch(self, record: Epoch, *, pictures_per_s: float) -> None:
+        """One line per epoch, after its validation."""
+        self._line({"kind": "epoch", **asdict(record)})
+        values = (("train/top-1", record.train_top1), ("val/loss", record.val_loss), ("val/top-1", record.val_top1),
+                  ("val/top-5", record.val_top5), ("train/pictures per second", pictures_per_s))  # fmt: skip
+        for name, value in values:
+            self._board.add_scalar(name, value, record.step)
+
+    def sync(self) -> int:
+        """Force what was written to the disk -> its length, for the checkpoint."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _write_error(self.path, error) from error
+        return self._file.tell()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._board.close()
+        self._file.close()
+
+    def _line(self, values: dict[str, object]) -> None:
+        try:
+            self._file.write(json.dumps(values).encode() + b"\n")
+        except OSError as error:
+            raise _write_error(self.path, error) from error
+
+
+def epochs(root: Path) -> Iterator[Epoch]:
+    """The epochs of a run so far."""
+    path = root / NAME
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        values = json.loads(line)
+        if values.pop("kind") == "epoch":
+            yield Epoch(**values)
+
+
+def _write_error(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{path} could not be written: {error.strerror or error}.",
+        fix="free some space, then `pictus train resume`: the last checkpoint is whole",
+    )

@@ -1,0 +1,255 @@
+"""The training loop: batches in, weights and a curve out, the same bits whether or not it was ever killed.
+
+A step depends on nothing but the state a checkpoint holds and the step's number: the batch, the
+learning rate and torch's random numbers are functions of (recipe, step).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pictus import models
+from pictus.errors import UserError
+from pictus.extras import need
+from pictus.progress import Meter
+from pictus.project import write_bytes
+from pictus.train import augment, checkpoint, environment, loader, schedule
+from pictus.train.loader import Batch, Pixels
+from pictus.train.logbook import Epoch, Logbook
+from pictus.train.parts import MOST, Parts, Result, parted
+from pictus.train.recipes import REFERENCE_BATCH
+from pictus.train.state import Counters, Job, State, snapshot
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+LOGGED_STEPS = 2000
+"""About so many points of the training curve are written, whatever the length of the run."""
+
+VALIDATION_BATCH = 128
+TOP = 5
+LAST_NAME = "last.safetensors"
+CHECKPOINTS = "checkpoints"
+
+
+class Scores(NamedTuple):
+    """Of one pass over the validation split; top-1 and top-5 in 0..1."""
+
+    loss: float
+    top1: float
+    top5: float
+
+
+def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) -> None:
+    """Train to the end, or until `wants_stop`; a checkpoint is written in both cases."""
+    counters, recipe = state.counters, job.recipe
+    portions = loader.portions_of_epochs(recipe.seed, len(job.train), recipe.batch_size, counters.step, job.most_steps)
+    every = max(1, job.most_steps // LOGGED_STEPS)
+    started = saved = time.monotonic()
+    before_s, before_step = counters.elapsed_s, counters.step
+    with (
+        Logbook(job.root, kept_bytes=counters.metrics_bytes, step=counters.step) as book,
+        loader.batches(job.train, portions, training_view(job), seed=recipe.seed, threads=job.cores) as stream,
+        parted(state.model, recipe.parts, recipe.threads) as parts,
+        environment.torch_threads(recipe.threads),
+        _memory_told(job),
+    ):
+        if counters.step == 0:
+            save(job, state, book)
+        while not counters.has_ended:
+            result = advance(job, state, parts, next(stream))
+            epoch, within = divmod(counters.step - 1, job.steps_per_epoch)
+            if not math.isfinite(result.loss):
+                raise _diverged(job, state, result.loss)
+            if counters.step % every == 0:
+                book.step(counters.step, epoch + 1, result.loss, _lr(job, counters, counters.step - 1))
+            is_epoch_end = within + 1 == job.steps_per_epoch
+            now = time.monotonic()
+            counters.elapsed_s = before_s + now - started
+            pictures_per_s = (counters.step - before_step) * recipe.batch_size / max(1e-9, now - started)
+            if is_epoch_end:
+                end_epoch(job, state, book, epoch + 1, pictures_per_s)
+                counters.elapsed_s = before_s + time.monotonic() - started
+                decide(job, counters, epoch + 1)
+            meter.advance()
+            meter.say(_note(job, counters, result, pictures_per_s))
+            if is_epoch_end or wants_stop() or now - saved >= recipe.checkpoint_s:
+                save(job, state, book)
+                saved = time.monotonic()
+            if wants_stop() and not counters.has_ended:
+                return
+    write_weights(state, job.root / LAST_NAME)
+
+
+def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
+    """One step: forward, backward, update, average. Counts it."""
+    torch = need("torch", "train")
+    recipe, counters = job.recipe, state.counters
+    torch.manual_seed(augment.hashed_step(recipe.seed, counters.step))  # dropout: a function of the step
+    for group in state.optimizer.param_groups:
+        group["lr"] = _lr(job, counters, counters.step)
+    result = parts.gradients(len(batch.labels), partial(_loss, job, batch))
+    if recipe.clip:
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip)
+    state.optimizer.step()
+    _average(state, schedule.averaging(counters.step, recipe.ema))
+    counters.step += 1
+    counters.loss_sum += result.loss * result.n_seen
+    counters.n_right += result.n_right
+    counters.n_seen += result.n_seen
+    return result
+
+
+def _loss(job: Job, batch: Batch, network: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
+    """Mean loss of a piece of the batch, and how many of it were right."""
+    torch = need("torch", "train")
+    pixels = torch.from_numpy(batch.pixels[piece]).to(job.device)
+    inputs = augment.coloured(pixels, batch.draws[piece], job.recipe.colour, job.preprocessing)
+    labels = torch.from_numpy(batch.labels[piece]).to(job.device)
+    with _precision(job):
+        logits = network(inputs).float()
+    loss = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=job.recipe.smoothing)
+    return loss, int((logits.argmax(1) == labels).sum())
+
+
+def end_epoch(job: Job, state: State, book: Logbook, epoch: int, pictures_per_s: float) -> None:
+    """Validate, and keep the weights if they are the best so far."""
+    counters = state.counters
+    scores = validate(job, state)
+    is_best = (scores.top1, -scores.loss) > (counters.best_top1, -counters.best_loss)
+    if is_best:
+        counters.best_top1, counters.best_top5, counters.best_loss = scores.top1, scores.top5, scores.loss
+        counters.best_epoch = epoch
+        write_weights(state, job.root / models.WEIGHTS_NAME)
+    record = Epoch(
+        epoch, counters.step, _lr(job, counters, counters.step - 1), counters.loss_sum / counters.n_seen,
+        counters.n_right / counters.n_seen, *scores, is_best,
+    )  # fmt: skip
+    book.epoch(record, pictures_per_s=pictures_per_s)
+    counters.loss_sum, counters.n_right, counters.n_seen = 0.0, 0, 0
+
+
+def decide(job: Job, counters: Counters, epoch: int) -> None:
+    """After an epoch: plan the minutes that are left, and end a run that is through or no longer improves."""
+    if job.recipe.minutes:
+        counters.plan = schedule.replanned(
+            counters.plan, counters.step, left_s=job.recipe.minutes * 60 * schedule.MARGIN - counters.elapsed_s,
+            epoch_s=counters.elapsed_s - counters.epoch_began_s, epoch_steps=job.steps_per_epoch,
+            most_steps=job.most_steps,
+        )  # fmt: skip
+    counters.epoch_began_s = counters.elapsed_s
+    has_stalled = 0 < job.recipe.patience <= epoch - counters.best_epoch
+    counters.has_ended = has_stalled or counters.step >= counters.plan.end
+
+
+def validate(job: Job, state: State) -> Scores:
+    """One pass over the validation split with the weights that would be kept, a batch to each core."""
+    network = state.kept.eval()
+    portions = loader.portions_in_order(len(job.val), VALIDATION_BATCH)
+    lanes = min(job.cores, MOST) if job.device == "cpu" else 1
+    with (
+        loader.batches(job.val, portions, _as_it_is, seed=0, threads=job.cores) as stream,
+        models.lanes(lanes, job.recipe.threads) as pool,
+    ):
+        found = list(models.in_order(pool, partial(_scored, job, network), stream, ahead=lanes))
+    loss, right, right_top, seen = (sum(column) for column in zip(*found, strict=True))
+    return Scores(loss / seen, right / seen, right_top / seen)
+
+
+def _scored(job: Job, network: "nn.Module", batch: Batch) -> tuple[float, int, int, int]:
+    """Of one batch: the sum of its losses, pictures right at the first guess, within five, and all."""
+    torch = need("torch", "train")
+    with torch.inference_mode():
+        labels = torch.from_numpy(batch.labels).to(job.device)
+        inputs = models.normalised(torch.from_numpy(batch.pixels).to(job.device), job.preprocessing)
+        with _precision(job):
+            logits = network(inputs).float()
+        loss = float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
+        guesses = logits.topk(min(TOP, job.n_classes), dim=1).indices == labels[:, None]
+        return loss, int(guesses[:, 0].sum()), int(guesses.any(1).sum()), len(labels)
+
+
+def save(job: Job, state: State, book: Logbook) -> None:
+    """Write a checkpoint; the curve is on the disk before it."""
+    state.counters.metrics_bytes = book.sync()
+    checkpoint.save(job.root / CHECKPOINTS, snapshot(state))
+
+
+def write_weights(state: State, path: Path) -> None:
+    """The kept network's weights as safetensors, whole or not at all."""
+    safetensors = need("safetensors.torch", "train")
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.kept.state_dict().items()}
+    write_bytes(path, safetensors.save(tensors))
+
+
+def training_view(job: Job) -> Callable[[Pixels, augment.Draws], Pixels]:
+    """How the loader makes one training picture out of a decoded one."""
+    red, green, blue = (round(value * 255) for value in job.preprocessing.mean)
+    return partial(augment.augmented, recipe=job.recipe, fill=(red, green, blue))
+
+
+def _as_it_is(pixels: Pixels, _: augment.Draws) -> Pixels:
+    return pixels
+
+
+def _lr(job: Job, counters: Counters, step: int) -> float:
+    peak = job.recipe.lr * job.recipe.batch_size / REFERENCE_BATCH
+    return schedule.learning_rate(counters.plan.at(step + 0.5), peak, job.recipe.warmup)
+
+
+def _precision(job: Job) -> "torch.autocast":
+    torch = need("torch", "train")
+    return torch.autocast(job.device, dtype=torch.bfloat16, enabled=job.recipe.precision == "bf16")
+
+
+def _average(state: State, decay: float) -> None:
+    """Weights and running statistics drift towards the model's; counters are copied."""
+    if state.averaged is None:
+        return
+    with need("torch", "train").no_grad():
+        now = state.model.state_dict()
+        for key, mean in state.averaged.state_dict().items():
+            if mean.is_floating_point():
+                mean.lerp_(now[key], 1 - decay)
+            else:
+                mean.copy_(now[key])
+
+
+def _note(job: Job, counters: Counters, result: Result, pictures_per_s: float) -> str:
+    epochs = counters.plan.end // job.steps_per_epoch
+    epoch = min(epochs, counters.step // job.steps_per_epoch + 1)
+    left_s = (counters.plan.end - counters.step) * job.recipe.batch_size / max(1e-9, pictures_per_s)
+    best = f" · best top-1 {counters.best_top1:.1%}" if counters.best_epoch else ""
+    return (
+        f"epoch {epoch}/{epochs} · loss {result.loss:.2f}{best} · {pictures_per_s:,.0f} pictures/s"
+        f" · {left_s / 60:.1f} min left"
+    )
+
+
+def _diverged(job: Job, state: State, loss: float) -> UserError:
+    return UserError(
+        f"The loss became {loss} at step {state.counters.step:,}: training has diverged.",
+        fix=f"train again with a smaller learning rate: --set lr={job.recipe.lr / 4:.3g}",
+    )
+
+
+@contextmanager
+def _memory_told(job: Job) -> Iterator[None]:
+    """Out of memory, on the GPU or not, becomes a message."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error)
+        if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+            raise UserError(
+                f"A batch of {job.recipe.batch_size} pictures of {job.recipe.size} px does not fit into memory.",
+                fix=f"train again with smaller batches: --set batch_size={max(2, job.recipe.batch_size // 2)}",
+            ) from error
+        raise

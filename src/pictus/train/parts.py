@@ -1,0 +1,136 @@
+"""A batch computed in parts, one thread for each, on networks that share their weights.
+
+Threads inside an operation wait for each other hundreds of times a step: as fast on a quiet machine,
+but many times slower as soon as something else keeps one core busy. Parts meet once a step. Each
+part is computed by a fixed number of torch threads and the parts are added up in a fixed order, so the
+bits depend on how many parts there are, which the run records, and not on how many run at once.
+
+Normalisation layers see one part at a time; their running statistics are the mean over the parts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pictus.engine import cpu_count
+from pictus.extras import need
+from pictus.models import lanes
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+MOST = 4
+"""Parts of a batch, however many cores: with more, normalisation layers would see too few pictures."""
+
+LEAST_PICTURES = 16
+"""In one part."""
+
+
+class Result(NamedTuple):
+    """Of one step: the mean loss of the batch, how many of its pictures were right, and how many it had."""
+
+    loss: float
+    n_right: int
+    n_seen: int
+
+
+Compute = Callable[["nn.Module", slice], tuple["torch.Tensor", int]]
+"""(network, which pictures of the batch) -> (their mean loss, how many were right)."""
+
+
+class Parts:
+    """`gradients` leaves in the model's .grad what one pass over the whole batch would have left."""
+
+    def __init__(self, model: "nn.Module", pool: ThreadPoolExecutor | None, count: int) -> None:
+        self._models = [model, *(_sharing(model) for _ in range(count - 1))]
+        self._pool = pool
+
+    def gradients(self, n_seen: int, compute: Compute) -> Result:
+        """Forward and backward of `n_seen` pictures."""
+        edges = np.linspace(0, n_seen, len(self._models) + 1).astype(int).tolist()
+        pieces = [slice(start, end) for start, end in pairwise(edges)]
+        tasks = [(model, piece) for model, piece in zip(self._models, pieces, strict=True) if piece.start < piece.stop]
+        for model in self._models:
+            for parameter in model.parameters():
+                parameter.grad = None
+        if self._pool is None or len(tasks) == 1:
+            found = [_backward(compute, *task) for task in tasks]
+        else:
+            found = list(self._pool.map(lambda task: _backward(compute, *task), tasks))
+        shares = [(piece.stop - piece.start) / n_seen for _, piece in tasks]
+        self._add_up(shares)
+        loss = sum(share * part_loss for share, (part_loss, _) in zip(shares, found, strict=True))
+        return Result(loss, sum(n_right for _, n_right in found), n_seen)
+
+    def _add_up(self, shares: list[float]) -> None:
+        if len(self._models) == 1:
+            return
+        with need("torch", "train").no_grad():
+            for first, *others in zip(*(model.parameters() for model in self._models), strict=True):
+                if first.grad is None:  # a weight that no picture reaches
+                    continue
+                first.grad.mul_(shares[0])
+                for share, other in zip(shares[1:], others[: len(shares) - 1], strict=True):
+                    first.grad.add_(other.grad, alpha=share)
+            for first, *others in zip(*(model.buffers() for model in self._models), strict=True):
+                if first.is_floating_point():
+                    for other in others:
+                        first.add_(other)
+                    first.div_(len(self._models))
+                for other in others:
+                    other.copy_(first)
+
+
+@contextmanager
+def parted(model: "nn.Module", count: int, threads: int) -> Iterator[Parts]:
+    """The parts of a model, with their threads; `threads` of torch in each."""
+    if count == 1:
+        yield Parts(model, None, 1)
+        return
+    with lanes(min(count, cpu_count()), threads) as pool:
+        yield Parts(model, pool, count)
+
+
+def chosen(batch_size: int, cores: int, *, is_random: bool, device: str) -> tuple[int, int]:
+    """(parts, torch threads in each). One part for a GPU, and for a network that draws random numbers
+    itself: torch has one stream of them, which parts running at once would share in no fixed order.
+    """
+    count = 1
+    if device == "cpu" and not is_random:
+        while 2 * count <= min(cores, MOST, batch_size // LEAST_PICTURES):
+            count *= 2
+    return count, max(1, cores // count)
+
+
+def draws_random_numbers(model: "nn.Module", size: int) -> bool:
+    """Whether a training pass uses torch's random numbers (dropout, stochastic depth)."""
+    torch = need("torch", "train")
+    tried = copy.deepcopy(model).cpu().train()
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    with torch.no_grad():
+        tried(torch.zeros(2, 3, size, size))
+    return not bool(torch.equal(before, torch.get_rng_state()))
+
+
+def _sharing(model: "nn.Module") -> "nn.Module":
+    """A copy with gradients and running statistics of its own, on the same weights."""
+    twin = copy.deepcopy(model)
+    for own, shared in zip(twin.parameters(), model.parameters(), strict=True):
+        own.data = shared.data
+    return twin.train()
+
+
+def _backward(compute: Compute, model: "nn.Module", piece: slice) -> tuple[float, int]:
+    model.train()
+    loss, n_right = compute(model, piece)
+    loss.backward()
+    return float(loss.detach()), n_right

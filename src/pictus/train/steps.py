@@ -1,0 +1,294 @@
+"""The verbs: run, resume, list."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pictus import models, networks
+from pictus.clock import now
+from pictus.engine import cpu_count
+from pictus.errors import UserError
+from pictus.extras import need
+from pictus.models import Preprocessing, Run
+from pictus.project import CONFIG_NAME, Project, safe_name
+from pictus.registry import Outcome, step
+from pictus.releases import SPLITS, Release, find_release, open_release
+from pictus.train import card as cards
+from pictus.train import checkpoint, environment, logbook, loop, recipes
+from pictus.train.card import Asked, Card, RunRow
+from pictus.train.loader import Pictures, packed
+from pictus.train.logbook import Epoch
+from pictus.train.parts import chosen, draws_random_numbers
+from pictus.train.recipes import Facts, Recipe
+from pictus.train.signals import stop_asked
+from pictus.train.state import Job, State, fresh, restored
+
+MOST_UNREADABLE = 20
+"""So many unreadable pictures are named on the card; all are counted."""
+
+
+@step("train run", changes=True, needs_project=False)
+def run(
+    project: Project, *, release: str = "", recipe: str = "small-cnn", name: str = "", epochs: int = 0,
+    pretrained: bool = False, set_: tuple[str, ...] = (),
+) -> Outcome[Epoch]:  # fmt: skip
+    """Train a recogniser on a release. The same command after a kill continues the run it had begun.
+
+    release: version, or a release folder; the newest when left out
+    recipe: small-cnn, resnet-w32, resnet18, or any network of torchvision or timm
+    name: of the run; recipe and version when left out
+    epochs: passes over the training pictures; the recipe's when left out
+    pretrained: start from the publisher's ImageNet weights (needs the internet once)
+    set: NAME=VALUE, any other setting of the recipe: minutes, lr, batch_size, size, seed, weights … (repeatable)
+
+    Examples:
+        pictus train run --release 1.0.0 --recipe small-cnn
+        pictus train run --recipe resnet-w32 --set minutes=10 --set seed=7
+        pictus train run --recipe resnet18 --pretrained --name birds-2
+        pictus train run --release /data/releases/1.0.0 --recipe resnet18 --set weights=resnet18.safetensors
+    """
+    _needed()
+    opened = find_release(project, release)
+    _check_splits(opened)
+    chosen = recipes.find(recipe, pretrained=pretrained)
+    settings = (f"epochs={epochs}", *set_) if epochs else set_
+    chosen = recipes.changed(chosen, settings)
+    if chosen.weights:
+        chosen = replace(chosen, weights=str(_existing(Path(chosen.weights).expanduser())))
+    asked = Asked(recipe, chosen)
+    root = _folder(project, opened, asked, name)
+    with replace(project, root=root).lock("train"):
+        if (root / models.CARD_NAME).exists():
+            return _continued(project, root, opened)
+        path = str(opened.root.relative_to(project.root) if project.root in opened.root.parents else opened.root)
+        card = cards.new_card(root.name, asked, opened, release_path=path, started_at=now())
+        try:
+            job, card = _started(root, opened, asked.recipe, card)
+            state = fresh(job)
+        except BaseException:
+            shutil.rmtree(root)  # nothing was trained yet: the name stays free
+            raise
+        cards.write(root, card)
+        _log(project, "run_started", root.name, release=opened.version, recipe=recipe)
+        return _trained(project, job, state, card, ())
+
+
+@step("train resume", changes=True, needs_project=False)
+def resume(project: Project, run: str = "") -> Outcome[Epoch]:
+    """Continue a run that was stopped or killed; on the same machine with the same bits as if it never had been.
+
+    run: name or folder of the run; the newest unfinished one when left out
+
+    Examples:
+        pictus train resume
+        pictus train resume small-cnn-1.0.0
+    """
+    _needed()
+    found = models.find_run(project, run) if run else _newest_unfinished(project)
+    if found.is_finished:
+        outcome = _outcome(found.root, found.card, (), "was finished already")
+    else:
+        opened = _same_release(project, found)
+        with replace(project, root=found.root).lock("train"):
+            outcome = _continued(project, found.root, opened)
+    return replace(outcome, step="train resume")
+
+
+@step("train list", changes=False, needs_project=False)
+def list_(project: Project) -> Outcome[RunRow]:
+    """Every run with its recipe, release and best validation score.
+
+    Examples:
+        pictus train list
+    """
+    found = models.runs(project)
+    n_open = sum(not run.is_finished for run in found)
+    headline = f"{len(found)} run{'s' * (len(found) != 1)}, {n_open} unfinished" if found else "no run yet"
+    following = ("pictus train resume",) if n_open else ("pictus evaluate run",) if found else ("pictus train run",)
+    summary = {"runs": len(found), "unfinished": n_open}
+    return Outcome("train list", summary, headline, next=following, source=lambda: cards.rows(found))
+
+
+def _started(root: Path, release: Release, recipe: Recipe, card: Card) -> tuple[Job, Card]:
+    """Every choice made and written on the card: from here on the run can be repeated."""
+    environment.keep_memory()
+    rows = release.pictures.filter(_is_in(release, "train"))
+    sides = np.minimum(rows.column("width").to_numpy(), rows.column("height").to_numpy())
+    facts = Facts(rows.num_rows, int(np.median(sides)), environment.pack_bytes(), environment.has_fast_bf16())
+    resolved = recipes.resolve(recipe, facts)
+    preprocessing = cards.preprocessing_of(resolved, *networks.normalisation(recipe.model))
+    job = _job(root, release, resolved, preprocessing)
+    network = networks.make(resolved.model, job.n_classes, size=resolved.size)
+    is_random = draws_random_numbers(network, resolved.size)
+    parts, threads = chosen(resolved.batch_size, job.cores, is_random=is_random, device=job.device)
+    resolved = replace(resolved, parts=recipe.parts or parts, threads=recipe.threads or threads)
+    card = card | {
+        "recipe": asdict(resolved),
+        "preprocessing": asdict(preprocessing),
+        "pictures": {"train": len(job.train), "val": len(job.val)},
+        "environment": environment.describe(resolved),
+    }
+    return replace(job, recipe=resolved), card
+
+
+def _continued(project: Project, root: Path, release: Release) -> Outcome[Epoch]:
+    """From the newest whole checkpoint, or from the start when the run was killed before its first."""
+    card = dict(models.open_run(root).card)
+    environment.keep_memory()
+    recipe = _recorded_recipe(root.name, card)
+    job = _job(root, release, recipe, models.open_run(root).preprocessing)
+    notes = environment.changes(card["environment"], environment.describe(recipe))
+    found = checkpoint.load(root / loop.CHECKPOINTS)
+    state = restored(job, found) if found else fresh(job)
+    notes += found.problems if found else ()
+    _log(project, "run_resumed", root.name, step=state.counters.step)
+    return _trained(project, job, state, card, tuple(notes))
+
+
+def _recorded_recipe(name: str, card: Card) -> Recipe:
+    try:
+        return Recipe(**card["recipe"])
+    except TypeError as error:
+        raise UserError(
+            f"Run {name!r} was begun by Pictus {card['environment']['pictus']}, whose recipes have other settings"
+            f" ({error}).",
+            fix="finish it with that version, or train again under another --name",
+        ) from error
+
+
+def _trained(project: Project, job: Job, state: State, card: Card, notes: Sequence[str]) -> Outcome[Epoch]:
+    """Train to the end and close the card."""
+    name = job.root.name
+    left = None if job.recipe.minutes else job.most_steps - state.counters.step
+    with stop_asked() as wants_stop, project.progress.track(f"train {name}", left) as meter:
+        loop.fit(job, state, meter, wants_stop)
+    card = card | {
+        "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+        "results": cards.results(
+            state.counters, n_train=len(job.train), steps_per_epoch=job.steps_per_epoch,
+            batch_size=job.recipe.batch_size,
+        ),
+    }  # fmt: skip
+    if not state.counters.has_ended:
+        cards.write(job.root, card)
+        raise KeyboardInterrupt
+    unreadable = job.train.unreadable | job.val.unreadable
+    card |= {"status": "finished", "finished_at": now(), "unreadable": dict(list(unreadable.items())[:MOST_UNREADABLE])}
+    cards.write(job.root, card)
+    shutil.rmtree(job.root / loop.CHECKPOINTS)
+    if unreadable:
+        causes = ", ".join(sorted(set(unreadable.values())))
+        notes = (*notes, f"{len(unreadable):,} pictures could not be decoded and were left out: {causes}")
+    _log(project, "run_finished", name, **card["results"])
+    return _outcome(job.root, card, notes, "")
+
+
+def _outcome(root: Path, card: Card, notes: Sequence[str], remark: str) -> Outcome[Epoch]:
+    found = card["results"]
+    headline = (
+        f"{root.name}{' ' + remark if remark else ''}: {card['recipe_name']}, {found['epochs']} epochs,"
+        f" {found['wall_s']:,.0f} s; validation top-1 {found['val_top1']:.1%}, top-5 {found['val_top5']:.1%}"
+        f" (epoch {found['best_epoch']})"
+    )
+    summary = {"run": root.name, "path": str(root), "release": card["release"]["version"], **found}
+    following = (f"pictus evaluate run --run {root.name}", f"pictus serve start --run {root.name}")
+    return Outcome(
+        "train run", summary, headline, tuple(notes), following, source=partial(logbook.epochs, root)
+    )  # fmt: skip
+
+
+def _job(root: Path, release: Release, recipe: Recipe, preprocessing: Preprocessing) -> Job:
+    pack = partial(packed, short_side=recipe.pack, may_grow=recipe.crop == "padded")
+    memory = environment.pack_bytes()
+    train = Pictures(release, "train", pack, memory * 3 // 4)
+    val = Pictures(release, "val", partial(models.prepare, preprocessing=preprocessing), memory // 4)
+    return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), environment.device())
+
+
+def _folder(project: Project, release: Release, asked: Asked, name: str) -> Path:
+    """The folder of a new run, or of the unfinished one the same command began."""
+    base = safe_name(name or f"{asked.recipe_name}-{release.version}", "run name")
+    number = 1
+    while True:
+        root = project.models_dir / (base if number == 1 else f"{base}-{number}")
+        root.mkdir(parents=True, exist_ok=True)
+        if not (root / models.CARD_NAME).exists() or _is_unfinished_same(root, release, asked):
+            return root
+        if name:
+            raise UserError(
+                f"There is a run {name!r} already.", fix=f"choose another --name, or: pictus train resume {name}"
+            )
+        number += 1
+
+
+def _is_unfinished_same(root: Path, release: Release, asked: Asked) -> bool:
+    found = models.open_run(root)
+    is_same = found.card["asked"] == asdict(asked.recipe) and found.card["release"]["digest"] == release.digest
+    return is_same and not found.is_finished
+
+
+def _newest_unfinished(project: Project) -> Run:
+    unfinished = [run for run in models.runs(project) if not run.is_finished]
+    if not unfinished:
+        raise UserError(f"There is no unfinished run in {project.models_dir}.", fix="pictus train run")
+    return unfinished[-1]
+
+
+def _same_release(project: Project, found: Run) -> Release:
+    """The release a run was started on; a UserError when it is gone or has changed under the run."""
+    stated = found.card["release"]
+    path = project.root / stated["path"]
+    opened = open_release(path) if path.is_dir() else find_release(project, stated["version"])
+    if opened.digest != stated["digest"]:
+        raise UserError(
+            f"The release at {opened.root} is not the one run {found.name!r} was started on: its digest is"
+            f" {opened.digest[:12]}, the run's {stated['digest'][:12]}.",
+            fix="put the release back, or train again: pictus train run",
+        )
+    return opened
+
+
+def _check_splits(release: Release) -> None:
+    """Pictures to learn from and to validate on, of two classes at least."""
+    counts = {split: int(np.count_nonzero(_is_in(release, split).to_numpy(zero_copy_only=False))) for split in SPLITS}
+    for split in ("train", "val"):
+        if not counts[split]:
+            raise UserError(
+                f"Release {release.version} has no picture in split {split!r} ({counts}).",
+                fix="pictus release split --train 0.8 --val 0.1 --test 0.1, then cut another version",
+            )
+    labels = set(release.pictures.filter(_is_in(release, "train")).column("label").to_pylist())
+    if len(labels) < 2:  # noqa: PLR2004
+        raise UserError(
+            f"Release {release.version} has training pictures of one class only: there is nothing to tell apart.",
+            fix="add pictures of another concept and cut another version",
+        )
+
+
+def _is_in(release: Release, split: str) -> Any:  # noqa: ANN401  an Arrow array of booleans
+    import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
+
+    return pc.equal(release.pictures.column("split"), split)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"There is no weights file {path}.", fix="--set weights=FILE.safetensors")
+    return path.resolve()
+
+
+def _needed() -> None:
+    for module in ("torch", "safetensors", "tensorboard"):
+        need(module, "train")
+
+
+def _log(project: Project, event: str, subject: str, **data: Any) -> None:  # noqa: ANN401  JSON values
+    if (project.root / CONFIG_NAME).is_file():
+        project.journal.log("train", event, subject, **data)

@@ -1,0 +1,59 @@
+"""What every answer of the pages carries and every question must: hosts, origins, headers."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; object-src 'none'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+
+
+class Guard:
+    """Refuses foreign Host headers (DNS rebinding) and cross-site writes; adds the safety headers."""
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        reason = self._refusal(scope["method"], Headers(scope=scope))
+        if reason:
+            await PlainTextResponse(reason, status_code=403)(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+    def _refusal(self, method: str, headers: Headers) -> str:
+        host = headers.get("host", "")
+        if self._hosts and _name(host) not in self._hosts:
+            return f"This server answers to {', '.join(sorted(self._hosts))}, not to {host!r}."
+        origin = headers.get("origin", "")
+        if method not in ("GET", "HEAD") and origin and urlsplit(origin).netloc != host:
+            return "Another site may not write here."
+        return ""
+
+
+def _name(host: str) -> str:
+    return host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host

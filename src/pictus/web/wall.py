@@ -1,0 +1,163 @@
+"""The wall's rows: every picture with its verdict, label, claim and split, filtered and paged.
+
+One joined Arrow table per state of the project's tables (about 200 bytes a picture), rebuilt
+when one of them gets a new version.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pictus.concepts import Taxonomy
+from pictus.errors import UserError
+from pictus.project import Project
+
+READ = ("images", "sources", "checks", "verdicts", "labels", "splits", "duplicates")
+PAGE = 120
+SORTS = ("added", "sharpness", "brightness", "entropy", "contrast", "posterior", "width")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What the wall shows. Empty means all; `concept` includes what lies below it."""
+
+    concept: str = ""
+    verdict: str = ""  # keep | drop | unscreened
+    rule: str = ""
+    status: str = ""  # accepted | rejected | unsettled | unlabelled
+    split: str = ""
+    text: str = ""  # in the address or the image_id
+    sort: str = "added"
+    descending: bool = False
+
+    @classmethod
+    def of(cls, query: dict[str, str]) -> "Filter":
+        """From query parameters; unknown ones are ignored, a wrong sort is said."""
+        names = {field.name for field in fields(cls)} - {"descending"}
+        values = {name: value for name, value in query.items() if name in names and value}
+        if values.get("sort", "added") not in SORTS:
+            raise UserError(f"Pictures cannot be sorted by {values['sort']!r}.", fix="one of: " + ", ".join(SORTS))
+        return cls(**values, descending=query.get("descending") in ("1", "true", "on"))
+
+    def query(self, **changes: str) -> str:
+        """As a query string, with changes."""
+        from urllib.parse import urlencode  # noqa: PLC0415
+
+        values = {field.name: getattr(self, field.name) for field in fields(self)} | changes
+        if values["sort"] == "added":
+            values.pop("sort")
+        return urlencode({name: "1" if value is True else value for name, value in values.items() if value})
+
+
+class Wall:
+    """The joined table of one project, kept until something is written."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._versions: tuple[int, ...] = ()
+        self._rows: pa.Table | None = None
+        self._lock = threading.Lock()
+
+    def rows(self) -> pa.Table:
+        """Every picture, in the order they were added."""
+        with self._lock:
+            versions = tuple(self._project.tables.version(name) for name in READ)
+            if self._rows is None or versions != self._versions:
+                self._rows = _joined(self._project)
+                self._versions = versions
+            return self._rows
+
+    def page(
+        self, chosen: Filter, taxonomy: Taxonomy, offset: int, count: int = PAGE
+    ) -> tuple[list[dict[str, Any]], int]:
+        """`count` pictures from `offset` -> (rows, how many match)."""
+        found = _filtered(self.rows(), chosen, taxonomy)
+        if chosen.sort != "added":
+            order = "descending" if chosen.descending else "ascending"
+            found = found.take(pc.sort_indices(found, [(chosen.sort, order), ("image_id", "ascending")]))
+        elif chosen.descending:
+            found = found.take(pa.array(range(found.num_rows - 1, -1, -1), pa.int64()))
+        return found.slice(offset, count).to_pylist(), found.num_rows
+
+    def spread(self, count: int) -> list[dict[str, Any]]:
+        """`count` pictures not dropped, evenly from first to last: a look at the whole pool."""
+        rows = self.rows().filter(pc.not_equal(self.rows().column("verdict"), "drop"))
+        step = max(rows.num_rows / count, 1)
+        chosen = [int(index * step) for index in range(min(count, rows.num_rows))]
+        found: list[dict[str, Any]] = rows.take(pa.array(chosen, pa.int64())).to_pylist()
+        return found
+
+    def samples(self, count: int) -> dict[str, list[str]]:
+        """Concept -> its first `count` pictures not dropped, by label, else by claim."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        rows = self.rows().select(["image_id", "label", "claim", "verdict", "status"])
+        for batch in rows.to_batches():
+            columns = (batch.column(name).to_pylist() for name in rows.schema.names)
+            for image_id, label, claim, verdict, status in zip(*columns, strict=True):
+                own = found[label or claim]
+                if len(own) < count and verdict != "drop" and status != "rejected":
+                    own.append(image_id)
+        return found
+
+    def counts(self, column: str) -> dict[str, int]:
+        """Value -> pictures, most first; for the filter bar."""
+        found = pc.value_counts(self.rows().column(column)).to_pylist()
+        found.sort(key=lambda entry: -entry["counts"])
+        return {str(entry["values"]): int(entry["counts"]) for entry in found}
+
+
+def _joined(project: Project) -> pa.Table:
+    tables = project.tables
+    rows = tables.read("images", ["image_id", "width", "height", "format"])
+    rows = rows.append_column("row", pa.array(range(rows.num_rows), pa.int64()))
+    sources = tables.read("sources", ["image_id", "address", "concept_id"])
+    sources = sources.rename_columns(["image_id", "address", "claim"])
+    labels = tables.read("labels", ["image_id", "concept_id", "posterior", "status", "n_votes"])
+    labels = labels.rename_columns(["image_id", "label", "posterior", "status", "n_votes"])
+    measured = ["image_id", "sharpness", "brightness", "entropy", "contrast"]
+    for right in (
+        _first(sources, "claim"),
+        tables.read("checks", measured),
+        tables.read("verdicts", ["image_id", "verdict", "rule", "reason"]),
+        _first(labels, "posterior"),
+        tables.read("splits", ["image_id", "split"]),
+        tables.read("duplicates", ["image_id", "group_id", "is_keeper"]),
+    ):
+        rows = rows.join(right, "image_id", join_type="left outer")
+    rows = rows.sort_by("row")
+    empty = {"verdict": "unscreened", "status": "unlabelled"}
+    for name in ("verdict", "rule", "reason", "label", "status", "split", "claim", "address", "group_id"):
+        index = rows.schema.get_field_index(name)
+        rows = rows.set_column(index, name, pc.fill_null(rows.column(name), empty.get(name, "")))
+    return rows.combine_chunks()
+
+
+def _first(rows: pa.Table, best: str) -> pa.Table:
+    """One row per picture: the one with the greatest `best` (a claim beats none)."""
+    if not rows.num_rows:
+        return rows
+    ordered = rows.take(pc.sort_indices(rows, [("image_id", "ascending"), (best, "descending")]))
+    ids = ordered.column("image_id").combine_chunks()
+    is_new = pa.concat_arrays([pa.array([True]), pc.not_equal(ids[1:], ids[:-1])])
+    return ordered.filter(is_new)
+
+
+def _filtered(rows: pa.Table, chosen: Filter, taxonomy: Taxonomy) -> pa.Table:
+    if chosen.concept:
+        ids = pa.array([chosen.concept, *taxonomy.descendants(chosen.concept)])
+        labelled = pc.is_in(rows.column("label"), value_set=ids)
+        claimed = pc.and_(pc.equal(rows.column("label"), ""), pc.is_in(rows.column("claim"), value_set=ids))
+        rows = rows.filter(pc.or_(labelled, claimed))
+    for name in ("verdict", "rule", "status", "split"):
+        if wanted := getattr(chosen, name):
+            rows = rows.filter(pc.equal(rows.column(name), wanted))
+    if chosen.text:
+        in_address = pc.match_substring(rows.column("address"), chosen.text, ignore_case=True)
+        rows = rows.filter(pc.or_(in_address, pc.starts_with(rows.column("image_id"), chosen.text.lower())))
+    return rows

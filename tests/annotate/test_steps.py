@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pictus
+from pictus import annotate
+from pictus.errors import UserError
+from pictus.project import Project
+from pictus.records import Label, Vote
+from pictus.registry import STEPS
+
+Fill = Callable[..., dict[str, str]]
+
+PICTURES = {f"photos/{name}/{number}.jpg": name for name in ("owl", "wren") for number in range(6)}
+
+
+def write(tmp_path: Path, text: str, name: str = "labels.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def statuses(project: Project) -> dict[str, str]:
+    return {label.image_id: label.status for label in project.tables.records("labels", Label)}
+
+
+def test_the_stage_has_three_steps() -> None:
+    assert {name for name in STEPS if name.startswith("annotate ")} == {
+        "annotate import", "annotate settle", "annotate skills",
+    }  # fmt: skip
+    assert not STEPS["annotate skills"].changes
+
+
+def test_folders_become_labels(project: Project, fill: Fill) -> None:
+    ids = fill(project, PICTURES)
+    outcome = annotate.import_(project, from_folders=True)
+    assert outcome.summary["added"] == len(PICTURES)
+    assert {vote.annotator for vote in outcome} == {"source:folder"}
+    settled = annotate.settle(project)
+    found = {label.image_id: (label.concept_id, label.status) for label in settled}
+    assert found == {ids[path]: (claim, "accepted") for path, claim in PICTURES.items()}
+    assert settled.summary["accepted"] == 12
+    assert settled.problems == ()
+    json.dumps(settled.summary, allow_nan=False)
+
+
+def test_a_list_of_labels_is_read_by_file_name(project: Project, fill: Fill, tmp_path: Path) -> None:
+    ids = fill(project, dict.fromkeys(("a/1.jpg", "a/2.jpg", "b/3.jpg"), ""))
+    path = write(tmp_path, f"Image,Class\n1.jpg,Owl\na/2.jpg,jenny_wren\n{ids['b/3.jpg']},fish\n")
+    outcome = annotate.import_(project, (path,))
+    assert {(vote.image_id, vote.answer) for vote in outcome} == {
+        (ids["a/1.jpg"], "owl"), (ids["a/2.jpg"], "wren"), (ids["b/3.jpg"], "fish"),
+    }  # fmt: skip
+    annotate.settle(project)
+    assert set(statuses(project).values()) == {"accepted"}
+
+
+def test_crowd_votes_accept_reject_and_leave_open(project: Project, fill: Fill, tmp_path: Path) -> None:
+    ids = fill(project, dict.fromkeys(("1.jpg", "2.jpg", "3.jpg"), ""))
+    rows = [f"p{person},1.jpg,owl,yes" for person in range(6)] + [f"p{person},2.jpg,owl,no" for person in range(6)]
+    rows += ["p0,3.jpg,owl,yes", "p1,3.jpg,owl,no", "p2,3.jpg,owl,maybe"]
+    path = write(tmp_path, "worker,image,question,answer\n" + "\n".join(rows) + "\n", "votes.csv")
+    annotate.import_(project, (path,))
+    for method in ("dawid-skene", "one-coin", "majority"):
+        outcome = annotate.settle(project, method=method)
+        assert statuses(project) == {
+            ids["1.jpg"]: "accepted", ids["2.jpg"]: "rejected", ids["3.jpg"]: "unsettled",
+        }, method  # fmt: skip
+        assert {label.method for label in outcome} == {method}
+    assert outcome.summary["votes_per_picture"] == 5
+
+
+def test_settling_again_replaces_and_gives_the_same(project: Project, fill: Fill) -> None:
+    fill(project, PICTURES)
+    annotate.import_(project, from_folders=True)
+    annotate.settle(project)
+    before = project.tables.read("labels").drop(["settled_at"])
+    annotate.settle(project)
+    assert project.tables.read("labels").drop(["settled_at"]).equals(before)
+    assert [event.event for event in project.journal.events(limit=2)] == ["labels_settled", "labels_settled"]
+
+
+def test_importing_again_adds_nothing_and_a_corrected_file_supersedes(
+    project: Project, fill: Fill, tmp_path: Path
+) -> None:
+    ids = fill(project, dict.fromkeys(("1.jpg", "2.jpg"), ""))
+    path = write(tmp_path, "image,label\n1.jpg,owl\n2.jpg,owl\n")
+    assert annotate.import_(project, (path,)).summary["added"] == 2
+    again = annotate.import_(project, (path,))
+    assert (again.summary["added"], again.summary["already_there"]) == (0, 2)
+    assert list(again) == []
+    write(tmp_path, "image,label\n1.jpg,owl\n2.jpg,wren\n")
+    assert annotate.import_(project, (path,)).summary["added"] == 1
+    assert project.journal.votes(ids["2.jpg"]).column("answer").to_pylist() == ["wren"]
+    write(tmp_path, "image,label\n1.jpg,owl\n2.jpg,owl\n")  # back to the first version
+    back = annotate.import_(project, (path,))
+    assert back.summary["added"] == 1
+    assert [vote.answer for vote in back] == ["owl"]
+    assert project.journal.votes(ids["2.jpg"]).column("answer").to_pylist() == ["owl"]
+    assert [vote.answer for vote in project.journal.history(ids["2.jpg"])] == ["owl", "wren", "owl"]
+
+
+def test_several_files_count_as_one_and_the_last_answer_wins(project: Project, fill: Fill, tmp_path: Path) -> None:
+    fill(project, {"1.jpg": ""})
+    first = write(tmp_path, "worker,image,answer\nada,1.jpg,owl\n", "one.csv")
+    second = write(tmp_path, "worker,image,answer\nada,1.jpg,wren\n", "two.tsv".replace("tsv", "csv"))
+    for _ in range(2):
+        outcome = annotate.import_(project, (first, second))
+    assert outcome.summary["added"] == 0
+    assert project.journal.votes().column("answer").to_pylist() == ["wren"]
+    assert project.journal.vote_count() == 1
+
+
+def test_all_bad_rows_of_all_files_are_told_and_nothing_is_stored(project: Project, fill: Fill, tmp_path: Path) -> None:
+    fill(project, dict.fromkeys(("a/1.jpg", "b/1.jpg", "2.jpg"), ""))
+    one = write(tmp_path, "image,label\n2.jpg,owll\n1.jpg,owl\n2.jpg,owl\n", "one.csv")
+    two = write(tmp_path, "image,label\nnowhere.jpg,dragon\n", "two.csv")
+    with pytest.raises(UserError) as error:
+        annotate.import_(project, (one, two))
+    assert "one.csv, two.csv: 4 bad rows" in error.value.what
+    assert "one.csv line 2: class 'owll' is not in the taxonomy (did you mean owl?)" in error.value.what
+    assert "one.csv line 3: '1.jpg' means 2 pictures: /home/ada/a/1.jpg, /home/ada/b/1.jpg" in error.value.what
+    assert "two.csv line 2: class 'dragon' is not in the taxonomy" in error.value.what
+    assert "two.csv line 2: no picture 'nowhere.jpg'" in error.value.what
+    assert "pictus taxonomy add" in error.value.fix
+    assert project.journal.vote_count() == 0
+
+
+def test_unknown_pictures_can_be_left_out_but_wrong_classes_cannot(
+    project: Project, fill: Fill, tmp_path: Path
+) -> None:
+    fill(project, {"1.jpg": ""})
+    path = write(tmp_path, "image,label\n1.jpg,owl\nnowhere.jpg,owl\n")
+    with pytest.raises(UserError) as error:
+        annotate.import_(project, (path,))
+    assert "--skip-unknown" in error.value.fix
+    outcome = annotate.import_(project, (path,), skip_unknown=True)
+    assert (outcome.summary["added"], outcome.summary["left_out"]) == (1, 1)
+    assert "nowhere.jpg" in outcome.problems[0]
+    write(tmp_path, "image,label\n1.jpg,dragon\nnowhere.jpg,owl\n")
+    with pytest.raises(UserError, match="1 bad row"):
+        annotate.import_(project, (path,), skip_unknown=True)
+    write(tmp_path, "image,label\nnowhere.jpg,owl\n")
+    with pytest.raises(UserError, match="no row is about a picture"):
+        annotate.import_(project, (path,), skip_unknown=True)
+
+
+def test_yes_no_answers_may_share_one_question(project: Project, fill: Fill, tmp_path: Path) -> None:
+    fill(project, {"1.jpg": ""})
+    path = write(tmp_path, "worker,image,answer\nada,1.jpg,1\nbob,1.jpg,0\n")
+    annotate.import_(project, (path,), question="jenny wren")
+    votes = project.journal.votes().to_pylist()
+    assert [(vote["question"], vote["answer"]) for vote in votes] == [("wren", "yes"), ("wren", "no")]
+    with pytest.raises(UserError, match="dragon"):
+        annotate.import_(project, (path,), question="dragon")
+
+
+def test_spammers_are_named_and_do_not_decide(project: Project, fill: Fill, tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(60)]
+    ids = fill(project, dict.fromkeys(names, ""))
+    rows = []
+    for number, name in enumerate(names):
+        truth = "yes" if number % 3 else "no"
+        rows += [f"good{person},{name},owl,{truth}" for person in range(5)]
+        rows += [f"spam{person},{name},owl,yes" for person in range(3)]
+    annotate.import_(project, (write(tmp_path, "worker,image,question,answer\n" + "\n".join(rows)),))
+    outcome = annotate.settle(project)
+    assert sorted(outcome.summary["suspected"]) == [f"spam{person}" for person in range(3)]
+    assert sum("seems to answer without looking" in problem for problem in outcome.problems) == 3
+    assert all((statuses(project)[ids[name]] == "accepted") == (number % 3 > 0) for number, name in enumerate(names))
+    found = list(annotate.skills(project))
+    assert [skill.is_suspected for skill in found] == [True] * 3 + [False] * 5
+    assert all(skill.low <= skill.accuracy <= skill.high for skill in found)
+    assert found[-1].accuracy > 0.95
+
+
+def test_a_folder_is_never_called_a_spammer(project: Project, fill: Fill, tmp_path: Path) -> None:
+    fill(project, {f"owl/{number}.jpg": "owl" for number in range(40)})
+    annotate.import_(project, from_folders=True)
+    said = ["yes", "no"] * 20
+    rows = [f"p{person},{number}.jpg,owl,{said[number]}" for number in range(40) for person in range(3)]
+    annotate.import_(project, (write(tmp_path, "worker,image,question,answer\n" + "\n".join(rows)),))
+    outcome = annotate.settle(project)
+    assert (outcome.summary["accepted"], outcome.summary["rejected"]) == (20, 20)
+    assert outcome.summary["suspected"] == []
+
+
+def test_pictures_claimed_twice_and_claims_of_unknown_concepts_are_told(project: Project, fill: Fill) -> None:
+    ids = fill(project, {"owl/1.jpg": "owl", "wren/2.jpg": "wren", "old/3.jpg": "gone"})
+    from pictus.records import Source
+    from pictus.tables import table_of
+
+    project.tables.append(
+        "sources", table_of("sources", [Source(ids["owl/1.jpg"], "/b/wren/1.jpg", "folder", "wren", "", "", "", "")])
+    )
+    outcome = annotate.import_(project, from_folders=True)
+    assert (outcome.summary["torn"], outcome.summary["left_out"]) == (1, 1)
+    assert len(outcome.problems) == 2
+    annotate.settle(project)
+    assert statuses(project) == {ids["owl/1.jpg"]: "unsettled", ids["wren/2.jpg"]: "accepted"}
+
+
+def test_votes_for_a_concept_taken_from_the_taxonomy_are_told(project: Project, fill: Fill) -> None:
+    fill(project, PICTURES)
+    annotate.import_(project, from_folders=True)
+    project.tables.delete("concepts", "concept_id = 'wren'")
+    assert "wren" in annotate.settle(project).problems[0]
+
+
+@pytest.mark.parametrize("case", ["nothing", "both", "question with folders", "no pictures", "no claims"])
+def test_what_cannot_be_imported_says_what_to_type(project: Project, fill: Fill, tmp_path: Path, case: str) -> None:
+    path = write(tmp_path, "image,label\n1.jpg,owl\n")
+    if case != "no pictures":
+        fill(project, {"1.jpg": ""})
+    files = (path,) if case in {"both", "no pictures"} else ()
+    folders = case in {"both", "question with folders", "no claims"}
+    with pytest.raises(UserError) as error:
+        annotate.import_(project, files, from_folders=folders, question="owl" if "question" in case else "")
+    assert "pictus " in error.value.fix
+
+
+def test_settling_without_votes_or_with_a_wrong_option_says_what_to_type(project: Project, fill: Fill) -> None:
+    for step in (annotate.settle, annotate.skills):
+        with pytest.raises(UserError, match="no votes") as error:
+            step(project)
+        assert "pictus annotate import" in error.value.fix
+    with pytest.raises(UserError, match="method 'majorty'") as error:
+        annotate.settle(project, method="majorty")
+    assert "majority" in error.value.fix
+    for threshold in (0.5, 1, 90, float("nan")):
+        with pytest.raises(UserError, match="between"):
+            annotate.settle(project, threshold=threshold)
+
+
+def test_a_second_process_is_told_who_is_at_work(project: Project, fill: Fill) -> None:
+    fill(project, PICTURES)
+    with project.lock("annotate"), pytest.raises(UserError, match="annotate"):
+        annotate.import_(project, from_folders=True)
+
+
+def test_killed_while_storing_the_import_starts_over_and_doubles_nothing(
+    project: Project, fill: Fill, tmp_path: Path
+) -> None:
+    names = [f"{number:04}.jpg" for number in range(2000)]
+    fill(project, dict.fromkeys(names, ""))
+    path = write(tmp_path, "image,label\n" + "\n".join(f"{name},owl" for name in names))
+    program = """
+import os, signal, sys
+from pathlib import Path
+import pictus
+from pictus import annotate, journal
+insert = journal._insert_by_rows
+def killed(connection, votes):
+    insert(connection, votes.slice(0, 1000))
+    os.kill(os.getpid(), signal.SIGKILL)
+journal._insert_by_rows = killed
+annotate.import_(pictus.open(sys.argv[1]), (Path(sys.argv[2]),))
+"""
+    command = [sys.executable, "-c", program, str(project.root), str(path)]
+    assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
+    assert pictus.open(project.root).journal.vote_count() == 0
+    assert annotate.import_(project, (path,)).summary["added"] == 2000
+    assert project.journal.vote_count() == 2000
+
+
+def test_votes_keep_where_they_were_read(project: Project, fill: Fill, tmp_path: Path) -> None:
+    fill(project, {"1.jpg": ""})
+    vote = next(iter(annotate.import_(project, (write(tmp_path, "image,label\n1.jpg,owl\n"),))))
+    assert isinstance(vote, Vote)
+    assert vote.source.startswith("labels.csv@")
+    assert vote.annotator == "source:labels.csv"
+    assert vote.voted_at.endswith("Z")

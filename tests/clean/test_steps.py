@@ -1,0 +1,338 @@
+"""The verbs on a project: resumable, repeatable, undoable; every odd file gets its cause."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import textwrap
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+import pictus
+from pictus import engine
+from pictus.clean import check, dedupe, restore, screen
+from pictus.errors import UserError
+from pictus.project import Project
+from pictus.records import Check, Verdict
+
+MakeJpeg = Callable[..., bytes]
+Fill = Callable[[Iterable[bytes]], list[str]]
+
+
+def saved(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def scene(seed: int, side: int = 160) -> Image.Image:
+    """A sharp drawn scene: blocks of colour, so that hashes of different seeds have nothing in common."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+    return Image.fromarray(blocks).resize((side * 5 // 4, side), Image.Resampling.NEAREST)
+
+
+def verdicts_of(project: Project) -> dict[str, Verdict]:
+    return {row.image_id: row for row in project.tables.records("verdicts", Verdict)}
+
+
+def test_an_empty_project_says_what_to_type(project: Project, fill: Fill, make_jpeg: MakeJpeg) -> None:
+    with pytest.raises(UserError, match="no pictures") as caught:
+        check(project)
+    assert "collect add" in caught.value.fix
+    for step in (dedupe, screen):
+        with pytest.raises(UserError, match="measured") as caught:
+            step(project)
+        assert "clean check" in caught.value.fix
+    with pytest.raises(UserError, match="no verdicts") as caught:
+        restore(project, ("abc",))
+    assert "clean screen" in caught.value.fix
+    fill([make_jpeg()])
+    with pytest.raises(UserError, match="measured"):
+        screen(project)
+
+
+def test_one_picture_goes_all_the_way(project: Project, fill: Fill) -> None:
+    (only,) = fill([saved(scene(1))])
+    assert check(project).summary == {"pictures": 1, "measured": 1, "broken": 0, "causes": {}}
+    assert dedupe(project).summary["duplicates"] == 0
+    assert list(dedupe(project)) == []
+    assert screen(project).summary["kept"] == 1
+    assert verdicts_of(project)[only].reason == "passed every rule"
+
+
+def test_check_measures_only_what_is_missing(project: Project, fill: Fill) -> None:
+    first = fill(saved(scene(seed)) for seed in range(3))
+    assert check(project).summary["measured"] == 3
+    assert check(project).summary["measured"] == 0
+    version = project.tables.version("checks")
+    more = fill(saved(scene(seed)) for seed in range(3, 5))
+    outcome = check(project)
+    assert outcome.summary["measured"] == 2
+    assert project.tables.version("checks") == version + 1
+    assert [row.image_id for row in outcome] == [*first, *more]
+
+
+def test_every_odd_file_is_a_row_with_a_cause_and_the_run_goes_on(project: Project, fill: Fill) -> None:
+    good = saved(scene(1))
+    bomb = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x75\x30\0\0\x75\x30\x08\x02\0\0\0" + bytes(40)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pictures = {
+        "": good,
+        "not-an-image": b"<html>this was a .jpg once</html>",
+        "truncated": good[: len(good) // 2],
+        "too-many-pixels": bomb,
+    }
+    odd = [
+        saved(scene(2).convert("CMYK")),
+        saved(Image.fromarray(np.arange(60 * 50, dtype=np.uint16).reshape(50, 60) * 20), "PNG"),
+        saved(scene(3), "GIF", save_all=True, append_images=[scene(4)]),
+        saved(scene(5), exif=exif),
+    ]
+    ids = fill([*pictures.values(), *odd])
+    summary = check(project).summary
+    assert (summary["measured"], summary["broken"]) == (8, 3)
+    rows = {row.image_id: row for row in project.tables.records("checks", Check)}
+    assert {cause: rows[image_id].cause for cause, image_id in zip(pictures, ids, strict=False)} == {
+        cause: cause for cause in pictures
+    }
+    assert all(rows[image_id].cause == "" for image_id in ids[4:])
+    assert rows[ids[6]].is_animated
+    assert (rows[ids[7]].width, rows[ids[7]].height) == (160, 200)
+    dedupe(project)
+    screen(project)
+    found = verdicts_of(project)
+    assert [found[image_id].rule for image_id in ids[1:4]] == ["broken"] * 3
+    assert found[ids[1]].reason == "broken: not-an-image"
+
+
+def test_duplicates_are_found_kept_and_explained(project: Project, fill: Fill) -> None:
+    original = scene(1, side=320)
+    large = saved(original, quality=95)
+    exif = Image.Exif()
+    exif[0x010E] = "the same pixels with a caption"
+    ids = fill(
+        [
+            saved(original.resize((200, 160)), quality=80),
+            large,
+            saved(original, quality=95, exif=exif),
+            saved(original, quality=40),
+            saved(scene(2)),
+        ]
+    )
+    check(project)
+    outcome = dedupe(project)
+    assert outcome.summary["groups"] == 1
+    assert (outcome.summary["same_pixels"], outcome.summary["near"]) == (1, 2)
+    rows = {row.image_id: row for row in outcome}
+    keeper = ids[2]  # as large as `large`, the same pixels, a few bytes of caption more
+    assert {row.group_id for row in rows.values()} == {keeper}
+    assert rows[ids[1]].relation == "pixels"
+    assert rows[ids[0]].relation == "near"
+    assert "more pixels" in rows[ids[0]].reason
+    assert ids[4] not in rows
+    version = project.tables.version("duplicates")
+    assert dedupe(project).summary == outcome.summary
+    assert project.tables.version("duplicates") == version, "nothing new, nothing written"
+    screen(project)
+    assert sorted(key for key, row in verdicts_of(project).items() if row.rule == "duplicate") == sorted(
+        [ids[0], ids[1], ids[3]]
+    )
+
+
+def test_a_radius_that_makes_no_sense_is_refused(project: Project, fill: Fill) -> None:
+    fill([saved(scene(1))])
+    check(project)
+    for radius in (-1, 200):
+        with pytest.raises(UserError, match="--radius"):
+            dedupe(project, radius=radius)
+
+
+def poor_pool() -> list[bytes]:
+    """14 fine scenes, then one blurred, one black, one blank, one strip."""
+    fine = [saved(scene(seed)) for seed in range(14)]
+    blurred = saved(scene(20).filter(ImageFilter.GaussianBlur(8)))
+    black = saved(Image.fromarray((np.asarray(scene(21)) // 24).astype(np.uint8)), "PNG")
+    blank = saved(Image.new("RGB", (200, 160), (90, 120, 90)))
+    strip = saved(scene(22).resize((900, 100)))
+    return [*fine, blurred, black, blank, strip]
+
+
+def test_screen_gives_each_picture_a_verdict_and_restore_undoes(project: Project, fill: Fill) -> None:
+    ids = fill(poor_pool())
+    check(project)
+    dedupe(project)
+    outcome = screen(project)
+    assert outcome.summary["rules"] == {"blurred": 1, "dark": 1, "blank": 1, "odd-aspect": 1}
+    assert [verdicts_of(project)[key].rule for key in ids[14:]] == ["blurred", "dark", "blank", "odd-aspect"]
+    assert "14 kept, 4 dropped" in outcome.headline
+    assert "│" in outcome.headline, "the lines are shown beside the distribution they cut"
+    lines = {line["rule"]: line for line in outcome.summary["lines"]}
+    assert lines["blurred"]["dropped"] == 1
+    assert sum(lines["blurred"]["counts"]) == 18
+    event = project.journal.events()[0]
+    assert (event.event, event.data["rules"]) == ("pictures_screened", outcome.summary["rules"])
+
+    undone = restore(project, (ids[14][:10],))
+    assert [row.image_id for row in undone] == [ids[14]]
+    assert project.journal.events(ids[14])[0].event == "picture_restored"
+    assert restore(project, rule="odd-aspect").summary == {"restored": 1, "dropped": 2}
+    again = screen(project)
+    assert again.summary["dropped"] == 2
+    found = verdicts_of(project)
+    assert (found[ids[14]].rule, found[ids[17]].rule) == ("restored", "restored")
+    assert "was: no sharp edge" in found[ids[14]].reason
+    assert restore(project, (ids[14],)).summary["restored"] == 0, "restored once is restored"
+
+
+def test_screening_twice_writes_nothing_new(project: Project, fill: Fill) -> None:
+    fill(poor_pool())
+    check(project)
+    dedupe(project)
+    screen(project)
+    version, before = project.tables.version("verdicts"), verdicts_of(project)
+    time.sleep(1.1)  # another second on the clock
+    screen(project)
+    assert project.tables.version("verdicts") == version
+    assert verdicts_of(project) == before
+
+
+def test_a_line_set_by_hand_is_used_and_said(project: Project, fill: Fill) -> None:
+    ids = fill(poor_pool())
+    check(project)
+    outcome = screen(project, line=("odd-aspect=off", "dark=1"))
+    assert set(outcome.summary["rules"]) == {"blurred", "blank"}
+    assert verdicts_of(project)[ids[17]].verdict == "keep"
+    assert any("dedupe" in problem for problem in outcome.problems)
+    with pytest.raises(UserError, match="blury"):
+        screen(project, line=("blury=3",))
+
+
+def test_restore_reports_every_wrong_id(project: Project, fill: Fill) -> None:
+    ids = fill(poor_pool())
+    check(project)
+    screen(project)
+    with pytest.raises(UserError, match="Say which"):
+        restore(project)
+    with pytest.raises(UserError) as caught:
+        restore(project, ("zzz", "", ids[0]))
+    assert "2 bad rows" in caught.value.what
+    with pytest.raises(UserError, match="no rule 'blured'"):
+        restore(project, rule="blured")
+    assert verdicts_of(project)[ids[0]].rule == "", "nothing was restored when one was wrong"
+
+
+def test_pictures_added_later_are_told_apart(project: Project, fill: Fill) -> None:
+    fill(saved(scene(seed)) for seed in range(3))
+    check(project)
+    fill([saved(scene(9))])
+    for outcome in (dedupe(project), screen(project)):
+        assert outcome.problems[0] == "1 picture not measured yet: pictus clean check"
+    assert project.tables.count("verdicts") == 3
+
+
+def test_a_second_process_is_told_who_works(project: Project, fill: Fill) -> None:
+    fill([saved(scene(1))])
+    with project.lock("clean"), pytest.raises(UserError, match="working on 'clean'"):
+        check(project)
+
+
+def test_one_worker_and_several_give_the_same_rows(
+    project: Project, fill: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "TASK_ROWS", 4)
+    fill(saved(scene(seed, side=80)) for seed in range(20))
+    check(project, workers=1)
+    alone = project.tables.read("checks")
+    project.tables.drop("checks")
+    check(project, workers=2)
+    assert project.tables.read("checks").equals(alone)
+
+
+KILLED = """
+    import sys
+    import pictus
+    from pictus import engine
+    from pictus.clean import check, steps
+
+    class Slow:
+        def track(self, label, total):
+            return self
+        def __enter__(self):
+            return self
+        def __exit__(self, *error):
+            pass
+        def say(self, note):
+            pass
+        def advance(self, count=1):
+            self.seen = getattr(self, "seen", 0) + count
+            if self.seen >= 40:
+                print("half", flush=True)
+                import time
+                time.sleep(60)
+
+    engine.TASK_ROWS, engine.COMMIT_ROWS = 4, 8
+    project = pictus.Project(*[getattr(pictus.open(sys.argv[1]), name) for name in ("root", "name")], progress=Slow())
+    check(project, workers=1)
+"""
+
+
+def test_a_killed_check_continues_where_it_stopped(project: Project, fill: Fill) -> None:
+    ids = fill(saved(scene(seed, side=64)) for seed in range(60))
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(project.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"half\n"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    done = project.tables.count("checks")
+    assert 0 < done < 60
+    assert check(project).summary["measured"] == 60 - done
+    assert [row.image_id for row in project.tables.records("checks", Check)] == ids
+
+
+def test_a_missing_shard_says_so(project: Project, fill: Fill) -> None:
+    fill([saved(scene(1))])
+    next(project.shards_dir.glob("*.tar")).unlink()
+    with pytest.raises(UserError, match="missing"):
+        check(pictus.open(project.root))
+
+
+@pytest.mark.real_data
+def test_a_clean_real_pool_is_hardly_cut(
+    project: Project, fill: Fill, real_data: Callable[[str], Path]
+) -> None:
+    with tarfile.open(real_data("imagenet_photos_240") / "imagenet_photos_240.tar") as archive:
+        opened = (archive.extractfile(member) for member in archive if member.name.lower().endswith((".jpg", ".jpeg")))
+        fill(file.read() for file in opened if file)
+    check(project)
+    assert dedupe(project).summary["duplicates"] == 0
+    summary = screen(project).summary
+    assert summary["pictures"] == 240
+    assert summary["dropped"] <= 1
+    assert summary["flags"]["grey"] >= 23
+
+
+@pytest.mark.real_data
+def test_modified_copies_are_found_among_real_photos(
+    project: Project, fill: Fill, real_data: Callable[[str], Path]
+) -> None:
+    folder = real_data("near_duplicates")
+    modified = sorted((folder / "pdq" / "bridge-mods").glob("*.jpg"))
+    turned = [folder / "pdq" / "dih" / f"bridge-{name}.jpg" for name in ("2-rotate-90", "3-rotate-180", "5-flipx")]
+    others = sorted((folder / "imagededup" / "base_images").glob("*.jpg"))
+    plain = sorted((folder / "pdq" / "labelme-subset").glob("*.jpg"))[:2]  # PDQ quality 3 and 4
+    paths = [*modified, *turned, *others, *plain]
+    ids = dict(zip(paths, fill(path.read_bytes() for path in paths), strict=True))
+    check(project)
+    groups = [{row.image_id for row in dedupe(project)}]
+    assert groups == [{ids[path] for path in modified}], "all 12 in one group; no turned one, no other photo"

@@ -1,0 +1,124 @@
+"""Keep or drop: the first broken rule is the reason; nobody's decision is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pictus.clean.rules import draw
+from pictus.clean.verdicts import Earlier, Grouped, Measured, judge, restored
+
+FINE = {"contrast": 60.0, "brightness": 120.0, "sharpness": 1500.0, "aspect": 1.3, "short side": 400.0}
+NO_GROUPS = Grouped([], [], [], [], [])
+
+
+def pool(*pictures: dict[str, Any]) -> Measured:
+    """Pictures a, b, c … with fine values except those given; `cause` makes one broken."""
+    names = [chr(ord("a") + number) for number in range(len(pictures))]
+    values = {
+        name: np.array([float(picture.get(name, FINE.get(name, 0.0))) for picture in pictures])
+        for name in (*FINE, "grey_frac", "pixels")
+    }
+    sizes = np.array([picture.get("size", 1000) for picture in pictures])
+    return Measured(names, [picture.get("cause", "") for picture in pictures], sizes, values)
+
+
+def verdicts(measured: Measured, grouped: Grouped = NO_GROUPS, earlier: dict[str, Earlier] | None = None,
+             at: str = "now") -> dict[str, dict[str, Any]]:  # fmt: skip
+    cuts = draw(measured.values, {})
+    table = judge(measured, cuts, grouped, earlier or {}, radius=90, at=at)
+    return {row["image_id"]: row for row in table.to_pylist()}
+
+
+def groups(*rows: tuple[str, str, int]) -> Grouped:
+    """(image, keeper, distance) rows."""
+    return Grouped(
+        [row[0] for row in rows], [row[1] for row in rows], [row[0] == row[1] for row in rows],
+        [row[2] for row in rows], [f"like {row[1]}" for row in rows],
+    )  # fmt: skip
+
+
+def test_a_fine_picture_is_kept_without_a_rule() -> None:
+    assert verdicts(pool({}))["a"] == {
+        "image_id": "a", "verdict": "keep", "rule": "", "reason": "passed every rule", "value": 0.0, "threshold": 0.0,
+        "decided_at": "now",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "measure", "value", "line", "words"),
+    [
+        ("tiny", "short side", 9, 48, "too few pixels: short side 9 is under 48"),
+        ("blank", "contrast", 1, 3, "nothing to see: contrast 1 is under 3"),
+        ("dark", "brightness", 2.5, 14, "almost black: brightness 2.5 is under 14"),
+        ("bright", "brightness", 254, 245, "almost white: brightness 254 is over 245"),
+        ("low-contrast", "contrast", 4, 8, "hardly any difference in light: contrast 4 is under 8"),
+        ("blurred", "sharpness", 3.14, 30, "no sharp edge: sharpness 3.1 is under 30"),
+        ("odd-aspect", "aspect", 7, 3, "a strip: aspect 7 is over 3"),
+    ],
+)
+def test_each_rule_drops_with_its_value_its_line_and_words(
+    rule: str, measure: str, value: float, line: float, words: str
+) -> None:
+    found = verdicts(pool(*[{}] * 9, {measure: value}))
+    assert [row["verdict"] for row in found.values()] == ["keep"] * 9 + ["drop"]
+    bad = found["j"]
+    assert (bad["rule"], bad["value"], bad["threshold"], bad["reason"]) == (rule, value, line, words)
+
+
+def test_the_first_broken_rule_is_the_reason() -> None:
+    black = {"contrast": 0.0, "brightness": 0.0, "sharpness": 0.0}
+    assert verdicts(pool({}, {}, black))["c"]["rule"] == "dark"
+    assert verdicts(pool({}, {}, {**black, "brightness": 99.0}))["c"]["rule"] == "blank"
+    found = verdicts(pool({}, {}, {"cause": "truncated", **black}))["c"]
+    assert (found["rule"], found["reason"]) == ("broken", "broken: truncated")
+
+
+def test_grey_is_a_flag_on_a_kept_picture() -> None:
+    found = verdicts(pool({"grey_frac": 1.0}, {"grey_frac": 0.98}))
+    assert (found["a"]["verdict"], found["a"]["rule"]) == ("keep", "grey")
+    assert found["b"]["rule"] == ""
+
+
+def test_all_of_a_group_but_its_keeper_are_dropped() -> None:
+    found = verdicts(pool({}, {}, {}, {}), groups(("b", "b", 0), ("a", "b", 12), ("c", "b", 0)))
+    assert [found[name]["rule"] for name in "abcd"] == ["duplicate", "", "duplicate", ""]
+    assert (found["a"]["value"], found["a"]["threshold"], found["a"]["reason"]) == (12.0, 90.0, "like b")
+
+
+def test_when_the_keeper_is_dropped_the_best_other_member_stays() -> None:
+    blurred = {"sharpness": 1.0, "pixels": 900}
+    found = verdicts(
+        pool(blurred, {"pixels": 400}, {"pixels": 500}, {"pixels": 500, "size": 2000}, {}, {}),
+        groups(("a", "a", 0), ("b", "a", 3), ("c", "a", 4), ("d", "a", 5)),
+    )
+    assert [found[name]["rule"] for name in "abcd"] == ["blurred", "duplicate", "duplicate", ""]
+    assert found["d"]["reason"] == "kept in place of a, which is dropped"
+
+
+def test_a_group_of_pictures_that_are_gone_changes_nothing() -> None:
+    found = verdicts(pool({}), groups(("x", "x", 0), ("y", "x", 1)))
+    assert found["a"]["verdict"] == "keep"
+
+
+def test_what_was_restored_stays_as_it_was_written() -> None:
+    bad = pool({}, {}, {"sharpness": 1.0})
+    first = verdicts(bad, at="monday")["c"]
+    old = Earlier(*(first[name] for name in Earlier._fields))
+    by_hand = restored(old, "tuesday")
+    assert (by_hand.verdict, by_hand.rule, by_hand.decided_at) == ("keep", "restored", "tuesday")
+    assert by_hand.reason == "restored by hand; was: no sharp edge: sharpness 1 is under 30"
+    again = verdicts(bad, earlier={"c": by_hand}, at="wednesday")["c"]
+    assert (again["verdict"], again["rule"], again["decided_at"]) == ("keep", "restored", "tuesday")
+
+
+def test_a_verdict_that_did_not_change_keeps_its_time() -> None:
+    bad = pool({}, {}, {"sharpness": 1.0})
+    earlier = {
+        name: Earlier(*(row[field] for field in Earlier._fields)) for name, row in verdicts(bad, at="monday").items()
+    }
+    assert {row["decided_at"] for row in verdicts(bad, earlier=earlier, at="tuesday").values()} == {"monday"}
+    mended = verdicts(pool({}, {}, {}), earlier=earlier, at="tuesday")
+    assert [row["decided_at"] for row in mended.values()] == ["monday", "monday", "tuesday"]

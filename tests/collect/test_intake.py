@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pictus import Project
+from pictus.collect import intake
+from pictus.collect.intake import Claim, Intake
+from pictus.errors import PictureError, UserError
+from pictus.records import Attempt
+from pictus.shards import ShardReader
+from pictus.tables import Tables
+
+MakeJpeg = Callable[..., bytes]
+
+
+def opened(project: Project) -> Intake:
+    return Intake(project.tables, project.shards_dir, "2026-01-01T00:00:00Z")
+
+
+def attempt(address: str, cause: str) -> Attempt:
+    return Attempt(address, "url", cause, "", "", "", 0, 1, 0, 0.0, "", "", "2026-01-01T00:00:00Z")
+
+
+def test_the_id_of_a_picture_is_the_sha256_of_its_bytes(project: Project, make_jpeg: MakeJpeg) -> None:
+    picture = make_jpeg()
+    with opened(project) as taking:
+        image_id = taking.take(picture, "a", "folder", Claim())
+    assert image_id == hashlib.sha256(picture).hexdigest()
+    (row,) = project.tables.read("images").to_pylist()
+    assert ShardReader(project.shards_dir).read(row["shard"], row["offset"], row["size"]) == picture
+
+
+def test_equal_bytes_in_one_batch_are_stored_once(project: Project, make_jpeg: MakeJpeg) -> None:
+    picture = make_jpeg()
+    with opened(project) as taking:
+        for address in ("a", "b", "a"):
+            taking.take(picture, address, "folder", Claim("n1"))
+        counts = taking.counts
+    assert (counts.added, counts.again, counts.known, counts.changed) == (1, 1, 1, 0)
+    assert (project.tables.count("images"), project.tables.count("sources")) == (1, 2)
+
+
+def test_a_claim_changed_within_its_batch_is_written_once(project: Project, make_jpeg: MakeJpeg) -> None:
+    with opened(project) as taking:
+        taking.take(make_jpeg(), "a", "folder", Claim("n1"))
+        taking.take(make_jpeg(), "a", "folder", Claim("n2"))
+    assert project.tables.read("sources", ["concept_id"]).column("concept_id").to_pylist() == ["n2"]
+
+
+def test_other_bytes_at_a_known_address_are_another_picture(project: Project, make_jpeg: MakeJpeg) -> None:
+    for seed in (0, 1):
+        with opened(project) as taking:
+            taking.take(make_jpeg(seed=seed), "a", "folder", Claim())
+    assert (project.tables.count("images"), project.tables.count("sources")) == (2, 2)
+
+
+def test_what_is_no_picture_leaves_no_trace(project: Project) -> None:
+    with opened(project) as taking:
+        with pytest.raises(PictureError, match="not-an-image"):
+            taking.take(b"<html>", "a", "folder", Claim())
+        with pytest.raises(PictureError, match="empty"):
+            taking.take(b"", "a", "folder", Claim())
+    assert project.tables.count("images") == 0
+    assert list(project.shards_dir.glob("*.tar")) == []
+
+
+def test_nothing_is_committed_when_the_run_fails(project: Project, make_jpeg: MakeJpeg) -> None:
+    def fail() -> None:
+        with opened(project) as taking:
+            taking.take(make_jpeg(), "a", "folder", Claim())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert project.tables.count("images") == 0
+    with opened(project) as taking:
+        taking.take(make_jpeg(), "a", "folder", Claim())
+    assert project.tables.count("images") == 1
+
+
+def test_attempts_of_one_commit_stand_in_the_order_of_the_list(project: Project) -> None:
+    with opened(project) as taking:
+        for order, address in ((2, "c"), (0, "a"), (1, "b")):
+            taking.note(attempt(address, "dns"), order)
+    assert project.tables.read("fetches", ["address"]).column("address").to_pylist() == ["a", "b", "c"]
+
+
+def test_a_batch_is_full_by_pictures_or_by_bytes(
+    project: Project, make_jpeg: MakeJpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(project) as taking:
+        taking.take(make_jpeg(seed=0), "a", "folder", Claim())
+        full = [taking.is_full]
+        monkeypatch.setattr(intake, "BATCH_BYTES", 1_000)
+        full.append(taking.is_full)
+        taking.commit()
+        full.append(taking.is_full)
+        monkeypatch.setattr(intake, "BATCH_PICTURES", 1)
+        taking.note(attempt("a", "dns"))
+        full.append(taking.is_full)
+    assert full == [False, True, False, True]
+
+
+def test_many_small_commits_leave_few_fragments(project: Project, make_jpeg: MakeJpeg) -> None:
+    with opened(project) as taking:
+        for seed in range(70):
+            taking.take(make_jpeg(width=8, height=8, seed=seed), f"{seed:02}", "folder", Claim())
+            taking.commit()
+    for name in ("images", "sources"):
+        assert len(project.tables._open(name).get_fragments()) < 10
+    assert project.tables.read("sources", ["address"]).column("address").to_pylist() == [f"{n:02}" for n in range(70)]
+
+
+def test_a_table_that_cannot_be_written_stops_the_run_with_the_bytes_safe(
+    project: Project, make_jpeg: MakeJpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Tables.append
+
+    def full(self: Tables, name: str, rows: Any) -> None:
+        if name == "sources":
+            raise UserError("The disk is full: sources.lance could not be written.", fix="free some space")
+        real(self, name, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tables, "append", full)
+        with pytest.raises(UserError, match="disk is full"), opened(project) as taking:
+            taking.take(make_jpeg(), "a", "folder", Claim())
+    assert (project.tables.count("images"), project.tables.count("sources")) == (1, 0)
+    with opened(project) as taking:
+        taking.take(make_jpeg(), "a", "folder", Claim())
+        assert taking.counts.added == 0
+    assert (project.tables.count("images"), project.tables.count("sources")) == (1, 1)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from pictus.collect.intake import Claim
+from pictus.collect.lists import Row, Wanted, rows_of_csv, rows_of_table, wanted_of
+from pictus.errors import UserError
+
+
+def resolve(text: str) -> str:
+    if text != "owl":
+        raise UserError(f"There is no concept {text!r}.", fix="did you mean owl?")
+    return "n01621127"
+
+
+def test_columns_are_found_by_name_in_any_order_and_case() -> None:
+    lines = ["Licence,URL,extra,Author\n", "CC0, http://a.example/1 ,x,Ann\n", '"CC BY","http://a.example/2,3",,""\n']
+    assert list(rows_of_csv(lines, "list.csv")) == [
+        Row(2, "http://a.example/1", "", "CC0", "Ann", ""), Row(3, "http://a.example/2,3", "", "CC BY", "", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_the_delimiter_is_the_headers(delimiter: str) -> None:
+    cells = [("url", "concept", "license", "query"), ("http://a.example/", "owl", "x", "q")]
+    found = list(rows_of_csv([delimiter.join(row) + "\n" for row in cells], "x"))
+    assert found == [Row(2, "http://a.example/", "owl", "x", "", "q")]
+
+
+def test_a_quoted_cell_may_hold_lines_and_blank_lines_do_not_count() -> None:
+    lines = ["url,author\n", "\n", '"http://a.example/1","two\n', 'lines"\n', "http://a.example/2,x\n"]
+    assert [(row.line, row.author) for row in rows_of_csv(lines, "x")] == [(4, "two\nlines"), (5, "x")]
+
+
+def test_a_list_without_the_column_url_tells_what_it_found() -> None:
+    with pytest.raises(UserError, match=r"list\.csv has no column 'url'; .* 'link', 'concept'") as caught:
+        list(rows_of_csv(["link,concept\n"], "list.csv"))
+    assert "name the column of addresses 'url'" in caught.value.fix
+    with pytest.raises(UserError, match="holds nothing"):
+        list(rows_of_csv([], "list.csv"))
+    with pytest.raises(UserError, match="url more than once"):
+        list(rows_of_csv(["url,URL\n"], "list.csv"))
+
+
+def test_every_row_with_a_wrong_number_of_cells_is_told() -> None:
+    lines = ["url,concept\n", "a\n", "a,b\n", "a,b,c\n"]
+    with pytest.raises(UserError, match=r"2 bad rows") as caught:
+        list(rows_of_csv(lines, "list.csv"))
+    assert "line 2: 1 cells, the header has 2" in caught.value.what
+    assert "line 4: 3 cells" in caught.value.what
+
+
+def test_a_quote_that_never_ends_is_told() -> None:
+    with pytest.raises(UserError, match=r"list\.csv line 2"):
+        list(rows_of_csv(["url\n", '"http://a.example/\n'], "list.csv"))
+
+
+def test_parquet_rows_may_hold_nulls_but_not_numbers() -> None:
+    table = pa.table({"url": ["http://a.example/1", None], "concept": pa.array(["owl", None]).dictionary_encode()})
+    assert [row[:3] for row in rows_of_table(table, "x")] == [(1, "http://a.example/1", "owl"), (2, "", "")]
+    with pytest.raises(UserError, match="the column 'url' holds int64, not text"):
+        list(rows_of_table(pa.table({"url": [1]}), "x"))
+
+
+def test_concepts_are_resolved_and_each_address_stands_once() -> None:
+    rows = [Row(2, "a", "owl", "CC0", "Ann", "q"), Row(3, "b", "", "", "", ""), Row(4, "a", "", "", "", "")]
+    assert wanted_of(rows, resolve, "x") == (
+        [Wanted("a", Claim("n01621127", "q", "CC0", "Ann")), Wanted("b", Claim())], 1,
+    )  # fmt: skip
+
+
+def test_all_empty_addresses_and_unknown_concepts_are_told_at_once() -> None:
+    rows = [Row(2, "", "", "", "", ""), Row(3, "a", "awl", "", "", ""), Row(4, "b", "owl", "", "", "")]
+    rows += [Row(line, "c", "awl", "", "", "") for line in range(5, 40)]
+    with pytest.raises(UserError, match=r"list\.csv: 37 bad rows") as caught:
+        wanted_of(rows, resolve, "list.csv")
+    assert "line 2: no url" in caught.value.what
+    assert "line 3: There is no concept 'awl'. Did you mean owl?" in caught.value.what
+    assert "… and 17 more" in caught.value.what

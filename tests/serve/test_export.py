@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pictus import models
+from pictus.serve.bundle import Bundle
+from pictus.serve.export import TOLERANCE, drawn_pictures, network_probabilities, parity
+from pictus.serve.recogniser import Recogniser
+
+
+def test_graph_and_network_agree_on_any_number_of_pictures(served: Path, recogniser: Recogniser) -> None:
+    run = models.open_run(served / "models/first")
+    model = models.load_run(run, device="cpu")
+    generator = np.random.default_rng(3)
+    for n in (1, 2, 7):
+        pictures = generator.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+        logits = models.predict_pixels(model, run, list(pictures)).astype(np.float64)
+        expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        found = recogniser.probabilities(pictures)
+        assert found.shape == (n, 4)
+        assert np.abs(found - expected).max() < 1e-5
+        assert np.abs(found.sum(axis=1) - 1).max() < 1e-5
+
+
+def test_parity_holds_and_is_recorded(bundle: Bundle) -> None:
+    assert bundle.parity.holds
+    assert (bundle.parity.n_drawn, bundle.parity.n_real) == (32, 12)  # the broken one proves nothing
+    assert 0 <= bundle.parity.greatest_difference < 1e-5
+
+
+def test_parity_notices_swapped_channels_layout_and_range(served: Path, recogniser: Recogniser) -> None:
+    run = models.open_run(served / "models/first")
+    network = network_probabilities(models.load_run(run, device="cpu"), run.preprocessing)
+    good: Any = recogniser.probabilities
+    assert parity(network, good, [], 32).holds
+    for spoiled in (
+        lambda pictures: good(np.ascontiguousarray(pictures[..., ::-1])),  # BGR
+        lambda pictures: good(np.ascontiguousarray(pictures.transpose(0, 2, 1, 3))),  # W and H swapped
+        lambda pictures: good((pictures / 2).astype(np.uint8)),  # range
+        lambda pictures: np.roll(good(pictures), 1, axis=1),  # classes shifted
+        lambda pictures: np.full_like(good(pictures), np.nan),
+    ):
+        found = parity(network, spoiled, [], 32)
+        assert not found.holds
+        assert found.greatest_difference > TOLERANCE
+
+
+def test_a_first_guess_that_flips_between_equals_is_no_fault() -> None:
+    equal = np.tile(np.array([[0.5, 0.5]], np.float32), (32, 1))
+    other = equal + np.array([[-1e-6, 1e-6]], np.float32)
+    found = parity(lambda pictures: equal[: len(pictures)], lambda pictures: other[: len(pictures)], [], 8)
+    assert found.holds
+    sure = np.tile(np.array([[0.6, 0.4]], np.float32), (32, 1))
+    swapped = parity(lambda pictures: sure[: len(pictures)], lambda pictures: sure[: len(pictures), ::-1], [], 8)
+    assert swapped.n_other_top1 == 32
+
+
+def test_drawn_pictures_are_of_the_network_s_shape() -> None:
+    pictures = np.stack(drawn_pictures(20, 0))
+    assert pictures.shape == (32, 20, 20, 3)
+    assert pictures.dtype == np.uint8
+    assert np.array_equal(pictures, np.stack(drawn_pictures(20, 0)))
+    assert len({picture.tobytes() for picture in pictures}) == 32

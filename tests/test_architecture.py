@@ -1,0 +1,166 @@
+"""The shape of the code, held by a test: layers, no cycles, budgets on the tail."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pictus.forms import STAGES, all_forms
+
+SOURCE = Path(__file__).parent.parent / "src" / "pictus"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# Each file imports only those above it; several on one line do not import each other's later ones.
+FOUNDATION = (
+    "errors", "extras", "clock", "progress", "records", "registry", "stats", "pixels", "hashes", "shards", "tables",
+    "journal", "project", "engine", "concepts", "metrics", "releases", "networks", "models",
+)  # fmt: skip
+DOORS = ("overview", "forms", "reference", "output", "cli", "api", "web", "demo", "__init__")
+OPTIONAL = {"torch", "torchvision", "timm", "safetensors", "tensorboard", "onnx", "onnxruntime", "onnxscript",
+            "fastapi", "prometheus_client", "ray", "lance"}  # fmt: skip
+
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 60
+MAX_STEP_PARAMETERS = 6
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts)
+
+
+def room(module: str) -> str:
+    """The folder or top-level file a module belongs to."""
+    return module.partition(".")[0]
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def is_for_types_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imports(node: ast.AST, *, deep: bool) -> Iterator[str]:
+    """Imported modules; with `deep` also those inside functions. TYPE_CHECKING blocks do not count."""
+    for child in ast.iter_child_nodes(node):
+        if is_for_types_only(child):
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and child.module:
+            yield child.module
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        elif deep or not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield from imports(child, deep=deep)
+
+
+def own(names: Iterator[str]) -> set[str]:
+    """pictus.x.y -> x, only where x is a room."""
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        is_room = len(parts) > 1 and ((SOURCE / parts[1]).is_dir() or (SOURCE / f"{parts[1]}.py").exists())
+        if parts[0] == "pictus" and is_room:
+            found.add(parts[1])
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_a_file_imports_only_what_its_layer_may(path: Path) -> None:
+    here = room(module_name(path))
+    used = own(imports(tree(path), deep=True)) - {here}
+    if here in FOUNDATION:
+        allowed = set(FOUNDATION[: FOUNDATION.index(here)])
+    elif here in STAGES:
+        allowed = set(FOUNDATION)
+    else:
+        assert here in DOORS, f"{path.name} has no place in the layers: add it to FOUNDATION or DOORS"
+        return
+    assert used <= allowed, f"{here} may not import {sorted(used - allowed)}"
+
+
+def test_every_foundation_file_exists_and_none_is_a_door() -> None:
+    assert [name for name in FOUNDATION if not (SOURCE / f"{name}.py").exists()] == []
+
+
+def test_there_is_no_import_cycle() -> None:
+    graph = {module_name(path): module_imports(path) for path in FILES}
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join((*trail, module))
+        if module in done:
+            return
+        for other in graph.get(module, ()):
+            visit(other, (*trail, module))
+        done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def module_imports(path: Path) -> set[str]:
+    modules = {module_name(file) for file in FILES}
+    found = set()
+    for name in imports(tree(path), deep=False):
+        inner = name.removeprefix("pictus.")
+        if name.startswith("pictus.") and inner in modules and inner != module_name(path):
+            found.add(inner)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_files_and_functions_keep_their_budget(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_FILE_LINES, f"{path.name} has {lines} lines"
+    for node in ast.walk(tree(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
+            size = node.end_lineno - node.lineno + 1
+            assert size <= MAX_FUNCTION_LINES, f"{path.name}: {node.name} has {size} lines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_optional_packages_are_imported_where_used(path: Path) -> None:
+    found = {name.partition(".")[0] for name in imports(tree(path), deep=False)}
+    assert not found & OPTIONAL, f"top-level import of {found & OPTIONAL}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room(module_name(path)) not in DOORS], ids=module_name)
+def test_only_doors_print(path: Path) -> None:
+    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    assert not [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_nothing_is_swallowed_and_no_pickle_is_read(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ExceptHandler):
+            assert not all(isinstance(line, ast.Pass) for line in node.body), f"{path.name}:{node.lineno} swallows"
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            assert isinstance(node.value, ast.Constant), f"{path.name}: allow_pickle must be written out"
+            assert node.value.value is False
+    assert "pickle" not in {name.partition(".")[0] for name in imports(tree(path), deep=True)}
+
+
+def test_a_step_has_few_parameters_and_says_what_each_is() -> None:
+    for form in all_forms():
+        assert len(form.fields) <= MAX_STEP_PARAMETERS, f"{form.step.name} has {len(form.fields)} parameters"
+        assert form.summary.endswith((".", "?")), f"{form.step.name}: the first line is a sentence"
+        assert form.examples, f"{form.step.name} has no example"
+        assert [field.name for field in form.fields if not field.text] == [], form.step.name
+
+
+def test_importing_pictus_brings_nothing_heavy() -> None:
+    import subprocess
+
+    program = "import sys, pictus; print([name for name in sys.argv[1:] if name in sys.modules])"
+    heavy = ["numpy", "pyarrow", "torch", "PIL", "sqlalchemy", "rich", "click", "scipy", "httpx"]
+    command = [sys.executable, "-c", program, *heavy]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,154 @@
+"""Command line, HTTP and reference say the same about every step, because they are derived from it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+import pictus
+from pictus import api
+from pictus.forms import STAGES, Form, all_forms
+from pictus.reference import reference
+from pictus.web.server import build_app
+
+FORMS = all_forms()
+REPOSITORY = Path(__file__).parent.parent
+
+
+def run(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "pictus.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, check=False)
+
+
+def client(project: pictus.Project) -> TestClient:
+    return TestClient(build_app(project), base_url="http://127.0.0.1")
+
+
+def test_every_stage_has_steps_and_a_page_in_docs() -> None:
+    for stage in STAGES:
+        assert [form for form in FORMS if form.stage == stage], stage
+        text = (REPOSITORY / "docs" / f"{stage}.md").read_text(encoding="utf-8")
+        for form in FORMS:
+            if form.stage == stage:
+                assert f"pictus {form.step.name}" in text, f"docs/{stage}.md does not mention {form.step.name}"
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    written = (REPOSITORY / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert written == reference(), "run make docs"
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.step.name)
+def test_every_command_has_help_with_an_example(form: Form) -> None:
+    from click.testing import CliRunner
+
+    from pictus.cli import root
+
+    result = CliRunner().invoke(root, [*form.step.name.split(), "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Examples:" in result.output
+    assert form.examples[0] in result.output
+    for field in form.fields:
+        assert (field.flag if field.is_option else field.name.rstrip("_").upper()) in result.output
+
+
+def test_the_api_lists_every_step_but_the_server(project: pictus.Project) -> None:
+    with client(project) as browser:
+        listed = {entry["step"]: entry for entry in browser.get("/api/steps").json()["steps"]}
+    assert set(listed) == {form.step.name for form in FORMS} - {"serve start"}
+    assert listed["clean check"]["method"] == "POST"
+    assert listed["status"]["method"] == "GET"
+
+
+def test_api_and_command_line_give_the_same_json(project: pictus.Project) -> None:
+    out = run("status", "--json", "--project", str(project.root))
+    with client(project) as browser:
+        answer = browser.get("/api/status").json()
+    records = answer.pop("records")
+    assert json.loads(out.stdout) == answer
+    assert records[0]["stage"] == "taxonomy"
+
+
+def test_an_error_has_one_shape_everywhere(project: pictus.Project) -> None:
+    out = run("show", "ffffffff", "--json", "--project", str(project.root))
+    with client(project) as browser:
+        answer = browser.get("/api/show", params={"image": "ffffffff"})
+    assert (out.returncode, answer.status_code) == (1, 400)
+    assert json.loads(out.stdout) == answer.json()
+    assert set(answer.json()["error"]) == {"what", "fix"}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "part"),
+    [
+        (b"{}", "text/plain", "JSON body"),
+        (b"{", "application/json", "not JSON"),
+        (b"[]", "application/json", "not an object"),
+        (b'{"colour": 1}', "application/json", "unknown parameter 'colour'"),
+        (b'{"records": "many"}', "application/json", "not a number"),
+        (b" " * (api.MAX_BODY + 1), "application/json", "larger than"),
+    ],
+)
+def test_a_bad_body_is_refused(project: pictus.Project, body: bytes, kind: str, part: str) -> None:
+    with client(project) as browser:
+        answer = browser.post("/api/clean/check", content=body, headers={"content-type": kind})
+    assert answer.status_code == 400
+    assert part in answer.json()["error"]["what"]
+
+
+def test_another_site_may_not_write_and_foreign_hosts_are_refused(project: pictus.Project) -> None:
+    with client(project) as browser:
+        headers = {"origin": "https://evil.example", "content-type": "application/json"}
+        assert browser.post("/api/clean/check", content=b"{}", headers=headers).status_code == 403
+        assert browser.get("/", headers={"host": "evil.example"}).status_code == 403
+        assert browser.get("/").headers["content-security-policy"].startswith("default-src 'self'")
+
+
+def test_open_to_others_the_api_only_reads_and_never_a_file_of_this_machine(project: pictus.Project) -> None:
+    with TestClient(build_app(project, frozenset()), base_url="http://192.0.2.1") as browser:
+        listed = browser.get("/api/steps").json()["steps"]
+        assert {entry["method"] for entry in listed} == {"GET"}
+        assert browser.post("/api/clean/check", json={}).status_code in (404, 405)
+        assert browser.get("/api/challenge/score", params={"file": "/etc/passwd"}).status_code == 404
+        assert browser.get("/api/status").status_code == 200
+
+
+def test_exit_codes(tmp_path: Path) -> None:
+    assert run("new", "birds", cwd=tmp_path).returncode == 0
+    assert run("new", "birds", cwd=tmp_path).returncode == 1
+    assert run("new").returncode == 2
+    assert run("nonsense").returncode == 2
+    assert "did you mean" in run("statsu").stderr
+    assert run("--help").returncode == 0
+    assert run("status", cwd=tmp_path).returncode == 1
+
+
+def test_data_goes_to_stdout_and_talk_to_stderr(project: pictus.Project) -> None:
+    out = run("status", "--project", str(project.root))
+    assert "collected 0" in out.stdout
+    assert "next:" in out.stderr
+    assert "next:" not in out.stdout
+
+
+def test_jsonl_gives_every_record(project: pictus.Project) -> None:
+    out = run("status", "--jsonl", "--project", str(project.root))
+    stages = [json.loads(line)["stage"] for line in out.stdout.splitlines()]
+    assert stages == ["taxonomy", "collect", "clean", "annotate", "release", "train"]
+
+
+def test_a_port_in_use_is_said_with_another_to_try(project: pictus.Project) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        out = run("web", str(project.root), "--port", str(port))
+    assert out.returncode == 1
+    assert f"Port {port} on 127.0.0.1 cannot be used" in out.stderr
+    assert f"--port {port + 1}" in out.stderr

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pyarrow as pa
+import pytest
+
+import pictus
+from pictus import engine
+from pictus.progress import Meter
+from pictus.records import Split
+from pictus.tables import table_of
+
+
+def rows(count: int) -> pa.Table:
+    return table_of("splits", [Split(f"{index:05d}", "train", "n1", "") for index in range(count)])
+
+
+def mark(split: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+    marked = pa.array([split] * batch.num_rows)
+    return pa.RecordBatch.from_arrays(
+        [marked if name == "split" else batch.column(name) for name in batch.schema.names], schema=batch.schema
+    )
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.total, self.done = 0, 0
+
+    @contextmanager
+    def track(self, label: str, total: int | None) -> Iterator[Meter]:
+        self.total = total or 0
+        yield self
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+
+    def say(self, note: str) -> None:
+        """Nothing to show."""
+
+
+def test_no_rows_is_no_work(project: pictus.Project) -> None:
+    assert engine.run(project, "splits", rows(0), partial(mark, "val")) == 0
+    assert not project.tables.exists("splits")
+
+
+def test_progress_counts_every_row(tmp_path: "os.PathLike[str]") -> None:
+    pictus.new(f"{tmp_path}/p")
+    counter = Counter()
+    project = pictus.open(f"{tmp_path}/p")
+    watched = pictus.Project(project.root, project.name, "", counter)
+    engine.run(watched, "splits", rows(300), partial(mark, "val"), workers=1)
+    assert (counter.total, counter.done) == (300, 300)
+
+
+def test_an_unknown_engine_is_named(project: pictus.Project) -> None:
+    with pytest.raises(pictus.UserError, match="no engine 'rya'") as caught:
+        engine.run(project, "splits", rows(1), partial(mark, "val"), engine="rya")
+    assert "ray" in caught.value.fix
+
+
+def test_a_failure_keeps_what_was_done_before_it(project: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "COMMIT_ROWS", engine.TASK_ROWS)
+
+    def breaks(batch: pa.RecordBatch) -> pa.RecordBatch:
+        if "00300" in batch.column("image_id").to_pylist():
+            message = "a bug"
+            raise ValueError(message)
+        return batch
+
+    with pytest.raises(ValueError, match="a bug"):
+        engine.run(project, "splits", rows(600), breaks, workers=1)
+    assert project.tables.count("splits") == 2 * engine.TASK_ROWS
+
+
+def add_pictures(project: pictus.Project, folder: "os.PathLike[str]", make: object, count: int) -> None:
+    from pathlib import Path
+
+    from pictus import collect
+
+    Path(folder).mkdir()
+    for seed in range(count):
+        (Path(folder) / f"{seed}.jpg").write_bytes(make(seed=seed))  # type: ignore[operator]
+    collect.add(project, (Path(folder),))
+
+
+def test_a_kill_in_the_middle_of_check_loses_nothing_and_the_next_run_resumes(
+    project: pictus.Project, tmp_path: "os.PathLike[str]", make_jpeg: object
+) -> None:
+    from pictus import clean
+
+    add_pictures(project, f"{tmp_path}/in", make_jpeg, 300)  # type: ignore[arg-type]
+    program = (
+        "import sys, pictus; from pictus import clean, engine\n"
+        "engine.TASK_ROWS = engine.COMMIT_ROWS = 16\n"
+        "clean.check(pictus.open(sys.argv[1]))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(project.root)]) as worker:
+        deadline = time.monotonic() + 60
+        while project.tables.count("checks") < 32 and worker.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        worker.send_signal(signal.SIGKILL)
+    done = project.tables.count("checks")
+    assert 32 <= done <= 300
+    clean.check(project)
+    ids = project.tables.read("checks", ["image_id"]).column("image_id").to_pylist()
+    assert len(ids) == len(set(ids)) == 300
+
+
+def test_ray_and_local_measure_the_same_rows_bit_for_bit(
+    project: pictus.Project, tmp_path: "os.PathLike[str]", make_jpeg: object
+) -> None:
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    from pictus import clean
+
+    add_pictures(project, f"{tmp_path}/in", make_jpeg, 160)  # type: ignore[arg-type]
+    clean.check(project, engine="local")
+    local = project.tables.read("checks")
+    project.tables.drop("checks")
+    clean.check(project, engine="ray")
+    assert project.tables.read("checks") == local
+    project.tables.drop("checks")
+    clean.check(project, workers=1)
+    assert project.tables.read("checks") == local

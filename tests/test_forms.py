@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from pictus.errors import UserError
+from pictus.forms import form_of, values_from
+from pictus.project import Project
+from pictus.registry import Outcome, Step
+
+
+def sample(
+    project: Project, files: tuple[Path, ...], *, method: Literal["a", "b"] = "a", import_: bool = False, seed: int = 7
+) -> Outcome[Any]:
+    """Do a thing to files.
+
+    Some free text: with a colon.
+
+    files: what to do it to,
+        more than one
+    method: which way
+    import: whether to
+    seed: of the draw
+
+    Examples:
+        pictus sample x.jpg
+    """
+    return Outcome("sample", {})
+
+
+FORM = form_of(Step("sample do", sample, changes=True))
+
+
+def test_a_form_says_what_the_step_says() -> None:
+    assert FORM.summary == "Do a thing to files."
+    assert FORM.description == "Some free text: with a colon."
+    assert FORM.examples == ("pictus sample x.jpg",)
+    files, method, flag, seed = FORM.fields
+    assert (files.kind, files.many, files.required, files.is_option) == (Path, True, True, False)
+    assert files.text == "what to do it to, more than one"
+    assert (method.choices, method.default, method.is_option) == (("a", "b"), "a", True)
+    assert (flag.flag, flag.text) == ("--import", "whether to")
+    assert seed.kind is int
+
+
+def test_json_values_become_arguments() -> None:
+    values = values_from(FORM, {"files": ["x", "y"], "method": "b", "import": "true", "seed": "3"})
+    assert values == {"files": (Path("x"), Path("y")), "method": "b", "import_": True, "seed": 3}
+
+
+def test_every_wrong_parameter_is_reported() -> None:
+    with pytest.raises(UserError) as caught:
+        values_from(FORM, {"seed": "many", "method": "c", "colour": 1})
+    for part in ("unknown parameter 'colour'", "'files' is missing", "'c' is not one of a, b", "'seed'"):
+        assert part in caught.value.what
+    assert "files, method?, import?, seed?" in caught.value.fix
+
+
+def test_a_step_with_an_odd_parameter_type_is_a_bug() -> None:
+    def odd(project: Project, what: dict[str, int]) -> Outcome[Any]:
+        """Nothing."""
+        return Outcome("odd", {})
+
+    with pytest.raises(TypeError, match="a step cannot take"):
+        form_of(Step("odd", odd, changes=False))

@@ -1,0 +1,258 @@
+"""The journal on SQLite and on a PostgreSQL server started for these tests."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from pictus.errors import UserError
+from pictus.journal import MIGRATIONS, Journal, latest_votes
+from pictus.records import Vote
+
+IMAGE_A, IMAGE_B = "a" * 64, "b" * 64
+
+
+def postgres_bin() -> Path:
+    """The newest installed server's programs."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    on_path = shutil.which("initdb")
+    if found:
+        return found[-1].parent
+    if on_path:
+        return Path(on_path).parent
+    pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
+
+
+def as_plain_user() -> tuple[list[str], int]:
+    """PostgreSQL refuses to run as root: the words to put before a command, and the user's id."""
+    if os.getuid():
+        return [], os.getuid()
+    for name in ("postgres", "nobody"):
+        try:
+            return ["runuser", "-u", name, "--"], pwd.getpwnam(name).pw_uid
+        except KeyError:
+            continue
+    pytest.skip("PostgreSQL cannot run as root, and there is no user postgres or nobody")
+
+
+@pytest.fixture(scope="module")
+def postgres_server() -> Iterator[str]:
+    """A throw-away cluster on a unix socket; gives the address of its database."""
+    programs, (prefix, uid) = postgres_bin(), as_plain_user()
+    folder = Path(tempfile.mkdtemp(prefix="pictus-pg-"))
+    os.chown(folder, uid, -1)
+    data = str(folder / "data")
+    log = (folder / "calls.log").open("w", encoding="utf-8")
+
+    def call(*words: str) -> None:
+        done = subprocess.run([*prefix, *words], cwd="/", timeout=60, check=False, stdout=log, stderr=subprocess.STDOUT)
+        assert done.returncode == 0, Path(log.name).read_text(encoding="utf-8")
+
+    call(str(programs / "initdb"), "-D", data, "-A", "trust", "-U", "pictus", "--no-sync", "-E", "UTF8", "--locale=C")
+    settings = f"-k {folder} -c listen_addresses= -c fsync=off"
+    control = [str(programs / "pg_ctl"), "-D", data, "-w", "-t", "50"]
+    call(*control, "-l", str(folder / "log"), "-o", settings, "start")
+    try:
+        yield f"postgresql://pictus@/postgres?host={folder}"
+    finally:
+        call(*control, "-m", "immediate", "stop")
+        log.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'journal.sqlite'}"
+    address: str = request.getfixturevalue("postgres_server")
+    engine = sa.create_engine(address.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        connection.execute(sa.text("CREATE SCHEMA public"))
+    engine.dispose()
+    return address
+
+
+@pytest.fixture
+def journal(url: str) -> Iterator[Journal]:
+    opened = Journal.open(url)
+    yield opened
+    opened.engine.dispose()
+
+
+def vote(
+    image_id: str = IMAGE_A, annotator: str = "ada", answer: str = "yes", *, question: str = "owl", source: str = "one"
+) -> Vote:
+    return Vote(image_id, annotator, question, answer, source, "2026-01-01T00:00:00Z")
+
+
+def test_votes_come_back_as_they_were_cast(journal: Journal) -> None:
+    cast = [vote(), vote(annotator="b'ob; --"), vote(IMAGE_B, question="", answer='Ürgel 🦉, "x"\t\\N 100%')]
+    assert journal.add_votes(cast) == (3, 0)
+    assert [Vote(**row) for row in journal.votes().to_pylist()] == cast
+    assert journal.history(IMAGE_B) == cast[2:]
+
+
+def test_the_same_row_twice_is_added_once(journal: Journal) -> None:
+    assert journal.add_votes([vote(), vote(annotator="bob"), vote()]) == (2, 1)
+    assert journal.add_votes([vote(), vote(annotator="cleo")]) == (1, 1)
+    assert journal.vote_count() == 3
+
+
+def test_a_later_vote_supersedes_and_the_earlier_stays_as_history(journal: Journal) -> None:
+    journal.add_votes([vote(answer="yes"), vote(IMAGE_B), vote(answer="no", source="two")])
+    current = journal.votes(IMAGE_A).to_pylist()
+    assert [row["answer"] for row in current] == ["no"]
+    assert [entry.answer for entry in journal.history(IMAGE_A)] == ["yes", "no"]
+    assert journal.votes().num_rows == 2
+    assert journal.vote_count() == 3
+
+
+def test_the_last_answer_of_one_annotator_to_one_question_counts() -> None:
+    names = ("image_id", "annotator", "question", "answer")
+    rows = [("a", "ada", "", "owl"), ("a", "bob", "", "owl"), ("a", "ada", "owl", "no"), ("a", "ada", "", "wren")]
+    table = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    assert latest_votes(table).to_pylist() == table.to_pylist()[1:]
+    assert latest_votes(table.slice(0, 0)).num_rows == 0
+
+
+def test_votes_of_one_source_are_found(journal: Journal) -> None:
+    journal.add_votes([vote(source="a_b@1"), vote(IMAGE_B, source="aXb@1"), vote(annotator="bob", source="a_b@2")])
+    assert journal.votes(source="aXb@1").column("image_id").to_pylist() == [IMAGE_B]
+    assert journal.vote_sources("a_b@") == {"a_b@1", "a_b@2"}
+    assert journal.vote_sources("nothing") == set()
+
+
+def test_a_table_of_votes_is_added_in_one_transaction(journal: Journal) -> None:
+    many = 120_000  # more than two batches
+    table = pa.table({
+        "voted_at": ["2026-01-01T00:00:00Z"] * many, "source": ["bulk"] * many, "question": [""] * many,
+        "image_id": [f"{row:064x}" for row in range(many)], "annotator": ["ada"] * many, "answer": ["owl"] * many,
+    })  # fmt: skip
+    assert journal.add_vote_table(table) == (many, 0)
+    assert journal.add_vote_table(table.slice(0, 1000)) == (0, 1000)
+    found = journal.votes()
+    assert found.num_rows == many
+    assert found.column("image_id").to_pylist() == table.column("image_id").to_pylist()
+    broken = table.slice(0, 2).set_column(0, "voted_at", pa.array(["2026-01-01T00:00:00Z", None])).set_column(
+        1, "source", pa.array(["new", "new"])
+    )
+    with pytest.raises(Exception, match=r"(?i)not.null"):
+        journal.add_vote_table(broken)
+    assert journal.vote_count() == many
+
+
+def test_no_votes_is_an_empty_table_with_its_columns(journal: Journal) -> None:
+    assert journal.votes().num_rows == 0
+    assert journal.votes().column_names == list(Vote.__dataclass_fields__)
+    assert journal.add_votes([]) == (0, 0)
+
+
+def test_events_are_read_latest_first(journal: Journal) -> None:
+    journal.log("annotate", "votes_imported", subject="x", added=3)
+    journal.log("annotate", "labels_settled", subject="y", accepted=[1, 2], note="ü")
+    assert [event.event for event in journal.events()] == ["labels_settled", "votes_imported"]
+    assert journal.events("y")[0].data == {"accepted": [1, 2], "note": "ü"}
+    assert journal.events(limit=1)[0].subject == "y"
+
+
+def test_opening_twice_and_at_once_migrates_once(url: str) -> None:
+    failed: list[BaseException] = []
+
+    def opened() -> None:
+        try:
+            Journal.open(url).engine.dispose()
+        except BaseException as error:  # noqa: BLE001  handed to the test
+            failed.append(error)
+
+    threads = [threading.Thread(target=opened) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    journal = Journal.open(url)
+    with journal.engine.connect() as connection:
+        numbers = list(connection.execute(sa.text("SELECT number FROM migrations ORDER BY number")).scalars())
+    journal.engine.dispose()
+    assert numbers == list(range(1, len(MIGRATIONS) + 1))
+
+
+def test_two_writers_lose_nothing(url: str) -> None:
+    journals = [Journal.open(url) for _ in range(2)]
+
+    def cast(writer: int) -> None:
+        for row in range(30):
+            journals[writer].add_votes([vote(f"{writer}{row:063x}")])
+
+    threads = [threading.Thread(target=cast, args=(writer,)) for writer in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert journals[0].vote_count() == 60
+    for journal in journals:
+        journal.engine.dispose()
+
+
+def test_a_database_of_a_newer_pictus_is_refused(url: str) -> None:
+    journal = Journal.open(url)
+    with journal.engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO migrations VALUES (999, 'later')"))
+    journal.engine.dispose()
+    with pytest.raises(UserError, match="migration 999"):
+        Journal.open(url)
+
+
+def test_a_full_disk_is_a_message_and_loses_nothing(tmp_path: Path) -> None:
+    journal = Journal.open(f"sqlite:///{tmp_path / 'journal.sqlite'}")
+    journal.add_votes([vote()])
+    sa.event.listen(journal.engine, "checkout", lambda raw, *_: raw.execute("PRAGMA max_page_count = 20"))
+    with pytest.raises(UserError, match="disk is full") as error:
+        journal.add_votes([vote(f"{row:064x}") for row in range(5000)])
+    assert "run the same command again" in error.value.fix
+    assert journal.vote_count() == 1
+    journal.engine.dispose()
+
+
+def test_a_killed_import_leaves_no_half(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    Journal.open(f"sqlite:///{path}").engine.dispose()
+    program = f"""
+import os, signal
+import pictus.journal as module
+from pictus.records import Vote
+module._BATCH = 10
+journal = module.Journal.open("sqlite:///{path}")
+insert = module._insert_by_rows
+def killed(connection, votes):
+    insert(connection, votes)
+    os.kill(os.getpid(), signal.SIGKILL)
+module._insert_by_rows = killed
+journal.add_votes([Vote(f"{{row:064x}}", "ada", "", "owl", "s", "t") for row in range(500)])
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=60, check=False, capture_output=True)
+    assert done.returncode == -9, done.stderr
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM votes").fetchone() == (0,)
+    connection.close()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "oracle9://x/y", "postgresql://nobody:secret@127.0.0.1:1/none"])
+def test_an_address_that_leads_nowhere_is_a_message_without_the_password(address: str) -> None:
+    with pytest.raises(UserError) as error:
+        Journal.open(address)
+    assert "secret" not in str(error.value)
+    assert error.value.fix

@@ -1,0 +1,193 @@
+"""Intervals, paired tests and agreement against values worked out by hand or published."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pictus.stats import (
+    Interval,
+    bootstrap_mean01,
+    clopper_pearson,
+    fleiss_kappa,
+    krippendorff_alpha,
+    mean_interval,
+    paired_difference01,
+    paired_test,
+    wilson,
+)
+
+Z2 = 1.959963984540054**2
+
+
+def test_wilson_of_no_success_has_the_closed_form() -> None:
+    # With 0 of n the score interval is (0, z^2 / (n + z^2)).
+    assert wilson(0, 10) == pytest.approx((0, 0, Z2 / (10 + Z2)))
+    assert wilson(10, 10) == pytest.approx((1, 10 / (10 + Z2), 1))
+
+
+def test_wilson_of_half_has_the_closed_form() -> None:
+    # At 1/2 the centre is 1/2 and the half-width z / (2 sqrt(n + z^2)).
+    half = math.sqrt(Z2) / (2 * math.sqrt(100 + Z2))
+    assert wilson(50, 100) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+
+
+def test_the_audit_of_ilsvrc_gives_its_published_interval() -> None:
+    # 5 wrong of 1,500: 99.2-99.9 % right.
+    low, high = clopper_pearson(1495, 1500)[1:]
+    assert (round(100 * low, 1), round(100 * high, 1)) == (99.2, 99.9)
+
+
+def test_clopper_pearson_of_no_success_has_the_closed_form() -> None:
+    # P(X = 0) = (1 - p)^10 = 0.025  ->  p = 1 - 0.025^(1/10)
+    assert clopper_pearson(0, 10) == pytest.approx((0, 0, 1 - 0.025**0.1))
+    assert clopper_pearson(10, 10) == pytest.approx((1, 0.025**0.1, 1))
+
+
+@pytest.mark.parametrize("interval", [wilson, clopper_pearson, bootstrap_mean01])
+def test_nothing_seen_leaves_everything_possible(interval: object) -> None:
+    estimate, low, high = interval(0, 0)  # type: ignore[operator]
+    assert math.isnan(estimate)
+    assert (low, high) == (0, 1)
+
+
+@pytest.mark.parametrize("interval", [wilson, clopper_pearson, bootstrap_mean01])
+def test_more_successes_than_tries_is_refused(interval: object) -> None:
+    with pytest.raises(ValueError, match="found 3 of 2"):
+        interval(3, 2)  # type: ignore[operator]
+
+
+@given(n=st.integers(1, 10_000), data=st.data())
+def test_every_interval_holds_its_estimate_and_stays_in_0_to_1(n: int, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, n))
+    score, exact = wilson(successes, n), clopper_pearson(successes, n)
+    for interval in (score, exact):
+        assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
+    mirrored = wilson(n - successes, n)
+    assert mirrored.low == pytest.approx(1 - score.high, abs=1e-12)
+    assert exact.high - exact.low >= (score.high - score.low) * 0.99 - 1e-9 or successes in (0, n)
+
+
+def test_the_exact_interval_covers_at_least_what_it_says() -> None:
+    # Coverage at p = 0.07, n = 60: the binomial weight of all counts whose interval holds p.
+    p, n = 0.07, 60
+    weights = [math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)]
+    intervals = [clopper_pearson(k, n) for k in range(n + 1)]
+    covered = sum(weight for weight, (_, low, high) in zip(weights, intervals, strict=True) if low <= p <= high)
+    assert covered >= 0.95
+
+
+def test_the_bootstrap_of_a_share_agrees_with_its_normal_interval() -> None:
+    estimate, low, high = bootstrap_mean01(9_000, 10_000, rounds=20_000, seed=3)
+    half = 1.96 * math.sqrt(0.9 * 0.1 / 10_000)
+    assert estimate == 0.9
+    assert (low, high) == pytest.approx((0.9 - half, 0.9 + half), abs=2e-4)
+    assert bootstrap_mean01(9_000, 10_000, seed=3) == bootstrap_mean01(9_000, 10_000, seed=3)
+    assert bootstrap_mean01(9_000, 10_000, seed=3) != bootstrap_mean01(9_000, 10_000, seed=4)
+
+
+def test_students_interval_of_1_2_3() -> None:
+    # mean 2, s = 1, t(2 degrees, 0.975) = 4.302653: 2 +- 4.302653 / sqrt(3)
+    assert mean_interval([1, 2, 3]) == pytest.approx((2, 2 - 4.302653 / math.sqrt(3), 2 + 4.302653 / math.sqrt(3)))
+    assert mean_interval([5.0]) == Interval(5.0, -math.inf, math.inf)
+    assert math.isnan(mean_interval([]).estimate)
+
+
+def test_mcnemar_counts_only_pictures_on_which_the_two_differ() -> None:
+    # 5 wins, 0 losses, whatever else: p = 2 * (1/2)^5
+    a = [True] * 5 + [True] * 40 + [False] * 3
+    b = [False] * 5 + [True] * 40 + [False] * 3
+    assert paired_test(a, b) == pytest.approx(0.0625)
+    # 8 wins, 2 losses: 2 * (1 + 10 + 45) / 2^10
+    assert paired_test([1] * 8 + [0] * 2, [0] * 8 + [1] * 2) == pytest.approx(2 * 56 / 1024)
+    assert paired_test([1, 0, 1], [1, 0, 1]) == 1.0
+    assert paired_test([1, 0], [0, 1]) == 1.0  # never above one
+
+
+def test_sign_flips_agree_with_mcnemar_where_both_apply() -> None:
+    # Scaled by 0.5 the same differences go through the permutation test: 2 * 56 / 1024 = 0.109
+    a, b = np.array([1] * 8 + [0] * 2) * 0.5, np.array([0] * 8 + [1] * 2) * 0.5
+    assert paired_test(a, b, rounds=50_000, seed=1) == pytest.approx(2 * 56 / 1024, abs=0.005)
+
+
+def test_sign_flips_of_many_levels_equal_the_enumeration() -> None:
+    # All 2^6 sign patterns of 1..6: |sum| >= 21 for all plus or all minus only, p = 2/64.
+    a = np.arange(1.0, 7.0)
+    assert paired_test(a, np.zeros(6), rounds=100_000, seed=2) == pytest.approx(2 / 64, abs=0.003)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_who_is_called_a_does_not_matter(pairs: list[tuple[bool, bool]]) -> None:
+    a, b = np.array(pairs).T
+    assert paired_test(a, b) == pytest.approx(paired_test(b, a))
+    assert 0 < paired_test(a, b) <= 1
+    there, back = paired_difference01(a, b, rounds=200), paired_difference01(b, a, rounds=200)
+    assert there.estimate == pytest.approx(-back.estimate)
+    assert there.low <= there.high
+
+
+def test_paired_difference_agrees_with_its_normal_interval() -> None:
+    # 300 only a, 200 only b of 10,000: difference 0.01, variance (0.03 + 0.02 - 0.01^2) / n
+    a = np.array([1] * 300 + [0] * 200 + [1] * 9_500)
+    b = np.array([0] * 300 + [1] * 200 + [1] * 9_500)
+    half = 1.96 * math.sqrt((0.05 - 0.0001) / 10_000)
+    assert paired_difference01(a, b) == pytest.approx((0.01, 0.01 - half, 0.01 + half), abs=3e-4)
+
+
+def test_unequal_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="equally long"):
+        paired_test([1, 0], [1])
+    with pytest.raises(ValueError, match="equally long"):
+        krippendorff_alpha([1, 2], [1])
+
+
+def test_fleiss_kappa_of_the_textbook_table() -> None:
+    # Fleiss's method on the table of its Wikipedia article: 10 subjects, 14 raters, 5 answers; kappa = 0.210.
+    counts_IK = np.array(
+        [
+            [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
+            [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
+        ]
+    )  # fmt: skip
+    items, answers = np.nonzero(counts_IK)
+    votes = counts_IK[items, answers]
+    assert fleiss_kappa(np.repeat(items, votes), np.repeat(answers, votes)) == pytest.approx(0.210, abs=5e-4)
+
+
+def test_fleiss_kappa_wants_equally_many_votes() -> None:
+    with pytest.raises(ValueError, match="same number of votes"):
+        fleiss_kappa([0, 0, 1], [1, 1, 1])
+
+
+def test_krippendorff_alpha_of_the_published_example() -> None:
+    # Krippendorff 2011, "Computing Krippendorff's alpha-reliability", example C: 4 observers, 12 units, alpha = 0.743.
+    table = [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, 0, 3],
+        [0, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, 0],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, 0],
+    ]
+    votes = [(unit, answer) for row in table for unit, answer in enumerate(row) if answer]
+    items, answers = zip(*votes, strict=True)
+    assert krippendorff_alpha(items, answers) == pytest.approx(0.743, abs=5e-4)
+
+
+def test_perfect_agreement_is_one_and_no_comparison_is_nan() -> None:
+    assert krippendorff_alpha([0, 0, 1, 1], [3, 3, 7, 7]) == 1.0
+    assert fleiss_kappa([0, 0, 1, 1], [3, 3, 7, 7]) == 1.0
+    assert math.isnan(krippendorff_alpha([0, 1, 2], [1, 2, 3]))
+    assert math.isnan(krippendorff_alpha([], []))
+    assert math.isnan(krippendorff_alpha([0, 0], [1, 1]))
+    assert math.isnan(fleiss_kappa([0, 0], [1, 1]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=2, max_size=40), st.permutations(range(4)))
+def test_renaming_answers_changes_no_agreement(votes: list[tuple[int, int]], names: list[int]) -> None:
+    items = [item for item, _ in votes]
+    before = krippendorff_alpha(items, [answer for _, answer in votes])
+    after = krippendorff_alpha(items, [names[answer] for _, answer in votes])
+    assert before == pytest.approx(after, nan_ok=True)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from pictus.errors import UserError
+from pictus.train import logbook
+from pictus.train.logbook import Epoch, Logbook
+
+RECORD = Epoch(1, 10, 0.1, 2.5, 0.1, 2.4, 0.2, 0.6, is_best=True)
+
+
+def test_epochs_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    with Logbook(tmp_path, kept_bytes=0, step=0) as book:
+        book.step(1, 1, 0.1 + 0.2, 0.05)
+        book.epoch(RECORD, pictures_per_s=100)
+    assert list(logbook.epochs(tmp_path)) == [RECORD]
+    first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    assert first == {"kind": "step", "step": 1, "epoch": 1, "loss": 0.1 + 0.2, "lr": 0.05}
+
+
+def test_what_came_after_the_checkpoint_is_cut_off(tmp_path: Path) -> None:
+    with Logbook(tmp_path, kept_bytes=0, step=0) as book:
+        book.step(1, 1, 2.0, 0.1)
+        kept = book.sync()
+        book.step(2, 1, 1.0, 0.1)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    with Logbook(tmp_path, kept_bytes=kept, step=1) as book:
+        book.step(2, 1, 1.0, 0.1)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_run_without_epochs_has_none(tmp_path: Path) -> None:
+    assert list(logbook.epochs(tmp_path)) == []
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Logbook(tmp_path, kept_bytes=0, step=0) as book:
+        book.step(1, 1, 2.0, 0.1)
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(UserError, match="No space left on device"):
+            book.sync()
+        monkeypatch.undo()

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pictus import networks
+from pictus.models import lanes
+from pictus.train.parts import Parts, chosen, draws_random_numbers
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def _network() -> "nn.Module":
+    import torch
+
+    torch.manual_seed(0)
+    return networks.make("resnet-w16", 5).to(memory_format=torch.channels_last)
+
+
+def _data() -> tuple["torch.Tensor", "torch.Tensor"]:
+    import torch
+
+    torch.manual_seed(1)
+    return torch.randn(48, 3, 32, 32).contiguous(memory_format=torch.channels_last), torch.randint(0, 5, (48,))
+
+
+def _gradients(network: "nn.Module", count: int, n_lanes: int) -> tuple[float, int, list["torch.Tensor"]]:
+    import torch
+
+    inputs, labels = _data()
+
+    def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
+        logits = part(inputs[piece])
+        return torch.nn.functional.cross_entropy(logits, labels[piece]), int((logits.argmax(1) == labels[piece]).sum())
+
+    with lanes(n_lanes) as pool:
+        result = Parts(network, pool if n_lanes else None, count).gradients(48, compute)
+    return result.loss, result.n_right, [parameter.grad.clone() for parameter in network.parameters()]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_parts_give_the_gradient_of_the_whole_batch(count: int) -> None:
+    import torch
+
+    def plain() -> "nn.Module":  # without normalisation no picture sees another
+        torch.manual_seed(0)
+        layers = (torch.nn.Conv2d(3, 8, 3, 2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten())
+        return torch.nn.Sequential(*layers, torch.nn.Linear(32, 5))
+
+    whole, parted = _gradients(plain(), 1, 1), _gradients(plain(), count, 2)
+    assert parted[0] == pytest.approx(whole[0], rel=1e-6)
+    assert parted[1] == whole[1]
+    for ours, theirs in zip(parted[2], whole[2], strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_bits_do_not_depend_on_how_many_parts_run_at_once() -> None:
+    import torch
+
+    def found(n_lanes: int) -> list["torch.Tensor"]:
+        network = _network()
+        gradients = _gradients(network, 3, n_lanes)[2]
+        return [*gradients, *(buffer.clone() for buffer in network.buffers())]
+
+    expected = found(1)
+    for n_lanes in (2, 3):
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(found(n_lanes), expected, strict=True))
+
+
+def test_running_statistics_are_the_mean_over_the_parts() -> None:
+    import torch
+
+    inputs, _ = _data()
+    network = _network()
+    stem = network[0](inputs).detach()
+    _gradients(network, 2, 2)
+    # Momentum 0.1 from 0: a tenth of each half's mean, averaged = a tenth of the whole batch's mean.
+    assert torch.allclose(network[1].running_mean, 0.1 * stem.mean((0, 2, 3)), atol=1e-6)
+    variance = (stem[:24].var((0, 2, 3)) + stem[24:].var((0, 2, 3))) / 2
+    assert torch.allclose(network[1].running_var, 0.9 + 0.1 * variance, atol=1e-5)
+
+
+def test_parts_share_weights_and_nothing_else() -> None:
+    import torch
+
+    network = _network()
+    parts = Parts(network, None, 3)
+    with torch.no_grad():
+        next(network.parameters()).fill_(7)
+    for twin in parts._models[1:]:
+        assert float(next(twin.parameters()).detach().mean()) == 7
+        assert next(twin.buffers()).data_ptr() != next(network.buffers()).data_ptr()
+
+
+def test_fewer_pictures_than_parts_are_enough() -> None:
+    import torch
+
+    network = _network()
+
+    def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
+        return part(torch.ones(piece.stop - piece.start, 3, 32, 32)).sum(), 1
+
+    result = Parts(network, None, 4).gradients(2, compute)
+    assert (result.n_right, result.n_seen) == (2, 2)
+
+
+def test_parts_follow_cores_batch_and_network() -> None:
+    def of(batch: int, cores: int, *, is_random: bool = False, device: str = "cpu") -> tuple[int, int]:
+        return chosen(batch, cores, is_random=is_random, device=device)
+
+    assert of(128, 1) == (1, 1)
+    assert of(128, 2) == (2, 1)
+    assert of(128, 3) == (2, 1)
+    assert of(128, 64) == (4, 16)
+    assert of(32, 4) == (2, 2)
+    assert of(8, 4) == (1, 4)
+    assert of(128, 4, is_random=True) == (1, 4)
+    assert of(128, 4, device="cuda") == (1, 4)
+
+
+def test_dropout_is_noticed() -> None:
+    assert draws_random_numbers(networks.make("mobilenet_v3_small", 5), 32)
+    assert not draws_random_numbers(networks.make("resnet-w16", 5), 32)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pictus.errors import UserError
+from pictus.train.recipes import RECIPES, Facts, Recipe, changed, find, resolve
+
+FACTS = Facts(n_train=10_000, short_side=300, pack_bytes=2**31, has_fast_bf16=True)
+
+
+def test_every_recipe_names_a_network_that_can_be_made() -> None:
+    from pictus import networks
+
+    for name in RECIPES.names():
+        assert networks.family_of(find(name).model)
+
+
+def test_any_network_of_torchvision_or_timm_is_a_recipe() -> None:
+    assert find("mobilenet_v3_small").model == "mobilenet_v3_small"
+    assert find("efficientnet_b0.ra_in1k").optimizer == "adamw"
+
+
+def test_an_unknown_recipe_proposes_near_names() -> None:
+    with pytest.raises(UserError, match="no recipe 'resnet19'") as caught:
+        find("resnet19")
+    assert "resnet18" in caught.value.fix
+
+
+def test_pretrained_means_short_and_gentle() -> None:
+    assert find("resnet18", pretrained=True) == replace(
+        find("resnet18"), pretrained=True, epochs=10, optimizer="adamw", lr=3e-4, weight_decay=0.05, patience=3
+    )
+
+
+def test_settings_change_fields_by_name_and_type() -> None:
+    recipe = changed(find("small-cnn"), ("lr=0.05", "batch-size=64", "pretrained=yes", "precision=fp32", "seed = 7"))
+    assert (recipe.lr, recipe.batch_size, recipe.seed) == (0.05, 64, 7)
+    assert (recipe.pretrained, recipe.precision) == (True, "fp32")
+
+
+def test_every_wrong_setting_is_told() -> None:
+    wrong = ("lr", "epocs=3", "epochs=many", "smoothing=2", "optimizer=lamb", "lr=nan")
+    with pytest.raises(UserError) as caught:
+        changed(find("small-cnn"), (*wrong, "flip=1"))
+    told = caught.value.what
+    assert "6 bad rows" in told
+    for part in ("NAME=VALUE is wanted", "did you mean epochs", "int is wanted", "smoothing = 2.0", "one of: sgd"):
+        assert part in told
+    assert "lr = nan" in told
+
+
+def test_the_size_follows_the_pictures_up_to_the_recipe_s_largest() -> None:
+    recipe = Recipe("small-cnn", largest=128)
+    for short_side, size in ((20, 32), (32, 32), (60, 64), (64, 64), (300, 128)):
+        assert resolve(recipe, replace(FACTS, short_side=short_side)).size == size
+    assert resolve(replace(recipe, size=200), FACTS).size == 200
+
+
+def test_a_vision_transformer_gets_the_size_it_was_made_for() -> None:
+    assert resolve(Recipe("vit_tiny_patch16_224"), replace(FACTS, short_side=40)).size == 224
+    assert resolve(Recipe("vit_b_16"), replace(FACTS, short_side=40)).size == 224
+
+
+def test_crops_have_the_input_side_unless_a_view_is_given() -> None:
+    def view(recipe: Recipe) -> int:
+        return resolve(recipe, FACTS).view
+
+    assert [view(Recipe("small-cnn", size=size)) for size in (32, 64, 96, 128, 224)] == [32, 64, 96, 128, 224]
+    assert view(Recipe("small-cnn", size=64, view=56)) == 56
+    assert view(Recipe("small-cnn", size=64, crop="padded")) == 64
+    assert view(Recipe("vit_tiny_patch16_224")) == 224
+
+
+def test_few_pictures_make_small_batches() -> None:
+    recipe = Recipe("small-cnn", batch_size=128)
+    # An epoch should have 16 steps: 10,000 / 16 > 128; 320 / 16 = 20 -> 16; 100 / 16 = 6 -> 8 at least; 5 are 5.
+    found = [resolve(recipe, replace(FACTS, n_train=count)).batch_size for count in (10_000, 320, 100, 5)]
+    assert found == [128, 16, 8, 5]
+
+
+def test_pictures_are_packed_when_they_are_larger_and_then_fit() -> None:
+    recipe = Recipe("small-cnn", size=96)
+    assert resolve(recipe, FACTS).pack == 128
+    assert resolve(recipe, replace(FACTS, short_side=100)).pack == -1  # nothing to gain
+    assert resolve(recipe, replace(FACTS, pack_bytes=2**20)).pack == -1
+    assert resolve(replace(recipe, crop="padded"), FACTS).pack == 96
+
+
+def test_precision_follows_the_machine_unless_it_is_named() -> None:
+    slow = replace(FACTS, has_fast_bf16=False)
+    assert resolve(Recipe("small-cnn"), FACTS).precision == "bf16"
+    assert resolve(Recipe("small-cnn"), slow).precision == "fp32"
+    assert resolve(Recipe("small-cnn", precision="bf16"), slow).precision == "bf16"
+
+
+def test_resolving_twice_changes_nothing() -> None:
+    once = resolve(find("small-cnn"), FACTS)
+    assert resolve(once, FACTS) == once

@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pictus
+from pictus import models, train
+from pictus.errors import UserError
+from pictus.project import bare
+from pictus.train import loop
+
+MakeRelease = Callable[..., Path]
+
+TINY = ("size=32", "batch_size=8", "precision=fp32", "ema=0.9", "flip=0", "threads=1")
+"""Six steps an epoch. No flips: a mirrored stripe belongs to another class."""
+
+SAVED_OFTEN = (*TINY, "precision=bf16", "checkpoint_s=0")
+SAVED_PER_EPOCH = (*TINY, "precision=bf16")
+
+DIE = """
+import os, signal, sys
+import pictus
+from pictus import train
+from pictus.train import checkpoint, loop
+
+where, number, settings = sys.argv[2], int(sys.argv[3]), tuple(sys.argv[4].split())
+calls = 0
+
+def dying(function, before):
+    def called(*given, **named):
+        global calls
+        calls += 1
+        if calls == number and before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*given, **named)
+        if calls == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return called
+
+if where == "step":
+    loop.advance = dying(loop.advance, before=False)
+elif where == "validated":
+    loop.end_epoch = dying(loop.end_epoch, before=False)
+elif where == "writing":
+    checkpoint.write_bytes = dying(checkpoint.write_bytes, before=False)
+train.run(pictus.open(sys.argv[1]), epochs=3, set_=settings, name="killed")
+"""
+
+
+def _killed(project: pictus.Project, where: str, number: int, settings: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", DIE, str(project.root), where, str(number), " ".join(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def _result(project: pictus.Project, name: str) -> tuple[bytes, bytes, bytes]:
+    root = project.models_dir / name
+    return tuple((root / file).read_bytes() for file in ("metrics.jsonl", "model.safetensors", "last.safetensors"))  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, make_release: MakeRelease) -> pictus.Project:
+    """A project with the run `whole`, which nobody disturbed."""
+    project = pictus.new(tmp_path_factory.mktemp("runs") / "birds")
+    make_release(project.releases_dir)
+    train.run(project, epochs=3, set_=SAVED_OFTEN, name="whole")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [("step", random.Random(os.getpid()).randrange(2, 18)), ("validated", 2), ("writing", 7), ("writing", 12)],
+    ids=["in a random step", "at an epoch's end", "between tensors and numbers", "after a checkpoint"],
+)
+def test_a_run_killed_anywhere_ends_with_the_same_bits(whole: pictus.Project, where: str, number: int) -> None:
+    _killed(whole, where, number, SAVED_OFTEN)
+    try:
+        train.resume(whole, "killed")
+        assert _result(whole, "killed") == _result(whole, "whole"), f"killed {where} {number}"
+    finally:
+        _remove(whole.models_dir / "killed")
+
+
+def test_a_run_killed_twice_before_any_progress_could_be_saved_ends_with_the_same_bits(whole: pictus.Project) -> None:
+    for step in (4, 9):
+        _killed(whole, "step", step, SAVED_PER_EPOCH)
+    card = json.loads((whole.models_dir / "killed" / "run.json").read_text())
+    assert card["status"] == "running"
+    outcome = train.run(whole, epochs=3, set_=SAVED_PER_EPOCH, name="killed")  # the same command continues it
+    assert outcome.summary["steps"] == 18
+    assert _result(whole, "killed") == _result(whole, "whole")
+    _remove(whole.models_dir / "killed")
+
+
+def test_a_run_learns_and_leaves_a_card_weights_and_a_curve(project: pictus.Project, make_release: MakeRelease) -> None:
+    make_release(project.releases_dir, train=64, val=16)
+    outcome = train.run(project, epochs=12, set_=TINY)
+    epochs = list(outcome)
+    assert [epoch.epoch for epoch in epochs] == list(range(1, 13))
+    assert outcome.summary["val_top1"] > 0.8, "three directions of stripes; chance is 0.33"
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    run = models.find_run(project)
+    assert (run.name, run.model_name) == ("small-cnn-1.0.0", "small-cnn")
+    assert run.class_names == ("stripe 0", "stripe 1", "stripe 2")
+    assert run.card["release"]["digest"]
+    assert run.card["environment"]["threads"] >= 1
+    assert run.card["recipe"]["size"] == 32
+    assert not (run.root / "checkpoints").exists()
+    assert list((run.root / "tensorboard").glob("events.*"))
+    model = models.load_run(run)
+    n_steps = 12 * (3 * 64 // 8)
+    assert len((run.root / "metrics.jsonl").read_text().splitlines()) == n_steps + 12
+    assert sum(parameter.numel() for parameter in model.parameters()) == run.card["parameters"]
+    assert [event.event for event in project.journal.events()] == ["run_finished", "run_started"]
+
+
+def test_scores_on_the_card_are_those_of_the_kept_weights(stripes: pictus.Project) -> None:
+    from pictus.releases import PictureReader, find_release, split_rows
+
+    train.run(stripes, epochs=4, set_=TINY)
+    run = models.find_run(stripes)
+    release = find_release(stripes)
+    rows = split_rows(release, "val").to_pylist()
+    reader = PictureReader(release)
+    logits = models.predict_logits(
+        models.load_run(run), run, (reader.read(row["shard"], row["offset"], row["size"]) for row in rows)
+    )
+    right = sum(int(guess.argmax()) == row["label"] for guess, row in zip(logits, rows, strict=True))
+    assert right / len(rows) == run.card["results"]["val_top1"]
+
+
+def test_runs_of_one_recipe_are_numbered(stripes: pictus.Project) -> None:
+    for expected in ("small-cnn-1.0.0", "small-cnn-1.0.0-2"):
+        assert train.run(stripes, epochs=1, set_=TINY).summary["run"] == expected
+    listed = list(train.list_(stripes))
+    assert [row.name for row in listed] == ["small-cnn-1.0.0", "small-cnn-1.0.0-2"]
+    assert all(row.status == "finished" and row.epochs == 1 for row in listed)
+
+
+def test_a_name_that_is_taken_is_refused(stripes: pictus.Project) -> None:
+    train.run(stripes, epochs=1, set_=TINY, name="first")
+    with pytest.raises(UserError, match="a run 'first' already"):
+        train.run(stripes, epochs=2, set_=TINY, name="first")
+    assert train.resume(stripes, "first").headline.startswith("first was finished already")
+
+
+def test_a_release_folder_is_enough(tmp_path: Path, make_release: MakeRelease) -> None:
+    folder = make_release(tmp_path / "elsewhere")
+    place = tmp_path / "gpu box"
+    place.mkdir()
+    outcome = train.run(bare(place), release=str(folder), epochs=1, set_=TINY)
+    assert (place / "models" / outcome.summary["run"] / "model.safetensors").exists()
+    assert sorted(path.name for path in place.iterdir()) == ["models"], "no database, no table, no lock left about"
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(stripes: pictus.Project) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train.run(stripes, epochs=1, set_=(*TINY, f"seed={seed}"), name=name)
+    assert _result(stripes, "a") == _result(stripes, "b")
+    assert _result(stripes, "a") != _result(stripes, "c")
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(stripes: pictus.Project) -> None:
+    outcome = train.run(stripes, epochs=30, set_=(*TINY, "patience=2", "lr=1e-8", "ema=0"))
+    assert outcome.summary["epochs"] < 30
+    assert outcome.summary["epochs"] == outcome.summary["best_epoch"] + 2
+    assert outcome.summary["epochs_planned"] == 30
+
+
+def test_minutes_lower_the_epochs_to_what_fits(stripes: pictus.Project) -> None:
+    outcome = train.run(stripes, epochs=100_000, set_=(*TINY, "minutes=0.1"))
+    assert 1 <= outcome.summary["epochs"] == outcome.summary["epochs_planned"] < 100_000
+    assert outcome.summary["wall_s"] < 30, "6 s were asked for; an epoch takes a fraction of a second"
+    rates = [epoch.lr for epoch in outcome]
+    assert rates[-1] < 0.1 * max(rates), "the schedule came to its end"
+
+
+def test_one_class_is_refused(project: pictus.Project, make_release: MakeRelease) -> None:
+    make_release(project.releases_dir, classes=1)
+    with pytest.raises(UserError, match="one class only"):
+        train.run(project)
+    assert not list(project.models_dir.glob("*"))
+
+
+def test_an_empty_validation_split_is_refused(project: pictus.Project, make_release: MakeRelease) -> None:
+    make_release(project.releases_dir, val=0)
+    with pytest.raises(UserError, match="no picture in split 'val'") as caught:
+        train.run(project)
+    assert "release split" in caught.value.fix
+
+
+def test_a_missing_release_is_told(project: pictus.Project) -> None:
+    with pytest.raises(UserError, match="no release"):
+        train.run(project)
+    with pytest.raises(UserError, match=r"2\.0\.0"):
+        train.run(project, release="2.0.0")
+
+
+def test_a_run_is_not_continued_on_a_release_that_changed(whole: pictus.Project, make_release: MakeRelease) -> None:
+    _killed(whole, "step", 3, SAVED_OFTEN)
+    root = whole.models_dir / "killed"
+    moved = whole.releases_dir / "1.0.0"
+    kept = moved.rename(whole.root / "kept")
+    try:
+        make_release(whole.releases_dir, seed=9)
+        with pytest.raises(UserError, match="is not the one run 'killed' was started on"):
+            train.resume(whole, "killed")
+    finally:
+        _remove(moved)
+        kept.rename(moved)
+        _remove(root)
+
+
+def test_undecodable_pictures_are_left_out_and_told(project: pictus.Project, make_release: MakeRelease) -> None:
+    make_release(project.releases_dir, broken=2)
+    outcome = train.run(project, epochs=2, set_=TINY)
+    assert outcome.problems == ("6 pictures could not be decoded and were left out: truncated",)
+    assert set(models.find_run(project).card["unreadable"].values()) == {"truncated"}
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(stripes: pictus.Project) -> None:
+    with pytest.raises(UserError, match="training has diverged") as caught:
+        train.run(stripes, epochs=2, set_=(*TINY, "lr=1000", "clip=0", "warmup=0", "ema=0"))
+    assert "--set lr=" in caught.value.fix
+
+
+def test_sigterm_lets_a_step_finish_and_the_run_be_continued(
+    whole: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = loop.advance
+
+    def advance(*given: object) -> object:
+        result = plain(*given)  # type: ignore[arg-type]
+        if given[1].counters.step == 8:  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGTERM)
+        return result
+
+    monkeypatch.setattr(loop, "advance", advance)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(whole, epochs=3, set_=SAVED_PER_EPOCH, name="stopped")
+    monkeypatch.undo()
+    assert models.open_run(whole.models_dir / "stopped").card["results"]["steps"] == 8
+    assert train.list_(whole).summary["unfinished"] == 1
+    train.resume(whole)
+    assert _result(whole, "stopped") == _result(whole, "whole")
+    _remove(whole.models_dir / "stopped")
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = pictus.project.write_bytes
+
+    def write_bytes(path: Path, data: bytes) -> None:
+        if "step-000000005.json" in path.name:
+            raise UserError(f"{path} could not be written: No space left on device.")
+        plain(path, data)
+
+    monkeypatch.setattr("pictus.train.checkpoint.write_bytes", write_bytes)
+    with pytest.raises(UserError, match="No space left"):
+        train.run(stripes, epochs=1, set_=SAVED_OFTEN, name="full")
+    monkeypatch.undo()
+    outcome = train.resume(stripes)
+    assert outcome.summary["steps"] == 6
+
+
+def test_a_machine_that_differs_is_told(whole: pictus.Project) -> None:
+    _killed(whole, "step", 3, SAVED_OFTEN)
+    path = whole.models_dir / "killed" / "run.json"
+    card = json.loads(path.read_text())
+    card["environment"]["torch"] = "1.0"
+    path.write_text(json.dumps(card))
+    outcome = train.resume(whole, "killed")
+    assert any(problem.startswith("torch was 1.0 when the run was started") for problem in outcome.problems)
+    _remove(whole.models_dir / "killed")
+
+
+def test_a_run_of_another_pictus_is_not_guessed_at(whole: pictus.Project) -> None:
+    _killed(whole, "step", 3, SAVED_OFTEN)
+    path = whole.models_dir / "killed" / "run.json"
+    card = json.loads(path.read_text())
+    card["recipe"]["mixup"] = 0.2
+    path.write_text(json.dumps(card))
+    with pytest.raises(UserError, match=r"was begun by Pictus .* \(.*mixup"):
+        train.resume(whole, "killed")
+    _remove(whole.models_dir / "killed")
+
+
+def test_two_processes_on_one_run_are_told_apart(stripes: pictus.Project) -> None:
+    from dataclasses import replace
+
+    root = stripes.models_dir / "mine"
+    root.mkdir(parents=True)
+    with replace(stripes, root=root).lock("train"), pytest.raises(UserError, match="is working on 'train'"):
+        train.run(stripes, epochs=1, set_=TINY, name="mine")
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
