@@ -22,7 +22,6 @@ import numpy as np
 
 import pictus
 from pictus import annotate, collect, evaluate, release, stats, taxonomy, train
-from pictus.demo.acts import SETTINGS
 from pictus.demo.baseline import histograms_of, nearest_guesses
 from pictus.demo.tree import CLASSES, CONCEPTS, NAMES
 from pictus.demo.world import draw
@@ -100,7 +99,7 @@ def main(each: int) -> None:
         project = pictus.new(root / "world")
         found = released(project, root / "drawn")
         started = time.monotonic()
-        train.run(project, release="1.0.0", recipe="small-cnn", name="first", set_=SETTINGS)
+        train.run(project, release="1.0.0", recipe="small-cnn", name="first")
         trained_s = time.monotonic() - started
         summary = evaluate.run(project, run="first", release="1.0.0").summary
         (train_NB, labels_N), (asked_MB, truth_M) = pictures_of(found, "train"), pictures_of(found, "test")
