@@ -87,6 +87,21 @@ def test_every_picture_has_a_text_for_those_who_cannot_see_it(make_jpeg: Any) ->
     assert all(attributes["alt"] for attributes in pictures)
 
 
+def test_a_wrong_picture_says_in_words_what_was_guessed(make_jpeg: Any) -> None:
+    predictions, classes, names, taxonomy = world(12, 6)
+    gallery = choose(predictions, measure(predictions, classes, names, taxonomy), names)
+    html = rendered(12, 6, make_jpeg(40, 30))
+    wrong = [shot for shot in gallery.sample if not shot.is_right]
+    assert wrong
+    for shot in wrong:
+        assert f'{shot.true_name}<br><span class="wrong">→ guessed {shot.guess_name}</span>' in html.replace(
+            "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;", EVIL
+        )
+    assert html.count("% sure</span></span>") == len(gallery.boldest)
+    assert not re.search(r"\?</span>", html), "a question mark after a name explains nothing"
+    assert "what the model took it for" in html
+
+
 def test_the_page_says_how_to_get_the_same_data(make_jpeg: Any) -> None:
     html = rendered(3, 4, make_jpeg(40, 30))
     assert "pictus evaluate run --run first --release 1.0.0 --split test --json" in html
