@@ -28,8 +28,8 @@ DIRECTIONS = 8
 BINS = 4
 COARSE = 4
 WEIGHTS = (1.0, 1.0, 0.7)
-"""Edges, layout, histogram: chosen among few on half of 178 classes of 64 px photographs, kept because
-the other half agreed; 250 photographs of original size were too few to tell (docs/search.md)."""
+"""Edges, layout, histogram: the best of a few on half of 178 classes of 64 px photographs, and on the other half,
+which was looked at for every variant; 250 photographs of original size were too few to tell (docs/search.md)."""
 
 VERSION = "descriptor 1"
 """Stands in every index made by it: change it with anything that changes the numbers, and indexes are made anew."""
