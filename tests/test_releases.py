@@ -120,7 +120,10 @@ def test_find_takes_the_newest_a_version_or_a_folder(folder: Path, tmp_path: Pat
 def test_no_release_yet_says_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(pictus.UserError, match="no release") as error:
         find_release(pictus.Project(tmp_path, "empty"))
-    assert error.value.fix == "pictus release cut 1.0.0"
+    assert "pictus new NAME" in error.value.fix
+    with pytest.raises(pictus.UserError, match="no release") as error:
+        find_release(pictus.new(tmp_path / "birds"))
+    assert "pictus taxonomy import" in error.value.fix
 
 
 def test_a_damaged_release_is_told_not_traced(folder: Path) -> None:

@@ -41,11 +41,25 @@ class PictureError(Exception):
 
 def bad_rows(where: str, problems: Sequence[str], *, fix: str, shown: int = 20) -> UserError:
     """One error for all the bad rows of an input: the first 20 and the count."""
-    lines = [f"{where}: {len(problems):,} bad row{'s' if len(problems) != 1 else ''}."]
+    lines = [f"{where}: {counted(len(problems), 'bad row')}."]
     lines += [f"  {problem}" for problem in problems[:shown]]
     if len(problems) > shown:
         lines.append(f"  … and {len(problems) - shown:,} more")
     return UserError("\n".join(lines), fix=fix)
+
+
+def clipped(value: object, most: int = 80) -> str:
+    """A value from a file as a message may echo it: in quotes, on one line, its middle left out when it is long."""
+    text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+    line = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(text[:200].split()))
+    if len(text) <= most:
+        return f"'{line}'"
+    return f"'{line[: most - 20]}…' ({len(text):,} characters)"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with its noun: "1 picture", "1,200 pictures"; `many` where it is not `one` + s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _rebuild_user_error(what: str, fix: str) -> UserError:

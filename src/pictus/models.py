@@ -30,6 +30,7 @@ from pictus import networks, pixels
 from pictus.engine import cpu_count
 from pictus.errors import UserError
 from pictus.extras import need
+from pictus.journey import first_command
 from pictus.project import Project
 from pictus.registry import unknown
 
@@ -116,7 +117,8 @@ def find_run(project: Project, name_or_path: str = "") -> Run:
         raise unknown("run", name_or_path, sorted(path.parent.name for path in _cards(project)))
     finished = [run for run in runs(project) if run.is_finished]
     if not finished:
-        raise UserError(f"There is no finished training run in {project.models_dir}.", fix="pictus train run")
+        what = f"There is no finished training run in {project.models_dir}."
+        raise UserError(what, fix=first_command(project, "run"))
     return max(finished, key=lambda run: (run.card["finished_at"], (run.root / CARD_NAME).stat().st_mtime_ns))
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from pictus.errors import UserError
+from pictus.journey import first_command
 from pictus.project import Project
 from pictus.records import Concept
 from pictus.registry import unknown
@@ -121,7 +122,7 @@ def find_root(project: Project, version_or_path: str | Path = "") -> Path:
         if (project.root / MANIFEST).is_file():
             return project.root
         if not known:
-            raise UserError(f"There is no release in {project.root}.", fix="pictus release cut 1.0.0")
+            raise UserError(f"There is no release in {project.root}.", fix=first_command(project, "release"))
         return project.releases_dir / known[-1]
     if text in known:
         return project.releases_dir / text
@@ -129,7 +130,7 @@ def find_root(project: Project, version_or_path: str | Path = "") -> Path:
         if folder.is_dir():
             return folder.resolve()
     if not known:
-        raise UserError(f"There is no release {text!r} in {project.root}.", fix="pictus release cut 1.0.0")
+        raise UserError(f"There is no release {text!r} in {project.root}.", fix=first_command(project, "release"))
     raise unknown("release", text, known)
 
 

@@ -21,7 +21,7 @@ def answers(*rows: tuple[str, str, str, str], has_annotator: bool = True) -> Ans
     image, annotator, question, answer = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
     columns = {"image": "image", "answer": "answer"} | ({"annotator": "worker"} if has_annotator else {})
     row = pa.array(range(2, len(rows) + 2))
-    return Answers("votes.csv", "line", row, image, annotator, question, answer, columns)
+    return Answers("votes.csv", "line", row, image, annotator, question, answer, columns, {})
 
 
 def votes(*rows: tuple[str, str, str, str]) -> pa.Table:
@@ -36,7 +36,7 @@ def test_rows_become_votes_with_ids() -> None:
         ),
         TAXONOMY, PICTURES, "source:votes.csv",
     )  # fmt: skip
-    assert found.bad_rows == found.unknown_pictures == []
+    assert found.bad_rows == found.unknown_pictures == {}
     assert found.votes.to_pylist() == votes(
         ("a" * 64, "ada", "", "owl"), ("b" * 64, "ada", "owl", "yes"), ("b" * 64, "bob", "", "unsure")
     ).to_pylist()
@@ -45,7 +45,7 @@ def test_rows_become_votes_with_ids() -> None:
 def test_a_list_of_labels_is_one_annotator() -> None:
     found = entries_of(answers(("1.jpg", "", "", "owl"), has_annotator=False), TAXONOMY, PICTURES, "source:labels.csv")
     assert found.votes.column("annotator").to_pylist() == ["source:labels.csv"]
-    assert found.bad_rows == []
+    assert found.bad_rows == {}
 
 
 def test_every_bad_row_is_told_with_its_line_and_all_its_faults() -> None:
@@ -57,16 +57,14 @@ def test_every_bad_row_is_told_with_its_line_and_all_its_faults() -> None:
         ),
         TAXONOMY, PICTURES, "",
     )  # fmt: skip
-    assert found.bad_rows == [
-        "votes.csv line 3: class 'owll' is not in the taxonomy (did you mean owl?)",
-        "votes.csv line 4: class 'crane' means 2 concepts: c1, c2; nobody is named as its annotator",
-        "votes.csv line 5: answer 'perhaps' is none of yes, no, unsure",
-        "votes.csv line 6: the question 'dragon' is not in the taxonomy; answer 'hm' is none of yes, no, unsure",
-        "votes.csv line 7: there is no answer",
-    ]
-    assert found.unknown_pictures == [
-        "votes.csv line 8: no picture 'x.jpg' in the project", "votes.csv line 9: no picture is named",
-    ]  # fmt: skip
+    assert found.bad_rows == {
+        3: "class 'owll' is not in the taxonomy (did you mean owl?)",
+        4: "class 'crane' means 2 concepts: c1, c2; nobody is named as its annotator",
+        5: "answer 'perhaps' is none of yes, no, unsure",
+        6: "the question 'dragon' is not in the taxonomy; answer 'hm' is none of yes, no, unsure",
+        7: "there is no answer",
+    }
+    assert found.unknown_pictures == {8: "no picture 'x.jpg' in the project", 9: "no picture is named"}
     assert found.votes.num_rows == 1
 
 

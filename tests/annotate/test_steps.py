@@ -13,8 +13,9 @@ import pictus
 from pictus import annotate
 from pictus.errors import UserError
 from pictus.project import Project
-from pictus.records import Label, Vote
+from pictus.records import Label, Split, Vote
 from pictus.registry import STEPS
+from pictus.tables import table_of
 
 Fill = Callable[..., dict[str, str]]
 
@@ -124,11 +125,11 @@ def test_all_bad_rows_of_all_files_are_told_and_nothing_is_stored(project: Proje
     two = write(tmp_path, "image,label\nnowhere.jpg,dragon\n", "two.csv")
     with pytest.raises(UserError) as error:
         annotate.import_(project, (one, two))
-    assert "one.csv, two.csv: 4 bad rows" in error.value.what
+    assert "one.csv, two.csv: 3 bad rows" in error.value.what
     assert "one.csv line 2: class 'owll' is not in the taxonomy (did you mean owl?)" in error.value.what
     assert "one.csv line 3: '1.jpg' means 2 pictures: /home/ada/a/1.jpg, /home/ada/b/1.jpg" in error.value.what
-    assert "two.csv line 2: class 'dragon' is not in the taxonomy" in error.value.what
-    assert "two.csv line 2: no picture 'nowhere.jpg'" in error.value.what
+    assert "two.csv line 2: class 'dragon' is not in the taxonomy; no picture 'nowhere.jpg'" in error.value.what
+    assert "--skip-bad" in error.value.fix
     assert "pictus taxonomy add" in error.value.fix
     assert project.journal.vote_count() == 0
 
@@ -150,6 +151,34 @@ def test_unknown_pictures_can_be_left_out_but_wrong_classes_cannot(
     write(tmp_path, "image,label\nnowhere.jpg,owl\n")
     with pytest.raises(UserError, match="no row is about a picture"):
         annotate.import_(project, (path,), skip_unknown=True)
+
+
+def test_bad_rows_are_told_in_the_order_of_the_file_and_can_all_be_left_out(
+    project: Project, fill: Fill, tmp_path: Path
+) -> None:
+    fill(project, {"1.jpg": ""})
+    path = write(tmp_path, "image,label\nnowhere.jpg,owl\n1.jpg,dragon\n1.jpg,owl\n1.jpg\nno.jpg,owl\n")
+    with pytest.raises(UserError) as error:
+        annotate.import_(project, (path,))
+    lines = [line.split(":")[0].strip() for line in error.value.what.splitlines()[1:]]
+    assert lines == ["labels.csv line 2", "labels.csv line 3", "labels.csv line 5", "labels.csv line 6"]
+    with pytest.raises(UserError, match="2 bad rows"):
+        annotate.import_(project, (path,), skip_unknown=True)
+    outcome = annotate.import_(project, (path,), skip_bad=True)
+    assert (outcome.summary["added"], outcome.summary["left_out"], outcome.summary["rows"]) == (1, 4, 5)
+    assert outcome.problems[0].startswith("4 rows left out: labels.csv line 2")
+    kept = project.journal.events()[0].data["rows_left_out"]
+    assert [row.split(":")[0] for row in kept] == lines
+    assert "dragon" in kept[1]
+
+
+def test_a_huge_cell_is_not_echoed_whole(project: Project, fill: Fill, tmp_path: Path) -> None:
+    fill(project, {"1.jpg": ""})
+    path = write(tmp_path, f"image,label\n1.jpg,{'x' * 300_000}\n{'y' * 300_000},owl\n1.jpg,owl,{'z' * 300_000}\n")
+    with pytest.raises(UserError, match="3 bad rows") as error:
+        annotate.import_(project, (path,))
+    assert len(error.value.what) < 1000
+    assert "(300,000 characters)" in error.value.what
 
 
 def test_yes_no_answers_may_share_one_question(project: Project, fill: Fill, tmp_path: Path) -> None:
@@ -179,6 +208,36 @@ def test_spammers_are_named_and_do_not_decide(project: Project, fill: Fill, tmp_
     assert [skill.is_suspected for skill in found] == [True] * 3 + [False] * 5
     assert all(skill.low <= skill.accuracy <= skill.high for skill in found)
     assert found[-1].accuracy > 0.95
+
+
+def test_skills_that_nothing_is_known_of_are_none_and_the_next_step_is_told(
+    project: Project, fill: Fill, tmp_path: Path
+) -> None:
+    ids = fill(project, {f"owl/{number}.jpg": "owl" for number in range(4)})
+    annotate.import_(project, from_folders=True)
+    before = annotate.skills(project)
+    (alone,) = before
+    assert (alone.n_votes, alone.n_compared) == (4, 0)
+    assert {getattr(alone, name) for name in ("accuracy", "low", "high", "skill", "skill_low", "skill_high")} == {None}
+    assert before.summary["mean_accuracy"] is None
+    assert before.next == ("pictus annotate settle",)
+    annotate.settle(project)
+    assert annotate.skills(project).next == ("pictus release split --seed 7",)
+    project.tables.replace("splits", table_of("splits", [Split(one, "train", "", one) for one in ids.values()]))
+    assert annotate.skills(project).next == ()
+
+
+def test_skill_stays_within_its_bounds_where_all_say_the_same(project: Project, fill: Fill, tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(12)]
+    fill(project, dict.fromkeys(names, ""))
+    rows = [f"{who},{name},{'wren' if who == 'cy' else 'owl'}" for name in names for who in ("ada", "bob", "cy", "di")]
+    annotate.import_(project, (write(tmp_path, "worker,image,answer\n" + "\n".join(rows)),))
+    for method in ("majority", "one-coin", "dawid-skene"):
+        found = {one.annotator: one for one in annotate.skills(project, method=method)}
+        for one in found.values():
+            assert 0 <= one.low <= one.accuracy <= one.high <= 1
+            assert one.skill is None or -1 <= one.skill_low <= one.skill <= one.skill_high <= 1
+        assert found["cy"].accuracy < found["ada"].accuracy
 
 
 def test_a_folder_is_never_called_a_spammer(project: Project, fill: Fill, tmp_path: Path) -> None:
@@ -230,7 +289,11 @@ def test_settling_without_votes_or_with_a_wrong_option_says_what_to_type(project
     for step in (annotate.settle, annotate.skills):
         with pytest.raises(UserError, match="no votes") as error:
             step(project)
-        assert "pictus annotate import" in error.value.fix
+        assert "pictus taxonomy import" in error.value.fix  # the first thing an empty project lacks
+    fill(project, {"owl/1.jpg": "owl"})
+    with pytest.raises(UserError) as error:
+        annotate.settle(project)
+    assert "pictus annotate import --from-folders" in error.value.fix
     with pytest.raises(UserError, match="method 'majorty'") as error:
         annotate.settle(project, method="majorty")
     assert "majority" in error.value.fix

@@ -15,7 +15,7 @@ import pytest
 
 from pictus import Project, models, search
 from pictus.errors import UserError
-from pictus.records import Duplicate
+from pictus.records import Concept, Duplicate
 from pictus.search import descriptor, steps
 from pictus.tables import table_of
 
@@ -83,7 +83,7 @@ def test_pictures_that_cannot_be_decoded_are_counted_and_never_found(
     for name in ("classical", "first"):
         outcome = search.index(project, run=name)
         assert (outcome.summary["total"], outcome.summary["unusable"]) == (4, 3)
-        assert outcome.problems == ("3 pictures have no vector (not decodable): pictus clean check",)
+        assert outcome.problems == ("3 pictures without a vector (not decodable): pictus clean check",)
         path = file_of(project.root, make_jpeg(seed=2))
         assert [hit.image_id for hit in search.query(project, image=path, run=name)] == ids[:1]
         assert search.index(project, run=name).summary["written"] == 0
@@ -102,7 +102,7 @@ def test_kill_9_keeps_what_was_committed_and_the_next_run_makes_the_rest(
     assert list(rows(project, name)) == ids[:8]
     half = search.query(project, like=ids[0], run=name, count=20)
     assert (half.summary["found"], len(half.problems)) == (7, 1)
-    assert half.problems[0].startswith("3 pictures are not in the index")
+    assert half.problems[0].startswith("3 pictures not in the index")
     assert search.index(project, run=name).summary["written"] == 3
     resumed = rows(project, name)
     project.tables.drop(f"embeddings_{name}")
@@ -270,7 +270,7 @@ def test_a_concept_without_pictures_and_a_project_without_labels_say_so(
     label({})
     outcome = search.query(project, text="bowl")
     assert (list(outcome), outcome.headline) == ([], "0 pictures of bowl; 0 shown, surest labels first")
-    assert outcome.problems == ("no labels are settled yet: pictus annotate settle",)
+    assert outcome.problems == ("no labels are settled yet: pictus annotate import labels.csv",)
 
 
 # -- bad input ---------------------------------------------------------------------------------
@@ -284,7 +284,10 @@ def refused(what: str, fix: str, call: Callable[..., Any], *given: Any, **option
 
 
 def test_nothing_to_index_or_to_search_in(project: Project, fill: Fill, make_jpeg: MakeJpeg, tmp_path: Path) -> None:
+    refused("There are no pictures", "pictus taxonomy import", search.index, project)
+    project.tables.replace("concepts", table_of("concepts", [Concept("bowl", ("bowl",), is_class=True)]))
     refused("There are no pictures", "pictus collect add", search.index, project)
+    refused("not indexed yet", "pictus collect add", search.query, project, like="0" * 64)
     fill([make_jpeg()])
     path = file_of(tmp_path, make_jpeg())
     refused("not indexed yet", "pictus search index", search.query, project, image=path)

@@ -36,6 +36,7 @@ NO, YES = 0, 1
 """The first two classes of every yes/no question."""
 
 _Z = 1.959964  # the normal's 97.5 % point
+_CERTAIN = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,13 @@ class Skill:
     annotator: str
     kind: str  # yes/no | which
     n_votes: int
-    n_compared: int  # votes on items that others voted on too
-    accuracy: float
-    low: float  # 95 % interval of the accuracy
-    high: float
-    skill: float  # beyond guessing: 0 none, 1 perfect
-    skill_low: float
-    skill_high: float
+    n_compared: int  # votes on items that others voted on too; where there are none, all below is None
+    accuracy: float | None
+    low: float | None  # 95 % interval of the accuracy, in [0, 1]
+    high: float | None
+    skill: float | None  # beyond guessing: 0 none, 1 perfect, below 0 worse than guessing; None where chance is 1
+    skill_low: float | None  # in [-1, 1]
+    skill_high: float | None
     is_suspected: bool
 
 
@@ -89,8 +90,9 @@ def skills_of(votes: Votes, consensus: Consensus, *, is_yes_no: bool) -> Skills:
         share_K = class_shares(candidates, posterior_P, votes.n_classes)
         chance_W = _sum(votes, share_K[votes.answer_V] * compares_V) / np.maximum(count_W, 1)
         agreed_W = (right_W + votes.trust_W) / (count_W + 1)
-        skill_W = (agreed_W - chance_W) / (1 - chance_W)
-        error_W = np.sqrt(agreed_W * (1 - agreed_W) / (count_W + 2)) / (1 - chance_W)
+        left_W = np.where(chance_W < 1 - _CERTAIN, 1 - chance_W, np.nan)  # chance 1: guessing is never wrong
+        skill_W = np.maximum(-1, (agreed_W - chance_W) / left_W)
+        error_W = np.sqrt(agreed_W * (1 - agreed_W) / (count_W + 2)) / left_W
     return Skills(
         np.bincount(votes.annotator_V, minlength=votes.n_annotators), count_W, alpha_W / (alpha_W + beta_W),
         betaincinv(alpha_W, beta_W, 0.025), betaincinv(alpha_W, beta_W, 0.975),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pictus.annotate.references import Resolved
 from pictus.annotate.vote_files import Answers
 from pictus.concepts import Taxonomy
-from pictus.errors import UserError
+from pictus.errors import UserError, clipped
 
 VOTE_COLUMNS = ("image_id", "annotator", "question", "answer", "source", "voted_at")
 
@@ -29,19 +29,23 @@ _SUGGESTED = 20
 """For so many unknown names the nearest known ones are looked up; more would not be shown."""
 
 
+_LONGEST_NAME = 200
+"""A longer text is no misspelt name: nothing near it is looked up."""
+
+
 class Entries(NamedTuple):
     """One file's votes, and what is wrong with its other rows."""
 
     votes: pa.Table  # image_id, annotator, question, answer
-    bad_rows: list[str]
-    unknown_pictures: list[str]
+    bad_rows: dict[int, str]  # number of the row -> what is wrong with it
+    unknown_pictures: dict[int, str]
 
 
 def entries_of(answers: Answers, taxonomy: Taxonomy, pictures: Resolved, default_annotator: str) -> Entries:
     """Every row of `answers` as a vote or as a reason why not."""
     is_asked = np.asarray(pc.not_equal(answers.question, "").to_numpy(zero_copy_only=False))
     problems: dict[int, list[str]] = {}
-    unknown: dict[int, str] = {}
+    unknown: dict[int, list[str]] = {}
 
     def concept(problem: str) -> Callable[[str], tuple[str, str]]:
         left = iter(range(_SUGGESTED))
@@ -67,7 +71,7 @@ def entries_of(answers: Answers, taxonomy: Taxonomy, pictures: Resolved, default
     })  # fmt: skip
     good = np.ones(is_asked.size, dtype=np.bool_)
     good[[*problems, *unknown]] = False
-    return Entries(votes.filter(pa.array(good)), _told(answers, problems), _told(answers, unknown))
+    return Entries(votes.filter(pa.array(good)), {**answers.torn, **_told(answers, problems)}, _told(answers, unknown))
 
 
 def without_known(votes: pa.Table, current: pa.Table) -> pa.Table:
@@ -107,7 +111,7 @@ def _key(votes: pa.Table) -> pa.Array:
 
 def _mapped(
     column: pa.Array, rows: NDArray[np.bool_], meaning: Callable[[str], tuple[str, str]],
-    problems: "dict[int, list[str]] | dict[int, str]",
+    problems: dict[int, list[str]],
 ) -> pa.Array:  # fmt: skip
     """Each distinct value looked up once, on the chosen rows only; null elsewhere and where there is a problem."""
     code = column.dictionary_encode()
@@ -127,13 +131,13 @@ def _mapped(
         is_wrong[list(wrong)] = True
         for position in np.flatnonzero(is_wrong[index] & rows).tolist():
             text = wrong[int(index[position])]
-            problems[position] = [*problems.get(position, ()), text]  # type: ignore[assignment]
+            problems[position] = [*problems.get(position, ()), text]
     chosen = pa.array(np.where(rows, index, -1), mask=~rows)
     return pa.array(values, pa.string()).take(chosen)
 
 
-def _told(answers: Answers, problems: Mapping[int, list[str] | str]) -> list[str]:
-    return [f"{answers.place(position)}: {'; '.join(problems[position])}" for position in sorted(problems)]
+def _told(answers: Answers, problems: Mapping[int, list[str]]) -> dict[int, str]:
+    return {answers.row[position].as_py(): "; ".join(told) for position, told in problems.items()}
 
 
 def _concept(taxonomy: Taxonomy, text: str, what: str, *, has_time: bool) -> tuple[str, str]:
@@ -145,9 +149,9 @@ def _concept(taxonomy: Taxonomy, text: str, what: str, *, has_time: bool) -> tup
     if len(found) == 1:
         return found[0], ""
     if found:
-        return "", f"{what} {text!r} means {len(found)} concepts: {', '.join(found[:5])}"
-    problem = f"{what} {text!r} is not in the taxonomy"
-    if has_time:
+        return "", f"{what} {clipped(text)} means {len(found)} concepts: {', '.join(found[:5])}"
+    problem = f"{what} {clipped(text)} is not in the taxonomy"
+    if has_time and len(text) <= _LONGEST_NAME:
         try:
             taxonomy.resolve(text)
         except UserError as error:
@@ -158,7 +162,7 @@ def _concept(taxonomy: Taxonomy, text: str, what: str, *, has_time: bool) -> tup
 
 def _yes_no(text: str) -> tuple[str, str]:
     answer = _MEANING.get(text.casefold())
-    return (answer, "") if answer else ("", f"answer {text!r} is none of yes, no, unsure")
+    return (answer, "") if answer else ("", f"answer {clipped(text)} is none of yes, no, unsure")
 
 
 def _picture(pictures: Resolved, text: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ Legend: V votes, R rows of one kind, U questions (picture, concept), I items, W 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -179,17 +180,32 @@ def skill_records(ballots: Ballots, skills: Skills, kind: str) -> list[Skill]:
     """One record for each annotator who answered such questions, the least skilled first."""
     found = []
     for number in np.flatnonzero(skills.n_votes_W).tolist():
-        name, skill = ballots.annotators[number], float(skills.skill_W[number])
-        wide = 1.96 * float(skills.error_W[number])
+        name, compared = ballots.annotators[number], int(skills.n_compared_W[number])
+        accuracy, low, high, skill, error = (
+            _known(values[number], compared)
+            for values in (skills.accuracy_W, skills.low_W, skills.high_W, skills.skill_W, skills.error_W)
+        )
+        skill_low, skill_high = None, None
+        if skill is not None and error is not None:
+            skill_low, skill_high = max(-1.0, skill - 1.96 * error), min(1.0, skill + 1.96 * error)
         is_suspected = bool(skills.is_low[number]) and not name.startswith(SOURCE_PREFIX)
         found.append(
             Skill(
-                name, kind, int(skills.n_votes_W[number]), int(skills.n_compared_W[number]),
-                float(skills.accuracy_W[number]), float(skills.low_W[number]), float(skills.high_W[number]), skill,
-                max(-1.0, skill - wide), min(1.0, skill + wide), is_suspected,
+                name, kind, int(skills.n_votes_W[number]), compared, accuracy, low, high, skill, skill_low, skill_high,
+                is_suspected,
             )
         )  # fmt: skip
-    return sorted(found, key=lambda one: (one.skill, one.annotator))
+    return sorted(found, key=by_skill)
+
+
+def by_skill(one: Skill) -> tuple[bool, float, str, str]:
+    """A key for sorting: the least skilled first, those nothing is known of last."""
+    return one.skill is None, one.skill or 0.0, one.annotator, one.kind
+
+
+def _known(value: float, n_compared: int) -> float | None:
+    """None for a number that nothing was compared for: it would only say what was expected beforehand."""
+    return float(value) if n_compared and math.isfinite(value) else None
 
 
 def _implied(

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from pictus.errors import clipped
+
 _ID = re.compile(r"[0-9a-fA-F]{64}")
 _SHOWN = 3
 
@@ -39,7 +41,7 @@ def resolve(texts: Iterable[str], image_ids: frozenset[str], sources: Sequence[t
             elif pictures:
                 several[text] = pictures
             else:
-                problems[text] = f"no picture {text!r} in the project"
+                problems[text] = f"no picture {clipped(text)} in the project"
         problems |= _ambiguous(several, sources)
     return Resolved(found, problems)
 
@@ -99,5 +101,5 @@ def _ambiguous(several: _Found, sources: Sequence[tuple[str, str]]) -> dict[str,
         every = sorted(address for image_id in pictures for address in addresses[image_id])
         where = [address for address in every if _plain(text) in _plain(address)]
         listed = ", ".join(where[:_SHOWN]) + (", …" if len(where) > _SHOWN else "")
-        problems[text] = f"{text!r} means {len(pictures)} pictures: {listed}"
+        problems[text] = f"{clipped(text)} means {len(pictures)} pictures: {listed}"
     return problems

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from pictus.annotate.questions import (
     Which,
     YesNo,
     ballots_of,
+    by_skill,
     label_records,
     labels,
     skill_records,
@@ -33,8 +35,9 @@ from pictus.annotate.references import resolve
 from pictus.annotate.vote_files import read_answers
 from pictus.clock import now
 from pictus.concepts import Taxonomy, load_taxonomy
-from pictus.errors import UserError, bad_rows
+from pictus.errors import UserError, bad_rows, counted
 from pictus.journal import latest_votes
+from pictus.journey import first_command
 from pictus.project import Project
 from pictus.records import Label, Vote
 from pictus.registry import Outcome, step
@@ -44,13 +47,16 @@ from pictus.tables import table_of
 __all__ = ["dawid_skene", "import_", "majority", "one_coin", "settle", "skills"]  # the methods register themselves
 
 _LISTED = 10
+_KEPT = 1000
+"""So many rows that were left out are kept in the journal, with the reason; all are counted."""
+
 _FOLDERS = "collected sources"
 
 
 @step("annotate import", changes=True)
 def import_(
     project: Project, files: tuple[Path, ...] = (), *, from_folders: bool = False, question: str = "",
-    skip_unknown: bool = False,
+    skip_unknown: bool = False, skip_bad: bool = False,
 ) -> Outcome[Vote]:  # fmt: skip
     """Take in labels and crowd votes: CSV, TSV or Parquet, or the folders that pictures came from.
 
@@ -62,42 +68,35 @@ def import_(
     from_folders: what each collected source claims becomes a vote of "source:folder" (or archive, url)
     question: the concept that the files' yes/no answers are about
     skip_unknown: leave out rows whose picture is not in the project
+    skip_bad: leave out every row that cannot be used; the journal keeps which and why
 
     Examples:
         pictus annotate import --from-folders
-        pictus annotate import labels.csv
+        pictus annotate import labels.csv --skip-bad
         pictus annotate import votes.csv --question owl
     """
-    if bool(files) == from_folders:
-        raise UserError(
-            "Say what to take in: files, or --from-folders.",
-            fix="pictus annotate import labels.csv    or    pictus annotate import --from-folders",
-        )
-    if question and from_folders:
-        raise UserError("--question is about files.", fix="pictus annotate import --from-folders")
-    taxonomy = load_taxonomy(project)
-    if not project.tables.count("images"):
-        raise UserError("There are no pictures in this project yet.", fix="pictus collect add FOLDER")
-    if not len(taxonomy):
-        raise UserError("There are no concepts in this project yet.", fix="pictus taxonomy import --folders DIR")
-    with project.lock("annotate"), project.progress.track("import", None) as meter:
+    taxonomy = _checked(project, files, question, from_folders=from_folders)
+    label = "reading what folders claim" if from_folders else f"reading answers from {counted(len(files), 'file')}"
+    with project.lock("annotate"), project.progress.track(label, None):
         if from_folders:
             found, problems, numbers = _claimed(project, taxonomy)
+            left_out: list[str] = []
         else:
-            meter.say("reading")
             asked = taxonomy.resolve(question) if question else ""
-            found, problems, numbers = _read(project, taxonomy, files, asked, skip_unknown=skip_unknown)
-        meter.say("storing")
+            skips = Skips(bad=skip_bad, unknown=skip_unknown or skip_bad)
+            found, left_out, numbers = _read(project, taxonomy, files, asked, skips)
+            problems = (f"{counted(len(left_out), 'row')} left out: {left_out[0]}, …",) if left_out else ()
         sources, added = _stored(project, found)
         summary: dict[str, Any] = {**numbers, "votes": found.num_rows, "added": added}
         summary["already_there"] = found.num_rows - added
         subject = ", ".join(path.name for path in files)[:500] or _FOLDERS
-        project.journal.log("annotate", "votes_imported", subject, **summary)
+        rows = {"rows_left_out": left_out[:_KEPT]} if left_out else {}
+        project.journal.log("annotate", "votes_imported", subject, **summary, **rows)
     return Outcome(
         step="annotate import",
         summary=summary,
-        headline=f"{_counted(added, 'vote')} added of {_counted(summary['annotators'], 'annotator')} on "
-        f"{_counted(summary['pictures'], 'picture')}"
+        headline=f"{counted(added, 'vote')} added of {counted(summary['annotators'], 'annotator')} on "
+        f"{counted(summary['pictures'], 'picture')}"
         + (f"; {summary['already_there']:,} were there already" if summary["already_there"] else ""),
         problems=problems,
         next=("pictus annotate settle",),
@@ -122,14 +121,13 @@ def settle(project: Project, *, method: str = "dawid-skene", threshold: float = 
     weigh = METHODS.get(method)
     if not 0.5 < threshold < 1:  # noqa: PLR2004  below a half, yes and no could both be accepted
         raise UserError(f"--threshold {threshold} is not between 0.5 and 1.", fix="--threshold 0.9")
-    with project.lock("annotate"), project.progress.track("settle", None) as meter:
-        meter.say("reading votes")
+    with project.lock("annotate"), ExitStack() as stack:
         ballots = _ballots(project)
+        n_votes, n_pictures = counted(len(ballots.image_V), "vote"), counted(len(ballots.images), "picture")
+        stack.enter_context(project.progress.track(f"settling {n_votes} on {n_pictures} by {method}", None))
         asked, free = yes_no(ballots), which(ballots)
-        meter.say(f"{len(ballots.image_V):,} votes by {method}")
         said, named = weigh(asked.votes), weigh(free.votes)
         settled = labels(ballots, (asked, said), (free, named), threshold)
-        meter.say("storing")
         project.tables.replace("labels", table_of("labels", label_records(ballots, settled, method, now())))
         found = _skills(ballots, (asked, said), (free, named))
         summary = {**_summary(ballots, settled, asked, free), "method": method, "threshold": threshold}
@@ -161,19 +159,24 @@ def skills(project: Project, *, method: str = "dawid-skene") -> Outcome[Skill]:
     asked, free = yes_no(ballots), which(ballots)
     found = _skills(ballots, (asked, weigh(asked.votes)), (free, weigh(free.votes)))
     suspected = [one.annotator for one in found if one.is_suspected]
-    people = [one for one in found if one.n_compared]
-    mean = float(np.mean([one.accuracy for one in people])) if people else math.nan
+    known = [one.accuracy for one in found if one.accuracy is not None]
+    mean = float(np.mean(known)) if known else math.nan
+    on_average = f"right {100 * mean:.1f} % of the time on average" if known else "no two answered the same question"
+    people = counted(len({one.annotator for one in found}), "annotator")
     return Outcome(
         step="annotate skills",
         summary={"annotators": len({one.annotator for one in found}), "suspected": suspected, "method": method,
-                 "mean_accuracy": _number(mean), "skills": [_plain(one) for one in found[:1000]]},
-        headline=f"{_counted(len({one.annotator for one in found}), 'annotator')}, {len(suspected)} suspected of not "
-        "looking"
-        + (f"; right {100 * mean:.1f} % of the time on average" if people else "; nothing can be compared yet"),
+                 "mean_accuracy": _rounded(mean), "skills": [_plain(one) for one in found[:1000]]},
+        headline=f"{people}, {len(suspected)} suspected of not looking; {on_average}",
         problems=_suspects(found),
-        next=("pictus annotate settle",),
+        next=_after_skills(project),
         source=lambda: iter(found),
     )  # fmt: skip
+
+
+def _after_skills(project: Project) -> tuple[str, ...]:
+    is_split = project.tables.count("labels") and project.tables.count("splits")
+    return () if is_split else (first_command(project, "split" if project.tables.count("labels") else "labels"),)
 
 
 def _claimed(project: Project, taxonomy: Taxonomy) -> tuple[pa.Table, tuple[str, ...], dict[str, int]]:
@@ -186,16 +189,39 @@ def _claimed(project: Project, taxonomy: Taxonomy) -> tuple[pa.Table, tuple[str,
     torn = votes.column("answer").to_pylist().count("unsure")
     problems = []
     if torn:
-        problems.append(f"{torn:,} pictures are claimed under several concepts and stay unsettled: let somebody look")
+        problems.append(f"claimed under several concepts, so unsettled: {counted(torn, 'picture')}; let somebody look")
     if left_out:
-        problems.append(f"{left_out:,} claims name concepts that are not in the taxonomy: left out")
+        problems.append(f"left out, their concept is not in the taxonomy: {counted(left_out, 'claim')}")
     return _with_source(votes, _FOLDERS), tuple(problems), _counts(votes, left_out=left_out, torn=torn)
 
 
+def _checked(project: Project, files: Sequence[Path], question: str, *, from_folders: bool) -> Taxonomy:
+    """The taxonomy, when there is something to take in and something it can be about."""
+    if bool(files) == from_folders:
+        raise UserError(
+            "Say what to take in: files, or --from-folders.",
+            fix="pictus annotate import labels.csv    or    pictus annotate import --from-folders",
+        )
+    if question and from_folders:
+        raise UserError("--question is about files.", fix="pictus annotate import --from-folders")
+    taxonomy = load_taxonomy(project)
+    for kind, is_there in (("concepts", bool(len(taxonomy))), ("pictures", bool(project.tables.count("images")))):
+        if not is_there:
+            raise UserError(f"There are no {kind} in this project yet.", fix=first_command(project, "votes"))
+    return taxonomy
+
+
+class Skips(NamedTuple):
+    """Which rows may be left out: those that cannot be understood, those about a picture that is not here."""
+
+    bad: bool
+    unknown: bool
+
+
 def _read(
-    project: Project, taxonomy: Taxonomy, files: Sequence[Path], question: str, *, skip_unknown: bool
-) -> tuple[pa.Table, tuple[str, ...], dict[str, int]]:
-    """All files' votes, or one UserError for all their bad rows."""
+    project: Project, taxonomy: Taxonomy, files: Sequence[Path], question: str, skips: Skips
+) -> tuple[pa.Table, list[str], dict[str, int]]:
+    """All files' votes and the rows left out; or one UserError for all their bad rows, in the files' order."""
     read = [read_answers(path, question=question) for path in files]
     texts = {text for answers in read for text in answers.image.unique().to_pylist()}
     sources = project.tables.read("sources", ["address", "image_id"])
@@ -203,25 +229,35 @@ def _read(
         texts, frozenset(project.tables.ids("images")),
         list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True)),
     )  # fmt: skip
-    tables, bad, unknown = [], [], []
+    tables, refused, left_out = [], [], []
     for path, answers in zip(files, read, strict=True):
         entries = entries_of(answers, taxonomy, pictures, SOURCE_PREFIX + path.name)
         tables.append(_with_source(entries.votes, f"{path.name}@{_digest(path)}"))
-        bad += entries.bad_rows
-        unknown += entries.unknown_pictures
+        for number in sorted({*entries.bad_rows, *entries.unknown_pictures}):
+            bad, unknown = (found.get(number, "") for found in (entries.bad_rows, entries.unknown_pictures))
+            may_go = (skips.bad or not bad) and (skips.unknown or not unknown)
+            told = f"{answers.place(number)}: {'; '.join(text for text in (bad, unknown) if text)}"
+            (left_out if may_go else refused).append(told)
     where = ", ".join(answers.where for answers in read)
-    if bad:
-        fixes = ["correct the rows"]
-        fixes += ["pictus taxonomy add NAME"] if any("not in the taxonomy" in row for row in bad) else []
-        raise bad_rows(where, [*bad, *(() if skip_unknown else unknown)], fix=", or ".join(reversed(fixes)))
-    if unknown and not skip_unknown:
-        fix = "collect the pictures first, correct the rows, or leave them out with --skip-unknown"
-        raise bad_rows(where, unknown, fix=fix)
+    if refused:
+        raise bad_rows(where, refused, fix=_ways_on(refused))
     votes = latest_votes(pa.concat_tables(tables))
     if not votes.num_rows:
         raise UserError(f"{where}: no row is about a picture of this project.", fix="pictus collect add FOLDER")
-    problems = (f"{len(unknown):,} rows left out, their picture is not here: {unknown[0]}, …",) if unknown else ()
-    return votes, problems, _counts(votes, rows=sum(len(answers.row) for answers in read), left_out=len(unknown))
+    n_rows = sum(len(answers.row) + len(answers.torn) for answers in read)
+    return votes, left_out, _counts(votes, rows=n_rows, left_out=len(left_out))
+
+
+def _ways_on(refused: Sequence[str]) -> str:
+    """What can be done about rows that cannot be used."""
+    ways = ["correct the rows"]
+    if any("not in the taxonomy" in row for row in refused):
+        ways.insert(0, "pictus taxonomy add NAME")
+    if any("no picture" in row for row in refused):
+        ways.insert(0, "collect the pictures first")
+    only_unknown = all(": no picture '" in row for row in refused)
+    ways.append("leave them out with " + ("--skip-unknown" if only_unknown else "--skip-bad"))
+    return ", or ".join(ways)
 
 
 def _stored(project: Project, votes: pa.Table) -> tuple[tuple[str, ...], int]:
@@ -261,10 +297,7 @@ def _counts(votes: pa.Table, **more: int) -> dict[str, int]:
 def _ballots(project: Project) -> Ballots:
     votes = project.journal.votes()
     if not votes.num_rows:
-        raise UserError(
-            "There are no votes in this project yet.",
-            fix="pictus annotate import labels.csv    or    pictus annotate import --from-folders",
-        )
+        raise UserError("There are no votes in this project yet.", fix=first_command(project, "votes"))
     return ballots_of(votes, load_taxonomy(project).classes)
 
 
@@ -274,7 +307,7 @@ def _skills(ballots: Ballots, asked: tuple[YesNo, Consensus], free: tuple[Which,
         found += skill_records(ballots, skills_of(asked[0].votes, asked[1], is_yes_no=True), "yes/no")
     if free[0].votes.n_items:
         found += skill_records(ballots, skills_of(free[0].votes, free[1], is_yes_no=False), "which")
-    return sorted(found, key=lambda one: (one.skill, one.annotator, one.kind))
+    return sorted(found, key=by_skill)
 
 
 def _summary(ballots: Ballots, settled: Settled, asked: YesNo, free: Which) -> dict[str, Any]:
@@ -289,30 +322,28 @@ def _summary(ballots: Ballots, settled: Settled, asked: YesNo, free: Which) -> d
 
 def _agreement(votes: Votes) -> float | None:
     """Krippendorff's alpha; None where no two answered the same question."""
-    return _number(krippendorff_alpha(votes.item_V, votes.answer_V))
+    return _rounded(krippendorff_alpha(votes.item_V, votes.answer_V))
 
 
 def _headline(summary: dict[str, Any]) -> str:
     return (
         f"{summary['accepted']:,} accepted, {summary['rejected']:,} rejected, {summary['unsettled']:,} unsettled: "
-        f"{_counted(summary['pictures'], 'picture')}, {summary['votes_per_picture']:.1f} votes each by "
-        f"{_counted(summary['annotators'], 'annotator')}"
+        f"{counted(summary['pictures'], 'picture')}, {summary['votes_per_picture']:.1f} votes each by "
+        f"{counted(summary['annotators'], 'annotator')}"
     )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _suspects(found: Sequence[Skill]) -> tuple[str, ...]:
     lines = [
         f"{one.annotator} seems to answer without looking: skill {one.skill:.2f} ({one.skill_low:.2f} to "
-        f"{one.skill_high:.2f}; guessing is 0) on {one.n_compared:,} {one.kind} votes"
+        f"{one.skill_high:.2f}; guessing is 0) on {counted(one.n_compared, f'{one.kind} vote')}"
         for one in found
         if one.is_suspected
     ]
     more = len(lines) - _LISTED
-    return (*lines[:_LISTED], *((f"… and {more:,} more annotators: pictus annotate skills",) if more > 0 else ()))
+    if more > 0:
+        return (*lines[:_LISTED], f"… and {counted(more, 'annotator')} more: pictus annotate skills")
+    return tuple(lines)
 
 
 def _orphans(project: Project, ballots: Ballots) -> tuple[str, ...]:
@@ -320,7 +351,7 @@ def _orphans(project: Project, ballots: Ballots) -> tuple[str, ...]:
     gone = [concept for concept in ballots.concepts if concept not in taxonomy]
     if not gone:
         return ()
-    return (f"votes name {len(gone):,} concepts that are not in the taxonomy (any more): {', '.join(gone[:5])}",)
+    return (f"votes name {counted(len(gone), 'concept')} not in the taxonomy (any more): {', '.join(gone[:5])}",)
 
 
 def _next(summary: dict[str, Any]) -> tuple[str, ...]:
@@ -330,9 +361,9 @@ def _next(summary: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _plain(one: Skill) -> dict[str, Any]:
-    numbers = {name: _number(float(getattr(one, name))) for name in ("accuracy", "low", "high", "skill")}
+    numbers = {name: _rounded(getattr(one, name)) for name in ("accuracy", "low", "high", "skill")}
     return {"annotator": one.annotator, "kind": one.kind, "n_votes": one.n_votes, **numbers}
 
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else round(value, 4)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pictus.errors import UserError, bad_rows
+from pictus.errors import UserError, clipped, counted
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "image": (
@@ -46,10 +46,11 @@ class Answers(NamedTuple):
     question: pa.Array  # "" for "which?"
     answer: pa.Array
     columns: dict[str, str]  # what was found to be what
+    torn: dict[int, str]  # number of a row whose cells do not fit the header -> what is wrong with it
 
-    def place(self, position: int) -> str:
-        """Where row `position` stands, for messages: "labels.csv line 7"."""
-        return f"{self.where} {self.unit} {self.row[position].as_py():,}"
+    def place(self, number: int) -> str:
+        """Where a row stands, for messages: "labels.csv line 7"."""
+        return f"{self.where} {self.unit} {number:,}"
 
 
 def read_answers(path: Path, *, question: str = "") -> Answers:
@@ -61,9 +62,10 @@ def read_answers(path: Path, *, question: str = "") -> Answers:
     if path.suffix.lower() not in _ENDINGS:
         raise UserError(f"{path.name}: its ending does not say what it is.", fix=f"rename it: {', '.join(_ENDINGS)}")
     is_parquet = path.suffix.lower() in (".parquet", ".pq")
-    table = _read_parquet(path) if is_parquet else _read_text(path)
+    torn: dict[int, str] = {}
+    table = _read_parquet(path) if is_parquet else _read_text(path, torn)
     chosen = _roles(path, table.column_names, question)
-    if not table.num_rows:
+    if not table.num_rows and not torn:
         raise UserError(f"{path.name} has a header but no rows.", fix="export it again")
     empty = pa.repeat(pa.scalar("", pa.string()), table.num_rows)
     found = {role: _text(table.column(name)) for role, name in chosen.items()}
@@ -72,14 +74,15 @@ def read_answers(path: Path, *, question: str = "") -> Answers:
     row = pa.array(range(1, table.num_rows + 1)) if is_parquet else table.column(_LINE).combine_chunks()
     return Answers(
         path.name, "row" if is_parquet else "line", row, found["image"], found.get("annotator", empty),
-        found.get("question", empty), found["answer"], chosen,
+        found.get("question", empty), found["answer"], chosen, torn,
     )  # fmt: skip
 
 
 _LINE = "\x00line"
 
 
-def _read_text(path: Path) -> pa.Table:
+def _read_text(path: Path, torn: dict[int, str]) -> pa.Table:
+    """The rows that fit the header, with their lines; the others go to `torn`."""
     from pyarrow import csv as reader  # noqa: PLC0415  only for text files
 
     with path.open("rb") as file:
@@ -89,11 +92,10 @@ def _read_text(path: Path) -> pa.Table:
     header, delimiter = _header(path, beginning)
     before = len(beginning) - len(beginning.lstrip(b"\r\n"))
     before = beginning[:before].count(b"\n") or before
-    bad: list[str] = []
 
     def note(row: "reader.InvalidRow") -> str:
-        found = f"{row.actual_columns} columns where the header has {row.expected_columns}"
-        bad.append(f"line {row.number}: {found}: {(row.text or '')[:60]!r}")
+        found = f"{counted(row.actual_columns, 'column')} where the header has {row.expected_columns}"
+        torn[int(row.number)] = f"{found}: {clipped(row.text or '')} (quote values that contain the separator)"
         return "skip"
 
     try:
@@ -109,11 +111,11 @@ def _read_text(path: Path) -> pa.Table:
             ),
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        why = "it is not UTF-8 text" if "UTF8" in str(error) else str(error).splitlines()[0]
+        why = "it is not UTF-8 text" if "UTF8" in str(error) else str(error).splitlines()[0][:200]
         raise UserError(f"{path.name} cannot be read as CSV: {why}.", fix="save it as CSV in UTF-8") from error
-    if bad:
-        raise bad_rows(path.name, bad, fix="quote values that contain the separator, or correct the rows")
-    table = table.append_column(_LINE, pa.array(range(before + 2, before + table.num_rows + 2), pa.int64()))
+    every = range(before + 2, before + 2 + table.num_rows + len(torn))
+    lines = [line for line in every if line not in torn] if torn else every
+    table = table.append_column(_LINE, pa.array(lines, pa.int64()))
     is_blank = [pc.equal(column, "") for column in table.columns[:-1]]
     return table.filter(pc.invert(reduce(pc.and_, is_blank)))
 
@@ -133,9 +135,8 @@ def _header(path: Path, beginning: bytes) -> tuple[list[str], str]:
     names = next(csv.reader(io.StringIO(line.lstrip("\r\n")), delimiter=delimiter))
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(
-            f"{path.name}: the header names {', '.join(map(repr, twice))} more than once.", fix="rename one of them"
-        )
+        names_twice = ", ".join(map(clipped, twice[:20]))
+        raise UserError(f"{path.name}: the header names {names_twice} more than once.", fix="rename one of them")
     return names, delimiter
 
 
@@ -160,13 +161,12 @@ def _roles(path: Path, names: list[str], question: str) -> dict[str, str]:
         if (found := next(free, None)) is not None:
             chosen[role] = found
     if question and "question" in chosen:
-        raise UserError(
-            f"{path.name} has a column {chosen['question']!r} that says what was asked.", fix="leave out --question"
-        )
+        asked = clipped(chosen["question"])
+        raise UserError(f"{path.name} has a column {asked} that says what was asked.", fix="leave out --question")
     missing = [role for role in ("image", "answer") if role not in chosen]
     if missing:
         wanted = " and ".join({"image": "'image'", "answer": "'label' (or 'answer')"}[role] for role in missing)
-        found = ", ".join(map(repr, (name for name in names if name != _LINE))) or "nothing"
+        found = ", ".join(clipped(name) for name in [name for name in names if name != _LINE][:20]) or "nothing"
         raise UserError(
             f"{path.name}: the header has no column {wanted}; found {found}.",
             fix="name the columns image,label for labels, or worker,image,answer for votes"

@@ -18,7 +18,8 @@ import pyarrow as pa
 from pictus import engine as engines
 from pictus import models, pixels, shards
 from pictus.concepts import Taxonomy, load_taxonomy, plain
-from pictus.errors import PictureError, UserError
+from pictus.errors import PictureError, UserError, counted
+from pictus.journey import first_command
 from pictus.progress import Meter
 from pictus.project import Project
 from pictus.registry import Outcome, step
@@ -98,7 +99,7 @@ def index(
         pictus search index --run classical
     """
     if not project.tables.count("images"):
-        raise UserError("There are no pictures to index.", fix="pictus collect add PICTURES --by-folder")
+        raise UserError("There are no pictures to index.", fix=first_command(project, "pictures"))
     maker = _named(project, run) if run else next(iter(_makers(project)))
     if maker.run and engine != "local":
         what = f"--engine {engine} computes the classical descriptor only; {maker.name!r} is a training run."
@@ -118,9 +119,10 @@ def index(
         if written or forgotten:
             numbers = {key: value for key, value in summary.items() if key != "index"}
             project.journal.log("search", "pictures_indexed", maker.name, **numbers, forgotten=forgotten)
-    headline = f"{total:,} pictures indexed by {maker.name} ({written:,} new)"
-    notes = [f"{forgotten:,} vectors made by earlier weights were replaced"] if forgotten else []
-    notes += [f"{unusable:,} pictures have no vector (not decodable): pictus clean check"] if unusable else []
+    headline = f"{counted(total, 'picture')} indexed by {maker.name} ({written:,} new)"
+    notes = [f"{counted(forgotten, 'vector')} made by earlier weights replaced"] if forgotten else []
+    if unusable:
+        notes.append(f"{counted(unusable, 'picture')} without a vector (not decodable): pictus clean check")
     following = ("pictus search query --text NAME", "pictus web")
     return Outcome("search index", {**summary, "forgotten": forgotten}, headline, tuple(notes), following)
 
@@ -150,7 +152,9 @@ def query(
     if text.strip():
         answer = _by_text(project, taxonomy, text.strip(), maker, count)
     elif maker is None:
-        raise UserError("The pictures are not indexed yet.", fix="pictus search index")
+        has_pictures = project.tables.count("images")
+        fix = "pictus search index" if has_pictures else first_command(project, "pictures")
+        raise UserError("The pictures are not indexed yet.", fix=fix)
     else:
         answer = _by_picture(project, maker, image, like, count)
     hits = _hits(project, taxonomy, answer.found)
@@ -259,7 +263,7 @@ def _by_picture(project: Project, maker: Maker, image: Path | None, like: str, c
     else:
         asked, what = _asked(project, maker, image), image.name
     found = nearest(asked, blocks(project, maker), count, excluded=excluded)
-    return Search(found, f"{len(found):,} pictures most like {what}, by {maker.name}", ())
+    return Search(found, f"{counted(len(found), 'picture')} most like {what}, by {maker.name}", ())
 
 
 def _stored(project: Project, maker: Maker, like: str) -> tuple[str, Floats]:
@@ -307,8 +311,10 @@ def _by_text(project: Project, taxonomy: Taxonomy, text: str, maker: Maker | Non
         found = [Found(image_id, chances[image_id]) for image_id in ranked[:count]]
         how = "surest labels first"
     shown = ", ".join(taxonomy.name(concept) for concept in concepts[:3]) + (", …" if len(concepts) > 3 else "")  # noqa: PLR2004
-    problems = () if project.tables.count("labels") else ("no labels are settled yet: pictus annotate settle",)
-    return Search(found, f"{len(chances):,} pictures of {shown}; {len(found):,} shown, {how}", problems)
+    problems: tuple[str, ...] = ()
+    if not project.tables.count("labels"):
+        problems = (f"no labels are settled yet: {first_command(project, 'labels')}",)
+    return Search(found, f"{counted(len(chances), 'picture')} of {shown}; {len(found):,} shown, {how}", problems)
 
 
 def _concepts_named(taxonomy: Taxonomy, text: str) -> list[str]:
@@ -383,7 +389,7 @@ def _unindexed(project: Project, maker: Maker | None) -> tuple[str, ...]:
     if maker is None:
         return ()
     missing = project.tables.count("images") - project.tables.count(maker.table)
-    return (f"{missing:,} pictures are not in the index {maker.name!r}: {maker.command}",) if missing > 0 else ()
+    return (f"{counted(missing, 'picture')} not in the index {maker.name!r}: {maker.command}",) if missing > 0 else ()
 
 
 def _forget_other(project: Project, maker: Maker, made_by: str) -> int:
