@@ -95,16 +95,42 @@ def test_parts_share_weights_and_nothing_else() -> None:
         assert next(twin.buffers()).data_ptr() != next(network.buffers()).data_ptr()
 
 
-def test_fewer_pictures_than_parts_are_enough() -> None:
+@pytest.mark.parametrize("n_pictures", [1, 2, 3, 5])
+def test_fewer_pictures_than_parts_train_as_one_part_does(n_pictures: int) -> None:
     import torch
 
-    network = _network()
+    inputs, labels = (values[:n_pictures] for values in _data())
+
+    def after(count: int) -> tuple[float, list["torch.Tensor"]]:
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 5))
+
+        def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
+            return torch.nn.functional.cross_entropy(part(inputs[piece]), labels[piece]), piece.stop - piece.start
+
+        result = Parts(network, None, count).gradients(n_pictures, compute)
+        assert (result.n_right, result.n_seen) == (n_pictures, n_pictures)
+        return result.loss, [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+
+    (loss, whole), (parted_loss, parted) = after(1), after(8)
+    assert parted_loss == pytest.approx(loss, rel=1e-6)
+    assert len(parted) == len(whole) == 2
+    for ours, theirs in zip(parted, whole, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_running_statistics_leave_out_parts_without_pictures() -> None:
+    import torch
+
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
+    parts = Parts(network, None, 4)
 
     def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
-        return part(torch.ones(piece.stop - piece.start, 3, 32, 32)).sum(), 1
+        return part(torch.full((piece.stop - piece.start, 3, 4, 4), 10.0)).sum(), 1
 
-    result = Parts(network, None, 4).gradients(2, compute)
-    assert (result.n_right, result.n_seen) == (2, 2)
+    parts.gradients(2, compute)
+    for model in parts._models:  # momentum 0.1 from 0: 1, and not the mean with the parts that stayed at 0
+        assert model[0].running_mean.tolist() == pytest.approx([1.0] * 3)
 
 
 def test_parts_follow_cores_batch_and_network() -> None:

@@ -47,17 +47,18 @@ Compute = Callable[["nn.Module", slice], tuple["torch.Tensor", int]]
 
 
 class Parts:
-    """`gradients` leaves in the model's .grad what one pass over the whole batch would have left."""
+    """`gradients` leaves in the model's .grad what one pass over the whole batch would have left, but that
+    normalisation layers see one part at a time.
+    """
 
     def __init__(self, model: "nn.Module", pool: ThreadPoolExecutor | None, count: int) -> None:
         self._models = [model, *(_sharing(model) for _ in range(count - 1))]
         self._pool = pool
 
     def gradients(self, n_seen: int, compute: Compute) -> Result:
-        """Forward and backward of `n_seen` pictures."""
-        edges = np.linspace(0, n_seen, len(self._models) + 1).astype(int).tolist()
-        pieces = [slice(start, end) for start, end in pairwise(edges)]
-        tasks = [(model, piece) for model, piece in zip(self._models, pieces, strict=True) if piece.start < piece.stop]
+        """Forward and backward of `n_seen` pictures, at least one. Fewer pictures than parts: a part for each."""
+        edges = np.linspace(0, n_seen, min(n_seen, len(self._models)) + 1).astype(int).tolist()
+        tasks = [(model, slice(*piece)) for model, piece in zip(self._models, pairwise(edges), strict=False)]
         for model in self._models:
             for parameter in model.parameters():
                 parameter.grad = None
@@ -71,21 +72,25 @@ class Parts:
         return Result(loss, sum(n_right for _, n_right in found), n_seen)
 
     def _add_up(self, shares: list[float]) -> None:
+        """shares: of the batch, one for each part that had pictures; those are the first ones."""
         if len(self._models) == 1:
             return
+        busy, idle = self._models[: len(shares)], self._models[len(shares) :]
         with need("torch", "train").no_grad():
-            for first, *others in zip(*(model.parameters() for model in self._models), strict=True):
+            for first, *others in zip(*(model.parameters() for model in busy), strict=True):
                 if first.grad is None:  # a weight that no picture reaches
                     continue
                 first.grad.mul_(shares[0])
-                for share, other in zip(shares[1:], others[: len(shares) - 1], strict=True):
+                for share, other in zip(shares[1:], others, strict=True):
                     first.grad.add_(other.grad, alpha=share)
-            for first, *others in zip(*(model.buffers() for model in self._models), strict=True):
+            for first, *others in zip(*(model.buffers() for model in busy), strict=True):
                 if first.is_floating_point():
                     for other in others:
                         first.add_(other)
-                    first.div_(len(self._models))
-                for other in others:
+                    first.div_(len(busy))
+            first_buffers = list(self._models[0].buffers())
+            for other_model in (*busy[1:], *idle):
+                for first, other in zip(first_buffers, other_model.buffers(), strict=True):
                     other.copy_(first)
 
 
