@@ -41,6 +41,12 @@ def test_every_goal_is_told_the_first_step_that_is_missing(project: Project) -> 
     assert begins(project)[4:] == ["release cut"] * 2
 
 
+def test_what_came_before_the_last_thing_done_is_not_asked_for(project: Project) -> None:
+    label = Label(IMAGE, "owl", 0.95, 1, "accepted", "majority", "2026-01-01T00:00:00Z")
+    project.tables.replace("labels", table_of("labels", [label]))
+    assert begins(project)[3:] == ["release split"] * 3
+
+
 def test_folders_are_proposed_as_votes_only_where_they_claim_something(project: Project) -> None:
     tables = project.tables
     tables.replace("concepts", table_of("concepts", [Concept("owl", ("owl",), is_class=True)]))

@@ -29,8 +29,13 @@ def first_command(project: Project, goal: Goal) -> str:
         ("votes", _import(project), lambda: bool(project.journal.vote_count())),
         ("labels", "pictus annotate settle", lambda: bool(tables.count("labels"))),
         ("split", "pictus release split --seed 7", lambda: bool(tables.count("splits"))),
+        ("release", CUT, lambda: False),
     )
-    return next((command for makes, command, is_done in steps if makes == goal or not is_done()), CUT)
+    goals = [makes for makes, _, _ in steps]
+    number = goals.index(goal)
+    while number and not steps[number - 1][2]():  # back to the last that is done: what came before it is not missed
+        number -= 1
+    return steps[number][1]
 
 
 def _import(project: Project) -> str:
@@ -55,6 +60,6 @@ def _newest(folder: Path, marker: str) -> list[Path]:
 
 def _is_finished(card: Path) -> bool:
     try:
-        return json.loads(card.read_text(encoding="utf-8")).get("status") == "finished"
+        return bool(json.loads(card.read_text(encoding="utf-8")).get("status") == "finished")
     except (OSError, ValueError, AttributeError):  # a broken card: whoever opens the run says what is wrong
         return True

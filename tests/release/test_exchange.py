@@ -52,6 +52,40 @@ def test_a_release_folder_comes_in_under_another_version(project: pictus.Project
     assert outcome.summary["same_digest"] is True
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_version_is_that_of_the_export_and_a_second_import_changes_nothing(
+    project: pictus.Project, version: str, tmp_path: Path, form: Format
+) -> None:
+    release.export(project, version, tmp_path / "out", format=form)
+    other = pictus.new(tmp_path / "other")
+    assert release.import_(other, tmp_path / "out").summary["version"] == "1.0.0"
+    before = {path: path.stat().st_mtime_ns for path in other.releases_dir.rglob("*")}
+    for given in ("", "1.0.0"):
+        again = release.import_(other, tmp_path / "out", given)
+        assert again.headline.startswith("1.0.0 is here already: the digest of ")
+        assert again.next[0] == "pictus train run --release 1.0.0"
+    assert {path: path.stat().st_mtime_ns for path in other.releases_dir.rglob("*")} == before
+    assert [event.event for event in other.journal.events()].count("release_imported") == 1
+    twin = release.import_(other, tmp_path / "out", "1.1.0")
+    assert twin.problems[0] == "its digest is identical to that of release 1.0.0: the same content twice"
+
+
+def test_another_content_under_a_taken_version_is_refused_with_a_command_that_works(
+    project: pictus.Project, version: str, tmp_path: Path, plain: Path
+) -> None:
+    release.export(project, version, tmp_path / "out")
+    other = pictus.new(tmp_path / "other")
+    with pytest.raises(pictus.UserError, match="does not say which version") as error:
+        release.import_(other, plain)
+    path, named = error.value.fix.removeprefix("pictus release import ").split()
+    release.import_(other, Path(path), named)
+    assert named == "1.0.0"
+    with pytest.raises(pictus.UserError, match=r"Release 1\.0\.0 exists already with other content") as error:
+        release.import_(other, tmp_path / "out")
+    path, named = error.value.fix.removeprefix("pictus release import ").split()
+    assert release.import_(other, Path(path), named).summary["version"] == "1.1.0"
+
+
 def test_the_image_folder_is_what_other_loaders_expect(project: pictus.Project, version: str, tmp_path: Path) -> None:
     outcome = release.export(project, version, tmp_path / "out")
     assert outcome.summary["files"] == 50 + 3
@@ -231,7 +265,7 @@ def test_a_folder_without_pictures_says_how_to_lay_them_out(project: pictus.Proj
     assert "SPLIT/CLASS" in error.value.fix
     (tmp_path / "empty/kind").mkdir()
     (tmp_path / "empty/kind/x.jpg").write_bytes(b"")
-    with pytest.raises(pictus.UserError, match="None of the 1 files"):
+    with pytest.raises(pictus.UserError, match="no usable picture in .*, of 1 file"):
         release.import_(project, tmp_path / "empty", "1.0.0")
     with pytest.raises(pictus.UserError, match="is not a folder"):
         release.import_(project, tmp_path / "nowhere", "1.0.0")

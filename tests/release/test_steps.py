@@ -24,7 +24,7 @@ from PIL import Image
 
 import pictus
 from pictus import release
-from pictus.records import Label
+from pictus.records import Label, Vote
 from pictus.release.packing import pack
 from pictus.releases import find_release, open_release, versions
 from pictus.tables import table_of
@@ -106,7 +106,7 @@ def test_a_group_over_given_splits_is_told_and_may_be_cut(project: pictus.Projec
     fill([("n02", "train/dog")] * 20 + [("n02", "val/dog")] * 10, groups={0: 0, 25: 0})
     outcome = release.split(project, given=("val=test", "train=train"), train=1, val=0, test=0)
     assert outcome.summary["torn_groups"] == 1
-    assert any("1 duplicate groups lie in several splits" in problem for problem in outcome.problems)
+    assert any("1 duplicate group lies in several splits" in problem for problem in outcome.problems)
     cut = release.cut(project, "1.0.0")
     assert cut.summary["torn_groups"] == 1
     assert "In more than one split: 1 duplicate group" in (project.releases_dir / "1.0.0/datasheet.md").read_text()
@@ -127,12 +127,16 @@ def test_dropped_and_unsettled_pictures_are_not_split(
 def test_before_there_is_something_to_split_it_says_what_to_type(project: pictus.Project, fill: Fill) -> None:
     with pytest.raises(pictus.UserError) as error:
         release.split(project)
-    assert error.value.fix == "pictus collect add FOLDER --by-folder"
+    assert "pictus taxonomy import" in error.value.fix
     fill([("n02", "dog")])
     project.tables.drop("labels")
     with pytest.raises(pictus.UserError) as error:
         release.split(project)
-    assert "pictus annotate settle" in error.value.fix
+    assert error.value.fix.endswith("pictus annotate import labels.csv")
+    project.journal.add_votes([Vote("a" * 64, "ada", "", "n02", "labels.csv", "2026-01-01T00:00:00Z")])
+    with pytest.raises(pictus.UserError) as error:
+        release.cut(project, "1.0.0")
+    assert error.value.fix == "pictus annotate settle"
 
 
 def test_all_dropped_or_none_accepted_is_told_apart(
@@ -144,7 +148,7 @@ def test_all_dropped_or_none_accepted_is_told_apart(
         release.split(project)
     label = Label(image_id, "n02", 0.5, 1, "rejected", "one-coin", "2026-01-01T00:00:00Z")
     project.tables.replace("labels", table_of("labels", [label]))
-    with pytest.raises(pictus.UserError, match="none of the 1 labels is accepted"):
+    with pytest.raises(pictus.UserError, match="of 1 label none is accepted"):
         release.split(project)
 
 
@@ -221,10 +225,10 @@ def test_cut_before_split_and_with_pictures_that_came_later(
     fill(two_classes)
     with pytest.raises(pictus.UserError) as error:
         release.cut(project, "1.0.0")
-    assert error.value.fix == "pictus release split"
+    assert error.value.fix == "pictus release split --seed 7"
     release.split(project)
     fill([("n02", "dog")] * 3, first=100)
-    with pytest.raises(pictus.UserError, match="3 labelled pictures have no split yet"):
+    with pytest.raises(pictus.UserError, match="3 labelled pictures without a split"):
         release.cut(project, "1.0.0")
 
 
@@ -240,7 +244,7 @@ def test_a_group_found_after_the_draw_must_be_brought_together_first(
     other = next(image_id for image_id, split in found.items() if split == "test")
     members = [Duplicate(image_id, one, image_id == one, "near", 3, "", "test") for image_id in (one, other)]
     project.tables.append("duplicates", table_of("duplicates", members))
-    with pytest.raises(pictus.UserError, match="1 duplicate groups lie in several splits"):
+    with pytest.raises(pictus.UserError, match="1 duplicate group lies in several splits"):
         release.cut(project, "1.0.0")
     outcome = release.split(project)
     assert outcome.summary["moved_groups"] == 1
@@ -457,4 +461,6 @@ def test_list_shows_each_release_in_order(project: pictus.Project, cut_release: 
 
 
 def test_list_of_nothing_says_what_to_type(project: pictus.Project) -> None:
-    assert release.list_(project).next == ("pictus release split", "pictus release cut 1.0.0")
+    outcome = release.list_(project)
+    assert outcome.headline == "0 releases"
+    assert outcome.next[0].startswith("pictus taxonomy import")

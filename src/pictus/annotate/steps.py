@@ -229,7 +229,9 @@ def _read(
         texts, frozenset(project.tables.ids("images")),
         list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True)),
     )  # fmt: skip
-    tables, refused, left_out = [], [], []
+    tables: list[pa.Table] = []
+    refused: list[str] = []
+    left_out: list[str] = []
     for path, answers in zip(files, read, strict=True):
         entries = entries_of(answers, taxonomy, pictures, SOURCE_PREFIX + path.name)
         tables.append(_with_source(entries.votes, f"{path.name}@{_digest(path)}"))

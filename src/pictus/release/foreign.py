@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from pictus.concepts import Taxonomy
-from pictus.errors import PictureError, UserError, bad_rows
+from pictus.errors import PictureError, UserError, bad_rows, counted
 from pictus.pixels import sniff
 from pictus.progress import Meter
 from pictus.records import Concept
@@ -63,7 +63,7 @@ def load(folder: Path, taxonomy: Taxonomy, meter_of: Callable[[int], Meter]) -> 
         }  # fmt: skip
     rows, places, more = _settled(claims, facts, {name: one.concept_id for name, one in concepts.items()})
     if not rows:
-        raise UserError(f"None of the {len(files):,} files in {folder} is a usable picture.", fix=problems[0])
+        raise UserError(f"There is no usable picture in {folder}, of {counted(len(files), 'file')}.", fix=problems[0])
     table, paths = sorted_rows(_with_splits(rows), places, str(folder))
 
     def read(position: int) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pictus.errors import PictureError, UserError, bad_rows
+from pictus.errors import PictureError, UserError, bad_rows, counted
 from pictus.progress import Progress
 from pictus.project import write_bytes, write_text
 from pictus.release.contents import Contents, as_csv, concept_rows, counts, licences
@@ -109,7 +109,8 @@ def head(what: Contents, pictures: pa.Table, *, previous: str = "") -> dict[str,
     """The manifest without its list of files."""
     found = counts(pictures, what.classes)
     about = what.about
-    default = f"{found['pictures']:,} pictures of {found['classes']:,} classes, each labelled with one of them."
+    sizes = f"{counted(found['pictures'], 'picture')} of {counted(found['classes'], 'class', 'classes')}"
+    default = f"{sizes}, each labelled with one of them."
     return {
         "format": FORMAT,
         "name": about.name,
@@ -173,7 +174,7 @@ def _write_shards(
                 offsets.append(placed.offset)
             meter.advance()
     if bad:
-        raise bad_rows(f"Of {len(image_ids):,} pictures not all can be copied", bad, fix=fix)
+        raise bad_rows(f"Of {counted(len(image_ids), 'picture')} not all can be copied", bad, fix=fix)
     table = pictures.append_column("key", pa.array(keys, pa.string()))
     table = table.append_column("shard", pa.array(shards, pa.string()))
     table = table.append_column("offset", pa.array(offsets, pa.int64()))

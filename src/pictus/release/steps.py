@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,22 +11,23 @@ import pyarrow as pa
 
 from pictus.clock import now
 from pictus.concepts import Taxonomy, load_taxonomy
-from pictus.errors import UserError, bad_rows
+from pictus.errors import UserError, bad_rows, counted
+from pictus.journey import first_command
 from pictus.project import Project
 from pictus.records import Concept
 from pictus.registry import Outcome, step
-from pictus.release import foreign, history, imagefolder, webdataset
+from pictus.release import history, imagefolder, webdataset
+from pictus.release.arrivals import read_arrival, same_content, stated_version
 from pictus.release.candidates import Eligible, described, eligible, torn_groups, whole_groups
 from pictus.release.contents import About, contents, counts, totals
 from pictus.release.differences import Change, changes, summed
-from pictus.release.exchange import PAPER, Loaded, Writer, load_release, read_paper
+from pictus.release.exchange import PAPER, Writer
 from pictus.release.lines import ClassSplits, ReleaseLine, class_lines, release_line
 from pictus.release.numbering import advice, next_version, version_before
 from pictus.release.packing import building, pack, sweep
 from pictus.release.splits import Drawn, chosen_shares, draw, given_split, parse_given
 from pictus.release.verification import Finding, check_files, check_pictures, check_tables
 from pictus.releases import (
-    MANIFEST,
     SPLITS,
     Release,
     class_names,
@@ -83,9 +83,9 @@ def split(
         project.journal.log("release", "pictures_split", "splits", **settings, **summary)
     concepts = project.tables.records("concepts", Concept)
     lines = class_lines(rows, {one.concept_id: one.names[0] for one in concepts if one.names})
-    counted = " / ".join(f"{summary[name]:,}" for name in SPLITS)
+    sizes = " / ".join(f"{summary[name]:,}" for name in SPLITS)
     headline = (
-        f"{summary['pictures']:,} pictures, {summary['classes']:,} classes: train / val / test {counted}"
+        f"{_sized(summary)}: train / val / test {sizes}"
         + _kept_whole(summary["groups"])
         + (f", {summary['kept']:,} as before" if before else "")
     )
@@ -154,7 +154,8 @@ def verify(project: Project, version: str = "", *, quick: bool = False) -> Outco
     found = totals(manifest["counts"])
     summary = {"version": manifest["version"], "digest": manifest["digest"], "quick": quick, **found}
     depth = "sizes, tables and digest" if quick else "every file and every picture"
-    headline = f"{manifest['version']} is whole: {depth} as the manifest says, {summary['pictures']:,} pictures"
+    pictures = counted(summary["pictures"], "picture")
+    headline = f"{manifest['version']} is whole: {depth} as the manifest says, {pictures}"
     return Outcome("release verify", summary, headline)
 
 
@@ -176,8 +177,8 @@ def diff(project: Project, before: str, after: str) -> Outcome[Change]:
         "classes_added": sorted(set(new.classes) - set(old.classes)),
         "classes_removed": sorted(set(old.classes) - set(new.classes)),
     }  # fmt: skip
-    counted = ", ".join(f"{summary[kind]:,} {kind}" for kind in ("added", "removed", "relabelled", "moved"))
-    headline = f"{old.version} -> {new.version}: " + ("the same" if summary["same_digest"] else counted)
+    told = ", ".join(f"{summary[kind]:,} {kind}" for kind in ("added", "removed", "relabelled", "moved"))
+    headline = f"{old.version} -> {new.version}: " + ("the same" if summary["same_digest"] else told)
     return Outcome("release diff", summary, headline, source=lambda: iter(found))
 
 
@@ -189,8 +190,8 @@ def list_(project: Project) -> Outcome[ReleaseLine]:
         pictus release list
     """
     lines = [release_line(read_manifest(project.releases_dir / version)) for version in versions(project.releases_dir)]
-    headline = f"{len(lines):,} releases" + (f", newest {lines[-1].version}" if lines else "")
-    following = () if lines else ("pictus release split", "pictus release cut 1.0.0")
+    headline = counted(len(lines), "release") + (f", newest {lines[-1].version}" if lines else "")
+    following = () if lines else (first_command(project, "release"),)
     summary = {"releases": [asdict(line) for line in lines]}
     return Outcome("release list", summary, headline, next=following, source=lambda: iter(lines))
 
@@ -218,26 +219,30 @@ def export(
         "version": release.version, "digest": release.digest, "format": format, "out": str(target), "files": files,
         **totals(counts(release.pictures, release.classes)),
     }  # fmt: skip
-    headline = f"{release.version} as {format}: {summary['pictures']:,} pictures in {target}"
+    headline = f"{release.version} as {format}: {counted(summary['pictures'], 'picture')} in {target}"
     return Outcome("release export", summary, headline, source=lambda: iter(_classes(release)))
 
 
 @step("release import", changes=True)
-def import_(project: Project, path: Path, version: str) -> Outcome[ClassSplits]:
+def import_(project: Project, path: Path, version: str = "") -> Outcome[ClassSplits]:
     """Make a release of this project from an export, a release folder, or plain class folders.
 
     path: what `release export` wrote, a release, or SPLIT/CLASS/picture.jpg or CLASS/picture.jpg.
-    version: MAJOR.MINOR.PATCH of the new release.
+    version: MAJOR.MINOR.PATCH of the new release; that of the export or release when left out.
 
     Examples:
-        pictus release import ~/birds 1.0.0
+        pictus release import ~/birds
+        pictus release import ~/photos 1.0.0
     """
     source = path.expanduser().absolute()
     if not source.is_dir():
         raise UserError(f"{source} is not a folder.", fix="unpack it first, then name the folder")
+    version = version or stated_version(source)
+    again = f"pictus release import {path} {_next_version(project)}"
+    if not version:
+        raise UserError(f"{source} is a plain folder: it does not say which version it is.", fix=again)
     with project.lock("release"):
-        previous = _new_version(project, version)
-        loaded, taxonomy, form = _load(project, source)
+        loaded, taxonomy, form = read_arrival(project, source)
         paper = loaded.paper
         kept = {name: str(paper.get(name, "")) for name in ("description", "creator", "url")}
         about = About(str(paper.get("name") or project.name), version, now(), **kept)
@@ -249,29 +254,40 @@ def import_(project: Project, path: Path, version: str) -> Outcome[ClassSplits]:
                 f"{source} was changed since it was exported: its digest is {found}, not {paper['digest']}.",
                 fix=f"export it again; or remove {PAPER} to import it as a plain folder",
             )
+        same = same_content(project.releases_dir, found)
+        if version in same:
+            return _here_already(open_release(project.releases_dir / version), source)
+        previous = _new_version(project, version, again)
         with building(project.releases_dir / version) as folder:
             fix = "copy or export the pictures again"
             manifest = pack(folder, what, loaded.read, progress=project.progress, fix=fix, previous=previous)
         facts = {"digest": manifest["digest"], "form": form, **totals(manifest["counts"])}
         project.journal.log("release", "release_imported", version, **facts)
-    return _released("release import", open_release(project.releases_dir / version), list(loaded.problems))
+    problems = [f"its digest is identical to that of release {same[-1]}: the same content twice"] if same else []
+    problems += loaded.problems
+    return _released("release import", open_release(project.releases_dir / version), problems)
+
+
+def _here_already(release: Release, source: Path) -> Outcome[ClassSplits]:
+    """The outcome of importing once more what is here: nothing is written."""
+    outcome = _released("release import", release, [])
+    headline = f"{release.version} is here already: the digest of {source} is identical, nothing was changed"
+    return replace(outcome, headline=headline)
 
 
 def _eligible(project: Project) -> Eligible:
     tables = project.tables
     if not tables.count("images"):
-        raise UserError(f"{project.name} has no pictures yet.", fix="pictus collect add FOLDER --by-folder")
+        raise UserError(f"{project.name} has no pictures yet.", fix=first_command(project, "split"))
     labels = tables.read("labels")
     if not labels.num_rows:
-        votes = project.journal.vote_count()
-        fix = "pictus annotate settle" if votes else "pictus annotate import labels.csv, then pictus annotate settle"
-        raise UserError("No picture has a label yet.", fix=fix)
+        raise UserError("No picture has a label yet.", fix=first_command(project, "split"))
     found = eligible(labels, tables.read("verdicts"), tables.read("duplicates"))
     if not found.rows.num_rows:
         what = f"all {found.dropped:,} labelled pictures were dropped"
         fix = "pictus clean restore IMAGE …"
         if not found.dropped:
-            what = f"none of the {labels.num_rows:,} labels is accepted"
+            what = f"of {counted(labels.num_rows, 'label')} none is accepted"
             fix = "add votes, or pictus annotate settle --threshold LOWER"
         raise UserError(f"There is nothing to release: {what}.", fix=fix)
     return found
@@ -308,18 +324,20 @@ def _split_problems(project: Project, drawn: Drawn, found: Eligible) -> tuple[st
     for name in SPLITS:
         lacking = [concept_id for concept_id, splits in drawn.lacking.items() if name in splits]
         if lacking:
-            problems.append(f"{len(lacking):,} classes have no picture in {name}: {_some(lacking)}")
+            classes = counted(len(lacking), "class", "classes")
+            problems.append(f"{classes} without a picture in {name}: {_some(lacking)}")
     if drawn.torn:
         problems.append(
-            f"{len(drawn.torn):,} duplicate groups lie in several splits because those were given: {_some(drawn.torn)};"
+            f"{_torn(len(drawn.torn))} in several splits because those were given: {_some(drawn.torn)};"
             " pictus clean screen drops all but their keepers"
         )
     if drawn.moved:
-        problems.append(f"{len(drawn.moved):,} groups found since the last draw were brought together, held out first")
+        moved = counted(len(drawn.moved), "group")
+        problems.append(f"{moved} found since the last draw and brought together, held out first")
     if found.several:
-        problems.append(f"{found.several:,} accepted labels were set aside: their picture has a more probable one")
+        problems.append(f"{counted(found.several, 'accepted label')} set aside: the picture has a more probable one")
     if not project.tables.count("verdicts"):
-        problems.append("no picture was screened, duplicates included: pictus clean check, dedupe, screen")
+        problems.append("no picture was screened, duplicates included: pictus clean")
     return tuple(problems)
 
 
@@ -327,19 +345,19 @@ def _ready_rows(project: Project, found: Eligible) -> tuple[pa.Table, list[str]]
     """Eligible rows with their split and everything else a release states, or what to do first."""
     tables = project.tables
     if not tables.exists("splits"):
-        raise UserError("The pictures are not split yet.", fix="pictus release split")
+        raise UserError("The pictures are not split yet.", fix=first_command(project, "release"))
     splits = tables.read("splits", ["image_id", "split"])
     rows = found.rows.join(splits, "image_id", join_type="inner").sort_by("image_id")
     unsplit = found.rows.num_rows - rows.num_rows
     if unsplit:
         raise UserError(
-            f"{unsplit:,} labelled pictures have no split yet: they came after the last draw.",
+            f"{counted(unsplit, 'labelled picture')} without a split: collected or labelled after the last draw.",
             fix="pictus release split    (the others keep theirs)",
         )
     torn = torn_groups(rows)
     if torn and (unexcused := set(torn) - _torn_as_given(project, rows)):
         raise UserError(
-            f"{len(unexcused):,} duplicate groups lie in several splits: they were found after the last draw.",
+            f"{_torn(len(unexcused))} in several splits: found after the last draw.",
             fix="pictus release split    (brings each together)",
         )
     full = described(rows, tables.read("images"), tables.read("sources"))
@@ -348,12 +366,12 @@ def _ready_rows(project: Project, found: Eligible) -> tuple[pa.Table, list[str]]
         problems = [f"picture {image_id} is labelled, but not among the images" for image_id in ids]
         raise bad_rows("the settled labels", problems, fix="pictus collect add FOLDER, or settle the labels again")
     gone = splits.num_rows - rows.num_rows
-    notes = [f"{gone:,} pictures split earlier are no longer eligible and were left out"] if gone else []
+    notes = [f"{counted(gone, 'picture')} split earlier and not eligible any more: left out"] if gone else []
     if torn:
-        notes.append(f"{len(torn):,} duplicate groups lie in several splits because those were given")
+        notes.append(f"{_torn(len(torn))} in several splits because those were given")
     unlicensed = full.column("licence").to_pylist().count("")
     if unlicensed:
-        notes.append(f"{unlicensed:,} pictures have no stated licence (licences.csv: unknown)")
+        notes.append(f"{counted(unlicensed, 'picture')} without a stated licence (licences.csv: unknown)")
     return full, notes
 
 
@@ -388,13 +406,13 @@ def _history(project: Project, taxonomy: Taxonomy, rows: pa.Table) -> dict[str, 
     }
 
 
-def _new_version(project: Project, version: str) -> str:
+def _new_version(project: Project, version: str, again: str = "") -> str:
     """Check that `version` can be cut -> the newest version before it, "" when there is none."""
     version_key(version)
     if (project.releases_dir / version).exists():
         raise UserError(
-            f"Release {version} exists already, and releases never change.",
-            fix=f"pictus release cut {_next_version(project)}",
+            f"Release {version} exists already{' with other content' if again else ''}, and releases never change.",
+            fix=again or f"pictus release cut {_next_version(project)}",
         )
     sweep(project.releases_dir)
     return version_before(versions(project.releases_dir), version)
@@ -419,35 +437,24 @@ def _version_problems(project: Project, release: Release, previous: str) -> list
     return [problem for problem in problems if problem]
 
 
-def _load(project: Project, source: Path) -> tuple[Loaded, Taxonomy, str]:
-    if (source / MANIFEST).is_file():
-        loaded, form = load_release(source), "release"
-    elif (source / PAPER).is_file():
-        form = str(read_paper(source)["form"])
-        if form not in _WRITERS:
-            raise UserError(f"{source / PAPER} names the form {form!r}.", fix="pip install --upgrade pictus")
-        loaded = imagefolder.load(source) if form == "imagefolder" else webdataset.load(source)
-    else:
-        known = load_taxonomy(project) if project.tables.exists("concepts") else Taxonomy.of(())
-        with ExitStack() as stack:
-            meter_of = lambda total: stack.enter_context(project.progress.track("reading pictures", total))  # noqa: E731
-            loaded, form = foreign.load(source, known, meter_of), "folder"
-        own = {one.concept_id: one for one in loaded.concepts}
-        return loaded, Taxonomy.of({**known.concepts, **own}.values()), form
-    return loaded, Taxonomy.of(loaded.concepts), form
-
-
 def _kept_whole(groups: int) -> str:
-    return f", {groups:,} duplicate groups kept whole" if groups else ""
+    return f", {counted(groups, 'duplicate group')} kept whole" if groups else ""
+
+
+def _torn(groups: int) -> str:
+    return counted(groups, "duplicate group lies", "duplicate groups lie")
+
+
+def _sized(found: Mapping[str, Any]) -> str:
+    return f"{counted(found['pictures'], 'picture')}, {counted(found['classes'], 'class', 'classes')}"
 
 
 def _released(step_name: str, release: Release, problems: list[str]) -> Outcome[ClassSplits]:
     found = totals(release.manifest["counts"])
     summary = {"version": release.version, "digest": release.digest, "path": str(release.root), **found}
-    counted = " / ".join(f"{found[name]:,}" for name in SPLITS)
+    sizes = " / ".join(f"{found[name]:,}" for name in SPLITS)
     headline = (
-        f"{release.version}  {found['pictures']:,} pictures, {found['classes']:,} classes,"
-        f" train / val / test {counted}{_kept_whole(found['groups'])}\n"
+        f"{release.version}  {_sized(found)}, train / val / test {sizes}{_kept_whole(found['groups'])}\n"
         f"datasheet.md · croissant.json · licences.csv · sha256 manifest in {release.root}"
     )
     following = (f"pictus train run --release {release.version}", f"pictus release verify {release.version}")
@@ -455,7 +462,7 @@ def _released(step_name: str, release: Release, problems: list[str]) -> Outcome[
 
 
 def _damaged(root: Path, findings: list[Finding], shown: int = 20) -> UserError:
-    lines = [f"The release {root} is damaged, {len(findings):,} findings:"]
+    lines = [f"The release {root} is damaged, {counted(len(findings), 'finding')}:"]
     for one in findings[:shown]:
         what = " ".join(part for part in (one.path, one.image_id, one.cause) if part)
         lines.append(f"  {what}: {one.detail}" if one.detail else f"  {what}")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pictus import shards
-from pictus.errors import UserError
+from pictus.errors import UserError, counted
 from pictus.release.contents import counts
 from pictus.release.packing import file_sum
 from pictus.releases import MANIFEST, SPLITS, Release, content_digest, open_release, read_manifest
@@ -86,7 +86,7 @@ def _check_rows(release: Release) -> Iterator[Finding]:
     pictures = release.pictures
     repeated = pictures.num_rows - pc.count_distinct(pictures.column("image_id")).as_py()
     if repeated:
-        yield Finding("pictures.parquet", "", "repeated", f"{repeated:,} pictures have two rows")
+        yield Finding("pictures.parquet", "", "repeated", f"{counted(repeated, 'picture')} with two rows")
     strangers = set(pictures.column("split").unique().to_pylist()) - set(SPLITS)
     if strangers:
         yield Finding("pictures.parquet", "", "split", f"unknown splits: {', '.join(sorted(strangers))}")
