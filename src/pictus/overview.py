@@ -9,16 +9,22 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from pictus.errors import UserError
+from pictus.errors import UserError, clipped, counted
+from pictus.journey import TAXONOMY
+from pictus.models import WEIGHTS_NAME, open_run
 from pictus.project import Project
 from pictus.records import Attempt, Check, Duplicate, Label, Picture, Source, Split, Verdict
 from pictus.registry import Outcome, step
+from pictus.releases import read_manifest
 from pictus.tables import equals
 
 THIN_CLASS = 20
 """Fewer accepted pictures than this: the class is called starving."""
+
+SHOWN = 3
+"""So many of the newest releases and runs are named."""
 
 PREFIX = 6
 """Fewest hex digits that may stand for an image_id."""
@@ -52,32 +58,35 @@ def status(project: Project) -> Outcome[StageStatus]:
         pictus status
     """
     tables = project.tables
-    images = tables.count("images")
-    failed = tables.count("fetches", "cause != 'ok'")
+    images, failed = tables.count("images"), _failed(project)
     checked, dropped = tables.count("checks"), tables.count("verdicts", "verdict = 'drop'")
     screened = tables.count("verdicts")
     labels = Counter(tables.read("labels", ["status"]).column("status").to_pylist()) if tables.exists("labels") else {}
     votes = project.journal.vote_count()
-    releases, runs = names_in(project, "releases"), names_in(project, "models")
+    releases, runs = names_in(project, "releases"), _runs(project)
+    classes = counted(tables.count("concepts", "is_class"), "class", "classes")
     rows = (
-        StageStatus("taxonomy", tables.count("concepts"), 0, f"{tables.count('concepts', 'is_class'):,} classes"),
-        StageStatus("collect", images, 0, f"{failed:,} addresses failed" if failed else ""),
+        StageStatus("taxonomy", tables.count("concepts"), 0, classes),
+        StageStatus("collect", images, 0, f"{counted(failed, 'address', 'addresses')} failed" if failed else ""),
         StageStatus("clean", screened, max(images - checked, 0), f"{dropped:,} dropped" if screened else ""),
-        StageStatus("annotate", labels.get("accepted", 0), labels.get("unsettled", 0), f"{votes:,} votes"),
-        StageStatus("release", len(releases), 0, ", ".join(releases[-3:])),
-        StageStatus("train", len(runs), 0, ", ".join(runs[-3:])),
+        StageStatus("annotate", labels.get("accepted", 0), labels.get("unsettled", 0), counted(votes, "vote")),
+        StageStatus("release", len(releases), 0, _release_note(project, releases)),
+        StageStatus("train", len(runs.usable), len(runs.unfinished), _runs_note(runs)),
     )
     starving = _starving(project) if labels else 0
     summary = {
         "concepts": rows[0].done, "collected": images, "failed": failed, "checked": checked,
         "clean": screened - dropped, "dropped": dropped, "votes": votes, "labelled": labels.get("accepted", 0),
-        "unsettled": labels.get("unsettled", 0), "starving": starving, "releases": releases, "runs": runs,
+        "unsettled": labels.get("unsettled", 0), "starving": starving, "releases": releases,
+        "runs": list(runs.usable), "unfinished_runs": list(runs.unfinished),
         "evaluated": len({path.parts[-4] for path in project.models_dir.glob("*/evaluations/*/results.json")}),
         "indexes": [name.removeprefix("embeddings_") for name in tables.names() if name.startswith("embeddings_")],
     }  # fmt: skip
-    headline = (
-        f"{project.name}: collected {images:,}   clean {screened - dropped:,}   labelled {summary['labelled']:,}"
-        f"   releases {len(releases)}   models {len(runs)}" + (f"   starving: {starving} concepts" if starving else "")
+    made = f"releases {len(releases)}   models {len(runs.usable)}"
+    pictures = f"collected {images:,}   clean {screened - dropped:,}   labelled {summary['labelled']:,}   "
+    has_only_releases = bool(releases and not images)
+    headline = f"{project.name}: {'no pictures but those released   ' if has_only_releases else pictures}{made}" + (
+        f"   starving: {counted(starving, 'concept')}" if starving else ""
     )
     return Outcome("status", summary, headline, next=_next(summary), source=lambda: iter(rows))
 
@@ -100,7 +109,8 @@ def show(project: Project, image: str) -> Outcome[Moment]:
         [
             f"{parts['picture'].width}×{parts['picture'].height} {parts['picture'].format}",
             f"{verdict.verdict}: {verdict.reason}" if verdict else "not screened yet",
-            f"label {label.concept_id} ({label.posterior:.3f}, {label.n_votes} votes)" if label else "no label",
+            f"label {label.concept_id} ({label.posterior:.3f}, {counted(label.n_votes, 'vote')})"
+            if label else "no label",
         ]
     )
     summary = {"image_id": image_id, "moments": len(moments), "releases": parts["releases"]}
@@ -116,12 +126,13 @@ def find_image(project: Project, text: str) -> str:
         if len(ids) == 1:
             return str(ids[0])
         if len(ids) > 1:
-            raise UserError(f"{len(ids):,} pictures begin with {text!r}.", fix="type more digits")
+            raise UserError(f"{counted(len(ids), 'picture')} begin with {clipped(text)}.", fix="type more digits")
     found = set(tables.read("sources", ["image_id"], where=equals("address", text)).column("image_id").to_pylist())
     if len(found) == 1:
         return str(found.pop())
     raise UserError(
-        f"No picture {text!r} in {project.name}: neither an image_id (or its first {PREFIX}+ digits) nor an address.",
+        f"There is no picture {clipped(text)} in {project.name}: neither an image_id (or its first {PREFIX}+ digits)"
+        " nor an address.",
         fix="pictus web lists them, pictus status counts them",
     )
 
@@ -161,7 +172,7 @@ def _moments(parts: dict[str, Any]) -> Iterator[Moment]:
         asked = f"is it {vote.question}? {vote.answer}" if vote.question else vote.answer
         yield Moment(vote.voted_at, "annotate", f"vote of {vote.annotator}", asked)
     for label in parts["labels"]:
-        why = f"posterior {label.posterior:.3f} from {label.n_votes} votes by {label.method}"
+        why = f"posterior {label.posterior:.3f} from {counted(label.n_votes, 'vote')} by {label.method}"
         yield Moment(label.settled_at, "annotate", f"{label.status} {label.concept_id}", why)
     for split in parts["splits"]:
         yield Moment("", "release", f"assigned to {split.split}", f"group {split.group_id[:12]}")
@@ -218,21 +229,91 @@ def _starving(project: Project) -> int:
     return sum(counts[concept] < THIN_CLASS for concept in classes)
 
 
+class _Runs(NamedTuple):
+    """`usable`: finished, or with weights already kept, the best choice last. The others can only be resumed."""
+
+    usable: tuple[str, ...]
+    unfinished: tuple[str, ...]
+
+
+def _runs(project: Project) -> _Runs:
+    finished, kept, unfinished = [], [], []
+    for name in names_in(project, "models"):
+        try:
+            run = open_run(project.models_dir / name)
+        except UserError:
+            continue  # a broken card is no model; every command that names the run says what is wrong with it
+        if run.is_finished:
+            finished.append(name)
+            continue
+        unfinished.append(name)
+        if (run.root / WEIGHTS_NAME).is_file():
+            kept.append(name)
+    return _Runs((*kept, *finished), tuple(unfinished))
+
+
+def _runs_note(runs: _Runs) -> str:
+    notes = [", ".join(runs.usable[-SHOWN:])]
+    if runs.unfinished:
+        which = ", ".join(runs.unfinished[-SHOWN:])
+        notes.append(f"unfinished: {which}; resume with pictus train resume {runs.unfinished[-1]}")
+    return "; ".join(note for note in notes if note)
+
+
+def _release_note(project: Project, releases: list[str]) -> str:
+    """The newest releases, and how large the last one is."""
+    if not releases:
+        return ""
+    try:
+        counts = read_manifest(project.releases_dir / releases[-1])["counts"]
+    except UserError:
+        return f"{', '.join(releases[-SHOWN:])} (damaged: pictus release verify {releases[-1]})"
+    size = f"{counted(counts['pictures'], 'picture')}, {counted(counts['classes'], 'class', 'classes')}"
+    return f"{', '.join(releases[-SHOWN:])} ({size})"
+
+
+def _failed(project: Project) -> int:
+    """Addresses whose latest attempt failed."""
+    if not project.tables.count("fetches", "cause != 'ok'"):
+        return 0
+    from pictus.collect.causes import GOOD  # noqa: PLC0415  0.2 s that --help does not pay
+
+    rows = project.tables.read("fetches", ["address", "cause"])
+    latest = rows.group_by("address", use_threads=False).aggregate([("cause", "last")]).column("cause_last")
+    return sum(cause not in GOOD for cause in latest.to_pylist())
+
+
 def _next(summary: dict[str, Any]) -> tuple[str, ...]:
     """The first thing not done yet, in journey order."""
+    release, run = (summary[kind][-1] if summary[kind] else "" for kind in ("releases", "runs"))
+    unfinished = summary["unfinished_runs"][-1] if summary["unfinished_runs"] else ""
+    if release and not summary["collected"]:  # an imported release: what it was made of lies elsewhere
+        first: tuple[tuple[bool, tuple[str, ...]], ...] = ()
+    else:
+        first = _first(summary)
+    todo: tuple[tuple[bool, tuple[str, ...]], ...] = (
+        *first,
+        (not run and bool(unfinished), (f"pictus train resume {unfinished}",)),
+        (not run, (f"pictus train run --release {release}",)),
+        (not summary["evaluated"], (f"pictus evaluate run --run {run}",)),
+        (
+            bool(summary["collected"]) and not summary["indexes"],
+            ("pictus search index", f"pictus serve start --run {run}"),
+        ),
+    )
+    last = (f"pictus serve start --run {run}", *(("pictus search query --text NAME",) if summary["indexes"] else ()))
+    return next((commands for is_next, commands in todo if is_next), (*last, "pictus web"))
+
+
+def _first(summary: dict[str, Any]) -> tuple[tuple[bool, tuple[str, ...]], ...]:
+    """From concepts to a release."""
     screened = summary["clean"] + summary["dropped"]
     settled = summary["labelled"] + summary["unsettled"]
-    release, run = (summary[kind][-1] if summary[kind] else "" for kind in ("releases", "runs"))
-    todo: tuple[tuple[bool, tuple[str, ...]], ...] = (
-        (not summary["concepts"], ("pictus taxonomy import --folders PICTURES    (or --file, --ilsvrc, --wordnet)",)),
+    return (
+        (not summary["concepts"], (TAXONOMY,)),
         (not summary["collected"], ("pictus collect add PICTURES --by-folder", "pictus collect fetch urls.csv")),
         (summary["checked"] < summary["collected"] or not screened, ("pictus clean",)),
         (not summary["votes"], ("pictus annotate import labels.csv    (or --from-folders)",)),
         (not settled, ("pictus annotate settle",)),
-        (not release, ("pictus release split --seed 7 && pictus release cut 1.0.0",)),
-        (not run, (f"pictus train run --release {release} --recipe small-cnn",)),
-        (not summary["evaluated"], (f"pictus evaluate run --run {run}",)),
-        (not summary["indexes"], ("pictus search index", f"pictus serve start --run {run}")),
+        (not summary["releases"], ("pictus release split --seed 7 && pictus release cut 1.0.0",)),
     )
-    last = (f"pictus serve start --run {run}", "pictus search query --text NAME", "pictus web")
-    return next((commands for is_next, commands in todo if is_next), last)

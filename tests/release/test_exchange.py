@@ -265,7 +265,7 @@ def test_a_folder_without_pictures_says_how_to_lay_them_out(project: pictus.Proj
     assert "SPLIT/CLASS" in error.value.fix
     (tmp_path / "empty/kind").mkdir()
     (tmp_path / "empty/kind/x.jpg").write_bytes(b"")
-    with pytest.raises(pictus.UserError, match="no usable picture in .*, of 1 file"):
+    with pytest.raises(pictus.UserError, match=r"no usable picture in .*, of 1 file"):
         release.import_(project, tmp_path / "empty", "1.0.0")
     with pytest.raises(pictus.UserError, match="is not a folder"):
         release.import_(project, tmp_path / "nowhere", "1.0.0")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import pictus
+from pictus import overview
+from pictus.project import Project
+from pictus.records import Attempt, Concept, Picture
+from pictus.tables import table_of
+
+IMAGE = "a" * 64
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return pictus.new(tmp_path / "birds")
+
+
+def put_release(project: Project, version: str = "1.0.0") -> None:
+    folder = project.releases_dir / version
+    folder.mkdir(parents=True)
+    card = {"format": 1, "name": "x", "version": version, "digest": "d", "counts": {"pictures": 1, "classes": 3}}
+    (folder / "manifest.json").write_text(json.dumps(card | {"files": {}}))
+
+
+def put_run(project: Project, name: str, status: str, *, has_weights: bool = False) -> None:
+    folder = project.models_dir / name
+    folder.mkdir(parents=True)
+    seen = {"size": 8, "resize": 8, "mean": [0, 0, 0], "std": [1, 1, 1]}
+    card = {"format": 1, "name": name, "model": "m", "classes": ["a"], "class_names": ["a"], "preprocessing": seen}
+    (folder / "run.json").write_text(json.dumps(card | {"status": status}))
+    if has_weights:
+        (folder / "model.safetensors").write_bytes(b"")
+
+
+def attempt(address: str, cause: str) -> Attempt:
+    return Attempt(address, "url", cause, "", "", "", 0, 1, 0, 0.0, "", "", "2026-01-01T00:00:00Z")
+
+
+def note(project: Project, stage: str) -> overview.StageStatus:
+    return next(row for row in overview.status(project) if row.stage == stage)
+
+
+def test_a_project_with_nothing_but_a_release_goes_on_to_training_not_to_collecting(project: Project) -> None:
+    put_release(project)
+    outcome = overview.status(project)
+    assert outcome.next == ("pictus train run --release 1.0.0",)
+    assert "no pictures but those released" in outcome.headline
+    assert note(project, "release").note == "1.0.0 (1 picture, 3 classes)"
+    put_run(project, "first", "finished")
+    assert overview.status(project).next == ("pictus evaluate run --run first",)
+    found = project.models_dir / "first/evaluations/1.0.0-test/results.json"
+    found.parent.mkdir(parents=True)
+    found.write_text("{}")
+    assert overview.status(project).next == ("pictus serve start --run first", "pictus web")
+
+
+def test_a_damaged_release_or_run_does_not_hide_the_rest(project: Project) -> None:
+    put_release(project)
+    (project.releases_dir / "1.0.0/manifest.json").write_text("{")
+    put_run(project, "first", "finished")
+    (project.models_dir / "first/run.json").write_text("{")
+    assert "pictus release verify 1.0.0" in note(project, "release").note
+    assert overview.status(project).summary["runs"] == []
+
+
+def test_only_runs_with_weights_count_as_models_and_the_others_can_be_resumed(project: Project) -> None:
+    put_release(project)
+    put_run(project, "half", "running")
+    outcome = overview.status(project)
+    assert (outcome.summary["runs"], outcome.summary["unfinished_runs"]) == ([], ["half"])
+    assert "models 0" in outcome.headline
+    assert outcome.next == ("pictus train resume half",)
+    assert note(project, "train").note == "unfinished: half; resume with pictus train resume half"
+    put_run(project, "kept", "running", has_weights=True)
+    assert overview.status(project).summary["runs"] == ["kept"]
+    put_run(project, "done", "finished", has_weights=True)
+    row = note(project, "train")
+    assert (row.done, row.waiting) == (2, 2)
+    assert row.note.startswith("kept, done; unfinished: ")
+    assert overview.status(project).next == ("pictus evaluate run --run done",)
+
+
+def test_an_address_that_failed_twice_is_one_and_one_that_came_at_last_is_none(project: Project) -> None:
+    def told(*attempts: Attempt) -> tuple[int, str]:
+        project.tables.append("fetches", table_of("fetches", attempts))
+        return overview.status(project).summary["failed"], note(project, "collect").note
+
+    assert told(attempt("http://a/1", "timeout"), attempt("http://a/2", "timeout")) == (2, "2 addresses failed")
+    assert told(attempt("http://a/1", "timeout"), attempt("http://a/2", "ok")) == (1, "1 address failed")
+    assert told(attempt("http://a/1", "unchanged")) == (0, "")
+
+
+def test_one_of_a_thing_is_told_in_the_singular(project: Project) -> None:
+    project.tables.replace("concepts", table_of("concepts", [Concept("owl", ("owl",), is_class=True)]))
+    picture = Picture(IMAGE, "pictures-00000.tar", 0, 1, 1, 1, "png", "RGB", "")
+    project.tables.append("images", table_of("images", [picture]))
+    assert note(project, "taxonomy").note == "1 class"
+    assert overview.status(project).next == ("pictus clean",)
