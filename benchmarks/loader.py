@@ -35,7 +35,7 @@ from pictus.train.recipes import Recipe
 
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 SIZE, BATCH, EPOCHS, ROUNDS = 224, 64, 2, 5
-RECIPE = Recipe("resnet18", size=SIZE, view=SIZE, min_area=0.08, erase=0)
+RECIPE = Recipe("resnet18", size=SIZE, min_area=0.08, erase=0)
 VIEW = partial(augment.augmented, recipe=RECIPE, fill=(0, 0, 0))
 
 Measured = tuple[float, float]

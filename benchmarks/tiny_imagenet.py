@@ -44,7 +44,7 @@ Rows = list[tuple[str, str, float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=28, help="a number, not a time: the result does not hang on load")
+    parser.add_argument("--epochs", type=int, default=36, help="a number, not a time: the result does not hang on load")
     parser.add_argument("--project", type=Path, default=None, help="a new folder to keep the project in")
     asked = parser.parse_args()
     if not SET.exists():

@@ -12,7 +12,7 @@ from pictus.train import augment
 from pictus.train.recipes import Recipe
 
 KEYS = np.arange(1, 4001, dtype=np.uint64) * np.uint64(0x123456789)
-PLAIN = Recipe("small-cnn", size=16, view=16, flip=0, erase=0, colour=0)
+PLAIN = Recipe("small-cnn", size=16, flip=0, erase=0, colour=0)
 
 
 def test_draws_belong_to_the_picture_and_not_to_its_place() -> None:
@@ -117,6 +117,18 @@ def test_a_padded_crop_mirrors_the_edges() -> None:
         start = next(shift for shift in range(-2, 3) if line == [_mirrored(i + shift, 16) for i in range(16)])
         seen.add(start)
     assert seen == {-2, -1, 0, 1, 2}  # an eighth of 16 px to either side
+
+
+def test_a_padded_crop_of_part_of_the_side_is_a_window_of_the_picture() -> None:
+    pixels = np.arange(16, dtype=np.uint8)[None, :, None].repeat(16, 0).repeat(3, 2)
+    recipe = replace(PLAIN, crop="padded", view=0.75)
+    starts = set()
+    for row in augment.draws(0, 0, KEYS[:300]):
+        view = augment.augmented(pixels, row, recipe, (0, 0, 0))
+        assert view.shape == (12, 12, 3)
+        line = view[0, :, 0].tolist()
+        starts.add(next(at for at in range(-1, 6) if line == [_mirrored(i + at, 16) for i in range(12)]))
+    assert starts == {-1, 0, 1, 2, 3, 4, 5}  # an eighth of 12 px beyond either edge
 
 
 def test_colour_is_the_formula_and_nothing_at_strength_zero() -> None:

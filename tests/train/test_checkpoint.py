@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
 from pathlib import Path
@@ -92,3 +93,18 @@ def test_what_a_kill_left_half_written_is_cleared(tmp_path: Path) -> None:
     (tmp_path / ".step-000000001.json.77.123.tmp").write_bytes(b"half")
     checkpoint.save(tmp_path, _made(2))
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".safetensors"]
+
+
+def test_a_full_disk_is_told_with_the_way_on_and_keeps_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    checkpoint.save(tmp_path, _made(5))
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(UserError, match=r"step 6 could not be kept.*No space left on device") as caught:
+        checkpoint.save(tmp_path, _made(6))
+    monkeypatch.undo()
+    assert "pictus train resume" in caught.value.fix
+    assert _same(checkpoint.load(tmp_path), 5)

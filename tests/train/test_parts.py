@@ -95,7 +95,7 @@ def test_parts_share_weights_and_nothing_else() -> None:
         assert next(twin.buffers()).data_ptr() != next(network.buffers()).data_ptr()
 
 
-@pytest.mark.parametrize("n_pictures", [1, 2, 3, 5])
+@pytest.mark.parametrize("n_pictures", [2, 3, 5, 9])
 def test_fewer_pictures_than_parts_train_as_one_part_does(n_pictures: int) -> None:
     import torch
 
@@ -128,9 +128,24 @@ def test_running_statistics_leave_out_parts_without_pictures() -> None:
     def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
         return part(torch.full((piece.stop - piece.start, 3, 4, 4), 10.0)).sum(), 1
 
-    parts.gradients(2, compute)
+    parts.gradients(4, compute)
     for model in parts._models:  # momentum 0.1 from 0: 1, and not the mean with the parts that stayed at 0
         assert model[0].running_mean.tolist() == pytest.approx([1.0] * 3)
+
+
+def test_no_part_is_a_single_picture() -> None:
+    import torch
+
+    pieces: list[int] = []
+
+    def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
+        pieces.append(piece.stop - piece.start)
+        return part(torch.ones(pieces[-1], 3, 32, 32)).sum(), 0
+
+    parts = Parts(torch.nn.Conv2d(3, 2, 3), None, 4)
+    for n_pictures in (2, 3, 5, 7, 8, 11):
+        parts.gradients(n_pictures, compute)
+    assert pieces == [2, 3, 2, 3, 2, 2, 3, 2, 2, 2, 2, 2, 3, 3, 3]
 
 
 def test_parts_follow_cores_batch_and_network() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pictus.errors import UserError
-from pictus.train.recipes import RECIPES, Facts, Recipe, changed, find, resolve
+from pictus.train.recipes import RECIPES, Facts, Recipe, changed, find, resolve, view_px
 
 FACTS = Facts(n_train=10_000, short_side=300, pack_bytes=2**31, has_fast_bf16=True)
 
@@ -63,13 +63,13 @@ def test_a_vision_transformer_gets_the_size_it_was_made_for() -> None:
     assert resolve(Recipe("vit_b_16"), replace(FACTS, short_side=40)).size == 224
 
 
-def test_crops_have_the_input_side_unless_a_view_is_given() -> None:
+def test_crops_are_a_share_of_the_input_side() -> None:
     def view(recipe: Recipe) -> int:
-        return resolve(recipe, FACTS).view
+        return view_px(resolve(recipe, FACTS))
 
     assert [view(Recipe("small-cnn", size=size)) for size in (32, 64, 96, 128, 224)] == [32, 64, 96, 128, 224]
-    assert view(Recipe("small-cnn", size=64, view=56)) == 56
-    assert view(Recipe("small-cnn", size=64, crop="padded")) == 64
+    assert view(Recipe("small-cnn", size=64, view=0.875)) == 56
+    assert view(find("resnet-w32")) == 48
     assert view(Recipe("vit_tiny_patch16_224")) == 224
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pictus.extras import need
 from pictus.models import Preprocessing
-from pictus.train.recipes import Recipe
+from pictus.train.recipes import Recipe, view_px
 
 if TYPE_CHECKING:
     import torch
@@ -67,17 +67,17 @@ def hashed_step(seed: int, step: int) -> int:
 
 def augmented(pixels: Pixels, row_D: Draws, recipe: Recipe, fill: tuple[int, int, int]) -> Pixels:
     """One training view: u8[H, W, 3] -> u8[S, S, 3] cropped, perhaps flipped, perhaps partly wiped with `fill`."""
-    values = row_D.tolist()
+    values, side = row_D.tolist(), view_px(recipe)
     if recipe.crop == "padded":
-        view = _shifted(pixels, recipe.view, values[_CROP], values[_CROP + 1])
+        view = _shifted(pixels, side, values[_CROP], values[_CROP + 1])
     else:
         box = resized_crop(pixels.shape[0], pixels.shape[1], values[_CROP:], recipe.min_area)
         part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
-        view = _resized(part, recipe.view)
+        view = _resized(part, side)
     if values[_FLIP] < recipe.flip:
         view = need("torch", "train").from_numpy(view).flip(1).numpy()  # numpy takes 14 times as long for 3-byte pixels
     if values[_ERASE] < recipe.erase:
-        box = erased_box(recipe.view, values[_ERASE + 1 : _ERASE + 5])
+        box = erased_box(side, values[_ERASE + 1 : _ERASE + 5])
         view = view.copy()
         view[box.top : box.top + box.height, box.left : box.left + box.width] = fill
     return view

@@ -39,18 +39,19 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write one generation, then drop those beyond the newest two. The newest stays whole if this fails."""
     safetensors = need("safetensors.torch", "train")
     name = f"step-{checkpoint.step:09d}"
+    body = safetensors.save({key: value.contiguous() for key, value in checkpoint.tensors.items()})
+    head = {"format": FORMAT, "step": checkpoint.step, "values": checkpoint.values, "tensors_sha256": _sha256(body)}
+    head["sha256"] = _sha256(_canonical(head))
     try:
         _drop_older(folder, KEPT)
-        body = safetensors.save({key: value.contiguous() for key, value in checkpoint.tensors.items()})
         write_bytes(folder / f"{name}.safetensors", body)
-        head = {"format": FORMAT, "step": checkpoint.step, "values": checkpoint.values, "tensors_sha256": _sha256(body)}
-        head["sha256"] = _sha256(_canonical(head))
         write_bytes(folder / f"{name}.json", json.dumps(head, indent=1).encode())
         _sync(folder)
         _drop_older(folder, KEPT)
-    except OSError as error:
+    except (UserError, OSError) as error:
+        reason = error.what if isinstance(error, UserError) else f"{folder / name}: {error.strerror or error}."
         raise UserError(
-            f"The checkpoint {folder / name} could not be written: {error.strerror or error}.",
+            f"The checkpoint of step {checkpoint.step:,} could not be kept. {reason}",
             fix="free some space, then `pictus train resume`: the checkpoint before it is whole",
         ) from error
 

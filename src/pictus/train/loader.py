@@ -32,7 +32,9 @@ AHEAD = 2
 
 
 class Batch(NamedTuple):
-    """u8[B, S, S, 3], i64[B], and a row of uniform numbers for each f64[B, D]. Unreadable pictures are left out."""
+    """u8[B, S, S, 3], i64[B], and a row of uniform numbers for each f64[B, D]. Unreadable pictures are left
+    out: where all are, B = 0.
+    """
 
     pixels: Pixels
     labels: npt.NDArray[np.int64]
@@ -67,7 +69,7 @@ class Pictures:
         self._places = list(zip(*places, strict=True))
         self._reader = PictureReader(self.release)
         self._kept: list[Pixels | None] = [None] * len(self)
-        self._kept_bytes = self._n_kept = 0
+        self._kept_bytes = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -87,15 +89,17 @@ class Pictures:
         with self._lock:
             if self._kept[position] is None and self._kept_bytes + found.nbytes <= self.memory_bytes:
                 self._kept_bytes += found.nbytes
-                self._n_kept += 1
                 self._kept[position] = found
         return found
 
-
-    @property
-    def all_fit(self) -> bool:
-        """Whether the memory is large enough for the whole split, judged by the pictures kept so far."""
-        return self._kept_bytes / max(1, self._n_kept) * len(self) <= self.memory_bytes
+    def too_few(self) -> UserError:
+        """What to say when a whole pass found nothing to work with."""
+        first = "".join(f" (first {image_id[:12]}: {cause})" for image_id, cause in list(self.unreadable.items())[:1])
+        return UserError(
+            f"Too few pictures of split {self.split!r} can be decoded: {len(self.unreadable):,} of {len(self):,}"
+            f" cannot{first}.",
+            fix=f"pictus release verify {self.release.version}",
+        )
 
 
 View = Callable[[Pixels, augment.Draws], Pixels]
@@ -155,11 +159,5 @@ def _made(pictures: Pictures, portion: Portion, view: View, seed: int) -> Batch:
             made = np.empty((len(portion.positions), *shown.shape), np.uint8) if made is None else made
             made[len(places)] = shown
             places.append(place)
-    if made is None:
-        image_id = pictures.image_ids[int(portion.positions[0])]
-        raise UserError(
-            f"None of {len(portion.positions)} pictures of split {pictures.split!r} can be decoded"
-            f" (first {image_id[:12]}: {pictures.unreadable[image_id]}).",
-            fix=f"pictus release verify {pictures.release.version}",
-        )
+    made = np.zeros((0, 0, 0, 3), np.uint8) if made is None else made
     return Batch(made[: len(places)], pictures.labels_N[portion.positions[places]], draws_BD[places])

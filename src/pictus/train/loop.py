@@ -22,7 +22,7 @@ from pictus.project import write_bytes
 from pictus.train import augment, checkpoint, environment, loader, schedule
 from pictus.train.loader import Batch, Pixels
 from pictus.train.logbook import Epoch, Logbook
-from pictus.train.parts import MOST, Parts, Result, parted
+from pictus.train.parts import FEWEST, MOST, Parts, Result, parted
 from pictus.train.recipes import REFERENCE_BATCH
 from pictus.train.state import Counters, Job, State, snapshot
 
@@ -40,7 +40,9 @@ CHECKPOINTS = "checkpoints"
 
 
 class Scores(NamedTuple):
-    """Of one pass over the validation split; top-1 and top-5 in 0..1."""
+    """Of one pass over the validation split; top-1 and top-5 in 0..1 of all its pictures: as in an evaluation,
+    one that cannot be decoded counts as wrong. `loss` is the mean of the others.
+    """
 
     loss: float
     top1: float
@@ -68,7 +70,7 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
             epoch, within = divmod(counters.step - 1, job.steps_per_epoch)
             if not math.isfinite(result.loss):
                 raise _diverged(job, state, result.loss)
-            if counters.step % every == 0:
+            if counters.step % every == 0 and result.n_seen:
                 book.step(counters.step, epoch + 1, result.loss, _lr(job, counters, counters.step - 1))
             is_epoch_end = within + 1 == job.steps_per_epoch
             now = time.monotonic()
@@ -79,7 +81,8 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
                 counters.elapsed_s = before_s + time.monotonic() - started
                 decide(job, counters, epoch + 1)
             meter.advance()
-            meter.say(_note(job, counters, result, pictures_per_s))
+            if result.n_seen:
+                meter.say(_note(job, counters, result, pictures_per_s))
             if is_epoch_end or wants_stop() or now - saved >= recipe.checkpoint_s:
                 save(job, state, book)
                 saved = time.monotonic()
@@ -89,9 +92,14 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
 
 
 def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
-    """One step: forward, backward, update, average. Counts it."""
+    """One step: forward, backward, update, average. Counts it, also where too few pictures of the batch can be
+    decoded and nothing is learned.
+    """
     torch = need("torch", "train")
     recipe, counters = job.recipe, state.counters
+    if len(batch.labels) < FEWEST:
+        counters.step += 1
+        return Result(0.0, 0, 0)
     torch.manual_seed(augment.hashed_step(recipe.seed, counters.step))  # dropout: a function of the step
     for group in state.optimizer.param_groups:
         group["lr"] = _lr(job, counters, counters.step)
@@ -122,6 +130,8 @@ def _loss(job: Job, batch: Batch, network: "nn.Module", piece: slice) -> tuple["
 def end_epoch(job: Job, state: State, book: Logbook, epoch: int, pictures_per_s: float) -> None:
     """Validate, and keep the weights if they are the best so far."""
     counters = state.counters
+    if not counters.n_seen:
+        raise job.train.too_few()
     scores = validate(job, state)
     is_best = (scores.top1, -scores.loss) > (counters.best_top1, -counters.best_loss)
     if is_best:
@@ -160,11 +170,15 @@ def validate(job: Job, state: State) -> Scores:
     ):
         found = list(models.in_order(pool, partial(_scored, job, network), stream, ahead=lanes))
     loss, right, right_top, seen = (sum(column) for column in zip(*found, strict=True))
-    return Scores(loss / seen, right / seen, right_top / seen)
+    if not seen:
+        raise job.val.too_few()
+    return Scores(loss / seen, right / len(job.val), right_top / len(job.val))
 
 
 def _scored(job: Job, network: "nn.Module", batch: Batch) -> tuple[float, int, int, int]:
     """Of one batch: the sum of its losses, pictures right at the first guess, within five, and all."""
+    if not len(batch.labels):
+        return 0.0, 0, 0, 0
     torch = need("torch", "train")
     with torch.inference_mode():
         labels = torch.from_numpy(batch.labels).to(job.device)

@@ -31,7 +31,10 @@ MOST = 4
 """Parts of a batch, however many cores: with more, normalisation layers would see too few pictures."""
 
 LEAST_PICTURES = 16
-"""In one part."""
+"""In one part, where the number of parts is ours to choose."""
+
+FEWEST = 2
+"""Pictures in a part whoever chose: of one alone a normalisation layer over 1 x 1 px has nothing to compare."""
 
 
 class Result(NamedTuple):
@@ -56,8 +59,9 @@ class Parts:
         self._pool = pool
 
     def gradients(self, n_seen: int, compute: Compute) -> Result:
-        """Forward and backward of `n_seen` pictures, at least one. Fewer pictures than parts: a part for each."""
-        edges = np.linspace(0, n_seen, min(n_seen, len(self._models)) + 1).astype(int).tolist()
+        """Forward and backward of `n_seen` pictures, FEWEST or more; in fewer parts where they would have less."""
+        count = max(1, min(len(self._models), n_seen // FEWEST))
+        edges = np.linspace(0, n_seen, count + 1).astype(int).tolist()
         tasks = [(model, slice(*piece)) for model, piece in zip(self._models, pairwise(edges), strict=False)]
         for model in self._models:
             for parameter in model.parameters():

@@ -42,7 +42,7 @@ class Recipe:
     patience: int = 0  # epochs without a better validation before training stops, 0: never
     size: int = 0  # px, input side; 0: from the pictures, at most `largest`
     largest: int = 224
-    view: int = 0  # px, side of the crops trained on; 0: size
+    view: float = 1.0  # side of the crops trained on, as a share of the input side
     pack: int = 0  # px, short side pictures are kept at in memory between epochs; 0: from size, -1: never shrunk
     crop: str = "resized"  # resized (random area and shape) | padded (random shift by an eighth)
     min_area: float = 0.35  # smallest part of the picture a resized crop may show
@@ -78,8 +78,12 @@ def small_cnn() -> Recipe:
 
 @RECIPES.register("resnet-w32")
 def resnet_w32() -> Recipe:
-    """A plain ResNet of width 32, for pictures of about 64 px."""
-    return Recipe("resnet-w32", epochs=40, largest=64)
+    """A plain ResNet of width 32, for pictures of about 64 px.
+
+    Shifted crops of three quarters of the side: on 20 classes of 475 ImageNet pictures of 64 px they reached 73.0 %
+    top-1 in 30 epochs, crops of random area 68.7 % in 40 (999 test pictures, seed 0, docs/train.md).
+    """
+    return Recipe("resnet-w32", epochs=36, largest=64, crop="padded", view=0.75)
 
 
 @RECIPES.register("resnet18")
@@ -138,9 +142,14 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     if precision == "auto":
         precision = "bf16" if facts.has_fast_bf16 else "fp32"
     return replace(
-        recipe, size=size, view=recipe.view or size, batch_size=batch_size,
-        precision=precision, pack=recipe.pack or _pack(recipe, size, facts),
+        recipe, size=size, batch_size=batch_size, precision=precision,
+        pack=recipe.pack or _pack(recipe, size, facts),
     )  # fmt: skip
+
+
+def view_px(recipe: Recipe) -> int:
+    """Side of the crops trained on."""
+    return max(8, round(recipe.size * recipe.view))
 
 
 def _size(recipe: Recipe, facts: Facts) -> int:
@@ -171,7 +180,7 @@ _CHOICES = {"optimizer": ("sgd", "adamw"), "crop": ("resized", "padded"), "preci
 _BOUNDS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1), "epochs": (1, 100_000), "minutes": (0, 1e6), "batch_size": (2, 65_536), "lr": (1e-9, 1e3),
     "weight_decay": (0, 10), "warmup": (0, 0.9), "smoothing": (0, 0.99), "clip": (0, 1e9), "ema": (0, 0.99999),
-    "patience": (0, 100_000), "size": (16, 2048), "largest": (32, 2048), "view": (0, 2048), "pack": (-1, 4096),
+    "patience": (0, 100_000), "size": (16, 2048), "largest": (32, 2048), "view": (0.25, 1), "pack": (-1, 4096),
     "min_area": (0.01, 1), "flip": (0, 1), "erase": (0, 1), "colour": (0, 1), "parts": (0, 64), "threads": (0, 4096),
     "checkpoint_s": (0, 1e9),
 }  # fmt: skip
