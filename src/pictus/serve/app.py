@@ -22,22 +22,16 @@ from typing import Any
 
 import numpy as np
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError
 from pictus.extras import need
-from pictus.serve.admission import Admission, RefusedError
+from pictus.serve.admission import Admission, Limits
 from pictus.serve.monitor import Monitor
 from pictus.serve.recogniser import Recogniser
-
-MAX_BYTES = 16 * 2**20
-"""A phone's photo is 2 to 10 MB."""
-
-WAITING_PER_CPU = 16
-"""With more in line than this the last would wait longer than a person does: better to be told at once."""
 
 _ROUTES = frozenset({"/", "/predict", "/health", "/ready", "/metrics"})
 _PAGE_POLICY = (
@@ -46,12 +40,12 @@ _PAGE_POLICY = (
 _PICTURE_FIX = "send the bytes of a whole JPEG, PNG, WebP, GIF or TIFF; an address is not fetched"
 
 
-def make_app(recogniser: Recogniser, *, max_bytes: int = MAX_BYTES, max_waiting: int = 0) -> ASGIApp:
+def make_app(recogniser: Recogniser, limits: Limits | None = None) -> ASGIApp:
     """The ASGI application around one recogniser."""
     fastapi = need("fastapi", "serve")
-    bundle, workers = recogniser.bundle, cpu_count()
+    bundle, limits = recogniser.bundle, limits or Limits()
     monitor = Monitor(bundle)
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="recognise")
+    pool = ThreadPoolExecutor(cpu_count(), thread_name_prefix="recognise")
     side = bundle.preprocessing.size
     is_ready = False
 
@@ -74,7 +68,7 @@ def make_app(recogniser: Recogniser, *, max_bytes: int = MAX_BYTES, max_waiting:
         return {"run": bundle.run, "guesses": listed, "elapsed_ms": round(elapsed_s * 1000, 2)}
 
     async def page() -> Response:
-        return HTMLResponse(_page(recogniser, max_bytes), headers={"content-security-policy": _PAGE_POLICY})
+        return HTMLResponse(_page(recogniser, limits.max_bytes), headers={"content-security-policy": _PAGE_POLICY})
 
     async def health() -> dict[str, str]:
         return {"status": "alive"}
@@ -95,8 +89,8 @@ def make_app(recogniser: Recogniser, *, max_bytes: int = MAX_BYTES, max_waiting:
     for kind, answer in _ERRORS.items():
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(fastapi.exceptions.RequestValidationError, _invalid)
-    admission = Admission(app, max_bytes, max_waiting or WAITING_PER_CPU * workers)
-    monitor.watch(lambda: admission.waiting)
+    admission = Admission(app, limits)
+    monitor.watch(lambda: admission.waiting, lambda: admission.held)
     return _observed(admission, monitor)
 
 
@@ -141,29 +135,28 @@ def _shaped(status: int, what: str, fix: str) -> Response:
     return JSONResponse({"error": {"what": what, "fix": fix}}, status_code=status)
 
 
+def _sentence(words: object) -> str:
+    """With one full stop: some libraries end their messages in one, some do not."""
+    return f"{str(words).rstrip('.')}."
+
+
 async def _bad_picture(_request: Request, error: PictureError) -> Response:
-    return _shaped(400, f"The picture cannot be used: {error}.", _PICTURE_FIX)
+    return _shaped(400, f"The picture cannot be used: {_sentence(error)}", _PICTURE_FIX)
 
 
 async def _user_error(_request: Request, error: UserError) -> Response:
     return _shaped(400, error.what, error.fix)
 
 
-async def _refused(_request: Request, error: RefusedError) -> Response:
-    return _shaped(error.status, error.what, error.fix)
-
-
-async def _gone(_request: Request, _error: ClientDisconnect) -> Response:
-    return _shaped(400, "The client left before its picture had come.", "send it again")
-
-
 async def _http_error(request: Request, error: HTTPException) -> Response:
     where = f"{request.method} {request.url.path}"
-    return _shaped(error.status_code, f"{where}: {error.detail}.", "POST /predict, GET / /health /ready /metrics")
+    what = f"{where}: {_sentence(error.detail)}"
+    return _shaped(error.status_code, what, "POST /predict, GET / /health /ready /metrics")
 
 
 async def _invalid(_request: Request, error: Any) -> Response:  # noqa: ANN401  FastAPI has no stubs here
-    return _shaped(400, "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()) + ".", "/predict?top=5")
+    what = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+    return _shaped(400, _sentence(what), "/predict?top=5")
 
 
 async def _bug(_request: Request, error: Exception) -> Response:
@@ -174,8 +167,6 @@ async def _bug(_request: Request, error: Exception) -> Response:
 _ERRORS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
     PictureError: _bad_picture,
     UserError: _user_error,
-    RefusedError: _refused,
-    ClientDisconnect: _gone,
     HTTPException: _http_error,
     Exception: _bug,
 }

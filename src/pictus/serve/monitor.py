@@ -29,13 +29,15 @@ class Monitor:
             "pictus_confidence", "Probability of the first guess", buckets=[step / 10 for step in range(1, 11)], **own
         )
         self._waiting = self._client.Gauge("pictus_waiting_requests", "Requests being worked on", **own)
+        self._held = self._client.Gauge("pictus_held_bytes", "Bytes of bodies being read or worked on", **own)
         self._client.Info("pictus_model", "What is served", **own).info(
             {"run": bundle.run, "graph_sha256": bundle.graph_sha256, "exported_at": bundle.exported_at}
         )
 
-    def watch(self, waiting: Callable[[], int]) -> None:
-        """Where to read the number of requests being worked on."""
+    def watch(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
+        """Where to read the number of requests being worked on, and of bytes held for them."""
         self._waiting.set_function(waiting)
+        self._held.set_function(held)
 
     def answered(self, route: str, status: int, elapsed_s: float) -> None:
         self._requests.labels(route, str(status)).inc()
