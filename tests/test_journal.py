@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -76,7 +78,10 @@ def postgres_server() -> Iterator[str]:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'journal.sqlite'}"
-    address: str = request.getfixturevalue("postgres_server")
+    return emptied(request.getfixturevalue("postgres_server"))
+
+
+def emptied(address: str) -> str:
     engine = sa.create_engine(address.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         connection.execute(sa.text("DROP SCHEMA public CASCADE"))
@@ -225,6 +230,161 @@ def test_a_full_disk_is_a_message_and_loses_nothing(tmp_path: Path) -> None:
     assert "run the same command again" in error.value.fix
     assert journal.vote_count() == 1
     journal.engine.dispose()
+
+
+FULL = """
+import os, resource, sys
+from pictus.errors import UserError
+from pictus.journal import Journal
+limit = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    journal = Journal.open(f"sqlite:///{sys.argv[1]}")
+    journal.log("clean", "pictures_screened", note="x" * 50_000)
+except UserError as error:
+    print(error)
+"""
+"""Files may grow to so many bytes: at 1,000 the database cannot even be opened, at 20,000 an event does not fit."""
+
+
+@pytest.mark.parametrize("limit", [1_000, 20_000])
+def test_a_disk_that_is_full_from_the_start_is_called_full(tmp_path: Path, limit: int) -> None:
+    path = tmp_path / "journal.sqlite"
+    journal = Journal.open(f"sqlite:///{path}")
+    journal.add_votes([vote()])
+    journal.engine.dispose()
+    command = [sys.executable, "-c", FULL, str(path), str(limit)]
+    done = subprocess.run(command, timeout=60, check=False, capture_output=True, text=True)
+    assert done.stdout.startswith(f"The disk is full: {path} could not be written"), done.stdout + done.stderr
+    assert "it continues where it stopped" in done.stdout
+    again = Journal.open(f"sqlite:///{path}")
+    assert again.vote_count() == 1
+    again.log("clean", "pictures_screened")
+    again.engine.dispose()
+
+
+CALLS: dict[str, Callable[[Journal], object]] = {
+    "events": lambda journal: journal.events(),
+    "events of one": lambda journal: journal.events("s7"),
+    "log": lambda journal: journal.log("clean", "pictures_screened", subject="s1"),
+    "votes": lambda journal: journal.votes(),
+    "votes of one": lambda journal: journal.votes(IMAGE_A),
+    "history": lambda journal: journal.history(IMAGE_A),
+    "vote count": lambda journal: journal.vote_count(),
+    "vote sources": lambda journal: journal.vote_sources("o"),
+    "add votes": lambda journal: journal.add_votes([vote(annotator="zoe")]),
+}
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A SQLite journal of 501 votes and 200 events, as its file."""
+    path = tmp_path_factory.mktemp("filled") / "journal.sqlite"
+    journal = Journal.open(f"sqlite:///{path}")
+    journal.add_votes([vote(f"{row:064x}") for row in range(500)] + [vote()])
+    for row in range(200):
+        journal.log("clean", "pictures_screened", subject=f"s{row}")
+    journal.engine.dispose()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_damaged_pages_are_a_message_with_the_way_back(tmp_path: Path, filled: bytes, name: str) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(filled)
+    journal = Journal.open(f"sqlite:///{path}")
+    path.write_bytes(filled[:4096] + b"\xff" * (len(filled) - 4096))  # every page but the first
+    with pytest.raises(UserError, match="is damaged") as error:
+        CALLS[name](journal)
+    journal.engine.dispose()
+    assert str(path) in error.value.what
+    assert f"sqlite3 {path} .dump" in error.value.fix
+    with pytest.raises(UserError, match="is damaged"):
+        Journal.open(f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_scattered_damage_ends_in_a_traceback(tmp_path: Path, filled: bytes, seed: int) -> None:
+    """200 bytes anywhere: a call answers, or says that the journal is damaged. (Seeds 0 to 7 meet both.)"""
+    path = tmp_path / "journal.sqlite"
+    generator, broken = random.Random(seed), bytearray(filled)
+    for _ in range(200):
+        broken[generator.randrange(4096, len(broken))] = generator.randrange(256)
+    path.write_bytes(broken)
+    told: list[str] = []
+    for call in CALLS.values():
+        with noted(told):
+            journal = Journal.open(f"sqlite:///{path}")
+            try:
+                call(journal)
+            finally:
+                journal.engine.dispose()
+    assert all("is damaged" in what for what in told)
+
+
+@contextmanager
+def noted(told: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        told.append(error.what)
+
+
+def test_an_event_that_is_no_longer_json_is_damage(tmp_path: Path) -> None:
+    journal = Journal.open(f"sqlite:///{tmp_path / 'journal.sqlite'}")
+    journal.log("clean", "pictures_screened")
+    with journal.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE events SET data = '{\"kept'"))
+    with pytest.raises(UserError, match="is damaged"):
+        journal.events()
+    journal.engine.dispose()
+
+
+def test_the_way_back_that_is_told_saves_what_can_be_read(tmp_path: Path, filled: bytes) -> None:
+    if not shutil.which("sqlite3"):
+        pytest.skip("the program sqlite3 is not installed (Debian: sqlite3)")
+    path = tmp_path / "a project" / "journal.sqlite"
+    path.parent.mkdir()
+    whole = bytearray(filled)
+    end = len(whole)
+    whole[end - 4096 :] = b"\xff" * 4096
+    path.write_bytes(whole)
+    error = damage_of(path)
+    subprocess.run(["sh", "-c", error.fix.partition(":    ")[2]], check=True, timeout=60, cwd=tmp_path)
+    journal = Journal.open(f"sqlite:///{path}")
+    assert 400 <= journal.vote_count() <= 501
+    assert path.with_name("journal.sqlite.damaged").read_bytes()[-4096:] == b"\xff" * 4096, "nothing is thrown away"
+    journal.log("clean", "pictures_screened")
+    assert len(journal.events(limit=1000)) > 100
+    journal.engine.dispose()
+
+
+def damage_of(path: Path) -> UserError:
+    """What the first call says that meets the damage."""
+    for call in CALLS.values():
+        journal = Journal.open(f"sqlite:///{path}")
+        try:
+            call(journal)
+        except UserError as error:
+            return error
+        finally:
+            journal.engine.dispose()
+    pytest.fail("no call met the damage")
+
+
+@pytest.mark.postgres
+def test_a_server_that_has_gone_is_a_message(postgres_server: str) -> None:
+    journal = Journal.open(emptied(postgres_server))
+    with journal.engine.connect() as connection:
+        pid = connection.connection.driver_connection.info.backend_pid
+    other = Journal.open(postgres_server)
+    with other.engine.begin() as connection:
+        connection.execute(sa.text(f"SELECT pg_terminate_backend({pid})"))
+    with pytest.raises(UserError, match="cannot be reached"):
+        journal.vote_count()
+    assert journal.vote_count() >= 0, "the next call connects anew"
+    for one in (journal, other):
+        one.engine.dispose()
 
 
 def test_a_killed_import_leaves_no_half(tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ latest one; earlier ones stay as history. Migrations are numbered and append-onl
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,24 +84,29 @@ class Journal:
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _sqlite_settings)
         try:
-            _migrate(engine)
+            with _guarded(engine):
+                _migrate(engine)
         except UserError:
             engine.dispose()
             raise
         except sa.exc.DBAPIError as error:
             engine.dispose()
-            is_file = engine.dialect.name == "sqlite"
-            mend = "free some disk space, or restore the file from a copy"
             raise UserError(
-                f"The database {_hidden(url)} cannot be opened: {error.orig}.",
-                fix=mend if is_file else "start it, or correct database_url in pictus.toml",
+                f"The database {_where(engine)} cannot be opened: {error.orig}.",
+                fix="correct database_url in pictus.toml, or what the database complains of",
             ) from error
         return cls(engine)
+
+    @contextmanager
+    def _connection(self, *, writes: bool = False) -> Iterator[sa.Connection]:
+        """The one way to the database: damage, a full disk and a server that is gone come out as messages."""
+        with _guarded(self.engine), self.engine.begin() if writes else self.engine.connect() as connection:
+            yield connection
 
     def log(self, stage: str, event: str, subject: str = "", **data: Any) -> None:  # noqa: ANN401  JSON values
         """Write one event: past tense, in the stage's words."""
         row = {"at": now(), "stage": stage, "event": event, "subject": subject, "data": json.dumps(data)}
-        with _written(self.engine), self.engine.begin() as connection:
+        with self._connection(writes=True) as connection:
             connection.execute(EVENTS.insert(), row)
 
     def events(self, subject: str = "", limit: int = 100) -> list[Event]:
@@ -106,9 +114,9 @@ class Journal:
         query = sa.select(EVENTS).order_by(EVENTS.c.event_id.desc()).limit(limit)
         if subject:
             query = query.where(EVENTS.c.subject == subject)
-        with self.engine.connect() as connection:
+        with self._connection() as connection:
             rows = connection.execute(query).all()
-        return [Event(row.event_id, row.at, row.stage, row.event, row.subject, json.loads(row.data)) for row in rows]
+            return [Event(*row[:5], json.loads(row.data or "")) for row in rows]
 
     def add_votes(self, votes: Iterable[Vote]) -> tuple[int, int]:
         """Add votes in one transaction -> (added, already there). The same row twice is added once."""
@@ -118,7 +126,7 @@ class Journal:
 
     def add_vote_table(self, votes: pa.Table) -> tuple[int, int]:
         """The same for an Arrow table with the columns of Vote, a million rows in seconds."""
-        with _written(self.engine), self.engine.begin() as connection:
+        with self._connection(writes=True) as connection:
             insert = _insert_by_copy if self.engine.dialect.name == "postgresql" else _insert_by_rows
             added = insert(connection, votes.select(_VOTE_COLUMNS))
         return added, votes.num_rows - added
@@ -135,7 +143,7 @@ class Journal:
         # that, a subquery for the latest five times on PostgreSQL (it sorts on the disk).
         schema = pa.schema([(name, pa.string()) for name in _VOTE_COLUMNS])
         batches = []
-        with self.engine.connect() as connection, _cursor(connection, streams=True) as cursor:
+        with self._connection() as connection, _cursor(connection, streams=True) as cursor:
             cursor.execute(statement + " ORDER BY vote_id", [image_id] if image_id else [])
             while rows := cursor.fetchmany(_BATCH):
                 columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
@@ -146,18 +154,18 @@ class Journal:
     def vote_sources(self, beginning: str) -> set[str]:
         """The sources of votes ever cast whose name starts so."""
         query = sa.select(VOTES.c.source).where(VOTES.c.source.startswith(beginning, autoescape=True)).distinct()
-        with self.engine.connect() as connection:
+        with self._connection() as connection:
             return set(connection.execute(query).scalars())
 
     def vote_count(self) -> int:
         """Every vote ever cast, superseded ones included."""
-        with self.engine.connect() as connection:
+        with self._connection() as connection:
             return self._count(connection)
 
     def history(self, image_id: str) -> list[Vote]:
         """Every vote ever cast on one picture, oldest first."""
         query = sa.select(VOTES).where(VOTES.c.image_id == image_id).order_by(VOTES.c.vote_id)
-        with self.engine.connect() as connection:
+        with self._connection() as connection:
             rows = connection.execute(query).all()
         return [Vote(row.image_id, row.annotator, row.question, row.answer, row.source, row.voted_at) for row in rows]
 
@@ -224,28 +232,98 @@ def _cursor(connection: sa.Connection, *, streams: bool = False) -> Iterator[Any
 
 
 @contextmanager
-def _written(engine: sa.Engine) -> Iterator[None]:
-    """What can go wrong with the disk or another writer, as a message; the transaction is undone."""
+def _guarded(engine: sa.Engine) -> Iterator[None]:
+    """What can go wrong with the disk, the file, another writer or the server, as a message; the transaction is undone.
+
+    Anything else stays what it is.
+    """
     try:
         yield
+    except (json.JSONDecodeError, pa.ArrowException) as error:  # a page holds what was never written into it
+        raise _damaged(engine, error) from error
     except _database_errors() as error:
-        text = str(error)
-        where = engine.url.render_as_string(hide_password=True)
-        if "disk is full" in text or "No space left" in text or "disk I/O error" in text:
-            raise UserError(
-                f"The disk is full: {where} could not be written. What was committed before is safe.",
-                fix="free some space, then run the same command again",
-            ) from error
-        if "database is locked" in text:
-            raise UserError(
-                f"Another process has been writing to {where} for half a minute.",
-                fix="wait for it to end, then run the same command again",
-            ) from error
-        raise
+        found = _explained(engine, getattr(error, "orig", None) or error)
+        if found is None:
+            raise
+        raise found from error
+
+
+_NO_ROOM = {
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE
+}  # fmt: skip
+_LEAST_FREE = 2**20
+"""SQLite says no more than "cannot open" or "disk I/O error" where its side files find no room."""
+
+
+def _explained(engine: sa.Engine, error: BaseException) -> UserError | None:
+    """The message for an error of SQLite (by its code) or PostgreSQL (by its SQLSTATE), if a person can mend it."""
+    where, text = _where(engine), str(error).strip().rstrip(".")
+    code, state = getattr(error, "sqlite_errorcode", 0), getattr(error, "sqlstate", "") or ""
+    kind = code & 0xFF
+    has_room = engine.dialect.name != "sqlite" or _free(where) >= _LEAST_FREE
+    is_io = kind in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+    is_odd = "no such table" in text or "not decode to UTF-8" in text  # SQLite has no code of its own for these
+    if is_odd or kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or state in ("XX001", "XX002"):
+        return _damaged(engine, error)
+    if code in _NO_ROOM or state == "53100" or (is_io and not has_room):
+        return UserError(
+            f"The disk is full: {where} could not be written ({text}). What was committed before is safe.",
+            fix="free some space, then run the same command again: it continues where it stopped",
+        )
+    if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return UserError(
+            f"Another process has been writing to {where} for half a minute.",
+            fix="wait for it to end, then run the same command again",
+        )
+    if is_io or kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return UserError(
+            f"{where} could not be read or written: {text}.",
+            fix="see that you may write in its folder and that the disk is well, then run the same command again",
+        )
+    if _is_lost(error) and (not state or state.startswith(("08", "57P", "3D", "28"))):
+        return UserError(
+            f"The database {where} cannot be reached: {text}.", fix="start it, or correct database_url in pictus.toml"
+        )
+    return None
+
+
+def _damaged(engine: sa.Engine, error: BaseException) -> UserError:
+    where = _where(engine)
+    what = f"The journal (votes and events) is damaged: {where} ({str(error).strip().rstrip('.')})."
+    if engine.dialect.name != "sqlite":
+        return UserError(what, fix="restore the database from a backup")
+    old, new = shlex.quote(where), shlex.quote(f"{where}.new")
+    # .recover would find a little more, but Debian 12's sqlite3 cannot; .dump ends a broken table with ROLLBACK.
+    return UserError(
+        what,
+        fix="restore it from a copy; or keep what can still be read:"
+        f"    sqlite3 {old} .dump | sed 's/^ROLLBACK.*/COMMIT;/' | sqlite3 {new}"
+        f" && rm -f {shlex.quote(where + '-wal')} {shlex.quote(where + '-shm')}"
+        f" && mv {old} {shlex.quote(where + '.damaged')} && mv {new} {old}",
+    )
+
+
+def _where(engine: sa.Engine) -> str:
+    """The file of a SQLite database, else the address without its password."""
+    is_file = engine.dialect.name == "sqlite" and engine.url.database
+    return str(engine.url.database) if is_file else engine.url.render_as_string(hide_password=True)
+
+
+def _free(path: str) -> int:
+    try:
+        return shutil.disk_usage(Path(path).parent).free
+    except OSError:
+        return _LEAST_FREE  # no such folder: that is another mistake
+
+
+def _is_lost(error: BaseException) -> bool:
+    import psycopg  # noqa: PLC0415  30 ms that a SQLite project does not pay until something goes wrong
+
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
-    import psycopg  # noqa: PLC0415  30 ms that a SQLite project does not pay until something goes wrong
+    import psycopg  # noqa: PLC0415  as above
 
     return (sa.exc.DBAPIError, sqlite3.Error, psycopg.Error)
 
