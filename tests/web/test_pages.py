@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +10,8 @@ from starlette.testclient import TestClient
 
 import pictus
 from pictus import annotate, clean, collect, release, taxonomy
+from pictus.records import Concept
+from pictus.tables import table_of
 from pictus.web.server import build_app
 
 NASTY = "<script>alert(1)</script>"
@@ -45,19 +49,84 @@ def first_id(project: pictus.Project) -> str:
     return str(project.tables.read("images", ["image_id"]).column("image_id")[0])
 
 
-@pytest.mark.parametrize("path", ["/", "/concepts", "/pictures", "/clean", "/search", "/search?text=owl"])
+PAGES = ("/", "/concepts", "/pictures", "/clean", "/clean/duplicates", "/releases", "/runs", "/search")
+
+
+def title_of(text: str) -> str:
+    return text.partition("<title>")[2].partition("</title>")[0]
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/search?text=owl"])
 def test_every_page_answers_on_a_full_project(browser: TestClient, path: str) -> None:
     answer = browser.get(path)
     assert answer.status_code == 200, answer.text[:400]
     assert "<main" in answer.text
 
 
-@pytest.mark.parametrize("path", ["/", "/concepts", "/pictures", "/clean", "/search"])
+@pytest.mark.parametrize("path", PAGES)
 def test_every_page_of_an_empty_project_says_what_to_type(project: pictus.Project, path: str) -> None:
     with TestClient(build_app(project), base_url="http://127.0.0.1") as client:
         answer = client.get(path)
     assert answer.status_code == 200
-    assert "pictus " in answer.text
+    main = answer.text.partition("<main")[2].partition("</main>")[0]  # the footer names a command on every page
+    assert '<code class="command">pictus ' in main
+
+
+def test_every_page_has_its_own_title_and_every_link_of_the_navigation_leads_somewhere(browser: TestClient) -> None:
+    paths = [*PAGES, "/search?text=owl", "/nothing", "/pictures/ffffff", "/concepts/n9", "/runs/none"]
+    titles = [title_of(browser.get(path).text) for path in paths]
+    assert len(set(titles)) == len(titles), titles
+    assert all(title.endswith(" · birds") for title in titles), "also where something is not there"
+    navigation = browser.get("/").text.partition("<nav")[2].partition("</nav>")[0]
+    links = [part.partition('"')[0] for part in navigation.split('href="')[1:]]
+    assert {"/releases", "/runs"} <= set(links)
+    assert [link for link in links if browser.get(link).status_code != 200] == []
+
+
+def test_the_release_page_shows_counts_digest_licences_and_the_command(
+    browser: TestClient, filled: pictus.Project
+) -> None:
+    from pictus.releases import find_release
+
+    release = find_release(filled)
+    text = browser.get("/releases").text
+    for part in ("1.0.0", release.digest, "train", "unknown", "pictus release verify 1.0.0"):
+        assert part in text
+    counts = release.manifest["counts"]["splits"]
+    assert all(f"<td>{split}</td><td>{number}</td>" in text for split, number in counts.items() if number)
+    for name in ("datasheet.md", "licences.csv", "manifest.json", "croissant.json"):
+        answer = browser.get(f"/releases/1.0.0/{name}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].partition(";")[0] in ("text/plain", "application/json")
+
+
+@pytest.mark.parametrize("path", ["1.0.0/pictures.parquet", "1.0.0/..%2f..%2fpictus.toml", "9.9.9/manifest.json"])
+def test_other_files_of_a_release_are_not_given(browser: TestClient, path: str) -> None:
+    assert browser.get(f"/releases/{path}").status_code == 404
+
+
+def test_the_first_page_names_what_its_pictures_show_and_counts_them(
+    browser: TestClient, filled: pictus.Project
+) -> None:
+    text = browser.get("/").text
+    for name in ("owl", "cup"):
+        assert f'<a href="/concepts/{pictus_id(filled, name)}">{name}</a> <span class="dim">12</span>' in text
+    assert text.index(">cup</a>") < text.index(">owl</a>"), "siblings by name"
+
+
+def test_concepts_are_listed_by_name_within_the_tree(project: pictus.Project) -> None:
+    rows = [
+        Concept("x1", ("tool",)), Concept("x2", ("saw",), parents=("x1",), is_class=True),
+        Concept("x3", ("Axe",), parents=("x1",), is_class=True), Concept("x4", ("ape",), is_class=True),
+    ]  # fmt: skip
+    project.tables.replace("concepts", table_of("concepts", rows))
+    with TestClient(build_app(project), base_url="http://127.0.0.1") as client:
+        text = client.get("/concepts").text
+        options = client.get("/pictures").text
+    places = [text.index(f">{name}</a>") for name in ("ape", "tool", "Axe", "saw")]
+    assert places == sorted(places)
+    chosen = [options.index(f'value="{one}"') for one in ("x4", "x3", "x2")]
+    assert chosen == sorted(chosen)
 
 
 def test_one_picture_shows_its_whole_history(browser: TestClient, filled: pictus.Project) -> None:
@@ -118,14 +187,78 @@ def test_a_picture_can_be_searched_with(
     text = browser.post("/search", files=sent, headers={"origin": "http://127.0.0.1"}).text
     expected = filled.tables.read("sources", ["image_id"], where="address LIKE '%/3.jpg'").column("image_id")[0].as_py()
     assert text.index(expected) < text.index("tag")
-    bad = browser.post("/search", files={"image": ("x.jpg", b"no picture", "image/jpeg")})
-    assert bad.status_code == 400
-    assert "cannot be used as a picture" in bad.text
+    assert 'src="data:image/jpeg;base64,' in text, "the picture asked with is shown"
+
+
+def bomb() -> bytes:
+    """A PNG of a few bytes that declares 60,000 × 60,000 px."""
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
+    body = b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+                    for kind, data in chunks)  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"no picture", "cannot be used as a picture"),
+        (b"", "That file is empty"),
+        (bomb(), "too-many-pixels"),
+        (b"\xff\xd8" + bytes(20_000_001), "larger than 20 MB"),
+    ],
+    ids=["text", "empty", "bomb", "huge"],
+)
+def test_what_is_wrong_with_a_picture_is_said_on_the_search_page(browser: TestClient, sent: bytes, said: str) -> None:
+    answer = browser.post("/search", files={"image": ("x.jpg", sent, "image/jpeg")})
+    assert answer.status_code == 400
+    assert said in answer.text
+    assert title_of(answer.text) == "Search · birds"
+    assert '<form id="drop"' in answer.text, "one can try again"
+    assert "/tmp" not in answer.text
+
+
+def test_a_form_without_a_file_or_not_a_form_is_said_there_too(browser: TestClient) -> None:
+    for answer in (
+        browser.post("/search", files={"image": ("", b"", "application/octet-stream")}),
+        browser.post("/search", data={"image": "text"}),
+        browser.post("/search", content=b"nonsense", headers={"content-type": "multipart/form-data; boundary=x"}),
+    ):
+        assert answer.status_code == 400
+        assert '<form id="drop"' in answer.text
+
+
+def test_the_search_page_speaks_of_the_concepts_there_are(browser: TestClient, project: pictus.Project) -> None:
+    text = browser.get("/search").text
+    assert 'placeholder="cup, owl, …"' in text
+    assert "<code>pictus search query --text cup</code> or <code>pictus search query --image x.jpg</code>" in text
+    with TestClient(build_app(project), base_url="http://127.0.0.1") as client:
+        assert "owl" not in client.get("/search").text
+
+
+def test_small_pictures_are_shown_at_most_at_twice_their_size() -> None:
+    from pictus.web.wall import cells, little
+
+    assert not little({"width": 160, "height": 120})
+    assert little({"width": 500, "height": 32})
+    assert cells([{"width": 32, "height": 32}] * 3) == "cells-32"
+    assert cells([{"width": 64, "height": 70}] * 3) == "cells-64"
+    assert cells([{"width": 8, "height": 8}]) == "cells-16"
+    assert cells([{"width": 160, "height": 120}]) == cells([]) == cells([{"width": 0, "height": 0}]) == ""
 
 
 def test_pages_not_there_are_said(browser: TestClient) -> None:
-    assert browser.get("/nothing").status_code == 404
-    assert browser.get("/concepts/n99999999").status_code == 400
+    expected = {
+        "/nothing": (404, "Not found"), "/concepts/n99999999": (404, "No such concept"),
+        "/pictures/ffffff": (404, "No such picture"), "/runs/none": (404, "No such run"),
+        "/pictures?sort=colour": (400, "That cannot be shown"),
+        "/clean/duplicates?offset=x": (400, "That cannot be shown"),
+    }  # fmt: skip
+    for path, (status, title) in expected.items():
+        answer = browser.get(path)
+        assert (answer.status_code, title_of(answer.text)) == (status, f"{title} · birds"), path
+    assert title_of(browser.post("/concepts").text) == "That cannot be done · birds"
+    assert browser.post("/concepts").status_code == 405
     assert browser.get("/api/nothing").json()["error"]["fix"]
 
 

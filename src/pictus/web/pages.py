@@ -1,50 +1,69 @@
-"""The pages: status, concepts, the wall of pictures, one picture's history, search."""
+"""The pages: status, concepts, the wall of pictures, one picture's history, clean, releases, runs, search."""
 
 from __future__ import annotations
 
-import tempfile
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from math import isnan
 from pathlib import Path
+from shlex import quote
 from typing import Any
+from urllib.parse import quote_plus
 
 import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from pictus import overview, pixels, shards
+from pictus import clean, models, overview, pixels, shards
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import PictureError, UserError
 from pictus.project import Project, write_bytes
 from pictus.records import Picture
 from pictus.tables import equals
+from pictus.web import duplicates, edges, releases, runs, search
 from pictus.web.charts import charts
-from pictus.web.wall import SORTS, Filter, Wall
+from pictus.web.security import SANDBOX
+from pictus.web.tree import by_name, chain, counts_inside, in_order
+from pictus.web.wall import SORTS, Filter, Wall, cells, little
 
 THUMBNAIL_SIDES = (160, 320, 640)
-MAX_UPLOAD = 20_000_000
-MURAL = 60
-STRIP = 8
+MAX_FORM = 10_000
+KINDS, STRIP = 20, 8
+PAIRS_SHOWN, PAIRS_PAGE = 6, 30
 FULL_TREE = 2_000
 """Up to here the tree shows every concept; above, those with pictures and the classes."""
 YEAR = "private, max-age=31536000, immutable"
+BACK = re.compile(r"/clean|/clean/duplicates\?offset=\d{1,9}|/pictures/[0-9a-f]{64}")
+"""Where a form may lead back to."""
 
 TEMPLATES = Environment(
     loader=PackageLoader("pictus", "web/templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True,
 )  # fmt: skip
-TEMPLATES.filters["count"] = lambda number: f"{number:,}"
+TEMPLATES.filters |= {"count": "{:,}".format, "shell": quote, "query": quote_plus}
+TEMPLATES.filters |= {"percent": lambda share: "–" if isnan(share) else f"{share * 100:.1f}\N{NO-BREAK SPACE}%"}
+TEMPLATES.globals |= {"cells": cells, "little": little}
 
 Page = Callable[[Request], Awaitable[Response]]
 
 
-def routes(project: Project) -> list[Route]:
-    """Every page of one project."""
-    view = _View(project)
+class MissingError(UserError):
+    """A thing named in the address is not there: 404. `title` names the page that says so."""
+
+    def __init__(self, title: str, what: str, *, fix: str = "") -> None:
+        super().__init__(what, fix=fix)
+        self.title = title
+
+
+def routes(project: Project, *, is_open: bool = False) -> list[Route]:
+    """Every page of one project. `is_open`: others can reach them, so that nothing can be changed through them."""
+    view = _View(project, is_open=is_open)
+    changing = [] if is_open else [Route("/clean/restore", view.restore, methods=["POST"])]
     return [
         Route("/", view.page("status.html", view.status)),
         Route("/concepts", view.page("concepts.html", view.concepts)),
@@ -52,6 +71,13 @@ def routes(project: Project) -> list[Route]:
         Route("/pictures", view.page("pictures.html", view.pictures)),
         Route("/pictures/{image_id}", view.page("picture.html", view.picture)),
         Route("/clean", view.page("clean.html", view.clean)),
+        Route("/clean/duplicates", view.page("duplicates.html", view.duplicates)),
+        *changing,
+        Route("/releases", view.page("releases.html", view.releases)),
+        Route("/releases/{version}/{name}", view.release_file),
+        Route("/runs", view.page("runs.html", view.runs)),
+        Route("/runs/{run}", view.page("run.html", view.run)),
+        Route("/runs/{run}/{evaluation}", view.report),
         Route("/search", view.page("search.html", view.search)),
         Route("/search", view.upload, methods=["POST"]),
         Route("/wall", view.wall_json),
@@ -61,29 +87,37 @@ def routes(project: Project) -> list[Route]:
 
 
 async def user_error(request: Request, error: Exception) -> Response:
-    """A UserError as a page, or as JSON where JSON was asked for."""
+    """A UserError as a page, or as JSON where JSON was asked for: 404 for what is not there, else 400."""
     assert isinstance(error, UserError)
+    status = 404 if isinstance(error, MissingError) else 400
+    title = error.title if isinstance(error, MissingError) else "That cannot be shown"
+    return _error_page(request, status, title, error.what, error.fix)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """What has no page, a wrong method, a body that cannot be read: in our words."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:  # noqa: PLR2004
+        what = error.detail if error.detail != "Not Found" else f"There is no page {request.url.path}."
+        return _error_page(request, 404, "Not found", what, "")
+    what = error.detail if error.status_code != 405 else f"{request.method} does nothing at {request.url.path}."  # noqa: PLR2004
+    return _error_page(request, error.status_code, "That cannot be done", what, "")
+
+
+def _error_page(request: Request, status: int, title: str, what: str, fix: str) -> Response:
     if request.url.path.startswith(("/api/", "/wall")):
-        return JSONResponse({"error": {"what": error.what, "fix": error.fix}}, status_code=400)
-    html = TEMPLATES.get_template("error.html").render(what=error.what, fix=error.fix, here="", project_name="")
-    return HTMLResponse(html, status_code=400)
-
-
-async def not_found(request: Request, error: Exception) -> Response:
-    """404 in our words."""
-    detail = error.detail if isinstance(error, HTTPException) and error.detail != "Not Found" else ""
-    what = detail or f"There is no page {request.url.path}."
-    if request.url.path.startswith("/api/"):
-        return JSONResponse({"error": {"what": what, "fix": "GET /api/steps lists what there is"}}, status_code=404)
-    html = TEMPLATES.get_template("error.html").render(what=what, fix="", here="", project_name="")
-    return HTMLResponse(html, status_code=404)
+        fix = fix or ("GET /api/steps lists what there is" if status == 404 else "")  # noqa: PLR2004
+        return JSONResponse({"error": {"what": what, "fix": fix}}, status_code=status)
+    values = {"title": title, "what": what, "fix": fix, "here": "", "project_name": request.app.state.project_name}
+    return HTMLResponse(TEMPLATES.get_template("error.html").render(values), status_code=status)
 
 
 class _View:
     """One project's pages. Methods named after a page return what its template needs."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, is_open: bool) -> None:
         self.project = project
+        self.is_open = is_open
         self.wall = Wall(project)
 
     def page(self, template: str, values: Callable[[Request], dict[str, Any]]) -> Page:
@@ -94,50 +128,63 @@ class _View:
 
         return endpoint
 
-    def _render(self, template: str, values: Callable[[Request], dict[str, Any]], request: Request) -> Response:
-        shared = {"project_name": self.project.name, "here": request.url.path, "sides": THUMBNAIL_SIDES}
-        return HTMLResponse(TEMPLATES.get_template(template).render(**shared, **values(request)))
+    def _render(
+        self, template: str, values: Callable[[Request], dict[str, Any]], request: Request, status: int = 200
+    ) -> Response:
+        shared = {"project_name": self.project.name, "here": request.url.path, "is_open": self.is_open}
+        html = TEMPLATES.get_template(template).render(**shared, **values(request))
+        return HTMLResponse(html, status_code=status)
 
     def status(self, _request: Request) -> dict[str, Any]:
         outcome = overview.status(self.project)
-        sample = self.wall.spread(MURAL)
+        taxonomy, own = load_taxonomy(self.project), self._own_counts()
+        order = in_order(taxonomy)
+        most = {concept_id for concept_id, _ in own.most_common(KINDS)}
+        shown = [concept_id for concept_id in order if concept_id in most] + sorted(most - set(order))
+        samples = self.wall.samples(STRIP)
         causes = Counter(self.project.tables.read("fetches", ["cause"]).column("cause").to_pylist())
         causes.pop("ok", None)
         return {
-            "stages": list(outcome), "summary": outcome.summary, "next": outcome.next, "sample": sample,
-            "causes": causes.most_common(8), "events": self.project.journal.events(limit=12),
+            "stages": list(outcome), "summary": outcome.summary, "next": outcome.next, "taxonomy": taxonomy,
+            "kinds": [(concept_id, own[concept_id], samples.get(concept_id, [])) for concept_id in shown],
+            "n_kinds": len(own), "causes": causes.most_common(8), "events": self.project.journal.events(limit=12),
         }  # fmt: skip
 
     def concepts(self, _request: Request) -> dict[str, Any]:
         taxonomy = load_taxonomy(self.project)
         own = self._own_counts()
-        inside = {node.concept_id: _inside(taxonomy, node.concept_id, own) for node in taxonomy}
+        inside = counts_inside(taxonomy, own)
         is_shown = len(taxonomy) < FULL_TREE
 
         seen: set[str] = set()
 
         def tree(concept_id: str) -> list[list[str]]:
-            """What hangs below a concept ("" for the top), chains of only children in one piece.
+            """What hangs below a concept ("" for the top) by name, chains of only children in one piece.
 
             A DAG's node is opened where it is met first (templates ask depth first).
             """
             if concept_id in seen:
                 return []
             seen.add(concept_id)
-            below = taxonomy.children(concept_id) if concept_id else taxonomy.roots
+            below = by_name(taxonomy, taxonomy.children(concept_id) if concept_id else taxonomy.roots)
             wanted = [child for child in below if is_shown or inside[child] or taxonomy.get(child).is_class]
-            return [_chain(taxonomy, child) for child in wanted]
+            return [chain(taxonomy, child) for child in wanted]
 
         samples = self.wall.samples(STRIP)
         return {"taxonomy": taxonomy, "own": own, "inside": inside, "tree": tree, "samples": samples}
 
     def concept(self, request: Request) -> dict[str, Any]:
         taxonomy = load_taxonomy(self.project)
-        concept = taxonomy.get(request.path_params["concept_id"])
+        concept_id = request.path_params["concept_id"]
+        if concept_id not in taxonomy:
+            fix = "pictus taxonomy show    lists them"
+            raise MissingError("No such concept", f"There is no concept {concept_id[:80]!r}.", fix=fix)
+        concept = taxonomy.get(concept_id)
         chosen = Filter(concept=concept.concept_id)
         rows, total = self.wall.page(chosen, taxonomy, 0)
         own = self._own_counts()
-        inside = {child: _inside(taxonomy, child, own) for child in taxonomy.children(concept.concept_id)}
+        below = by_name(taxonomy, taxonomy.children(concept_id))
+        inside = {child: own[child] + sum(own[one] for one in taxonomy.descendants(child)) for child in below}
         return {
             "concept": concept, "taxonomy": taxonomy, "rows": rows, "total": total, "chosen": chosen, "inside": inside
         }  # fmt: skip
@@ -148,23 +195,34 @@ class _View:
             chosen = Filter(**{**chosen.__dict__, "concept": taxonomy.resolve(chosen.concept)})
         rows, total = self.wall.page(chosen, taxonomy, 0)
         facets = {name: self.wall.counts(name) for name in ("verdict", "rule", "status", "split")}
-        return {"chosen": chosen, "rows": rows, "total": total, "facets": facets, "sorts": SORTS, "taxonomy": taxonomy}
+        return {
+            "chosen": chosen, "rows": rows, "total": total, "facets": facets, "sorts": SORTS, "taxonomy": taxonomy,
+            "classes": by_name(taxonomy, taxonomy.classes),
+        }  # fmt: skip
 
     async def wall_json(self, request: Request) -> Response:
         """The next rows of a wall: what the page's script asks for while scrolling."""
         return JSONResponse(await run_in_threadpool(self._wall_rows, request))
 
     def _wall_rows(self, request: Request) -> dict[str, Any]:
-        offset = request.query_params.get("offset", "0")
-        if not offset.isdigit():
-            raise UserError(f"offset={offset!r} is not a number.")
+        offset = self._offset(request)
         taxonomy = load_taxonomy(self.project)
-        rows, total = self.wall.page(Filter.of(dict(request.query_params)), taxonomy, int(offset))
+        rows, total = self.wall.page(Filter.of(dict(request.query_params)), taxonomy, offset)
         html = TEMPLATES.get_template("tiles.html").render(rows=rows, taxonomy=taxonomy)
         return {"total": total, "html": html, "count": len(rows)}
 
+    def _offset(self, request: Request) -> int:
+        offset = request.query_params.get("offset", "0")
+        if not re.fullmatch(r"\d{1,9}", offset, re.ASCII):
+            raise UserError(f"offset={offset[:80]!r} is not a number.")
+        return int(offset)
+
     def picture(self, request: Request) -> dict[str, Any]:
-        image_id = overview.find_image(self.project, request.path_params["image_id"])
+        asked = request.path_params["image_id"]
+        try:
+            image_id = overview.find_image(self.project, asked)
+        except UserError as error:
+            raise MissingError("No such picture", error.what, fix=error.fix) from error
         parts = overview.history(self.project, image_id)
         return {"image_id": image_id, "parts": parts, "taxonomy": load_taxonomy(self.project)}
 
@@ -173,51 +231,91 @@ class _View:
         dropped = Counter(verdicts.filter(pc.equal(verdicts.column("verdict"), "drop")).column("rule").to_pylist())
         walls = {rule: self.wall.page(Filter(rule=rule, verdict="drop"), Taxonomy.of(()), 0, 24)[0] for rule in dropped}
         screened = [event for event in self.project.journal.events(limit=1000) if event.event == "pictures_screened"]
+        lines = screened[0].data.get("lines", []) if screened else []
+        pairs, n_pairs = duplicates.pairs(self.project, 0, PAIRS_SHOWN)
         return {
-            "charts": charts(screened[0].data.get("lines", [])) if screened else [],
-            "dropped": dropped.most_common(), "walls": walls, "checked": self.project.tables.count("checks"),
-            "kept": verdicts.num_rows - sum(dropped.values()),
+            "charts": charts(lines), "strips": edges.strips(self.project, lines), "dropped": dropped.most_common(),
+            "walls": walls, "checked": self.project.tables.count("checks"),
+            "kept": verdicts.num_rows - sum(dropped.values()), "pairs": pairs, "n_pairs": n_pairs,
         }  # fmt: skip
+
+    def duplicates(self, request: Request) -> dict[str, Any]:
+        offset = self._offset(request)
+        pairs, n_pairs = duplicates.pairs(self.project, offset, PAIRS_PAGE)
+        has_looked = self.project.tables.exists("duplicates")
+        return {
+            "pairs": pairs, "n_pairs": n_pairs, "offset": offset, "page_size": PAIRS_PAGE, "has_looked": has_looked
+        }  # fmt: skip
+
+    async def restore(self, request: Request) -> Response:
+        """Keep one dropped picture for good, then back to the page it was seen on."""
+        length = request.headers.get("content-length", "")
+        if not length.isdigit() or int(length) > MAX_FORM:
+            raise UserError("The form is too large.")
+        async with request.form(max_files=0, max_fields=4) as form:
+            image_id, back = str(form.get("image", "")), str(form.get("back", ""))
+        if not re.fullmatch(r"[0-9a-f]{64}", image_id, re.ASCII):
+            raise UserError("No picture was named.", fix="pictus clean restore IMAGE")
+        await run_in_threadpool(clean.restore, self.project, (image_id,))
+        where = back if BACK.fullmatch(back) else f"/pictures/{image_id}"
+        return RedirectResponse(f"{where}#p-{image_id[:16]}", status_code=303)
+
+    def releases(self, _request: Request) -> dict[str, Any]:
+        return {"releases": releases.pages(self.project), "shown_licences": releases.SHOWN_LICENCES}
+
+    async def release_file(self, request: Request) -> Response:
+        """The datasheet, the licences, the manifest: as text."""
+        version, name = (request.path_params[part] for part in ("version", "name"))
+        path = await run_in_threadpool(releases.find_file, self.project, version, name)
+        if path is None:
+            raise MissingError("No such file", f"Release {version[:80]!r} has no file {name[:80]!r} to read here.")
+        return FileResponse(path, media_type=releases.READABLE[name])
+
+    def runs(self, _request: Request) -> dict[str, Any]:
+        return {"pages": runs.pages(self.project), "releases": overview.names_in(self.project, "releases")}
+
+    def run(self, request: Request) -> dict[str, Any]:
+        name = request.path_params["run"]
+        found = next((run for run in models.runs(self.project) if run.root.name == name), None)
+        if found is None:
+            raise MissingError("No such run", f"There is no run {name[:80]!r}.", fix="pictus train list")
+        return {"page": runs.page(found)}
+
+    async def report(self, request: Request) -> Response:
+        """An evaluation's page. It was written by another step, so it may show what it holds and do nothing."""
+        name, evaluation = (request.path_params[part] for part in ("run", "evaluation"))
+        path = await run_in_threadpool(runs.find_report, self.project, name, evaluation)
+        if path is None:
+            what = f"Run {name[:80]!r} has no report of an evaluation {evaluation[:80]!r}."
+            raise MissingError("No such report", what, fix=f"pictus evaluate run --run {quote(name[:80])}")
+        return FileResponse(path, media_type="text/html; charset=utf-8", headers=SANDBOX)
 
     def search(self, request: Request) -> dict[str, Any]:
         text = request.query_params.get("text", "").strip()
         like = request.query_params.get("like", "").strip()
-        return self._found(text=text, like=like)
+        return self._searched(search.answer(self.project, text=text, like=like))
 
     async def upload(self, request: Request) -> Response:
-        """A picture dropped on the search page."""
-        length = request.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > MAX_UPLOAD:
-            raise UserError(f"The picture is larger than {MAX_UPLOAD // 10**6} MB.", fix="send a smaller one")
-        async with request.form(max_files=1, max_fields=2) as form:
-            sent = form.get("image")
-            if sent is None or isinstance(sent, str):
-                raise UserError("No picture was sent.", fix="choose a file, or drag one onto the page")
-            image_bytes = await sent.read()
-        return await run_in_threadpool(self._render_upload, image_bytes, request)
-
-    def _render_upload(self, image_bytes: bytes, request: Request) -> Response:
+        """A picture dropped on the search page; what is wrong with it is said there."""
         try:
-            pixels.sniff(image_bytes)
-        except PictureError as error:
-            raise UserError(f"That file cannot be used as a picture: {error}.", fix="send a JPEG or PNG") from error
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "your picture"
-            path.write_bytes(image_bytes)
-            return self._render("search.html", lambda _request: self._found(image=path), request)
-
-    def _found(self, *, text: str = "", like: str = "", image: Path | None = None) -> dict[str, Any]:
-        from pictus import search  # noqa: PLC0415  only where searched
-
-        values: dict[str, Any] = {"text": text, "like": like, "hits": [], "said": "", "problem": None}
-        values |= {"taxonomy": load_taxonomy(self.project), "uploaded": image is not None}
-        if not (text or like or image):
-            return values
-        try:
-            outcome = search.query(self.project, text=text, image=image, like=like, count=60)
+            image_bytes = await search.uploaded(request)
         except UserError as error:
-            return values | {"problem": error}
-        return values | {"hits": list(outcome), "said": outcome.headline}
+            values = search.nothing(error)
+        else:
+            values = await run_in_threadpool(search.answer, self.project, image_bytes=image_bytes)
+        status = 400 if values["problem"] else 200
+        return await run_in_threadpool(
+            self._render, "search.html", lambda _request: self._searched(values), request, status
+        )
+
+    def _searched(self, values: dict[str, Any]) -> dict[str, Any]:
+        taxonomy, own = load_taxonomy(self.project), self._own_counts()
+        known = [concept_id for concept_id, _ in own.most_common(KINDS) if concept_id in taxonomy]
+        has_index, n_pictures = search.has_index(self.project), self.wall.rows().num_rows
+        names = [taxonomy.name(concept_id) for concept_id in by_name(taxonomy, known)]
+        return values | {
+            "names": names, "has_index": has_index, "n_pictures": n_pictures, "max_upload": search.MAX_UPLOAD
+        }  # fmt: skip
 
     async def thumbnail(self, request: Request) -> Response:
         """One picture at one of three sizes; made once, kept in the project's cache."""
@@ -253,16 +351,3 @@ class _View:
         rows = self.wall.rows()
         shown = pc.if_else(pc.equal(rows.column("label"), ""), rows.column("claim"), rows.column("label"))
         return Counter(shown.to_pylist())
-
-
-def _chain(taxonomy: Taxonomy, concept_id: str) -> list[str]:
-    chain = [concept_id]
-    while len(below := taxonomy.children(chain[-1])) == 1 and not taxonomy.get(chain[-1]).is_class:
-        chain.append(below[0])
-    return chain
-
-
-def _inside(taxonomy: Taxonomy, concept_id: str, own: Counter[str]) -> int:
-    return own[concept_id] + sum(own[below] for below in taxonomy.descendants(concept_id))
-
-

@@ -6,6 +6,7 @@ import socket
 import sys
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -23,16 +24,19 @@ QUIET_S = 3
 def build_app(project: Project, hosts: frozenset[str] = LOOPBACK) -> Starlette:
     """Every page and API route of one project. `hosts`: names it answers to; empty for any.
 
-    Open to others, the API only reads: steps that change something or take a path on this machine
+    Open to others, pages and API only read: steps that change something or take a path on this machine
     stay away.
     """
     static = StaticFiles(packages=[("pictus", "web/static")])
-    routes = [*pages.routes(project), *api.routes(project, is_open=not hosts), Mount("/static", static)]
-    return Starlette(
+    is_open = not hosts
+    routes = [*pages.routes(project, is_open=is_open), *api.routes(project, is_open=is_open), Mount("/static", static)]
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, hosts=hosts)],
-        exception_handlers={UserError: pages.user_error, 404: pages.not_found},
+        exception_handlers={UserError: pages.user_error, HTTPException: pages.http_error},
     )
+    app.state.project_name = project.name
+    return app
 
 
 def serve(project: Project, host: str, port: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,6 +21,10 @@ from pictus.project import Project
 
 READ = ("images", "sources", "checks", "verdicts", "labels", "splits", "duplicates")
 PAGE = 120
+LITTLE = 76
+"""Short side in px under which a picture would be shown at more than twice its size in a cell of 148 px or more."""
+CELLS = (16, 24, 32, 48, 64)
+"""Short sides with a cell size of their own in pictus.css: twice the side, or a little less."""
 SORTS = ("added", "sharpness", "brightness", "entropy", "contrast", "posterior", "width")
 
 
@@ -62,6 +67,7 @@ class Wall:
         self._project = project
         self._versions: tuple[int, ...] = ()
         self._rows: pa.Table | None = None
+        self._samples: dict[int, dict[str, list[dict[str, Any]]]] = {}
         self._lock = threading.Lock()
 
     def rows(self) -> pa.Table:
@@ -71,6 +77,7 @@ class Wall:
             if self._rows is None or versions != self._versions:
                 self._rows = _joined(self._project)
                 self._versions = versions
+                self._samples = {}
             return self._rows
 
     def page(
@@ -85,31 +92,44 @@ class Wall:
             found = found.take(pa.array(range(found.num_rows - 1, -1, -1), pa.int64()))
         return found.slice(offset, count).to_pylist(), found.num_rows
 
-    def spread(self, count: int) -> list[dict[str, Any]]:
-        """`count` pictures not dropped, evenly from first to last: a look at the whole pool."""
-        rows = self.rows().filter(pc.not_equal(self.rows().column("verdict"), "drop"))
-        step = max(rows.num_rows / count, 1)
-        chosen = [int(index * step) for index in range(min(count, rows.num_rows))]
-        found: list[dict[str, Any]] = rows.take(pa.array(chosen, pa.int64())).to_pylist()
-        return found
-
-    def samples(self, count: int) -> dict[str, list[str]]:
-        """Concept -> its first `count` pictures not dropped, by label, else by claim."""
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        rows = self.rows().select(["image_id", "label", "claim", "verdict", "status"])
-        for batch in rows.to_batches():
-            columns = (batch.column(name).to_pylist() for name in rows.schema.names)
-            for image_id, label, claim, verdict, status in zip(*columns, strict=True):
-                own = found[label or claim]
-                if len(own) < count and verdict != "drop" and status != "rejected":
-                    own.append(image_id)
-        return found
+    def samples(self, count: int) -> dict[str, list[dict[str, Any]]]:
+        """Concept -> its first `count` pictures not dropped with their sizes, by label, else by claim ("" for none)."""
+        rows = self.rows()
+        if count not in self._samples:
+            self._samples[count] = _samples(rows, count)
+        return self._samples[count]
 
     def counts(self, column: str) -> dict[str, int]:
         """Value -> pictures, most first; for the filter bar."""
         found = pc.value_counts(self.rows().column(column)).to_pylist()
         found.sort(key=lambda entry: -entry["counts"])
         return {str(entry["values"]): int(entry["counts"]) for entry in found}
+
+
+def cells(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The wall's class for what is mostly small pictures: cells in which they show at most at twice their size."""
+    shorts = sorted(min(row["width"], row["height"]) for row in rows)
+    if not shorts or not 0 < shorts[len(shorts) // 2] < LITTLE:
+        return ""
+    return f"cells-{max(side for side in CELLS if side <= max(shorts[len(shorts) // 2], CELLS[0]))}"
+
+
+def little(row: Mapping[str, Any]) -> bool:
+    """Whether a picture would be blown up more than twice in a cell of the wall."""
+    short: int = min(row["width"], row["height"])
+    return 0 < short < LITTLE
+
+
+def _samples(rows: pa.Table, count: int) -> dict[str, list[dict[str, Any]]]:
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    rows = rows.select(["image_id", "label", "claim", "verdict", "status", "width", "height"])
+    for batch in rows.to_batches():
+        columns = (batch.column(name).to_pylist() for name in rows.schema.names)
+        for image_id, label, claim, verdict, status, width, height in zip(*columns, strict=True):
+            own = found[label or claim]
+            if len(own) < count and verdict != "drop" and status != "rejected":
+                own.append({"image_id": image_id, "width": width, "height": height})
+    return dict(found)
 
 
 def _joined(project: Project) -> pa.Table:

@@ -49,7 +49,7 @@ const move = (key) => {
 };
 const help = document.getElementById("help");
 document.getElementById("help-button").addEventListener("click", () => help.showModal());
-const pages = { c: "/concepts", p: "/pictures", l: "/clean", s: "/search" };
+const pages = { c: "/concepts", p: "/pictures", l: "/clean", r: "/releases", t: "/runs", s: "/search" };
 let going = false;
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -71,18 +71,32 @@ document.addEventListener("keydown", (event) => {
   else if (moves.includes(event.key) && (event.key.length === 1 || document.activeElement?.classList.contains("tile"))) { if (move(event.key)) event.preventDefault(); }
 });
 
-// --- filters apply as they are chosen, a dropped picture searches --------------------------------
+// --- filters apply as they are chosen, a dropped or pasted picture searches --------------------------------
 for (const choice of document.querySelectorAll(".filters select, .filters input[type=checkbox]")) choice.addEventListener("change", () => choice.form.requestSubmit());
 for (const form of document.querySelectorAll(".filters")) form.addEventListener("submit", () => { for (const field of form.elements) if (!field.value || (field.name === "sort" && field.value === "added")) field.disabled = true; });
 const drop = document.getElementById("drop");
 if (drop) {
   const file = drop.querySelector("input[type=file]");
-  file.addEventListener("change", () => file.files.length && drop.requestSubmit());
+  const send = () => {
+    if (!file.files.length) return;
+    const most = Number(drop.dataset.most);
+    if (file.files[0].size > most) {
+      document.getElementById("problem").textContent = `The picture is larger than ${most / 1e6} MB: send a smaller one.`;
+      file.value = "";
+    } else drop.requestSubmit();
+  };
+  const take = (files) => { if (files.length) { file.files = files; send(); } };
+  file.addEventListener("change", send);
   document.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
   document.addEventListener("dragleave", (event) => event.relatedTarget || drop.classList.remove("over"));
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    if (event.dataTransfer.files.length) { file.files = event.dataTransfer.files; drop.requestSubmit(); }
+    take(event.dataTransfer.files);
+  });
+  document.addEventListener("paste", (event) => {
+    if (!event.clipboardData.files.length) return;
+    event.preventDefault();
+    take(event.clipboardData.files);
   });
 }

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+import pictus
+from pictus import models
+from pictus.web import runs
+from pictus.web.server import build_app
+
+EVIL = "<script>alert(1)</script>"
+
+
+def make_run(project: pictus.Project, name: str, *, epochs: int, status: str = "finished", tail: str = "") -> Path:
+    """A run folder as `train run` writes it, without weights."""
+    root = project.models_dir / name
+    root.mkdir(parents=True)
+    card = {
+        "format": 1, "name": name, "status": status, "model": "small-cnn", "recipe_name": "small-cnn",
+        "recipe": {"lr": 0.25, "note": EVIL}, "release": {"version": "1.0.0"}, "classes": ["a", "b"],
+        "class_names": ["owl", "cup"], "started_at": f"2026-01-0{epochs % 9}T00:00:00Z", "finished_at": "",
+        "results": {}, "pictures": {"train": 10, "val": 40},
+        "preprocessing": {"size": 32, "resize": 32, "mean": [0, 0, 0], "std": [1, 1, 1]},
+    }  # fmt: skip
+    (root / "run.json").write_text(json.dumps(card))
+    lines: list[dict[str, Any]] = []
+    for epoch in range(1, epochs + 1):
+        lines += [
+            {"kind": "step", "step": epoch, "epoch": epoch, "loss": 1.0, "lr": 0.1},
+            {"kind": "epoch", "epoch": epoch, "step": epoch, "lr": 0.1, "train_loss": 1.0, "train_top1": 0.5,
+             "val_loss": 1.0, "val_top1": epoch / 10, "val_top5": 1.0, "is_best": epoch != 3},
+        ]  # fmt: skip
+    (root / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + tail)
+    return root
+
+
+def evaluated(root: Path, name: str = "1.0.0-test", text: str = "") -> None:
+    folder = root / "evaluations" / name
+    folder.mkdir(parents=True)
+    share = {"estimate": 0.5, "low": 0.4, "high": 0.6}
+    found = {"n": 20, "version": "1.0.0", "split": "test", "top1": share, "top5": share}
+    (folder / "results.json").write_text(text or json.dumps(found))
+    (folder / "report.html").write_text(f"<!doctype html><title>report</title>{EVIL}")
+
+
+@pytest.fixture
+def browser(project: pictus.Project) -> Iterator[TestClient]:
+    with TestClient(build_app(project), base_url="http://127.0.0.1") as client:
+        yield client
+
+
+def test_scores_are_those_of_the_best_epoch(project: pictus.Project) -> None:
+    make_run(project, "first", epochs=3)
+    page = runs.pages(project)[0]
+    assert (page.n_epochs, page.best_epoch, page.top1.estimate) == (3, 2, 0.2)  # epoch 3 is not the best
+    assert page.top1.low < 0.2 < page.top1.high
+
+
+def test_a_line_that_is_still_being_written_is_left_for_later(project: pictus.Project) -> None:
+    make_run(project, "first", epochs=2, status="running", tail='{"kind": "epoch", "epoch": 3, "val_t')
+    assert runs.pages(project)[0].n_epochs == 2
+
+
+def test_a_run_before_its_first_epoch_is_shown(project: pictus.Project, browser: TestClient) -> None:
+    make_run(project, "young", epochs=0, status="running")
+    assert "pictus train resume young" in browser.get("/runs").text
+    assert "No epoch has ended yet" in browser.get("/runs/young").text
+
+
+def test_the_newest_run_comes_first_with_its_curve_and_report(project: pictus.Project, browser: TestClient) -> None:
+    make_run(project, "old", epochs=1)
+    evaluated(make_run(project, "young", epochs=4))
+    text = browser.get("/runs").text
+    assert text.index("/runs/young") < text.index("/runs/old")
+    assert text.count("<svg") == 2
+    assert '"/runs/young/1.0.0-test"' in text
+    assert "pictus evaluate run --run old" in text
+    page = browser.get("/runs/young").text
+    assert "0.25" in page
+    assert EVIL not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_report_is_opened_in_a_sandbox(project: pictus.Project, browser: TestClient) -> None:
+    evaluated(make_run(project, "first", epochs=1))
+    answer = browser.get("/runs/first/1.0.0-test")
+    assert answer.status_code == 200
+    assert "<title>report" in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox;")
+    assert "default-src 'none'" in policy
+    assert "allow-scripts" not in policy
+    assert "script-src" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["/runs/none", "/runs/none/1.0.0-test", "/runs/first/none", "/runs/first/..%2f..%2frun.json", "/runs/../x"]
+)
+def test_only_what_is_there_is_opened(project: pictus.Project, browser: TestClient, path: str) -> None:
+    evaluated(make_run(project, "first", epochs=1))
+    assert browser.get(path).status_code == 404
+
+
+def test_a_damaged_evaluation_says_so_and_hides_no_other(project: pictus.Project, browser: TestClient) -> None:
+    root = make_run(project, "first", epochs=1)
+    evaluated(root, "1.0.0-test", text="{")
+    evaluated(root, "1.0.0-val")
+    text = browser.get("/runs").text
+    assert "results.json" in text
+    assert "/runs/first/1.0.0-val" in text
+
+
+def test_a_damaged_log_is_named(project: pictus.Project) -> None:
+    root = make_run(project, "first", epochs=1, tail='{"kind": "epoch", "epoch": \n')
+    with pytest.raises(pictus.UserError, match=r"metrics\.jsonl is damaged"):
+        runs.page(models.open_run(root))
