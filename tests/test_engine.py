@@ -16,7 +16,7 @@ import pictus
 from pictus import engine
 from pictus.progress import Meter
 from pictus.records import Split
-from pictus.tables import table_of
+from pictus.tables import Tables, table_of
 
 
 def rows(count: int) -> pa.Table:
@@ -78,6 +78,25 @@ def test_a_failure_keeps_what_was_done_before_it(project: pictus.Project, monkey
     with pytest.raises(ValueError, match="a bug"):
         engine.run(project, "splits", rows(600), breaks, workers=1)
     assert project.tables.count("splits") == 2 * engine.TASK_ROWS
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_ctrl_c_in_a_commit_never_writes_its_rows_twice(
+    project: pictus.Project, monkeypatch: pytest.MonkeyPatch, is_written: bool
+) -> None:
+    real = Tables.append
+    monkeypatch.setattr(engine, "COMMIT_ROWS", engine.TASK_ROWS)
+
+    def interrupted(self: Tables, name: str, batch: pa.Table) -> None:
+        if is_written:
+            real(self, name, batch)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tables, "append", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            engine.run(project, "splits", rows(300), partial(mark, "val"), workers=1)
+    assert project.tables.count("splits") == (engine.TASK_ROWS if is_written else 0)
 
 
 def add_pictures(project: pictus.Project, folder: "os.PathLike[str]", make: object, count: int) -> None:

@@ -137,6 +137,7 @@ def _commit(project: Project, table: str, held: list[pa.RecordBatch]) -> int:
     if not held:
         return 0
     rows = pa.Table.from_batches(held)
-    project.tables.append(table, rows)
+    # Before the append: when Ctrl-C ends it, nobody knows whether its rows are in the table. The next run looks.
     held.clear()
+    project.tables.append(table, rows)
     return int(rows.num_rows)
