@@ -104,6 +104,14 @@ def test_a_named_host_may_be_private(web: Any, fetch_all: Fetch) -> None:
     assert fetch_all(address, allowed=["127.0.0.1:1"])[address].cause == "private-address"
 
 
+def test_http_and_https_of_one_host_are_two_origins_of_one_server(web: Any, fetch_all: Fetch) -> None:
+    web.put("/owl.jpg", b"owl")
+    web.put("/robots.txt", b"User-agent: *\nAllow: /")
+    found = fetch_all(f"{A}/owl.jpg", "https://a.example/jay.jpg", f"{A}/owl.jpg?2", limits=replace(FAST, tries=1))
+    # The loopback web speaks no TLS: only the http origin's robots.txt and pictures can be had.
+    assert [found[address].cause for address in (f"{A}/owl.jpg", "https://a.example/jay.jpg")] == ["ok", "tls"]
+
+
 def test_redirects_are_followed_five_times_and_checked_by_the_robots_of_each_host(web: Any, fetch_all: Fetch) -> None:
     for hop in range(5):
         web.redirect(f"/{hop}", f"http://b.example/{hop + 1}", status=(301, 302, 303, 307, 308)[hop])

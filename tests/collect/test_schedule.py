@@ -70,6 +70,15 @@ def test_a_host_given_up_returns_its_jobs_in_order() -> None:
     assert (schedule.open, schedule.take(9.0), schedule.wait_s(9.0)) == (0, None, None)
 
 
+def test_jobs_of_one_order_start_as_they_came_and_are_never_compared() -> None:
+    first, second, third = ({"job": number} for number in range(3))  # dicts have no order
+    schedule: Schedule[dict[str, int]] = Schedule(1, 0.0)
+    for job in (first, second, third):
+        schedule.add("a", job, -1)
+    assert schedule.take(0.0) == ("a", first)
+    assert schedule.drop("a") == [second, third]
+
+
 @given(
     st.lists(st.sampled_from("abc"), max_size=30), st.integers(1, 3), st.sampled_from([0.0, 0.25, 1.0]),
     st.randoms(use_true_random=False),

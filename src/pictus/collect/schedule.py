@@ -12,7 +12,7 @@ Job = TypeVar("Job")
 
 @dataclass
 class _Host(Generic[Job]):
-    waiting: list[tuple[float, int, Job]] = field(default_factory=list)  # (not before, order, job), a heap
+    waiting: list[tuple[float, int, int, Job]] = field(default_factory=list)  # (not before, order, number, job), a heap
     busy: int = 0
     next_at: float = 0.0
     interval_s: float = 0.0
@@ -38,7 +38,7 @@ class Schedule(Generic[Job]):
     def add(self, host: str, job: Job, order: int, not_before: float = 0.0) -> None:
         """One job more; of one host, lower `order` first among those that may start."""
         place = self._hosts.setdefault(host, _Host(interval_s=self._interval_s))
-        heapq.heappush(place.waiting, (not_before, order, job))
+        heapq.heappush(place.waiting, (not_before, order, next(self._numbers), job))  # jobs are never compared
         self.open += 1
         self._set_turn(host, place)
 
@@ -53,7 +53,7 @@ class Schedule(Generic[Job]):
             if ready_at > now:
                 return None
             heapq.heappop(self._turns)
-            _, _, job = heapq.heappop(place.waiting)
+            *_, job = heapq.heappop(place.waiting)
             place.busy += 1
             place.turn = -1
             place.next_at = max(place.next_at, now + place.interval_s)
@@ -88,7 +88,7 @@ class Schedule(Generic[Job]):
     def drop(self, host: str) -> list[Job]:
         """Take all waiting jobs of a host away, in order: it is given up."""
         place = self._hosts[host]
-        dropped = [job for _, _, job in sorted(place.waiting, key=lambda entry: entry[1])]
+        dropped = [job for *_, job in sorted(place.waiting, key=lambda entry: entry[1:3])]
         place.waiting.clear()
         self.open -= len(dropped)
         self._set_turn(host, place)
