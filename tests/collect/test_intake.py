@@ -11,8 +11,8 @@ from pictus.collect import intake
 from pictus.collect.intake import Claim, Intake
 from pictus.errors import PictureError, UserError
 from pictus.records import Attempt
-from pictus.shards import ShardReader
-from pictus.tables import Tables
+from pictus.shards import ShardReader, verify
+from pictus.tables import SCHEMAS, Tables
 
 MakeJpeg = Callable[..., bytes]
 
@@ -113,6 +113,65 @@ def test_many_small_commits_leave_few_fragments(project: Project, make_jpeg: Mak
     for name in ("images", "sources"):
         assert len(project.tables._open(name).get_fragments()) < 10
     assert project.tables.read("sources", ["address"]).column("address").to_pylist() == [f"{n:02}" for n in range(70)]
+
+
+@pytest.mark.parametrize("table", ["images", "sources", "fetches"])
+@pytest.mark.parametrize("is_written", [True, False])
+def test_ctrl_c_in_a_commit_is_like_a_kill_and_the_next_run_makes_it_whole(
+    project: Project, make_jpeg: MakeJpeg, monkeypatch: pytest.MonkeyPatch, table: str, is_written: bool
+) -> None:
+    real = Tables.append
+
+    def interrupted(self: Tables, name: str, rows: Any) -> None:
+        if name != table or is_written:
+            real(self, name, rows)
+        if name == table and rows.num_rows:
+            raise KeyboardInterrupt
+
+    def add(*, stops: bool = False) -> None:
+        with opened(project) as taking:
+            for seed in range(3):
+                taking.take(make_jpeg(seed=seed), f"{seed}", "folder", Claim())
+                taking.note(attempt(f"{seed}", "dns"))
+            if stops:
+                taking.commit()
+
+    project.tables.append("images", SCHEMAS["images"].empty_table())
+    with monkeypatch.context() as patch:
+        patch.setattr(Tables, "append", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            add(stops=True)
+    add()
+    images = project.tables.read("images")
+    assert len(set(images.column("image_id").to_pylist())) == images.num_rows == 3
+    assert sorted(project.tables.read("sources").column("address").to_pylist()) == ["0", "1", "2"]
+    assert list(verify(project.shards_dir, images)) == []
+
+
+def test_ctrl_c_between_commits_keeps_what_was_taken(project: Project, make_jpeg: MakeJpeg) -> None:
+    def stop() -> None:
+        with opened(project) as taking:
+            for seed in range(3):
+                taking.take(make_jpeg(seed=seed), f"{seed}", "folder", Claim())
+                if seed == 1:
+                    taking.commit()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    assert (project.tables.count("images"), project.tables.count("sources")) == (3, 3)
+
+
+def test_an_empty_field_says_nothing_and_keeps_what_was_said_before(project: Project, make_jpeg: MakeJpeg) -> None:
+    claims = (Claim("n1", "", "CC0-1.0"), Claim(), Claim("n2", author="Ann"), Claim(query="owl", licence="CC-BY-4.0"))
+    counts = []
+    for claim in claims:
+        with opened(project) as taking:
+            taking.take(make_jpeg(), "a", "folder", claim)
+        counts.append((taking.counts.added, taking.counts.known, taking.counts.changed))
+    assert counts == [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 1)]
+    (row,) = project.tables.read("sources", list(Claim._fields)).to_pylist()
+    assert row == {"concept_id": "n2", "query": "owl", "licence": "CC-BY-4.0", "author": "Ann"}
 
 
 def test_a_table_that_cannot_be_written_stops_the_run_with_the_bytes_safe(
