@@ -376,7 +376,7 @@ def damage_of(path: Path) -> UserError:
 def test_a_server_that_has_gone_is_a_message(postgres_server: str) -> None:
     journal = Journal.open(emptied(postgres_server))
     with journal.engine.connect() as connection:
-        pid = connection.connection.driver_connection.info.backend_pid
+        pid = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
     other = Journal.open(postgres_server)
     with other.engine.begin() as connection:
         connection.execute(sa.text(f"SELECT pg_terminate_backend({pid})"))

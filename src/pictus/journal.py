@@ -116,7 +116,10 @@ class Journal:
             query = query.where(EVENTS.c.subject == subject)
         with self._connection() as connection:
             rows = connection.execute(query).all()
-            return [Event(*row[:5], json.loads(row.data or "")) for row in rows]
+            return [
+                Event(row.event_id, row.at, row.stage, row.event, row.subject, json.loads(row.data or ""))
+                for row in rows
+            ]  # fmt: skip
 
     def add_votes(self, votes: Iterable[Vote]) -> tuple[int, int]:
         """Add votes in one transaction -> (added, already there). The same row twice is added once."""

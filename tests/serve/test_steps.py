@@ -96,6 +96,42 @@ def test_predict_files_and_folders(root: Path, make_jpeg: Any, monkeypatch: pyte
     assert outcome.problems == (f"{photos / 'broken.jpg'}: {broken.cause}",)
 
 
+def test_a_missing_file_is_told_and_the_others_are_looked_at(root: Path, make_jpeg: Any) -> None:
+    a, missing, b = root / "a.jpg", root / "missing.jpg", root / "b.jpg"
+    for seed, path in enumerate((a, b)):
+        path.write_bytes(make_jpeg(50, 40, seed))
+    outcome = serve.predict(bare(root), (a, missing, b))
+    assert [(Path(one.path).name, one.cause.partition(":")[0]) for one in outcome] == [
+        ("a.jpg", ""), ("missing.jpg", "not-found"), ("b.jpg", "")
+    ]  # fmt: skip
+    assert outcome.summary == {"run": "first", "pictures": 3, "failed": 1}
+    assert outcome.problems == (f"{missing}: not-found: there is no such file",)
+
+
+def test_people_read_names_and_programs_get_the_concepts_too(root: Path, make_jpeg: Any) -> None:
+    for seed in range(52):
+        (root / f"{seed:02}.jpg").write_bytes(make_jpeg(20, 20, seed))
+    outcome = serve.predict(bare(root), tuple(root / f"{seed:02}.jpg" for seed in range(52)), top=2)
+    first = next(iter(outcome))
+    assert dict(zip(first.guesses, first.names, strict=True)).items() <= {
+        "n02": "dog", "n03": "cat", "n05": "axe", "n06": "saw"
+    }.items()  # fmt: skip
+    lines = outcome.headline.splitlines()
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(first.names, first.probabilities, strict=True))
+    assert lines[:2] == ["first looked at 52 pictures", f"{root / '00.jpg'}  {shares}"]
+    assert lines[-1] == "… and 2 more; --jsonl gives all"
+    assert "n0" not in outcome.headline.replace(str(root), "")
+
+
+def test_any_number_may_use_a_bundle_at_once(root: Path, make_jpeg: Any) -> None:
+    (root / "a.jpg").write_bytes(make_jpeg(50, 40, 1))
+    with bare(root / "bundles").lock("serve"):  # as another process holds it while it exports another run
+        assert serve.predict(bare(root), (root / "a.jpg",)).summary["failed"] == 0
+        shutil.rmtree(root / "bundles/first")
+        with pytest.raises(UserError, match="is working on 'serve'"):
+            serve.predict(bare(root), (root / "a.jpg",))
+
+
 def test_predict_agrees_with_evaluation_s_preparation(root: Path, make_jpeg: Any) -> None:
     (root / "a.jpg").write_bytes(make_jpeg(90, 50, 4))
     (found,) = serve.predict(bare(root), (root / "a.jpg",), top=4)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pictus import models
 from pictus.clock import now
 from pictus.engine import cpu_count
-from pictus.errors import PictureError, UserError
+from pictus.errors import PictureError, UserError, counted
 from pictus.extras import need
 from pictus.project import CONFIG_NAME, Project, bare
 from pictus.registry import Outcome, step
@@ -31,6 +31,11 @@ N_REAL = 32
 """Pictures of a release that both are asked about, as many as there are."""
 
 MAX_PORT = 65535
+
+SHOWN = 50
+"""Pictures that people are told about; --jsonl gives all."""
+
+NOT_FOUND = "not-found: there is no such file"
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2"})
 """What is taken from a folder; a file that is named is tried whatever its name."""
@@ -56,6 +61,7 @@ class Prediction:
     name: str
     probability: float
     guesses: tuple[str, ...]  # concept ids, best first
+    names: tuple[str, ...]  # of the same classes
     probabilities: tuple[float, ...]
     cause: str
 
@@ -106,7 +112,7 @@ def start(project: Project, *, run: str = "", host: str = "127.0.0.1", port: int
     n = server.server_state.total_requests
     return Outcome(
         "serve start", {"run": bundle.run, "address": address, "requests": n},
-        f"{bundle.run} at {address} answered {n:,} {'request' if n == 1 else 'requests'}",
+        f"{bundle.run} at {address} answered {counted(n, 'request')}",
         source=lambda: iter([_record(bundle)]),
     )  # fmt: skip
 
@@ -140,27 +146,47 @@ def predict(project: Project, files: tuple[Path, ...], *, run: str = "", top: in
         problems.append(f"… and {len(failed) - len(problems):,} more")
     return Outcome(
         "serve predict", {"run": recogniser.bundle.run, "pictures": len(found), "failed": len(failed)},
-        f"{recogniser.bundle.run} looked at {len(found):,} {'picture' if len(found) == 1 else 'pictures'}",
-        problems=tuple(problems), source=lambda: iter(found),
+        _drawn(recogniser.bundle.run, found), problems=tuple(problems), source=lambda: iter(found),
     )  # fmt: skip
+
+
+def _drawn(run: str, found: list[Prediction]) -> str:
+    """What people read: a line for each picture, its guesses by name. The records have the concept ids too."""
+    good = [one for one in found if not one.cause]
+    lines = [f"{run} looked at {counted(len(good), 'picture')}"]
+    if len(good) < len(found):
+        lines[0] += f"; {len(found) - len(good):,} could not be used"
+    width = max((len(one.path) for one in good[:SHOWN]), default=0)
+    for one in good[:SHOWN]:
+        guesses = (f"{name} {share:.1%}" for name, share in zip(one.names, one.probabilities, strict=True))
+        lines.append(f"{one.path:<{width}}  {', '.join(guesses)}")
+    if len(good) > SHOWN:
+        lines.append(f"… and {len(good) - SHOWN:,} more; --jsonl gives all")
+    return "\n".join(lines)
 
 
 def _predict(recogniser: Recogniser, path: Path, top: int) -> Prediction:
     try:
         guesses = recogniser.classify(path.read_bytes(), top)
     except PictureError as error:
-        return Prediction(str(path), "", 0.0, (), (), str(error))
+        return _unusable(path, str(error))
+    except FileNotFoundError:
+        return _unusable(path, NOT_FOUND)
     except OSError as error:
-        return Prediction(str(path), "", 0.0, (), (), f"unreadable: {error.strerror}")
+        return _unusable(path, f"unreadable: {error.strerror}")
     ids, names, shares = zip(*guesses, strict=True)
-    return Prediction(str(path), names[0], round(shares[0], 4), ids, tuple(round(share, 4) for share in shares), "")
+    rounded = tuple(round(share, 4) for share in shares)
+    return Prediction(str(path), names[0], rounded[0], ids, names, rounded, "")
+
+
+def _unusable(path: Path, cause: str) -> Prediction:
+    return Prediction(str(path), "", 0.0, (), (), (), cause)
 
 
 def _pictures(files: tuple[Path, ...]) -> list[Path]:
-    """Every file named, and every picture in the folders named, sorted within each."""
-    missing = [str(path) for path in files if not path.expanduser().exists()]
-    if missing:
-        raise UserError(f"Not found: {', '.join(missing)}.", fix="check the names")
+    """Every file named, there or not, and every picture in the folders named, sorted within each."""
+    if files and not any(path.expanduser().exists() for path in files):
+        raise UserError(f"Not found: {', '.join(map(str, files))}.", fix="check the names")
     found: list[Path] = []
     for path in (path.expanduser() for path in files):
         if path.is_dir():
@@ -178,13 +204,23 @@ def _bundle(project: Project, run: str) -> Bundle:
         if run and (folder / CARD_NAME).is_file() and not _is_run(project, run):
             return open_bundle(folder)
     found = models.find_run(project, run)
-    folder = project.bundles_dir / found.name
-    with _lock(project):
-        if (folder / CARD_NAME).is_file():
-            bundle = open_bundle(folder)
-            if bundle.weights_sha256 == _weights_sha256(found):
-                return bundle
-        return _export(project, found, "")
+    # Looked for without the lock: any number may use a bundle at once. Again within it: another may just have made it.
+    present = None
+    with suppress(UserError):  # read while another writes it a bundle looks damaged; within the lock that would be true
+        present = _present(project, found)
+    if present is None:
+        with _lock(project):
+            present = _present(project, found) or _export(project, found, "")
+    return present
+
+
+def _present(project: Project, run: models.Run) -> Bundle | None:
+    """The bundle of a run's present weights, if it has been exported."""
+    folder = project.bundles_dir / run.name
+    if not (folder / CARD_NAME).is_file():
+        return None
+    bundle = open_bundle(folder)
+    return bundle if bundle.weights_sha256 == _weights_sha256(run) else None
 
 
 def _is_run(project: Project, run: str) -> bool:
