@@ -206,3 +206,41 @@ def test_rounding_does_not_decide_a_tie() -> None:
     candidates = candidates_of(votes_of([0], [0], [0], n_classes=2))
     assert settled(candidates, np.array([0.5 - 1e-12, 0.5 + 1e-12])).label_I.tolist() == [0]
     assert settled(candidates, np.array([0.499, 0.501])).label_I.tolist() == [1]
+
+
+@pytest.mark.parametrize("name", ["dawid-skene", "one-coin"])
+@pytest.mark.parametrize("classes", [2, 3, 50])
+@pytest.mark.parametrize("n_each", [60, 100, 1000])
+def test_a_crowd_that_confirms_one_half_of_a_list_does_not_doubt_the_other(
+    name: str, classes: int, n_each: int
+) -> None:
+    """A list says owl (0) and wren (1), n of each; a person then agrees with every owl and looks at no wren."""
+    owls = range(n_each)
+    items = [*range(2 * n_each), *owls]
+    annotators, answers = [0] * (2 * n_each) + [1] * n_each, [0] * n_each + [1] * n_each + [0] * n_each
+    before = METHODS.get(name)(votes_of(items[: 2 * n_each], annotators[: 2 * n_each], answers[: 2 * n_each],
+                                        n_classes=classes, trust_W=[0.95]))  # fmt: skip
+    after = METHODS.get(name)(votes_of(items, annotators, answers, n_classes=classes, trust_W=[0.95, 0.8]))
+    assert after.label_I.tolist() == [0] * n_each + [1] * n_each
+    assert np.all(after.posterior_I >= before.posterior_I - 1e-5)  # agreement with a list never lowers it
+    assert np.all(after.posterior_I[:n_each] > 0.98)
+
+
+@pytest.mark.parametrize("name", ["dawid-skene", "one-coin"])
+def test_a_rare_class_that_is_confirmed_is_not_doubted_either(name: str) -> None:
+    # As above, and the person agrees with one wren too.
+    answers = [0] * 60 + [1] * 60 + [0] * 60 + [1]
+    votes = votes_of([*range(120), *range(61)], [0] * 120 + [1] * 61, answers, n_classes=3, trust_W=[0.95, 0.8])
+    found = METHODS.get(name)(votes)
+    assert found.label_I[60] == 1
+    assert found.posterior_I[60] > 0.95
+
+
+@pytest.mark.parametrize("name", ["dawid-skene", "one-coin"])
+def test_a_crowd_that_contradicts_a_list_lowers_what_its_other_labels_count(name: str) -> None:
+    # 40 of the list's 60 owls are wrens to three people who agree with each other.
+    items = [*range(120), *np.repeat(range(60), 3)]
+    annotators = [0] * 120 + [1, 2, 3] * 60
+    answers = [0] * 60 + [1] * 60 + [0, 0, 0] * 20 + [1, 1, 1] * 40
+    found = METHODS.get(name)(votes_of(items, annotators, answers, n_classes=3, trust_W=[0.95, 0.8, 0.8, 0.8]))
+    assert np.all(found.posterior_I[60:] < 0.9)  # the usual threshold

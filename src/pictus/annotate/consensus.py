@@ -38,7 +38,9 @@ MIXED = 2
 """Rounds are mixed, each with the two before it, once no posterior moves by more than FAR."""
 
 TEACHING = 2
-"""Items with fewer votes teach nothing about annotators: one vote always agrees with itself."""
+"""Items with fewer votes teach nothing about annotators: one vote always agrees with itself. Nor are they judged
+by what the others teach about classes: what gets a second vote is seldom a fair sample of what does not.
+"""
 
 
 @dataclass(frozen=True)
@@ -141,26 +143,27 @@ def candidates_of(votes: Votes) -> Candidates:
     return Candidates(item_P, class_P, np.searchsorted(item_P, np.arange(n_items)), of_vote_V, is_complete=False)
 
 
-def even_shares(votes: Votes) -> Floats:
-    """Every class equally common, where nothing is known. f64[K]."""
-    return np.full(votes.n_classes, 1 / votes.n_classes)
+def log_prior(candidates: Candidates, teaches_P: Floats, share_K: Floats) -> Floats:
+    """How probable each candidate is before its votes are seen: as common as its class is among the items that
+    teach, for one of those; for an item with a single vote every class alike. f64[P], logarithms.
+    """
+    return np.where(teaches_P > 0, np.log(share_K)[candidates.class_P], -np.log(share_K.size))
 
 
-def posterior_of(candidates: Candidates, log_P: Floats, share_K: Floats, log_elsewhere_I: Floats) -> Floats:
+def posterior_of(candidates: Candidates, log_P: Floats, log_prior_P: Floats, log_elsewhere_I: Floats) -> Floats:
     """Bayes over each item's candidates and, where they are not complete, "none of these".
 
-    log_P: log-likelihood of each candidate; log_elsewhere_I: of a class nobody named; share_K: how
-    common each class is. f64[P] in [0, 1].
+    log_P: log-likelihood of each candidate; log_elsewhere_I: of a class nobody named; log_prior_P: what
+    `log_prior` says. f64[P] in [0, 1].
     """
     if log_P.size == 0:
         return log_P
+    log_P = log_P + log_prior_P
     if candidates.is_complete:
-        log_KI = (log_P.reshape(-1, share_K.size) + np.log(share_K)).T.copy()
+        log_KI = log_P.reshape(candidates.first_I.size, -1).T.copy()
         weight_KI = np.exp(log_KI - log_KI.max(axis=0))
         return np.asarray((weight_KI / weight_KI.sum(axis=0)).T.ravel())
-    share_P = share_K[candidates.class_P]
-    log_P = log_P + np.log(share_P)
-    named_I = np.add.reduceat(share_P, candidates.first_I)
+    named_I = np.add.reduceat(np.exp(log_prior_P), candidates.first_I)
     log_elsewhere_I = log_elsewhere_I + np.log(np.maximum(1 - named_I, 1e-300))
     peak_I = np.maximum(np.maximum.reduceat(log_P, candidates.first_I), log_elsewhere_I)
     weight_P = np.exp(log_P - peak_I[candidates.item_P])

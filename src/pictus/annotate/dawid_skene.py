@@ -1,6 +1,6 @@
 """Dawid and Skene's confusion matrix per annotator, smoothed so that it also works with few votes.
 
-    pi_k                    share of items of class k
+    pi_k                    share of items of class k; for an item with a single vote 1 / K
     theta_w[k, l]           how often annotator w answers l when k is true, Dirichlet(2 K m_w[k, :])
     m_w[k, k]               logit = logit(accuracy of w) + logit(accuracy of all on class k) - logit(accuracy of all)
     m_w[k, l], l != k       (1 - m_w[k, k]) * how all who err on class k spread over l
@@ -12,8 +12,9 @@ The prior means m are estimated from the pooled votes in every round. With two c
 of votes each annotator has a matrix of their own; with a thousand classes nothing is known of most
 cells, and the model becomes one coin per annotator with the errors of all. Leaving item i out of
 the counts that judge it (the collapsed update CVB0 of Asuncion et al., 2009) keeps rare cells from
-believing themselves. Items with a single vote teach nothing and are only judged. Classes nobody
-named for an item stand together as "none of these", each vote being an error spread evenly.
+believing themselves. Items with a single vote teach nothing and are only judged, by how good their
+annotator is: those that got a second vote need not be a fair sample of them. Classes nobody named
+for an item stand together as "none of these", each vote being an error spread evenly.
 
 Memory grows with (votes on an item) x (classes named for it), never with W x K x K.
 
@@ -46,6 +47,7 @@ from pictus.annotate.consensus import (
     candidates_of,
     class_shares,
     converged,
+    log_prior,
     posterior_of,
     settled,
     taught_by,
@@ -83,7 +85,6 @@ class _Table(NamedTuple):
     cell_M: Floats
     row_M: Floats
     accuracy_W: Floats
-    share_K: Floats
 
 
 @METHODS.register("dawid-skene")
@@ -99,7 +100,8 @@ def dawid_skene(votes: Votes) -> Consensus:
     def once(posterior_P: Floats) -> Floats:
         taught_C = np.repeat(posterior_P * teaches_P, cells.pairs_P)
         share_K = class_shares(candidates, posterior_P * teaches_P, votes.n_classes)
-        return _expected(votes, candidates, cells, _table(votes, cells, taught_C, share_K), taught_C)
+        log_prior_P = log_prior(candidates, teaches_P, share_K)
+        return _expected(votes, candidates, cells, _table(votes, cells, taught_C), taught_C, log_prior_P)
 
     return settled(candidates, converged(once, posterior_P, change=CHANGE))
 
@@ -128,7 +130,7 @@ def _cells(votes: Votes, candidates: Candidates) -> _Cells:
     )  # fmt: skip
 
 
-def _table(votes: Votes, cells: _Cells, taught_C: Floats, share_K: Floats) -> _Table:
+def _table(votes: Votes, cells: _Cells, taught_C: Floats) -> _Table:
     """The M step: counts, and their prior from the pooled counts."""
     n_classes, n_annotators = votes.n_classes, votes.n_annotators
     count_M = np.bincount(cells.of_pair_C, weights=taught_C, minlength=cells.class_M.size)
@@ -149,10 +151,12 @@ def _table(votes: Votes, cells: _Cells, taught_C: Floats, share_K: Floats) -> _T
     mean_M = np.where(cells.is_right_M, right_M, (1 - right_M) * spread_X[cells.pooled_M])
     strength = PER_CLASS * n_classes
     row_M = strength + count_R[cells.row_M].astype(np.float64)
-    return _Table(strength * mean_M + count_M, row_M, accuracy_W, share_K)
+    return _Table(strength * mean_M + count_M, row_M, accuracy_W)
 
 
-def _expected(votes: Votes, candidates: Candidates, cells: _Cells, table: _Table, taught_C: Floats) -> Floats:
+def _expected(
+    votes: Votes, candidates: Candidates, cells: _Cells, table: _Table, taught_C: Floats, log_prior_P: Floats
+) -> Floats:
     """The E step: each item is judged by counts that leave it out.
 
     Logarithms in f32: four times as fast, and 1e-7 is far below what the votes can tell apart.
@@ -163,10 +167,10 @@ def _expected(votes: Votes, candidates: Candidates, cells: _Cells, table: _Table
     ratio_C = (cell_C - own_C) / (row_C - own_C)
     log_P = np.add.reduceat(np.log(ratio_C, out=ratio_C), cells.first_P, dtype=np.float64)
     if candidates.is_complete:
-        return posterior_of(candidates, log_P, table.share_K, np.zeros(0))
+        return posterior_of(candidates, log_P, log_prior_P, np.zeros(0))
     wrong_W = np.log((1 - table.accuracy_W) / (votes.n_classes - 1))
     log_elsewhere_I = np.bincount(votes.item_V, weights=wrong_W[votes.annotator_V], minlength=votes.n_items)
-    return posterior_of(candidates, log_P, table.share_K, log_elsewhere_I.astype(np.float64))
+    return posterior_of(candidates, log_P, log_prior_P, log_elsewhere_I.astype(np.float64))
 
 
 def _logit(share: Floats | float) -> Floats:
