@@ -157,7 +157,9 @@ def test_no_page_scrolls_sideways(page: Any, address: str, path: str) -> None:
 
 def test_long_names_do_not_widen_a_page(page: Any, crowded: str) -> None:
     wide = {}
-    for path in (*PAGES, f"/search?text={LONG}", "/runs/" + "r" * 90, "/clean/duplicates?offset=99"):
+    page.goto(crowded + "/clean/duplicates")
+    one = page.locator(".twin .tile").nth(1).get_attribute("href")
+    for path in (*PAGES, f"/search?text={LONG}", "/runs/" + "r" * 90, one, "/clean/duplicates?offset=99"):
         page.goto(crowded + path)
         width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         if width[0] > width[1]:
@@ -224,6 +226,14 @@ def test_a_picture_is_reached_and_left_by_keyboard_alone(page: Any, address: str
     assert "Kept or dropped" in page.inner_text("main")
     page.keyboard.press("Escape")
     page.wait_for_url("**/pictures")
+
+
+@pytest.mark.parametrize(("key", "path"), [("r", "/releases"), ("t", "/runs"), ("s", "/search"), ("l", "/clean")])
+def test_g_and_a_letter_lead_to_a_page(page: Any, address: str, key: str, path: str) -> None:
+    page.goto(address + "/")
+    page.keyboard.press("g")
+    page.keyboard.press(key)
+    page.wait_for_url(f"**{path}")
 
 
 def test_question_mark_lists_the_keys(page: Any, address: str) -> None:
