@@ -97,7 +97,7 @@ def test_a_form_without_a_picture_is_told(browser: TestClient) -> None:
     for image in ("", "b", B.upper(), "e" * 64):
         answer = browser.post("/clean/restore", data={"image": image}, headers={"origin": SITE})
         assert answer.status_code == 400, image
-        assert "<title>That cannot be shown" in answer.text
+        assert "<title>That cannot be done" in answer.text
     assert browser.post("/clean/restore", data={"image": "b" * 20_000}, headers={"origin": SITE}).status_code == 400
 
 

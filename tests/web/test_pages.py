@@ -218,6 +218,12 @@ def test_what_is_wrong_with_a_picture_is_said_on_the_search_page(browser: TestCl
     assert "/tmp" not in answer.text
 
 
+def test_a_picture_to_search_with_that_is_not_there_is_not_drawn(browser: TestClient) -> None:
+    text = browser.get("/search?like=zzz").text
+    assert "/thumbnails/320/zzz" not in text
+    assert '<p class="problem" id="problem" role="alert">' in text
+
+
 def test_a_form_without_a_file_or_not_a_form_is_said_there_too(browser: TestClient) -> None:
     for answer in (
         browser.post("/search", files={"image": ("", b"", "application/octet-stream")}),

@@ -90,7 +90,8 @@ async def user_error(request: Request, error: Exception) -> Response:
     """A UserError as a page, or as JSON where JSON was asked for: 404 for what is not there, else 400."""
     assert isinstance(error, UserError)
     status = 404 if isinstance(error, MissingError) else 400
-    title = error.title if isinstance(error, MissingError) else "That cannot be shown"
+    title = "That cannot be shown" if request.method == "GET" else "That cannot be done"
+    title = error.title if isinstance(error, MissingError) else title
     return _error_page(request, status, title, error.what, error.fix)
 
 
