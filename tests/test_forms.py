@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from pictus.errors import UserError
-from pictus.forms import form_of, values_from
+from pictus.forms import all_forms, form_of, values_from
 from pictus.project import Project
 from pictus.registry import Outcome, Step
 
@@ -65,3 +65,14 @@ def test_a_step_with_an_odd_parameter_type_is_a_bug() -> None:
 
     with pytest.raises(TypeError, match="a step cannot take"):
         form_of(Step("odd", odd, changes=False))
+
+
+def test_a_zero_that_stands_for_something_else_is_never_shown_bare() -> None:
+    for form in all_forms():
+        for field in form.fields:
+            if field.kind is int and field.default == 0 and field.default_says_something:
+                assert field.name == "seed" or "0 " in field.text, f"{form.step.name} {field.flag}: what does 0 mean?"
+    (run,) = (form for form in all_forms() if form.step.name == "train run")
+    epochs = next(field for field in run.fields if field.name == "epochs")
+    assert not epochs.default_says_something
+    assert "when left out" in epochs.text

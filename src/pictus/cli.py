@@ -151,8 +151,8 @@ def _parameter(field: Field) -> click.Parameter:
         names = f"{field.flag}/--no-{field.flag[2:]}" if field.default else field.flag
         return click.Option([names, destination], is_flag=True, default=field.default, help=field.text)
     return click.Option(
-        [field.flag, destination], type=kind, multiple=field.many, required=field.required, show_default=has_default,
-        help=field.text, **default,
+        [field.flag, destination], type=kind, multiple=field.many, required=field.required,
+        show_default=field.default_says_something, help=field.text, **default,
     )  # fmt: skip
 
 

@@ -52,6 +52,12 @@ class Field:
         return self.default is REQUIRED
 
     @property
+    def default_says_something(self) -> bool:
+        """Whether a person should see the default: no empty one, and none that the text explains ("when left out")."""
+        is_empty = self.required or self.many or self.default in ("", None)
+        return not is_empty and not (self.kind is int and self.default == 0 and "left out" in self.text)
+
+    @property
     def flag(self) -> str:
         return "--" + self.name.rstrip("_").replace("_", "-")
 

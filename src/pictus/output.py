@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -34,6 +36,14 @@ SHOWN_RECORDS = 50
 
 LOG_WIDTH = 160
 """Columns where stdout is not a terminal."""
+
+SHORTEST = 16
+"""No column of text is made narrower."""
+
+GAP = 2
+"""Spaces between two columns."""
+
+UNKNOWN = "–"
 
 HIDDEN_COLUMNS = frozenset({"pdq", "phash", "dhash", "pixel_sha256"})
 
@@ -158,30 +168,83 @@ def _print_records(console: Console, outcome: Outcome[Any]) -> None:
     if not records:
         return
     names = [entry.name for entry in fields(records[0]) if entry.name not in HIDDEN_COLUMNS]
-    rows = [[_cell(getattr(record, name)) for name in names] for record in records[:SHOWN_RECORDS]]
-    full = [index for index in range(len(names)) if any(row[index] for row in rows)]
+    columns = [
+        Column(
+            name.replace("_", " "), tuple(_cell(getattr(record, name)) for record in records[:SHOWN_RECORDS]),
+            any(isinstance(getattr(record, name), (int, float)) for record in records[:SHOWN_RECORDS]),
+        )
+        for name in names
+    ]  # fmt: skip
+    full = [column for column in columns if set(column.cells) - {"", UNKNOWN}]
+    shown = fitted(full, console.width)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for index in full:
-        numeric = isinstance(getattr(records[0], names[index]), (int, float))
-        justify: Any = "right" if numeric else "left"
+    for column in shown:
         table.add_column(
-            names[index].replace("_", " "), justify=justify, overflow="fold", no_wrap=numeric,
-            min_width=0 if numeric else min(10, max(len(row[index]) for row in rows)),
+            escape(column.header), justify="right" if column.is_number else "left", overflow="fold",
+            no_wrap=column.is_number,
         )  # fmt: skip
-    for row in rows:
-        table.add_row(*(escape(row[index]) for index in full))
+    for row in zip(*(column.cells for column in shown), strict=True):
+        table.add_row(*map(escape, row))
     console.print(table, soft_wrap=False)
-    if len(records) > SHOWN_RECORDS:
-        talk().print(f"[dim]the first {SHOWN_RECORDS}; --jsonl gives all[/]")
+    hidden = ", ".join(column.header for column in full[len(shown) :])
+    more = [f"the first {SHOWN_RECORDS}"] if len(records) > SHOWN_RECORDS else []
+    more += [f"too narrow for: {hidden}"] if hidden else []
+    if more:
+        talk().print(f"[dim]{escape('; '.join(more))}; --jsonl gives all[/]")
+
+
+class Column(NamedTuple):
+    """One column of a table for people."""
+
+    header: str
+    cells: tuple[str, ...]
+    is_number: bool
+
+    @property
+    def width(self) -> int:
+        return max(cell_len(line) for text in (self.header, *self.cells) for line in text.split("\n"))
+
+
+def fitted(columns: Sequence[Column], width: int) -> list[Column]:
+    """The columns made to fit: long texts lose their middle, headers break at spaces, the last columns go."""
+    found = list(columns)
+    if _total(found) > width:
+        found = [column._replace(header=column.header.replace(" ", "\n")) for column in found]
+    while _total(found) > width:
+        texts = [number for number, column in enumerate(found) if not column.is_number and column.width > SHORTEST]
+        if texts:
+            widest = max(texts, key=lambda number: found[number].width)
+            column = found[widest]
+            others = [found[number].width for number in texts if found[number].width < column.width]
+            most = max(SHORTEST, column.width - (_total(found) - width), max(others, default=0))
+            cells = tuple(in_the_middle(cell, min(most, column.width - 1)) for cell in column.cells)
+            found[widest] = column._replace(cells=cells, header=column.header[:most])
+        elif len(found) > 1:
+            found.pop()
+        else:
+            break
+    return found
+
+
+def in_the_middle(text: str, most: int) -> str:
+    """A text of at most `most` signs: an address keeps its host and its file's name."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+
+
+def _total(columns: Sequence[Column]) -> int:
+    return sum(column.width for column in columns) + GAP * (len(columns) - 1)
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  any field
     if value is None:
-        return ""
+        return UNKNOWN
     if isinstance(value, bool):
         return "yes" if value else ""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4g}" if math.isfinite(value) else UNKNOWN
     if isinstance(value, (tuple, list)):
         return ", ".join(str(item) for item in value)
     text = str(value)

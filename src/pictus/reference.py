@@ -57,7 +57,7 @@ def _form_lines(form: Form) -> Iterator[str]:
 def _field_line(field: Field) -> str:
     name = f"`{field.flag}`" if field.is_option else f"`{field.name.rstrip('_').upper()}`"
     kind = " \\| ".join(field.choices) if field.choices else field.kind.__name__ + ("…" if field.many else "")
-    default = "" if field.default in ("", None, ()) else f"`{field.default}`"
+    default = f"`{field.default}`" if field.default_says_something else ""
     shown = "required" if field.default is REQUIRED else default
     return f"| {name} | {kind} | {shown} | {field.text} |"
 

@@ -58,6 +58,19 @@ def test_numbers_by_hand() -> None:
     assert found.greatest_height == 2
 
 
+def test_what_cannot_be_otherwise_is_known_as_such() -> None:
+    few = measure(FIVE, CLASSES, NAMES, tree())
+    assert (few.has_top5, few.has_hierarchy) == (False, False)
+    many = tuple(f"c{number}" for number in range(6))
+    flat = Taxonomy.of([Concept("all", ("all",)), *(Concept(one, (one,), parents=("all",)) for one in many)])
+    deep = Taxonomy.of([
+        Concept("all", ("all",)), Concept("some", ("some",), parents=("all",)),
+        *(Concept(one, (one,), parents=("some" if one < "c3" else "all",)) for one in many),
+    ])  # fmt: skip
+    found = [measure(FIVE, many, many, taxonomy) for taxonomy in (flat, deep)]
+    assert [(one.has_top5, one.has_hierarchy) for one in found] == [(True, False), (True, True)]
+
+
 def test_each_class_by_hand() -> None:
     dog, cat, axe, saw = measure(FIVE, CLASSES, NAMES, tree()).classes
     assert (dog.n, dog.right, dog.recall, dog.precision, dog.f1, dog.top5) == (2, 1, 0.5, 0.5, 0.5, 1.0)

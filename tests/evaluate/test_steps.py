@@ -94,6 +94,11 @@ def test_a_known_model_gets_its_known_score(world: Path, counted: list[int]) -> 
     assert [axe.recall, saw.recall] == [1, 1]
     assert outcome.problems == ("1 picture could not be read (truncated); counted as wrong",)
     assert "top-1 89.2 %" in outcome.headline
+    # Five guesses name all four classes: what they cannot miss is not shown as a merit.
+    assert "no top-5 and no hierarchical error: 4 classes" in outcome.headline
+    page = Path(summary["report"]).read_text(encoding="utf-8")
+    assert "hierarchical error" not in page
+    assert "right within five" not in page
 
 
 def test_files_hold_the_same_numbers(world: Path, counted: list[int]) -> None:
@@ -185,10 +190,10 @@ def test_pictures_the_model_was_trained_on_are_told(
     card["release"] = {"name": "drawn", "version": "1.0.0", "digest": digest, "path": "releases/1.0.0"}
     (world / "models/first/run.json").write_text(json.dumps(card))
     assert not any("trained" in told for told in evaluate.run(bare(world)).problems)
-    assert "trained on 1 of these 1 pictures" in evaluate.run(bare(world), split="train").problems[0]
+    assert "trained on 1 of the 1 picture here" in evaluate.run(bare(world), split="train").problems[0]
     later = [("test", "n02", painted("n02", 400)), ("test", "n02", painted("n02", 401))]  # the first was in train
     make_release(world / "releases/2.0.0", later)
-    assert "trained on 1 of these 2 pictures" in evaluate.run(bare(world), release="2.0.0").problems[0]
+    assert "trained on 1 of the 2 pictures here" in evaluate.run(bare(world), release="2.0.0").problems[0]
     shutil.rmtree(world / "releases/1.0.0")
     assert "may have seen these pictures" in evaluate.run(bare(world), release="2.0.0").problems[0]
 

@@ -146,6 +146,30 @@ def test_runs_of_one_recipe_are_numbered(stripes: pictus.Project) -> None:
     assert all(row.status == "finished" and row.epochs == 1 for row in listed)
 
 
+def test_other_settings_begin_another_run_and_say_so(
+    stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    fit = loop.fit
+    monkeypatch.setattr(loop, "fit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(stripes, epochs=3, set_=TINY)
+    monkeypatch.setattr(loop, "fit", fit)
+    assert caplog.messages == []
+    outcome = train.run(stripes, epochs=1, set_=TINY)
+    why = "small-cnn-1.0.0 was begun with other settings (epochs 3 then, 1 now) and is unfinished"
+    said = f"small-cnn-1.0.0-2 is a new run: {why}; resume it with pictus train resume small-cnn-1.0.0"
+    assert outcome.problems == (said,)
+    assert caplog.messages == [said]
+    assert "top-5" not in outcome.headline
+    again = train.run(stripes, epochs=3, set_=TINY)
+    assert (again.summary["run"], again.problems) == ("small-cnn-1.0.0", ())
+    third = train.run(stripes, epochs=1, set_=TINY)
+    assert third.problems == ("small-cnn-1.0.0-3 is a new run: small-cnn-1.0.0-2 is finished",)
+
+
 def test_a_name_that_is_taken_is_refused(stripes: pictus.Project) -> None:
     train.run(stripes, epochs=1, set_=TINY, name="first")
     with pytest.raises(UserError, match="a run 'first' already"):
@@ -223,7 +247,7 @@ def test_a_run_is_not_continued_on_a_release_that_changed(whole: pictus.Project,
 def test_undecodable_pictures_are_left_out_and_told(project: pictus.Project, make_release: MakeRelease) -> None:
     make_release(project.releases_dir, broken=2)
     outcome = train.run(project, epochs=2, set_=TINY)
-    assert outcome.problems == ("6 pictures could not be decoded and were left out: truncated",)
+    assert outcome.problems == ("6 pictures left out, not decodable: truncated",)
     assert set(models.find_run(project).card["unreadable"].values()) == {"truncated"}
 
 

@@ -22,6 +22,9 @@ from pictus.stats import Interval
 
 MAX_CONFUSIONS = 200
 
+BEST_OF = 5
+"""The guesses that top-5 and the hierarchical error take the best of."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
@@ -96,6 +99,16 @@ class Results:
     confusions: tuple[Confusion, ...]
     causes: Mapping[str, int]
     confusion_KK: NDArray[np.int64]
+
+    @property
+    def has_top5(self) -> bool:
+        """Whether five guesses can miss: of five classes or fewer they name every one."""
+        return len(self.classes) > BEST_OF
+
+    @property
+    def has_hierarchy(self) -> bool:
+        """Whether the hierarchical error says more than top-5: mistakes differ in height, and five can miss."""
+        return self.has_top5 and self.greatest_height > 1
 
 
 def measure(

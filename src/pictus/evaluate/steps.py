@@ -23,7 +23,7 @@ import pyarrow as pa
 from pictus import models, pixels
 from pictus.clock import now
 from pictus.concepts import Taxonomy
-from pictus.errors import PictureError, UserError
+from pictus.errors import PictureError, UserError, counted
 from pictus.evaluate.gallery import Gallery, choose, only
 from pictus.evaluate.predictions import BLOCK, KEY, key_of, label_rows, predict_block, with_logits
 from pictus.evaluate.report import THUMBNAIL_PX, Subject, page
@@ -138,7 +138,7 @@ def _sha256(path: Path, run: models.Run) -> str:
 
 def _unread(results: Results) -> Iterator[str]:
     for cause, n in results.causes.items():
-        yield f"{n:,} {'picture' if n == 1 else 'pictures'} could not be read ({cause}); counted as wrong"
+        yield f"{counted(n, 'picture')} could not be read ({cause}); counted as wrong"
 
 
 def _trained_on(project: Project, run: models.Run, release: Release, split: str) -> tuple[str, ...]:
@@ -154,7 +154,8 @@ def _trained_on(project: Project, run: models.Run, release: Release, split: str)
     known = set(theirs.column("image_id").to_pylist())
     ids = split_rows(release, split).column("image_id").to_pylist()
     n = sum(image_id in known for image_id in ids)
-    return (f"{run.name} was trained on {n:,} of these {len(ids):,} pictures: the numbers flatter it",) if n else ()
+    of_all = f"{n:,} of the {counted(len(ids), 'picture')}"
+    return (f"{run.name} was trained on {of_all} here: the numbers flatter it",) if n else ()
 
 
 def _thumbnails(release: Release, split: str, gallery: Gallery) -> dict[int, bytes]:
@@ -187,9 +188,14 @@ def _summary(subject: Subject, results: Results, folder: Path) -> dict[str, obje
 
 def _headline(subject: Subject, results: Results) -> str:
     top1 = results.top1
-    return (
-        f"{subject.run} on {subject.version} {subject.split}:"
-        f" top-1 {top1.estimate * 100:.1f} % ({top1.low * 100:.1f}-{top1.high * 100:.1f}),"
-        f" top-5 {results.top5.estimate * 100:.1f} %, hierarchical error {results.hierarchical_error.estimate:.3f},"
-        f" ECE {results.ece * 100:.1f} %"
-    )
+    parts = [f"top-1 {top1.estimate * 100:.1f} % ({top1.low * 100:.1f}-{top1.high * 100:.1f})"]
+    if results.has_top5:
+        parts.append(f"top-5 {results.top5.estimate * 100:.1f} %")
+    if results.has_hierarchy:
+        parts.append(f"hierarchical error {results.hierarchical_error.estimate:.3f}")
+    parts.append(f"ECE {results.ece * 100:.1f} %")
+    if not results.has_top5:
+        parts.append(f"no top-5 and no hierarchical error: {len(results.classes)} classes, five guesses name them all")
+    elif not results.has_hierarchy:
+        parts.append("no hierarchical error: the tree has no levels")
+    return f"{subject.run} on {subject.version} {subject.split}: {', '.join(parts)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -14,8 +15,9 @@ import numpy as np
 from pictus import models, networks
 from pictus.clock import now
 from pictus.engine import cpu_count
-from pictus.errors import UserError
+from pictus.errors import UserError, counted
 from pictus.extras import need
+from pictus.journey import first_command
 from pictus.models import Preprocessing, Run
 from pictus.project import CONFIG_NAME, Project, safe_name
 from pictus.registry import Outcome, step
@@ -29,6 +31,9 @@ from pictus.train.parts import chosen, draws_random_numbers
 from pictus.train.recipes import Facts, Recipe
 from pictus.train.signals import stop_asked
 from pictus.train.state import Job, State, fresh, restored
+
+BEST_OF = 5
+"""The guesses that top-5 counts."""
 
 MOST_UNREADABLE = 20
 """So many unreadable pictures are named on the card; all are counted."""
@@ -63,9 +68,13 @@ def run(
     if chosen.weights:
         chosen = replace(chosen, weights=str(_existing(Path(chosen.weights).expanduser())))
     asked = Asked(recipe, chosen)
-    root = _folder(project, opened, asked, name)
+    root, remark = _folder(project, opened, asked, name)
+    if remark:  # said now, since training takes long, and again with the result
+        logging.getLogger(__name__).warning("%s", remark)
     with replace(project, root=root).lock("train"):
         if (root / models.CARD_NAME).exists():
+            if not _is_unfinished_same(root, opened, asked):
+                raise _taken(root.name)
             return _continued(project, root, opened)
         path = str(opened.root.relative_to(project.root) if project.root in opened.root.parents else opened.root)
         card = cards.new_card(root.name, asked, opened, release_path=path, started_at=now())
@@ -77,7 +86,7 @@ def run(
             raise
         cards.write(root, card)
         _log(project, "run_started", root.name, release=opened.version, recipe=recipe)
-        return _trained(project, job, state, card, ())
+        return _trained(project, job, state, card, (remark,) if remark else ())
 
 
 @step("train resume", changes=True, needs_project=False)
@@ -110,8 +119,8 @@ def list_(project: Project) -> Outcome[RunRow]:
     """
     found = models.runs(project)
     n_open = sum(not run.is_finished for run in found)
-    headline = f"{len(found)} run{'s' * (len(found) != 1)}, {n_open} unfinished" if found else "no run yet"
-    following = ("pictus train resume",) if n_open else ("pictus evaluate run",) if found else ("pictus train run",)
+    headline = f"{counted(len(found), 'run')}, {n_open} unfinished" if found else "no run yet"
+    following = ("pictus evaluate run",) if found and not n_open else (first_command(project, "run"),)
     summary = {"runs": len(found), "unfinished": n_open}
     return Outcome("train list", summary, headline, next=following, source=lambda: cards.rows(found))
 
@@ -185,17 +194,19 @@ def _trained(project: Project, job: Job, state: State, card: Card, notes: Sequen
     shutil.rmtree(job.root / loop.CHECKPOINTS)
     if unreadable:
         causes = ", ".join(sorted(set(unreadable.values())))
-        notes = (*notes, f"{len(unreadable):,} pictures could not be decoded and were left out: {causes}")
+        notes = (*notes, f"{counted(len(unreadable), 'picture')} left out, not decodable: {causes}")
     _log(project, "run_finished", name, **card["results"])
     return _outcome(job.root, card, notes, "")
 
 
 def _outcome(root: Path, card: Card, notes: Sequence[str], remark: str) -> Outcome[Epoch]:
     found = card["results"]
+    has_top5 = len(card["classes"]) > BEST_OF  # of so few classes, five guesses always hold the right one
     headline = (
-        f"{root.name}{' ' + remark if remark else ''}: {card['recipe_name']}, {found['epochs']} epochs,"
-        f" {found['wall_s']:,.0f} s; validation top-1 {found['val_top1']:.1%}, top-5 {found['val_top5']:.1%}"
-        f" (epoch {found['best_epoch']})"
+        f"{root.name}{' ' + remark if remark else ''}: {card['recipe_name']}, {counted(found['epochs'], 'epoch')},"
+        f" {found['wall_s']:,.0f} s; validation top-1 {found['val_top1']:.1%}"
+        + (f", top-5 {found['val_top5']:.1%}" if has_top5 else "")
+        + f" (epoch {found['best_epoch']})"
     )
     summary = {"run": root.name, "path": str(root), "release": card["release"]["version"], **found}
     following = (f"pictus evaluate run --run {root.name}", f"pictus serve start --run {root.name}")
@@ -212,20 +223,42 @@ def _job(root: Path, release: Release, recipe: Recipe, preprocessing: Preprocess
     return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), environment.device())
 
 
-def _folder(project: Project, release: Release, asked: Asked, name: str) -> Path:
-    """The folder of a new run, or of the unfinished one the same command began."""
+def _folder(project: Project, release: Release, asked: Asked, name: str) -> tuple[Path, str]:
+    """The folder of a new run, or of the unfinished one the same command began; why it is not the plain name's."""
     base = safe_name(name or f"{asked.recipe_name}-{release.version}", "run name")
-    number = 1
+    number, remark = 1, ""
     while True:
         root = project.models_dir / (base if number == 1 else f"{base}-{number}")
         root.mkdir(parents=True, exist_ok=True)
-        if not (root / models.CARD_NAME).exists() or _is_unfinished_same(root, release, asked):
-            return root
+        if not (root / models.CARD_NAME).exists():
+            return root, f"{root.name} is a new run: {remark}" if remark else ""
+        if _is_unfinished_same(root, release, asked):
+            return root, ""
         if name:
-            raise UserError(
-                f"There is a run {name!r} already.", fix=f"choose another --name, or: pictus train resume {name}"
-            )
+            raise _taken(name)
+        remark = _why_another(root, release, asked)
         number += 1
+
+
+def _taken(name: str) -> UserError:
+    return UserError(
+        f"There is a run {name!r} already, finished or with other settings.",
+        fix=f"choose another --name, or: pictus train resume {name}",
+    )
+
+
+def _why_another(root: Path, release: Release, asked: Asked) -> str:
+    """Why a command does not go on with the run in `root`, and how to."""
+    found = models.open_run(root)
+    if found.is_finished:
+        return f"{root.name} is finished"
+    if found.card["release"]["digest"] != release.digest:
+        why = f"was begun on release {found.card['release']['version']}"
+    else:
+        before, wanted = found.card["asked"], asdict(asked.recipe)
+        other = [f"{key} {before.get(key)} then, {wanted[key]} now" for key in wanted if before.get(key) != wanted[key]]
+        why = f"was begun with other settings ({', '.join(other[:3])})"
+    return f"{root.name} {why} and is unfinished; resume it with pictus train resume {root.name}"
 
 
 def _is_unfinished_same(root: Path, release: Release, asked: Asked) -> bool:
@@ -237,7 +270,7 @@ def _is_unfinished_same(root: Path, release: Release, asked: Asked) -> bool:
 def _newest_unfinished(project: Project) -> Run:
     unfinished = [run for run in models.runs(project) if not run.is_finished]
     if not unfinished:
-        raise UserError(f"There is no unfinished run in {project.models_dir}.", fix="pictus train run")
+        raise UserError(f"There is no unfinished run in {project.models_dir}.", fix=first_command(project, "run"))
     return unfinished[-1]
 
 

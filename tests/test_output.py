@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from pictus import output
+from pictus.output import Column, fitted, in_the_middle
+from pictus.registry import Outcome
+
+ADDRESS = "https://pictures.example.org/a/very/long/way/down/to/the/picture/of/an/owl/in/flight-0001.jpg"
+
+
+@dataclass(frozen=True)
+class Line:
+    address: str
+    cause: str
+    n_tries: int
+    share: float | None
+    attempted_at: str
+
+
+def printed(records: list[Line], width: int) -> list[str]:
+    out = io.StringIO()
+    console = Console(file=out, width=width, highlight=False, soft_wrap=True)
+    output._print_records(console, Outcome("x", {}, source=lambda: iter(records)))
+    return out.getvalue().splitlines()
+
+
+def test_a_table_fits_the_terminal_and_an_address_keeps_both_ends() -> None:
+    lines = printed([Line(ADDRESS, "timeout", 3, None, "2026-01-01T00:00:00Z")] * 2, 80)
+    assert len(lines) == 4  # a header of two lines, since "n tries" breaks; no row is wrapped
+    assert max(map(len, lines)) <= 80
+    assert lines[2].startswith("https://pictures")
+    assert "flight-0001.jpg  timeout" in lines[2]
+    wide = printed([Line(ADDRESS, "timeout", 3, 0.5, "2026-01-01T00:00:00Z")], 160)
+    assert ADDRESS in wide[1]
+
+
+def test_what_is_unknown_is_a_dash_and_a_column_of_nothing_else_is_left_out() -> None:
+    one, other = Line("a", "ok", 1, None, ""), Line("b", "ok", 1, 0.25, "")
+    lines = printed([one, other], 80)
+    assert [line.split()[-1] for line in lines] == ["share", "–", "0.25"]
+    assert "share" not in printed([one], 80)[0]
+    assert "nan" not in "".join(printed([Line("a", "ok", 1, float("nan"), ""), other], 80))
+
+
+def test_columns_that_cannot_fit_go_from_the_right() -> None:
+    columns = [Column(f"number {place}", ("1234567",), True) for place in range(20)]
+    found = fitted(columns, 80)
+    assert [column.header for column in found] == [f"number\n{place}" for place in range(len(found))]
+    assert sum(column.width + 2 for column in found) - 2 <= 80
+    assert len(found) == 9  # 9 * 7 + 8 * 2 = 79
+
+
+def test_the_middle_of_a_text_goes_first() -> None:
+    assert in_the_middle("abcdefghij", 10) == "abcdefghij"
+    assert in_the_middle("abcdefghij", 6) == "abc…ij"
+    assert in_the_middle("abcdefghij", 5) == "ab…ij"
