@@ -98,6 +98,18 @@ def test_scores_instead_of_guesses_are_told_what_to_type() -> None:
         one(npy(np.array([[0], [-2]])), Path("a.npy"))
 
 
+@pytest.mark.parametrize("number", [2**31, 2**32 + 5, -(2**31) - 5, 2**63 + 5])
+def test_class_numbers_that_do_not_fit_are_refused_and_never_cut(number: int) -> None:
+    dtype = np.uint64 if number >= 2**63 else np.int64
+    guesses = np.array([[5, 1], [5, number], [5, 2]], dtype)
+    with pytest.raises(UserError, match=rf"1 bad row.\n  row 1: \[5, {number}\]") as caught:
+        one(npy(guesses), Path("a.npy"))
+    assert "2,147,483,647" in caught.value.fix
+    with pytest.raises(UserError, match=rf"1 bad row.\n  row 1: {number}"):
+        parse_truth(npy(guesses[:, 1]), Path("t.npy"))
+    assert one(npy(np.array([[2**31 - 1]])), Path("a.npy")).rows == [[2**31 - 1]]
+
+
 def test_pickled_arrays_are_never_executed() -> None:
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:
@@ -166,7 +178,7 @@ def test_bad_truth_is_told(data: bytes, name: str, message: str) -> None:
 def test_truth_arrays_must_be_a_row_of_labels() -> None:
     with pytest.raises(UserError, match="key 'labels'"):
         parse_truth(saved(a=np.ones((2, 5), int), b=np.ones((2, 5), int)), Path("t.npz"))
-    with pytest.raises(UserError, match="negative label -1"):
+    with pytest.raises(UserError, match=r"1 bad row.\n  row 1: -1"):
         parse_truth(npy(np.array([1, -1])), Path("t.npy"))
 
 

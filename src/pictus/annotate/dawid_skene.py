@@ -85,6 +85,7 @@ class _Table(NamedTuple):
     cell_M: Floats
     row_M: Floats
     accuracy_W: Floats
+    log_prior_P: Floats
 
 
 @METHODS.register("dawid-skene")
@@ -101,7 +102,7 @@ def dawid_skene(votes: Votes) -> Consensus:
         taught_C = np.repeat(posterior_P * teaches_P, cells.pairs_P)
         share_K = class_shares(candidates, posterior_P * teaches_P, votes.n_classes)
         log_prior_P = log_prior(candidates, teaches_P, share_K)
-        return _expected(votes, candidates, cells, _table(votes, cells, taught_C), taught_C, log_prior_P)
+        return _expected(votes, candidates, cells, _table(votes, cells, taught_C, log_prior_P), taught_C)
 
     return settled(candidates, converged(once, posterior_P, change=CHANGE))
 
@@ -130,7 +131,7 @@ def _cells(votes: Votes, candidates: Candidates) -> _Cells:
     )  # fmt: skip
 
 
-def _table(votes: Votes, cells: _Cells, taught_C: Floats) -> _Table:
+def _table(votes: Votes, cells: _Cells, taught_C: Floats, log_prior_P: Floats) -> _Table:
     """The M step: counts, and their prior from the pooled counts."""
     n_classes, n_annotators = votes.n_classes, votes.n_annotators
     count_M = np.bincount(cells.of_pair_C, weights=taught_C, minlength=cells.class_M.size)
@@ -151,12 +152,10 @@ def _table(votes: Votes, cells: _Cells, taught_C: Floats) -> _Table:
     mean_M = np.where(cells.is_right_M, right_M, (1 - right_M) * spread_X[cells.pooled_M])
     strength = PER_CLASS * n_classes
     row_M = strength + count_R[cells.row_M].astype(np.float64)
-    return _Table(strength * mean_M + count_M, row_M, accuracy_W)
+    return _Table(strength * mean_M + count_M, row_M, accuracy_W, log_prior_P)
 
 
-def _expected(
-    votes: Votes, candidates: Candidates, cells: _Cells, table: _Table, taught_C: Floats, log_prior_P: Floats
-) -> Floats:
+def _expected(votes: Votes, candidates: Candidates, cells: _Cells, table: _Table, taught_C: Floats) -> Floats:
     """The E step: each item is judged by counts that leave it out.
 
     Logarithms in f32: four times as fast, and 1e-7 is far below what the votes can tell apart.
@@ -167,10 +166,10 @@ def _expected(
     ratio_C = (cell_C - own_C) / (row_C - own_C)
     log_P = np.add.reduceat(np.log(ratio_C, out=ratio_C), cells.first_P, dtype=np.float64)
     if candidates.is_complete:
-        return posterior_of(candidates, log_P, log_prior_P, np.zeros(0))
+        return posterior_of(candidates, log_P, table.log_prior_P, np.zeros(0))
     wrong_W = np.log((1 - table.accuracy_W) / (votes.n_classes - 1))
     log_elsewhere_I = np.bincount(votes.item_V, weights=wrong_W[votes.annotator_V], minlength=votes.n_items)
-    return posterior_of(candidates, log_P, log_prior_P, log_elsewhere_I.astype(np.float64))
+    return posterior_of(candidates, log_P, table.log_prior_P, log_elsewhere_I.astype(np.float64))
 
 
 def _logit(share: Floats | float) -> Floats:

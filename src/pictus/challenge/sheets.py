@@ -30,6 +30,8 @@ MAX_GUESSES = 5
 GUESS_COLUMNS = tuple(f"guess{number}" for number in range(1, MAX_GUESSES + 1))
 NAME_COLUMNS = ("image_id", "image", "picture", "key", "file", "filename")
 TRUTH_KEY = "labels"
+GREATEST_NUMBER = 2**31 - 1
+"""Of a class: labels are kept in 32 bits, and a greater one must not be cut to one that exists."""
 
 _NAME = re.compile(r"[0-9a-f]{64}|\S*[/.]\S*|\S+_\d{5,}")
 """Looks like a picture's name, not a class: a sha256, a path or file name, ILSVRC2012_val_00000001."""
@@ -84,8 +86,9 @@ def parse_truth(data: bytes, path: Path) -> Sheet:
         if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
             what = f"{path} has no row of true labels (int[N]{f', key {TRUTH_KEY!r}' if suffix == '.npz' else ''})."
             raise UserError(what, fix=f"np.savez(path, {TRUTH_KEY}=labels) with one class number per picture")
-        if labels.size and labels.min() < 0:
-            raise UserError(f"{path} has the negative label {labels.min()}.", fix="number the classes from 0")
+        bad = [f"row {row}: {labels[row]}" for row in np.flatnonzero((labels < 0) | (labels > GREATEST_NUMBER))]
+        if bad:
+            raise bad_rows(str(path), bad, fix=f"number the classes from 0, up to {GREATEST_NUMBER:,}")
         return Sheet(path.stem, str(path), labels.astype(np.int64)[:, None])
     if suffix == ".json":
         return _json_truth(data, path)
@@ -184,11 +187,11 @@ def _array_sheets(data: bytes, path: Path) -> Iterator[Sheet]:
         where = f"{path} [{name}]" if path.suffix.lower() == ".npz" else str(path)
         if array.dtype.kind not in "iu" or not 1 <= array.shape[1] <= MAX_GUESSES:
             raise UserError(f"{where} is {array.dtype}{list(array.shape)}, not int[N, 1..5].", fix=_array_fix())
-        rows = array.astype(np.int64)
-        low = [f"row {row}: {rows[row].tolist()}" for row in np.flatnonzero((rows < -1).any(axis=1))]
-        if low:
-            raise bad_rows(where, low, fix="class numbers from 0; -1 for no guess")
-        yield Sheet(name if len(tables) > 1 else path.stem, where, rows, first_line=0)
+        strange_R = ((array < -1) | (array > GREATEST_NUMBER)).any(axis=1)
+        bad = [f"row {row}: {array[row].tolist()}" for row in np.flatnonzero(strange_R)]
+        if bad:
+            raise bad_rows(where, bad, fix=f"class numbers from 0, up to {GREATEST_NUMBER:,}; -1 for no guess")
+        yield Sheet(name if len(tables) > 1 else path.stem, where, array.astype(np.int64), first_line=0)
 
 
 def _arrays(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
