@@ -15,6 +15,7 @@ from pictus.stats import (
     clopper_pearson,
     fleiss_kappa,
     krippendorff_alpha,
+    mean01_interval,
     mean_interval,
     paired_difference01,
     paired_test,
@@ -191,3 +192,12 @@ def test_renaming_answers_changes_no_agreement(votes: list[tuple[int, int]], nam
     before = krippendorff_alpha(items, [answer for _, answer in votes])
     after = krippendorff_alpha(items, [names[answer] for _, answer in votes])
     assert before == pytest.approx(after, nan_ok=True)
+
+
+def test_a_mean_in_0_to_1_stays_there_and_equal_values_are_not_certain() -> None:
+    # 0, 0, 1: mean 1/3, deviation 0.5774, t(2) = 4.3027: half = 1.4342, cut at both ends
+    assert mean01_interval([0, 0, 1]) == pytest.approx((1 / 3, 0, 1))
+    assert mean01_interval([0.5, 0.5, 0.4]) == pytest.approx(mean_interval([0.5, 0.5, 0.4]))
+    assert mean01_interval([0] * 4) == wilson(0, 4)
+    assert mean01_interval([0.5] * 4) == wilson(2, 4)
+    assert mean01_interval([]) == pytest.approx((math.nan, 0, 1), nan_ok=True)

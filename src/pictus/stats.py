@@ -76,6 +76,19 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def mean01_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The mean of f[N] in 0..1 with Student's interval, cut to 0..1.
+
+    Where all values are equal Student's has no width; then Wilson's with as much right on N pictures: three
+    errors of 0 do not make 0 certain.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if found.size and found.min() == found.max():
+        return wilson(float(found.sum()), found.size, confidence)
+    mean, low, high = mean_interval(found, confidence)
+    return Interval(mean, max(low, 0.0), min(high, 1.0))
+
+
 def paired_difference01(
     correct_a_N: ArrayLike, correct_b_N: ArrayLike, rounds: int = 20_000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:

@@ -69,6 +69,21 @@ def test_hierarchical_error_is_the_best_of_five() -> None:
     assert score.hierarchical_error == pytest.approx(0.75)
 
 
-def test_the_same_seed_gives_the_same_interval() -> None:
-    guesses = right_on(200, slice(0, 150), "a")
-    assert score_of(guesses, answers(200), seed=3) == score_of(guesses, answers(200), seed=3)
+def test_all_or_nothing_right_on_few_pictures_is_not_certain() -> None:
+    # Wilson by hand: z = 1.96, z2 = 3.8415; 3 of 3: low = 1 / (1 + z2 / 3) = 0.4385
+    best, worst = (score_of(right_on(3, slice(0, count), "a"), answers(3)) for count in (3, 0))
+    assert (best.top1, best.top1_low, best.top1_high) == pytest.approx((1, 0.4385, 1), abs=1e-4)
+    assert (worst.top5, worst.top5_low, worst.top5_high) == pytest.approx((0, 0, 0.5615), abs=1e-4)
+
+
+def test_hierarchical_error_has_an_interval() -> None:
+    heights = np.array([[0, 1, 2], [1, 0, 2], [2, 2, 0]], np.float32)
+    truth = metrics.truth_of([0] * 5, is_counted_N=[True] * 4 + [False])
+    known = Answers("truth", truth, {}, is_open=False, are_numbers=False, heights_KK=heights, greatest_height=2)
+    # errors 0, 0, 1/2, 1/2: mean 1/4, deviation sqrt(1/12) = 0.2887, t(3) = 3.1824: half = 0.4593; below 0 is cut
+    score = score_of(Guesses("a", np.array([[0], [0], [1], [1], [2]], np.int32), ()), known)
+    found = (score.hierarchical_error, score.hierarchical_low, score.hierarchical_high)
+    assert found == pytest.approx((0.25, 0, 0.7093), abs=1e-4)
+    perfect = score_of(Guesses("b", np.zeros((5, 1), np.int32), ()), known)
+    found = (perfect.hierarchical_error, perfect.hierarchical_low, perfect.hierarchical_high)
+    assert found == pytest.approx((0, 0, 0.4899), abs=1e-4)  # Wilson, 0 of 4: z2 / (4 + z2)

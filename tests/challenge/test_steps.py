@@ -42,6 +42,9 @@ def test_score_against_a_release_by_position(release: Path, tmp_path: Path) -> N
     assert outcome.summary["top5"] == 5 / 8
     # virtual root has height 2: siblings cost 1/2, the other root's 1, nothing 1 -> (0.5 + 1 + 1) / 8
     assert outcome.summary["hierarchical_error"] == pytest.approx(2.5 / 8)
+    low, high = outcome.summary["hierarchical_low"], outcome.summary["hierarchical_high"]
+    assert f"hierarchical error 0.312 ({low:.3f}-{high:.3f})" in outcome.headline
+    assert 0 <= low < 2.5 / 8 < high <= 1
     assert outcome.problems == ("team: 1 of 8 pictures have no guess and count as wrong",)
     assert [score.name for score in outcome] == ["team"]
 

@@ -4,8 +4,7 @@ Ranking goes from the best down. A model joins the group above it unless McNemar
 the same pictures says that it differs from the group's best (p < 0.05); then it opens the next
 group. A rank is 1 + the number of models in better groups: 1, 1, 3.
 
-Intervals are the percentile bootstrap over pictures, 20,000 rounds: as the errors are zeros and
-ones, a round is one binomial draw.
+Intervals are an evaluation's: Wilson's for shares, Student's for the hierarchical error.
 """
 
 from __future__ import annotations
@@ -21,14 +20,13 @@ from pictus import metrics, stats
 from pictus.challenge.answers import Answers, Guesses
 
 By = Literal["top1", "top5"]
-ROUNDS = 20_000
 SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One submission's result. Shares in 0..1 with 95 % intervals; `hierarchical_error` (ILSVRC 2010-11,
-    best of 5 guesses) where the taxonomy is known.
+    """One submission's result, in 0..1 with 95 % intervals; `hierarchical_error` (ILSVRC 2010-11, best of 5
+    guesses) where the taxonomy is known.
     """
 
     rank: int
@@ -40,16 +38,15 @@ class Score:
     top5_low: float
     top5_high: float
     hierarchical_error: float | None
+    hierarchical_low: float | None
+    hierarchical_high: float | None
 
 
-def score_of(guesses: Guesses, answers: Answers, seed: int = 0) -> Score:
+def score_of(guesses: Guesses, answers: Answers) -> Score:
     """Score one submission; rank 1 of 1."""
     truth, n = answers.truth, counted(answers)
-    top1, top5 = (
-        stats.bootstrap_mean01(int(metrics.is_right(guesses.guesses_NG, truth, k).sum()), n, ROUNDS, seed)
-        for k in (1, 5)
-    )
-    return Score(1, guesses.name, *top1, *top5, _hierarchical(guesses, answers))
+    top1, top5 = (stats.wilson(int(metrics.is_right(guesses.guesses_NG, truth, k).sum()), n) for k in (1, 5))
+    return Score(1, guesses.name, *top1, *top5, *(_hierarchical(guesses, answers) or (None, None, None)))
 
 
 def counted(answers: Answers) -> int:
@@ -57,12 +54,12 @@ def counted(answers: Answers) -> int:
     return int(answers.truth.is_counted_N.sum())
 
 
-def rank(submissions: Sequence[Guesses], answers: Answers, by: By = "top1", seed: int = 0) -> list[Score]:
+def rank(submissions: Sequence[Guesses], answers: Answers, by: By = "top1") -> list[Score]:
     """Every submission scored, best first, with the rank of its tie group."""
     counted_N = answers.truth.is_counted_N
     k = 1 if by == "top1" else 5
     right = {one.name: metrics.is_right(one.guesses_NG, answers.truth, k)[counted_N] for one in submissions}
-    scores = [score_of(one, answers, seed) for one in submissions]
+    scores = [score_of(one, answers) for one in submissions]
     scores.sort(key=lambda score: (-score.top1, -score.top5) if k == 1 else (-score.top5, -score.top1))
     ranked: list[Score] = []
     for place, score in enumerate(scores, start=1):
@@ -77,10 +74,10 @@ def differs(right_a_N: NDArray[np.bool_], right_b_N: NDArray[np.bool_]) -> float
     return stats.paired_test(right_a_N, right_b_N)
 
 
-def _hierarchical(guesses: Guesses, answers: Answers) -> float | None:
+def _hierarchical(guesses: Guesses, answers: Answers) -> stats.Interval | None:
     if answers.heights_KK is None:
         return None
     errors_N = metrics.hierarchical_errors(
         guesses.guesses_NG, answers.truth, answers.heights_KK, answers.greatest_height
     )
-    return float(np.nanmean(errors_N)) if answers.truth.is_counted_N.any() else None
+    return stats.mean01_interval(errors_N[answers.truth.is_counted_N]) if counted(answers) else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pictus.challenge.answers import Answers, Guesses, answers_of_release, answers_of_sheet, guesses_of
-from pictus.challenge.leaderboard import ROUNDS, Score, counted, score_of
+from pictus.challenge.leaderboard import Score, counted, score_of
 from pictus.challenge.leaderboard import rank as rank_all
 from pictus.challenge.sheets import Sheet, parse_predictions, parse_truth
 from pictus.concepts import Taxonomy
@@ -44,7 +44,7 @@ def score(
     found, n = score_of(submissions[0], answers), counted(answers)
     return Outcome(
         "challenge score",
-        {**asdict(found), "n": n, "truth": answers.where, "rounds": ROUNDS},
+        {**asdict(found), "n": n, "truth": answers.where},
         f"{found.name}: {_shares(found)} on {n:,} pictures",
         problems=submissions[0].problems,
         source=lambda: iter([found]),
@@ -76,7 +76,7 @@ def rank(
     tied = ", ".join(one.name for one in scores[1:] if one.rank == 1)
     return Outcome(
         "challenge rank",
-        {"models": len(scores), "groups": groups, "n": n, "by": by, "truth": answers.where, "rounds": ROUNDS,
+        {"models": len(scores), "groups": groups, "n": n, "by": by, "truth": answers.where,
          "scores": [asdict(one) for one in scores]},
         f"{first.name}{f' (tied with {tied})' if tied else ''}: {_shares(first)};"
         f" {len(scores)} models in {groups} tie groups on {n:,} pictures",
@@ -133,4 +133,7 @@ def _shares(one: Score) -> str:
         f"top-1 {one.top1:.1%} ({one.top1_low * 100:.1f}-{one.top1_high * 100:.1f}),"
         f" top-5 {one.top5:.1%} ({one.top5_low * 100:.1f}-{one.top5_high * 100:.1f})"
     ).replace("%", " %")
-    return text if one.hierarchical_error is None else f"{text}, hierarchical error {one.hierarchical_error:.3f}"
+    if one.hierarchical_error is None:
+        return text
+    between = f"{one.hierarchical_low:.3f}-{one.hierarchical_high:.3f}"
+    return f"{text}, hierarchical error {one.hierarchical_error:.3f} ({between})"
