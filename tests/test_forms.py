@@ -58,6 +58,57 @@ def test_every_wrong_parameter_is_reported() -> None:
     assert "files, method?, import?, seed?" in caught.value.fix
 
 
+def strict(
+    project: Project, *, threshold: float = 0.9, count: int = 12, name: str = "", file: Path | None = None,
+    seed: int | None = None, parts: tuple[str, ...] = (), is_new: bool = False,
+) -> Outcome[Any]:  # fmt: skip
+    """Nothing."""
+    return Outcome("strict", {})
+
+
+STRICT = form_of(Step("strict do", strict, changes=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("threshold", None, "a number expected, found null"),
+        ("threshold", "high", "a number expected, found 'high'"),
+        ("threshold", True, "a number expected, found true"),
+        ("threshold", float("nan"), "a number expected, found 'nan'"),
+        ("threshold", float("inf"), "a number expected"),
+        pytest.param("threshold", 10**400, "a number expected", id="beyond floats"),
+        ("count", None, "a whole number expected, found null"),
+        ("count", 5.7, "a whole number expected, found '5.7'"),
+        ("count", "5.7", "a whole number expected, found '5.7'"),
+        ("count", float("inf"), "a whole number expected"),
+        ("count", False, "a whole number expected, found false"),
+        ("name", None, "a text expected, found null"),
+        ("name", ["a"], r'a text expected, found \["a"\]'),
+        ("parts", None, "a text expected, found null"),
+        ("parts", ["a", None], "a text expected, found null"),
+        ("is_new", None, "None is neither true nor false"),
+        ("file", 5, "'file'"),
+    ],
+)
+def test_a_value_of_another_kind_never_reaches_the_step(name: str, value: object, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        values_from(STRICT, {name: value})
+    assert f"parameter {name!r}" in caught.value.what
+
+
+def test_null_is_left_to_parameters_that_can_be_left_open() -> None:
+    assert values_from(STRICT, {"file": None, "seed": None}) == {"file": None, "seed": None}
+
+
+def test_numbers_are_those_that_were_given() -> None:
+    given = {"threshold": 1, "count": 5.0, "seed": str(2**62 + 1), "name": 7}
+    found = values_from(STRICT, given)
+    assert found == {"threshold": 1.0, "count": 5, "seed": 2**62 + 1, "name": "7"}
+    assert [type(value) for value in found.values()] == [float, int, str, int]
+    assert values_from(STRICT, {"seed": 2**62 + 1}) == {"seed": 2**62 + 1}
+
+
 def test_a_step_with_an_odd_parameter_type_is_a_bug() -> None:
     def odd(project: Project, what: dict[str, int]) -> Outcome[Any]:
         """Nothing."""

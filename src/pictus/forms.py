@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
+import math
 import re
 import types
 import typing
@@ -34,6 +36,8 @@ STAGES: dict[str, str] = {
 
 REQUIRED: Any = inspect.Parameter.empty
 
+_KINDS: dict[type, str] = {str: "a text", Path: "a path", int: "a whole number", float: "a number"}
+
 
 @dataclass(frozen=True)
 class Field:
@@ -45,6 +49,7 @@ class Field:
     choices: tuple[str, ...]
     default: Any
     is_option: bool
+    may_be_none: bool
     text: str
 
     @property
@@ -126,7 +131,8 @@ def _field(parameter: inspect.Parameter, hint: Any, texts: dict[str, str]) -> Fi
     kind, many, choices = _kind(hint)
     is_option = parameter.kind is inspect.Parameter.KEYWORD_ONLY
     text = texts.get(parameter.name.rstrip("_"), "")
-    return Field(parameter.name, kind, many, choices, parameter.default, is_option, text)
+    may_be_none = type(None) in typing.get_args(hint)
+    return Field(parameter.name, kind, many, choices, parameter.default, is_option, may_be_none, text)
 
 
 def _kind(hint: Any) -> tuple[type, bool, tuple[str, ...]]:  # noqa: ANN401  a type form
@@ -147,7 +153,7 @@ def _value(field: Field, given: Any) -> Any:  # noqa: ANN401  JSON in, typed val
     if field.many:
         items = given if isinstance(given, (list, tuple)) else [given]
         return tuple(_one(field, item) for item in items)
-    return None if given is None else _one(field, given)
+    return None if given is None and field.may_be_none else _one(field, given)
 
 
 def _one(field: Field, given: Any) -> Any:  # noqa: ANN401
@@ -158,13 +164,26 @@ def _one(field: Field, given: Any) -> Any:  # noqa: ANN401
             return str(given).lower() in ("true", "1", "yes", "on")
         message = f"{given!r} is neither true nor false"
         raise ValueError(message)
-    if isinstance(given, (dict, list)):
-        message = f"one {field.kind.__name__} expected"
+    if given is None or isinstance(given, (dict, list, bool)):
+        message = f"{_KINDS[field.kind]} expected, found {json.dumps(given)[:80]}"
         raise TypeError(message)
     if field.choices and given not in field.choices:
         message = f"{given!r} is not one of {', '.join(field.choices)}"
         raise ValueError(message)
-    return field.kind(given)
+    return _number(field, given) if field.kind in (int, float) else field.kind(given)
+
+
+def _number(field: Field, given: str | float) -> float:
+    """The very number that was given: 5.0 is a whole number, 5.7 is none."""
+    try:
+        found: float = field.kind(given)
+        is_exact = math.isfinite(found) and (isinstance(given, str) or found == given)
+    except (ValueError, OverflowError):
+        is_exact = False
+    if not is_exact:
+        message = f"{_KINDS[field.kind]} expected, found {str(given)[:80]!r}"
+        raise ValueError(message)
+    return found
 
 
 def _docstring(text: str, names: set[str]) -> tuple[str, str, dict[str, str], tuple[str, ...]]:
