@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import fields
 
 import pyarrow as pa
@@ -86,3 +87,26 @@ def test_a_full_disk_is_said_in_words(project: pictus.Project, monkeypatch: pyte
     with pytest.raises(pictus.UserError, match="The disk is full") as caught:
         project.tables.append("splits", splits("a"))
     assert "continues where it stopped" in caught.value.fix
+
+
+def test_a_damaged_table_is_said_in_words_however_it_is_read(project: pictus.Project) -> None:
+    project.tables.append("splits", splits(*(f"{row:064x}" for row in range(5000))))
+    for path in (project.root / "tables" / "splits.lance" / "data").iterdir():
+        path.write_bytes(b"\xff" * path.stat().st_size)
+    for read in (
+        lambda: project.tables.read("splits"),
+        lambda: list(project.tables.batches("splits")),
+        lambda: list(project.tables.records("splits", Split)),
+        lambda: project.tables.upsert("splits", splits("0" * 64)),
+    ):
+        with pytest.raises(pictus.UserError, match="is damaged"):
+            read()
+
+
+def test_a_mistake_made_while_reading_batches_stays_the_callers_own(project: pictus.Project) -> None:
+    project.tables.append("splits", splits("a"))
+    batches = project.tables.batches("splits")
+    assert isinstance(batches, Generator)
+    next(batches)
+    with pytest.raises(pa.ArrowInvalid):
+        batches.throw(pa.ArrowInvalid("mine"))

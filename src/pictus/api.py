@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pictus.errors import UserError
+from pictus.errors import NotThereError, UserError
 from pictus.forms import Form, all_forms, values_from
 from pictus.output import outcome_json, record_json
 from pictus.project import Project
@@ -55,8 +55,9 @@ def path_of(form: Form) -> str:
     return "/api/" + form.step.name.replace(" ", "/")
 
 
-def error_response(error: UserError, status: int = 400) -> JSONResponse:
-    """The one error shape of every JSON answer."""
+def error_response(error: UserError) -> JSONResponse:
+    """The one error shape of every JSON answer: 404 for what is not there, 400 for every other mistake."""
+    status = 404 if isinstance(error, NotThereError) else 400
     return JSONResponse({"error": {"what": error.what, "fix": error.fix}}, status_code=status)
 
 

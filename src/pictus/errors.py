@@ -23,6 +23,17 @@ class UserError(Exception):
         return _rebuild_user_error, (self.what, self.fix)
 
 
+class NotThereError(UserError):
+    """What was asked for by its name or id is not there. Over HTTP that is 404; elsewhere it is like any UserError."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return NotThereError._rebuilt, (self.what, self.fix)
+
+    @staticmethod
+    def _rebuilt(what: str, fix: str) -> "NotThereError":
+        return NotThereError(what, fix=fix)
+
+
 class PictureError(Exception):
     """One picture that cannot be used. The row is recorded with `cause`; the run goes on.
 

@@ -17,7 +17,7 @@ import re
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -79,21 +79,18 @@ class Project:
     @contextmanager
     def lock(self, stage: str) -> Iterator[None]:
         """One writer per stage: a second process is told who holds it. Freed by any kind of exit."""
-        path = self.root / "locks" / f"{stage}.lock"
-        path.parent.mkdir(exist_ok=True)
-        with path.open("a+") as held:
+        with _opened_lock(self.root / "locks" / f"{stage}.lock") as held:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                held.seek(0)
-                raise _busy(self, stage, held.read()) from None
-            held.truncate(0)
-            held.write(json.dumps({"pid": os.getpid(), "since": now()}))
-            held.flush()
+                raise _busy(self, stage, os.pread(held, 1000, 0).decode(errors="replace")) from None
+            os.ftruncate(held, 0)
+            with suppress(OSError):  # on a full disk the lock still holds; only who holds it is not told
+                os.pwrite(held, json.dumps({"pid": os.getpid(), "since": now()}).encode(), 0)
             try:
                 yield
             finally:
-                held.truncate(0)
+                os.ftruncate(held, 0)
                 fcntl.flock(held, fcntl.LOCK_UN)
 
 
@@ -152,10 +149,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"{path} could not be written: {error.strerror or error}.",
-            fix="free some space or mend the folder's permissions, then run the same command again",
-        ) from error
+        raise _unwritten(path, error) from error
 
 
 def safe_name(name: str, kind: str) -> str:
@@ -165,6 +159,26 @@ def safe_name(name: str, kind: str) -> str:
             f"{name!r} cannot be a {kind}: use letters, digits, '.', '_', '-', '+' and start with a letter or digit."
         )
     return name
+
+
+@contextmanager
+def _opened_lock(path: Path) -> Iterator[int]:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+    try:
+        yield held
+    finally:
+        os.close(held)
+
+
+def _unwritten(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{path} could not be written: {error.strerror or error}.",
+        fix="free some space or mend the folder's permissions, then run the same command again",
+    )
 
 
 def _read(root: Path, progress: Progress) -> Project:

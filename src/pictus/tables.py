@@ -112,9 +112,17 @@ class Tables:
         """The table in batches, in the order written, for what must not hold all of it."""
         if self.exists(name):
             # Lance reads 16 batches of every fragment ahead by default: 0.4 GB more at 1 M × 384 for no speed.
-            yield from self._open(name).to_batches(
-                columns=list(columns) if columns else None, batch_size=rows, batch_readahead=4, fragment_readahead=1
-            )
+            chosen = list(columns) if columns else None
+            with _guarded(self.root / f"{name}.lance"):
+                read = iter(self._open(name).to_batches(
+                    columns=chosen, batch_size=rows, batch_readahead=4, fragment_readahead=1
+                ))  # fmt: skip
+            while True:
+                with _guarded(self.root / f"{name}.lance"):  # around the reading only, not what the caller does
+                    batch = next(read, None)
+                if batch is None:
+                    return
+                yield batch
 
     def records(self, name: str, kind: type[Record], where: str | None = None) -> Iterator[Record]:
         """Rows as records of `kind`, streamed."""
@@ -142,8 +150,8 @@ class Tables:
             return
         if rows.num_rows:
             keys = [key] if isinstance(key, str) else list(key)
-            merge = self._open(name).merge_insert(keys).when_matched_update_all().when_not_matched_insert_all()
             with _guarded(self.root / f"{name}.lance"):
+                merge = self._open(name).merge_insert(keys).when_matched_update_all().when_not_matched_insert_all()
                 merge.execute(self._shaped(name, rows))
 
     def delete(self, name: str, where: str) -> None:
@@ -176,8 +184,8 @@ class Tables:
 
     def compact(self, name: str, fragments: int = 64) -> None:
         """Join a table's fragments when it has that many; rows and their order stay. For steps that commit often."""
-        if self.exists(name) and len((dataset := self._open(name)).get_fragments()) >= fragments:
-            with _guarded(self.root / f"{name}.lance"):
+        with _guarded(self.root / f"{name}.lance"):
+            if self.exists(name) and len((dataset := self._open(name)).get_fragments()) >= fragments:
                 dataset.optimize.compact_files()
 
     def version(self, name: str) -> int:
@@ -232,6 +240,8 @@ def _quoted(value: str) -> str:
 
 _FULL = ("No space left", "os error 28", "StorageFull", "File too large", "os error 27")
 
+_BROKEN = ("LanceError", "not appear to be a Lance file", "External error", "Encountered corrupt")
+
 
 @contextmanager
 def _guarded(path: Path) -> Iterator[None]:
@@ -246,7 +256,7 @@ def _guarded(path: Path) -> Iterator[None]:
                 f"The disk is full: {path} could not be written ({free_mb:,} MB free). What was committed is safe.",
                 fix="free some space, then run the same command again: it continues where it stopped",
             ) from error
-        if "LanceError" in text or isinstance(error, pa.ArrowInvalid):
+        if any(words in text for words in _BROKEN) or isinstance(error, pa.ArrowInvalid):
             raise UserError(
                 f"The table {path} is damaged or cannot be read: {text[:200]}.",
                 fix="restore that folder from a copy; a stage's own table can also be deleted and the stage run again",

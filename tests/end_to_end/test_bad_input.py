@@ -192,6 +192,41 @@ def test_a_file_size_limit_stands_for_a_full_disk(
     verify_bytes(project)
 
 
+@pytest.mark.parametrize("words", [["clean", "check"], ["annotate", "settle"]], ids=" ".join)
+def test_a_disk_full_from_the_start_is_said_and_the_next_run_goes_on(
+    project: pictus.Project, tmp_path: Path, make_jpeg: Callable[..., bytes], words: list[str]
+) -> None:
+    """Files of at most 1,000 bytes: neither the lock's note, nor the database's side files, nor a table fits."""
+    (tmp_path / "in" / "owl").mkdir(parents=True)
+    (tmp_path / "in" / "owl" / "1.jpg").write_bytes(make_jpeg())
+    taxonomy.import_(project, folders=tmp_path / "in")
+    collect.add(project, (tmp_path / "in",), by_folder=True)
+    clean.check(project)
+    clean.screen(project)
+    project.tables.drop("checks")
+    annotate.import_(project, from_folders=True)
+    project.journal.engine.dispose()
+    done = run(project, *words, program=(sys.executable, "-c", LIMITED.replace("200_000", "1_000")))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr[-2000:]
+    assert "disk is full" in done.stderr
+    again = run(project, *words)
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_damaged_journal_is_one_message(project: pictus.Project) -> None:
+    for number in range(200):
+        project.journal.log("collect", "pictures_added", subject=str(number))
+    project.journal.engine.dispose()
+    path = project.root / "journal.sqlite"
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (path.stat().st_size - 4096))
+    for words in (["status"], ["annotate", "settle"]):
+        done = run(project, *words)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr[-2000:]
+        assert f"is damaged: {path}" in done.stderr
+        assert "restore it from a copy" in done.stderr
+
+
 def verify_bytes(project: pictus.Project) -> None:
     import hashlib
 
