@@ -14,8 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pictus.hashes import Hashes, decimate, dhash64, hamming, near_pairs, pdq256, phash64, plan, words_of
+from pictus.hashes import Hashes, decimate, dhash64, linked, near_pairs, pdq256, phash64, plan, words_of
 from pictus.pixels import decode
+
+
+def hamming(first: Hashes, second: Hashes) -> np.ndarray:
+    return np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.int32)
 
 
 def luma(image_bytes: bytes) -> Image.Image:
@@ -222,3 +226,23 @@ def test_metas_needles_are_found_in_the_haystack(real_data: Callable[[str], Path
     }
     assert pairs == expected
     assert any(first < len(needles) <= second for first, second in pairs)
+
+
+@pytest.mark.parametrize("count", [1, 200, 4000])  # compared one by one, and looked up by bands
+@pytest.mark.parametrize("key_radius", [None, 4])
+def test_rows_that_near_pairs_join_have_one_label(count: int, key_radius: int | None) -> None:
+    random = np.random.default_rng(count)
+    hashes = random.integers(0, 2**63, (count, 2), dtype=np.uint64)
+    for row in range(1, count, 2):  # every second one a few bits off some other
+        hashes[row] = hashes[random.integers(row)] ^ np.uint64(1 << int(random.integers(60)) | 1)
+    label = linked(hashes, 6, key_radius=key_radius)
+    pairs = near_pairs(hashes, 6, key_radius=key_radius)
+    root = np.arange(count)
+    for _ in range(count):
+        before = root.copy()
+        np.minimum.at(root, pairs.first, root[pairs.second])
+        np.minimum.at(root, pairs.second, root[pairs.first])
+        if (before == root).all():
+            break
+    assert len(np.unique(label)) == len(np.unique(root)) == len({*zip(label.tolist(), root.tolist(), strict=True)})
+    assert (linked(hashes, 0, before=label) == label).all()

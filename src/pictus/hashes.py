@@ -93,12 +93,6 @@ def words_of(pdq: list[bytes]) -> Hashes:
     return np.frombuffer(b"".join(pdq), dtype=np.uint64).reshape(-1, 4)
 
 
-def hamming(first: Hashes, second: Hashes) -> npt.NDArray[np.int32]:
-    """Bits that differ, row by row. u64[N, words], u64[N, words] -> i32[N]."""
-    distance: npt.NDArray[np.int32] = np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.int32)
-    return distance
-
-
 @lru_cache(maxsize=512)
 def _samples(side: int, factor: int) -> tuple[Rows, F32]:
     """Which source lines each of the 64 samples reads and how much of each: i64[taps, 64], f32[taps, 64, 1].
@@ -181,6 +175,7 @@ class Band(NamedTuple):
 
 
 _CANDIDATES = 2**21  # looked at together: about 100 MB
+_JOINED = 2**18  # pairs joined together: each time costs a pass over all labels
 _WIDEST_BAND = 24  # a table of 2**24 counts, 128 MB; the bits left over are not needed to find a pair
 _LOOKUP_S, _CANDIDATE_S, _PAIR_S, _MASK_S = 5e-9, 25e-9, 5e-9, 1e-4  # measured on one core; only their ratio matters
 
@@ -191,20 +186,37 @@ def near_pairs(hashes: Hashes, radius: int, *, key_radius: int | None = None) ->
     With `key_radius` the first word must also differ in at most so many bits; it alone is indexed,
     and a wide hash is joined at the cost of a 64-bit one.
     """
-    key_bits = 64 * hashes.shape[1] if key_radius is None else 64
-    key_limit = radius if key_radius is None else min(key_radius, radius)
-    bands = plan(len(hashes), key_bits, key_limit)
-    kept = [_compared(hashes, rows, key_limit, radius) for rows in _all_candidates(len(hashes))] if not bands else []
-    for number, band in enumerate(bands):
-        for rows in _band_candidates(_band_of(hashes, band), band):
-            pairs = _compared(hashes, rows, key_limit, radius)
-            kept.append(_without_earlier(hashes, pairs, bands[:number]))
+    key_bits, key_limit = _key(hashes, radius, key_radius)
+    kept = [
+        _without_earlier(hashes, _compared(hashes, rows, key_limit, radius), earlier)
+        for rows, earlier in _candidates(hashes, plan(len(hashes), key_bits, key_limit))
+    ]
     if not kept:
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int32))
     first, second, distance = (np.concatenate(column) for column in zip(*kept, strict=True))
     first, second = np.minimum(first, second), np.maximum(first, second)
     order = np.lexsort((second, first))
     return Pairs(first[order], second[order], distance[order])
+
+
+def linked(hashes: Hashes, radius: int, *, key_radius: int | None = None, before: Rows | None = None) -> Rows:
+    """A label for each row, i64[N]: rows that a chain of near pairs (as `near_pairs` finds) joins have one label.
+
+    No list of pairs is held: 20,000 look-alikes have 200,000,000. `before`: labels to start from.
+    """
+    key_bits, key_limit = _key(hashes, radius, key_radius)
+    label = np.arange(len(hashes)) if before is None else before
+    waiting: list[Pairs] = []
+    count = 0
+    for (first, second), _ in _candidates(hashes, plan(len(hashes), key_bits, key_limit)):
+        is_open = label[first] != label[second]
+        pairs = _compared(hashes, (first[is_open], second[is_open]), key_limit, radius)
+        if len(pairs.first):
+            waiting.append(pairs)
+            count += len(pairs.first)
+        if count >= _JOINED:
+            label, waiting, count = _joined(label, waiting), [], 0
+    return _joined(label, waiting) if waiting else label
 
 
 def plan(count: int, bits: int, radius: int) -> tuple[Band, ...]:
@@ -226,6 +238,32 @@ def plan(count: int, bits: int, radius: int) -> tuple[Band, ...]:
         if cost_s < least_s:
             best, least_s = bands, cost_s
     return best
+
+
+def _key(hashes: Hashes, radius: int, key_radius: int | None) -> tuple[int, int]:
+    """How many bits are indexed, and how many of them may differ."""
+    return (64 * hashes.shape[1], radius) if key_radius is None else (64, min(key_radius, radius))
+
+
+def _candidates(hashes: Hashes, bands: tuple[Band, ...]) -> Iterator[tuple[tuple[Rows, Rows], tuple[Band, ...]]]:
+    """Pairs of rows worth a look, in chunks, and the bands that were looked through before; all pairs without bands."""
+    if not bands:
+        for rows in _all_candidates(len(hashes)):
+            yield rows, ()
+    for number, band in enumerate(bands):
+        for rows in _band_candidates(_band_of(hashes, band), band):
+            yield rows, bands[:number]
+
+
+def _joined(label: Rows, pairs: list[Pairs]) -> Rows:
+    """The labels once the rows of each pair have one."""
+    from scipy.sparse import coo_array  # noqa: PLC0415  0.1 s that --help does not pay
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
+    first, second = (label[np.concatenate([getattr(one, end) for one in pairs])] for end in ("first", "second"))
+    graph = coo_array((np.ones(len(first), dtype=np.bool_), (first, second)), shape=(len(label), len(label)))
+    joined: Rows = connected_components(graph, directed=False)[1].astype(np.int64)[label]
+    return joined
 
 
 def _all_candidates(count: int) -> Iterator[tuple[Rows, Rows]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass
 from random import Random
 
@@ -139,6 +140,21 @@ def test_a_thousand_equal_hashes_are_one_group() -> None:
     assert {row.distance for row in found.values()} == {0}
 
 
+def test_look_alikes_need_memory_for_the_pictures_and_not_for_their_pairs() -> None:
+    # 2,000 screenshots of one page, each a few bits off: 2 M near pairs, 460 MB when each is a tuple.
+    random = np.random.default_rng(0)
+    flips = random.random((2000, 384)) < 0.05
+    flips[:, :128] &= random.random((2000, 128)) < 0.6
+    alike = pool(*(Drawn(f"p{number:04d}", size=number) for number in range(2000)))
+    alike = alike._replace(hashes=np.packbits(flips.astype(np.uint8), axis=1).view(np.uint64))
+    tracemalloc.start()
+    found = duplicates.group(alike)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) > 1900
+    assert peak < 180e6
+
+
 families = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 130), st.integers(1, 3), st.integers(0, 1)), min_size=1, max_size=25
 )
@@ -172,6 +188,48 @@ def test_every_member_is_near_its_evidence_and_not_far_from_its_keeper(drawn: li
         for second in pictures:
             is_near = first.name < second.name and len(set(first.bits) ^ set(second.bits)) <= duplicates.RADIUS
             assert not is_near or first.name in dropped or second.name in dropped
+
+
+def grouped_by_the_book(drawn: Pool, radius: int) -> set[tuple[int, int, int]]:
+    """(row, keeper, evidence) of every member, found by comparing everything: what the docstring says, literally.
+
+    For pools of different pixels and good quality.
+    """
+    count = len(drawn.image_ids)
+    bits = np.bitwise_count(drawn.hashes[:, None] ^ drawn.hashes[None])
+    distance = bits.sum(axis=2).astype(int)
+    is_near = (distance <= radius) & (bits[:, :, :2].min(axis=2) <= duplicates.KEY_RADIUS)
+    drift = max(radius, duplicates.DRIFT)
+    rank = duplicates.preference(drawn)
+    free = set(range(count))
+    members = set()
+    for keeper in sorted(range(count), key=lambda row: int(rank[row])):
+        if keeper not in free:
+            continue
+        free.remove(keeper)
+        reached = [keeper]
+        for evidence in reached:
+            near = [row for row in free if is_near[evidence, row] and distance[keeper, row] <= drift]
+            near.sort(key=lambda row: (distance[evidence, row], rank[row]))
+            members.update((row, keeper, evidence) for row in near)
+            reached += near
+            free -= set(near)
+    return members
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([40, 76, 100]), st.integers(2, 60))
+def test_the_groups_are_those_of_comparing_every_pair(seed: int, radius: int, count: int) -> None:
+    """Chains with forks: each picture is some earlier one with 5 to 60 bits changed, some of them in the keys."""
+    random = np.random.default_rng(seed)
+    bits = np.zeros((count, 384), dtype=np.uint8)
+    for row in range(1, count):
+        bits[row] = bits[random.integers(max(0, row - 10), row)]
+        bits[row, random.permutation(384)[: random.integers(5, 60)]] ^= 1
+    drawn = pool(*(Drawn(f"p{row:02d}", side=100 + int(random.integers(3))) for row in range(count)))
+    drawn = drawn._replace(hashes=np.packbits(bits, axis=1).view(np.uint64))
+    found = {(member.row, member.keeper, member.evidence) for member in duplicates.group(drawn, radius=radius)}
+    assert found == grouped_by_the_book(drawn, radius)
 
 
 @given(families, st.randoms(use_true_random=False))

@@ -13,7 +13,8 @@ group of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -123,11 +124,7 @@ def _near_members(pool: Pool, rank: Rows, best_of_pixels: Rows, radius: int) -> 
     best = _best_of_equal(node_of.ravel(), rank[usable])
     head = np.empty(len(nodes), dtype=np.int64)  # node -> its best row
     head[node_of.ravel()] = usable[best]
-    near: dict[int, list[tuple[int, int]]] = {}
-    for first, second, distance in _near_pairs(nodes, radius):
-        near.setdefault(first, []).append((second, distance))
-        near.setdefault(second, []).append((first, distance))
-    placed = _placed(nodes, near, rank[head], max(radius, DRIFT))
+    placed = [place for cluster in _clusters(nodes, rank[head], radius) for place in _placed(nodes, cluster, radius)]
     keeper_of = {node: keeper for node, keeper, _, _ in placed}
     members = [
         Member(int(head[node]), int(head[keeper]), int(head[evidence]), distance, has_same_pixels=False)
@@ -142,41 +139,42 @@ def _near_members(pool: Pool, rank: Rows, best_of_pixels: Rows, radius: int) -> 
     return members
 
 
-def _near_pairs(nodes: Hashes, radius: int) -> set[tuple[int, int, int]]:
-    """(row, row, bits) of every near pair: indexed once by the pHash and once by the dHash."""
-    found: set[tuple[int, int, int]] = set()
-    for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5]):
-        pairs = hashes.near_pairs(nodes[:, order], radius, key_radius=KEY_RADIUS)
-        found.update(zip(*(column.tolist() for column in pairs), strict=True))
-    return found
+def _clusters(nodes: Hashes, rank: Rows, radius: int) -> list[Rows]:
+    """The nodes that chains of near pairs join, best first: indexed once by the pHash and once by the dHash."""
+    label = hashes.linked(nodes, radius, key_radius=KEY_RADIUS)
+    label = hashes.linked(nodes[:, [1, 0, 2, 3, 4, 5]], radius, key_radius=KEY_RADIUS, before=label)
+    order = np.lexsort((rank, label))
+    order = order[np.bincount(label)[label[order]] > 1]
+    return np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
 
 
-def _placed(
-    nodes: Hashes, near: dict[int, list[tuple[int, int]]], rank: Rows, drift: int
-) -> list[tuple[int, int, int, int]]:
-    """(node, keeper, evidence, distance to evidence) for every node that has a neighbour, keepers included."""
-    found: list[tuple[int, int, int, int]] = []
-    taken: set[int] = set()
-    for keeper in sorted(near, key=lambda node: int(rank[node])):
-        if keeper in taken:
-            continue
-        taken.add(keeper)
-        found.append((keeper, keeper, keeper, 0))
-        frontier = [keeper]
-        while frontier:
-            reached: list[int] = []
-            for evidence in frontier:
-                for node, distance in sorted(near[evidence], key=lambda edge: (edge[1], int(rank[edge[0]]))):
-                    if node not in taken and _is_close(nodes, node, keeper, drift):
-                        taken.add(node)
-                        found.append((node, keeper, evidence, distance))
-                        reached.append(node)
-            frontier = reached
-    return found
+def _placed(nodes: Hashes, cluster: Rows, radius: int) -> Iterator[tuple[int, int, int, int]]:
+    """(node, keeper, evidence, distance to evidence) for every node of a cluster, keepers included.
 
-
-def _is_close(nodes: Hashes, first: int, second: int, limit: int) -> bool:
-    return int(np.bitwise_count(nodes[first] ^ nodes[second]).sum()) <= limit
+    Distances are computed when they are asked for: a cluster of look-alikes has too many pairs to hold.
+    """
+    left = cluster
+    while len(left):
+        keeper, left = int(left[0]), left[1:]
+        yield keeper, keeper, keeper, 0
+        is_gone = np.bitwise_count(nodes[left] ^ nodes[keeper]).sum(axis=1) <= max(radius, DRIFT)
+        places = np.flatnonzero(is_gone)  # what may still join this keeper
+        found = nodes[left[places]]
+        waiting = deque([keeper])
+        while waiting and len(places):
+            evidence = waiting.popleft()
+            bits = np.bitwise_count(found ^ nodes[evidence])
+            distance = bits.sum(axis=1)
+            is_near = (distance <= radius) & (bits[:, :2].min(axis=1) <= min(KEY_RADIUS, radius))
+            if is_near.any():
+                nearest = np.flatnonzero(is_near)[np.argsort(distance[is_near], kind="stable")]
+                reached = left[places[nearest]].tolist()
+                waiting.extend(reached)
+                for node, far in zip(reached, distance[nearest].tolist(), strict=True):
+                    yield node, keeper, evidence, far
+                places, found = places[~is_near], found[~is_near]
+        is_gone[places] = False
+        left = left[~is_gone]
 
 
 def _kept(pool: Pool, keeper: int, members: list[Member]) -> Duplicate:
