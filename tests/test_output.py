@@ -32,8 +32,8 @@ def test_a_table_fits_the_terminal_and_an_address_keeps_both_ends() -> None:
     lines = printed([Line(ADDRESS, "timeout", 3, None, "2026-01-01T00:00:00Z")] * 2, 80)
     assert len(lines) == 4  # a header of two lines, since "n tries" breaks; no row is wrapped
     assert max(map(len, lines)) <= 80
-    assert lines[2].startswith("https://pictures")
-    assert "flight-0001.jpg  timeout" in lines[2]
+    assert lines[2].startswith("https://pict")
+    assert "light-0001.jpg  timeout" in lines[2]
     wide = printed([Line(ADDRESS, "timeout", 3, 0.5, "2026-01-01T00:00:00Z")], 160)
     assert ADDRESS in wide[1]
 

@@ -37,7 +37,7 @@ SHOWN_RECORDS = 50
 LOG_WIDTH = 160
 """Columns where stdout is not a terminal."""
 
-SHORTEST = 16
+SHORTEST = 24
 """No column of text is made narrower."""
 
 GAP = 2

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
@@ -43,12 +46,38 @@ def test_a_list_without_the_column_url_tells_what_it_found() -> None:
         list(rows_of_csv(["url,URL\n"], "list.csv"))
 
 
-def test_every_row_with_a_wrong_number_of_cells_is_told() -> None:
-    lines = ["url,concept\n", "a\n", "a,b\n", "a,b,c\n"]
-    with pytest.raises(UserError, match=r"2 bad rows") as caught:
-        list(rows_of_csv(lines, "list.csv"))
-    assert "line 2: 1 cells, the header has 2" in caught.value.what
-    assert "line 4: 3 cells" in caught.value.what
+def test_all_bad_rows_are_told_in_the_order_of_the_list_with_a_way_to_go_on() -> None:
+    lines = ["url,concept\n", "a\n", "a,owl\n", "a,b,c\n", ",owl\n", "b,awl\n", '"c\n', 'c",owl,d\n', "d,owl\n"]
+    with pytest.raises(UserError, match=r"5 bad rows") as caught:
+        wanted_of(rows_of_csv(lines, "lists/list.csv"), resolve, "lists/list.csv")
+    assert [line.strip() for line in caught.value.what.splitlines()[1:]] == [
+        "line 2: 1 cell, the header has 2: 'a'", "line 4: 3 cells, the header has 2: 'a,b,c'", "line 5: no url",
+        "line 6: There is no concept 'awl'. Did you mean owl?", "line 8: 3 cells, the header has 2: 'c c,owl,d'",
+    ]  # fmt: skip
+    assert caught.value.fix.endswith(
+        "sed '2d;4d;5d;6d;7,8d' lists/list.csv > lists/list-good.csv && pictus collect fetch lists/list-good.csv"
+    )
+
+
+def test_the_proposed_command_leaves_out_the_bad_rows_and_only_them(tmp_path: Path) -> None:
+    text = 'url,concept\nhttp://a/1\nhttp://a/2,owl\n"http://a/\n3",owl,x\nhttp://a/4,owl\n'
+    path = tmp_path / "my list.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        wanted_of(rows_of_csv(text.splitlines(keepends=True), str(path)), resolve, str(path))
+    command = caught.value.fix.partition("go on without them: ")[2].partition(" && ")[0]
+    subprocess.run(command, shell=True, check=True, timeout=10)
+    assert (tmp_path / "my list-good.csv").read_text() == "url,concept\nhttp://a/2,owl\nhttp://a/4,owl\n"
+
+
+def test_a_huge_cell_is_not_echoed_whole() -> None:
+    lines = ["url,concept\n", f"a,{'x' * 100_000}\n", f"a,b,{'y' * 100_000}\n"]
+    with pytest.raises(UserError, match="2 bad rows") as caught:
+        wanted_of(rows_of_csv(lines, "list.csv"), resolve, "list.csv")
+    assert len(caught.value.what) < 500
+    with pytest.raises(UserError, match="line 2 cannot be read") as caught:
+        list(rows_of_csv(["url\n", "x" * 300_000], "list.csv"))
+    assert len(caught.value.what) < 500
 
 
 def test_a_quote_that_never_ends_is_told() -> None:

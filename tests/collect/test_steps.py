@@ -468,7 +468,7 @@ def test_an_empty_list_is_no_error(project: Project, write_list: WriteList) -> N
 def test_status_counts_pictures_per_concept_and_kind(
     birds: Project, photos: Path, served: Any, write_list: WriteList
 ) -> None:
-    assert collect.status(birds).next == ("pictus collect add PATHS… --by-folder",)
+    assert collect.status(birds).next[0].startswith("pictus collect add PICTURES --by-folder")
     (photos / "owl/broken.jpg").write_bytes(b"x")
     collect.add(birds, (photos,), by_folder=True)
     fetch(birds, write_list("url", served.url("/0.jpg"), served.url("/missing.jpg")))

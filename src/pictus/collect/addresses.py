@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
-from pictus.errors import PictureError, UserError
+from pictus.errors import PictureError, UserError, clipped
 
 MAX_URL_CHARS = 8_000
 
@@ -90,7 +90,7 @@ def parse_url(text: str) -> Url:
     except ValueError as error:
         raise PictureError("bad-url", str(error)) from error
     if parts.scheme not in _PORTS:
-        raise PictureError("bad-url", f"scheme {parts.scheme!r}: only http and https are fetched")
+        raise PictureError("bad-url", f"scheme {clipped(parts.scheme)}: only http and https are fetched")
     if user is not None or "@" in parts.netloc:
         raise PictureError("bad-url", "a user name or password in the address")
     host = _ascii_host(host)
@@ -106,7 +106,7 @@ def redirected(url: Url, location: str) -> Url:
     try:
         return parse_url(urljoin(url.text, location))
     except (PictureError, ValueError) as error:
-        raise PictureError("redirect", f"to {location[:200]!r}") from error
+        raise PictureError("redirect", f"to {clipped(location, 200)}") from error
 
 
 def without_password(text: str) -> str:
@@ -160,9 +160,9 @@ def _ascii_host(host: str) -> str:
         name = (host if host.isascii() else host.encode("idna").decode("ascii")).lower()
         is_host = str(ipaddress.IPv6Address(name)) != "" if ":" in name else _HOST.fullmatch(name) is not None
     except ValueError as error:  # UnicodeError is one
-        raise PictureError("bad-url", f"host {host[:80]!r}: {error}") from error
+        raise PictureError("bad-url", f"host {clipped(host)}: {str(error)[:200]}") from error
     if not is_host or "%" in name:
-        raise PictureError("bad-url", f"host {host[:80]!r}")
+        raise PictureError("bad-url", f"host {clipped(host)}")
     return name
 
 
@@ -171,7 +171,8 @@ def _host_and_port(text: str) -> tuple[str, int]:
         parts = urlsplit(f"//{text.strip()}")
         host, port = parts.hostname or "", parts.port or 0
     except ValueError as error:
-        raise UserError(f"{text!r} is not a host name: {error}.", fix="--allow-host NAME or NAME:PORT") from error
+        what = f"{clipped(text)} is not a host name: {error}."
+        raise UserError(what, fix="--allow-host NAME or NAME:PORT") from error
     if not host or parts.path or parts.query:
-        raise UserError(f"{text!r} is not a host name.", fix="--allow-host NAME or NAME:PORT")
+        raise UserError(f"{clipped(text)} is not a host name.", fix="--allow-host NAME or NAME:PORT")
     return host.lower(), port

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import AsyncIterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
-from pictus.errors import PictureError
+from pictus.errors import PictureError, clipped
 
 DEFAULT_WAIT_S = 60.0
 """For a Retry-After that cannot be read."""
@@ -76,4 +76,4 @@ def _decoder(encoding: str) -> "zlib._Decompress | None":
         case "deflate":
             return zlib.decompressobj()
         case other:
-            raise PictureError("protocol", f"Content-Encoding {other[:40]!r} was not asked for")
+            raise PictureError("protocol", f"Content-Encoding {clipped(other, 40)} was not asked for")

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import PurePath
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from pictus.collect.intake import Claim
-from pictus.errors import UserError, bad_rows
+from pictus.errors import UserError, bad_rows, clipped, counted
 
 COLUMNS = ("url", "concept", "licence", "author", "query")
+_LONGEST_NAME = 200
+"""A longer text is no misspelt name: nothing near it is looked up."""
+
+_DELETED = 40
+"""For more bad lines than this, no command that leaves them out is proposed: nobody could read it."""
+
 _ALSO_CALLED = {"license": "licence"}
 
 
@@ -23,7 +31,10 @@ class Wanted(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row as it stands in the list; `line` as a person counts them."""
+    """One row as it stands in the list; `line` as a person counts them, the last of a row of several.
+
+    `problem`: why the row cannot be read. `first`: its first line, where that is another.
+    """
 
     line: int
     url: str
@@ -31,6 +42,8 @@ class Row(NamedTuple):
     licence: str
     author: str
     query: str
+    problem: str = ""
+    first: int = 0
 
 
 def rows_of_csv(lines: Iterable[str], where: str) -> Iterator[Row]:
@@ -40,18 +53,24 @@ def rows_of_csv(lines: Iterable[str], where: str) -> Iterator[Row]:
     delimiter = max(",\t;", key=first.count)
     header = next(csv.reader([first], delimiter=delimiter), [])
     places = _places(header, where)
-    short: list[str] = []
+    end = 1
     reader = csv.reader(reader_lines, delimiter=delimiter, strict=True)
     try:
         for cells in reader:
+            begin, end = end + 1, reader.line_num + 1
+            if not cells:
+                continue
+            begin = begin if begin != end else 0
             if len(cells) == len(header):
-                yield Row(reader.line_num + 1, *(cells[place].strip() if place >= 0 else "" for place in places))
-            elif cells:
-                short.append(f"line {reader.line_num + 1}: {len(cells)} cells, the header has {len(header)}")
+                texts = (cells[place].strip() if place >= 0 else "" for place in places)
+                yield Row(end, *texts)._replace(first=begin)
+            else:
+                found = clipped(delimiter.join(cells))
+                problem = f"{counted(len(cells), 'cell')}, the header has {len(header)}: {found}"
+                yield Row(end, "", "", "", "", "", problem, begin)
     except csv.Error as error:
-        raise UserError(f"{where} line {reader.line_num + 1}: {error}.", fix="save the list again as CSV") from error
-    if short:
-        raise bad_rows(where, short, fix="correct these lines (quote cells that hold the delimiter)")
+        what = f"{where} line {reader.line_num + 1} cannot be read: {error}."
+        raise UserError(what, fix="save the list again as CSV") from error
 
 
 def rows_of_table(table: pa.Table, where: str) -> Iterator[Row]:
@@ -66,27 +85,44 @@ def rows_of_table(table: pa.Table, where: str) -> Iterator[Row]:
 def wanted_of(rows: Iterable[Row], resolve: Callable[[str], str], where: str) -> tuple[list[Wanted], int]:
     """Rows with their concepts resolved, each address once (its first row) -> (wanted, repeated rows).
 
-    Every empty address and unknown concept is told in one UserError.
+    Every row that cannot be read, empty address and unknown concept is told in one UserError, in the list's order.
     """
     wanted: dict[str, Wanted] = {}
-    problems: list[str] = []
+    problems: dict[Row, str] = {}
     known: dict[str, str | UserError] = {"": ""}
     repeated = 0
     for row in rows:
         if row.concept not in known:
             known[row.concept] = _resolved(row.concept, resolve)
         concept = known[row.concept]
-        if not row.url:
-            problems.append(f"line {row.line}: no url")
+        if row.problem or not row.url:
+            problems[row] = row.problem or "no url"
         elif isinstance(concept, UserError):
-            problems.append(f"line {row.line}: {in_one_line(concept)}")
+            problems[row] = in_one_line(concept)
         elif row.url in wanted:
             repeated += 1
         else:
             wanted[row.url] = Wanted(row.url, Claim(concept, row.query, row.licence, row.author))
     if problems:
-        raise bad_rows(where, problems, fix="correct these lines, or pictus taxonomy add NAME --parent CONCEPT")
+        raise bad_rows(
+            where, [f"line {row.line}: {problem}" for row, problem in problems.items()],
+            fix="correct these lines (quote cells that hold the delimiter), or"
+            " pictus taxonomy add NAME --parent CONCEPT" + _without(where, list(problems)),
+        )  # fmt: skip
     return list(wanted.values()), repeated
+
+
+def _without(where: str, rows: Sequence[Row]) -> str:
+    """How to go on without some rows of a text."""
+    path = PurePath(where)
+    if path.suffix.lower() in {".parquet", ".pq"} or len(rows) > _DELETED:
+        return ""
+    lines = ";".join(f"{row.first},{row.line}d" if row.first else f"{row.line}d" for row in rows)
+    good = path.with_name(f"{path.stem}-good{path.suffix}")
+    return (
+        f", or go on without them: sed '{lines}' {shlex.quote(where)} > {shlex.quote(str(good))}"
+        f" && pictus collect fetch {shlex.quote(str(good))}"
+    )
 
 
 def in_one_line(error: UserError) -> str:
@@ -96,6 +132,8 @@ def in_one_line(error: UserError) -> str:
 
 
 def _resolved(text: str, resolve: Callable[[str], str]) -> str | UserError:
+    if len(text) > _LONGEST_NAME:
+        return UserError(f"There is no concept {clipped(text)}.")
     try:
         return resolve(text)
     except UserError as error:
@@ -107,7 +145,7 @@ def _places(header: Sequence[str], where: str) -> tuple[int, ...]:
     names = [name.strip().removeprefix("\ufeff").lower() for name in header]
     names = [_ALSO_CALLED.get(name, name) for name in names]
     if "url" not in names:
-        found = ", ".join(repr(name) for name in header[:20]) or "nothing"
+        found = ", ".join(clipped(name) for name in header[:20]) or "nothing"
         raise UserError(
             f"{where} has no column 'url'; its first row holds {found[:500]}.",
             fix="name the column of addresses 'url'; optional columns: concept, licence, author, query",
@@ -121,7 +159,6 @@ def _texts(table: pa.Table, place: int, where: str) -> list[str]:
     column = table.column(place)
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
-        raise UserError(
-            f"{where}: the column {table.column_names[place]!r} holds {column.type}, not text.", fix="store it as text"
-        )
+        name = clipped(table.column_names[place])
+        raise UserError(f"{where}: the column {name} holds {column.type}, not text.", fix="store it as text")
     return [(text or "").strip() for text in column.to_pylist()]

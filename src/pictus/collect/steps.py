@@ -22,7 +22,8 @@ from pictus.collect.intake import Claim, Counts, Intake
 from pictus.collect.lists import Row, Wanted, in_one_line, rows_of_csv, rows_of_table, wanted_of
 from pictus.collect.places import Found, look_in
 from pictus.concepts import load_taxonomy
-from pictus.errors import PictureError, UserError
+from pictus.errors import PictureError, UserError, clipped, counted
+from pictus.journey import first_command
 from pictus.progress import Meter
 from pictus.project import Project
 from pictus.records import Attempt, Picture
@@ -131,7 +132,7 @@ def fetch(
         project.journal.log("collect", "pictures_fetched", str(list_path), **summary)
     told = causes.told(summary["causes"])
     if repeated:
-        told += (f"{_counted(repeated, 'row repeats', 'rows repeat')} an address: its first row counts",)
+        told += (f"{counted(repeated, 'row repeats', 'rows repeat')} an address: its first row counts",)
     may_help = any(cause not in causes.GOOD and not causes.is_final(cause) for cause in seen)
     return Outcome(
         step="collect fetch",
@@ -173,14 +174,14 @@ def status(project: Project) -> Outcome[Attempt]:
         "failed": len(failed),
         "causes": by_cause,
     }
-    of_concepts = f" of {_counted(len(by_concept), 'concept')}" if by_concept else ""
+    of_concepts = f" of {counted(len(by_concept), 'concept')}" if by_concept else ""
     size = _megabytes(summary["bytes"])
     return Outcome(
         step="collect status",
         summary=summary,
-        headline=f"{_counted(images.num_rows, 'picture')}{of_concepts} ({size}), {_counted(len(failed), 'failure')}.",
+        headline=f"{counted(images.num_rows, 'picture')}{of_concepts} ({size}), {counted(len(failed), 'failure')}.",
         problems=causes.told(by_cause),
-        next=("pictus clean check",) if images.num_rows else ("pictus collect add PATHS… --by-folder",),
+        next=("pictus clean check",) if images.num_rows else (first_command(project, "pictures"),),
         source=lambda: iter(failed),
     )
 
@@ -362,12 +363,12 @@ def _claims_of(project: Project, folders: Counter[str], common: Claim) -> dict[s
         try:
             claims[folder] = common._replace(concept_id=taxonomy.resolve(folder))
         except UserError as error:
-            problems.append(f"{folder} ({_counted(pictures, 'picture')}): {in_one_line(error)}")
+            problems.append(f"{folder} ({counted(pictures, 'picture')}): {in_one_line(error)}")
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems[:20])
         more = f"\n  … and {len(problems) - 20:,} more" if len(problems) > 20 else ""  # noqa: PLR2004  a screenful
         raise UserError(
-            f"The taxonomy does not know {_counted(len(problems), 'folder name')}; nothing was added.\n{listed}{more}",
+            f"The taxonomy does not know {counted(len(problems), 'folder name')}; nothing was added.\n{listed}{more}",
             fix="pictus taxonomy import --folders DIR    or    pictus taxonomy add NAME --parent CONCEPT",
         )
     return claims
@@ -402,14 +403,15 @@ def _listed(path: Path) -> Iterator[Row]:
         try:
             table: pa.Table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path} is not a Parquet file: {error}.", fix="write it again") from error
+            why = str(error).splitlines()[0][:200]
+            raise UserError(f"{path} is not a Parquet file: {why}.", fix="write it again") from error
         yield from rows_of_table(table, str(path))
         return
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             yield from rows_of_csv(lines, str(path))
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: {error}.", fix="save it as UTF-8 CSV, or as Parquet") from error
+        raise UserError(f"{path} is not UTF-8 text.", fix="save it as UTF-8 CSV, or as Parquet") from error
 
 
 def _limits(rate: float) -> "Limits":
@@ -421,7 +423,7 @@ def _limits(rate: float) -> "Limits":
 def _agent(contact: str) -> str:
     """Who we say we are: the name that robots.txt files know us by, and whom to write to."""
     if not contact.isascii() or not contact.isprintable():
-        raise UserError(f"--contact {contact!r} cannot be sent in a header.", fix="--contact me@example.org")
+        raise UserError(f"--contact {clipped(contact)} cannot be sent in a header.", fix="--contact me@example.org")
     version = metadata.version("pictus")
     return f"pictus/{version} ({contact})" if contact else f"pictus/{version}"
 
@@ -441,17 +443,13 @@ def _summary(counts: Counts, seen: Counter[str]) -> Summary:
 
 
 def _headline(counts: Counts, failed: int, skipped: int = 0) -> str:
-    parts = [f"{_counted(counts.added, 'picture')} added ({_megabytes(counts.bytes_added)})"]
+    parts = [f"{counted(counts.added, 'picture')} added ({_megabytes(counts.bytes_added)})"]
     parts += [f"{counts.again:,} known before, found at another place"] if counts.again else []
     parts += [f"{counts.changed:,} with new claims"] if counts.changed else []
-    parts += [f"{_counted(skipped, 'address', 'addresses')} done before"] if skipped else []
+    parts += [f"{counted(skipped, 'address', 'addresses')} done before"] if skipped else []
     parts += [f"{counts.known:,} known already"] if counts.known and not skipped else []
     parts += [f"{failed:,} failed"] if failed else []
     return ", ".join(parts) + "."
-
-
-def _counted(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _megabytes(size: int) -> str:
@@ -461,8 +459,8 @@ def _megabytes(size: int) -> str:
 def _distinct(sources: pa.Table, column: str) -> dict[str, int]:
     """Value of a column -> how many different pictures have it, by value."""
     found = sources.group_by(column).aggregate([("image_id", "count_distinct")])
-    counted = zip(found.column(column).to_pylist(), found.column("image_id_count_distinct").to_pylist(), strict=True)
-    return dict(sorted(counted))
+    pairs = zip(found.column(column).to_pylist(), found.column("image_id_count_distinct").to_pylist(), strict=True)
+    return dict(sorted(pairs))
 
 
 def _pictures_after(tables: Tables, before: int) -> Iterator[Picture]:

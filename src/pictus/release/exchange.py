@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from pictus.errors import UserError, bad_rows
+from pictus.errors import UserError, bad_rows, clipped
 from pictus.progress import Meter
 from pictus.records import Concept
 from pictus.release.contents import UNPACKED
@@ -60,12 +60,17 @@ def read_paper(folder: Path) -> dict[str, Any]:
         form, found, concepts = paper["form"], int(paper["format"]), concepts_of(paper)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} cannot be read ({error!r}).",
+            f"{path} cannot be read ({why(error)}).",
             fix="export the release again, or remove the file to import a plain folder",
         ) from error
     if found > FORMAT or not form or not concepts:
         raise UserError(f"{path} is of a newer format.", fix="pip install --upgrade pictus")
     return paper
+
+
+def why(error: Exception) -> str:
+    """What is wrong with a row or a paper, in words."""
+    return f"{clipped(error.args[0])} is missing" if isinstance(error, KeyError) else f"{error}"[:200]
 
 
 def concepts_of(paper: dict[str, Any]) -> tuple[Concept, ...]:

@@ -24,6 +24,7 @@ from pictus.release.exchange import (
     paper_of,
     read_paper,
     sorted_rows,
+    why,
 )
 from pictus.releases import Release, class_names
 
@@ -63,7 +64,7 @@ def load(folder: Path) -> Loaded:
                 rows.append({name: _value(name, found[name]) for name in COLUMNS})
                 places.append(_inside(folder, found["file_name"]))
             except (KeyError, TypeError, ValueError) as error:
-                bad.append(f"line {line}: {error!r}")
+                bad.append(f"line {line}: {why(error)}")
     if bad:
         raise bad_rows(str(folder / METADATA), bad, fix="export the release again")
     table, paths = sorted_rows(rows, places, str(folder / METADATA))

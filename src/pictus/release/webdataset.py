@@ -26,6 +26,7 @@ from pictus.release.exchange import (
     paper_of,
     read_paper,
     sorted_rows,
+    why,
 )
 from pictus.releases import Release
 from pictus.shards import MAX_SHARD_BYTES, Member, ShardReader, members
@@ -58,7 +59,7 @@ def load(folder: Path) -> Loaded:
                 row = json.loads(reader.read(path.name, sample["json"].offset, sample["json"].size))
                 rows.append({name: row[name] for name in COLUMNS})
             except (ValueError, KeyError, TypeError) as error:
-                bad.append(f"{path.name}: {key}.json: {error!r}")
+                bad.append(f"{path.name}: {key}.json: {why(error)}")
                 continue
             places.append((path.name, sample[picture[0]]))
     if bad:
