@@ -62,8 +62,8 @@ def rows_of_csv(lines: Iterable[str], where: str) -> Iterator[Row]:
                 continue
             begin = begin if begin != end else 0
             if len(cells) == len(header):
-                texts = (cells[place].strip() if place >= 0 else "" for place in places)
-                yield Row(end, *texts)._replace(first=begin)
+                url, concept, licence, author, query = (cells[place].strip() if place >= 0 else "" for place in places)
+                yield Row(end, url, concept, licence, author, query, first=begin)
             else:
                 found = clipped(delimiter.join(cells))
                 problem = f"{counted(len(cells), 'cell')}, the header has {len(header)}: {found}"

@@ -96,7 +96,7 @@ def _cleaning(history: Mapping[str, Any]) -> list[str]:
     ]
     lines.append(
         f"Screened: {_n(facts['screened'], 'picture')}, of which {sum(facts['dropped'].values()):,} dropped. Found: "
-        f"{_n(facts['duplicate_groups'], 'duplicate group')} with {facts['duplicates']:,} pictures besides keepers."
+        f"{_n(facts['duplicate_groups'], 'duplicate group')} with {_n(facts['duplicates'], 'picture')} besides keepers."
     )
     return [*lines, "", *_table(["rule", "dropped", "threshold"], rows)] if rows else lines
 

@@ -144,7 +144,8 @@ def verify(project: Project, version: str = "", *, quick: bool = False) -> Outco
     """
     root = find_root(project, version)
     manifest = read_manifest(root)
-    with project.progress.track(f"verifying {manifest['version']}", None):
+    pictures = counted(totals(manifest["counts"])["pictures"], "picture")
+    with project.progress.track(f"verifying {manifest['version']}: {pictures}", None):
         findings = [*check_files(root, quick=quick), *check_tables(root)]
         opens = not any(finding.cause in {"unreadable", "missing", "unsafe-path"} for finding in findings)
         if opens and not quick:
@@ -154,7 +155,6 @@ def verify(project: Project, version: str = "", *, quick: bool = False) -> Outco
     found = totals(manifest["counts"])
     summary = {"version": manifest["version"], "digest": manifest["digest"], "quick": quick, **found}
     depth = "sizes, tables and digest" if quick else "every file and every picture"
-    pictures = counted(summary["pictures"], "picture")
     headline = f"{manifest['version']} is whole: {depth} as the manifest says, {pictures}"
     return Outcome("release verify", summary, headline)
 
