@@ -200,7 +200,7 @@ def grouped_by_the_book(drawn: Pool, radius: int) -> set[tuple[int, int, int]]:
     distance = bits.sum(axis=2).astype(int)
     is_near = (distance <= radius) & (bits[:, :, :2].min(axis=2) <= duplicates.KEY_RADIUS)
     drift = max(radius, duplicates.DRIFT)
-    rank = duplicates.preference(drawn)
+    rank = duplicates.preference(drawn.width * drawn.height, drawn.is_grey, drawn.size)
     free = set(range(count))
     members = set()
     for keeper in sorted(range(count), key=lambda row: int(rank[row])):

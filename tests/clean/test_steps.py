@@ -240,6 +240,42 @@ def test_pictures_added_later_are_told_apart(project: Project, fill: Fill) -> No
     assert project.tables.count("verdicts") == 3
 
 
+def test_screen_says_when_duplicates_were_looked_for_before_the_last_pictures(project: Project, fill: Fill) -> None:
+    fill(saved(scene(seed)) for seed in range(3))
+    check(project)
+    assert screen(project).problems == ("duplicates were not looked for: pictus clean dedupe",)
+    dedupe(project, radius=60)
+    assert screen(project).problems == ()
+    fill([saved(scene(0), quality=50), saved(scene(9))])
+    check(project)
+    outcome = screen(project)
+    assert outcome.problems == ("2 pictures measured since duplicates were looked for: pictus clean dedupe",)
+    assert outcome.summary["dropped"] == 0
+    dedupe(project)
+    outcome = screen(project)
+    assert (outcome.problems, outcome.summary["dropped"]) == ((), 1)
+
+
+def test_screen_says_when_the_search_for_duplicates_was_stopped_after_its_table(
+    project: Project, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill([saved(scene(0)), saved(scene(0), quality=50)])
+    check(project)
+    dedupe(project, radius=0)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(project.journal), "log", killed)
+        with pytest.raises(KeyboardInterrupt):
+            dedupe(project, radius=80)
+    outcome = screen(project)
+    assert outcome.problems == ("the last search for duplicates was stopped before its end: pictus clean dedupe",)
+    (dropped,) = (row for row in outcome if row.rule == "duplicate")
+    assert dropped.threshold != 0, "not the radius of the search before"
+
+
 def test_a_second_process_is_told_who_works(project: Project, fill: Fill) -> None:
     fill([saved(scene(1))])
     with project.lock("clean"), pytest.raises(UserError, match="working on 'clean'"):

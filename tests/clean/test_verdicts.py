@@ -98,6 +98,35 @@ def test_when_the_keeper_is_dropped_the_best_other_member_stays() -> None:
     assert found["d"]["reason"] == "kept in place of a, which is dropped"
 
 
+def test_the_stand_in_is_chosen_as_a_keeper_is_colour_before_bytes() -> None:
+    grey = {"pixels": 500, "size": 2000, "grey_frac": 1.0}
+    found = verdicts(
+        pool({"sharpness": 1.0, "pixels": 900}, grey, {"pixels": 500}, {}),
+        groups(("a", "a", 0), ("b", "a", 3), ("c", "a", 4)),
+    )
+    assert [found[name]["rule"] for name in "abc"] == ["blurred", "duplicate", ""]
+
+
+def by_hand(image_id: str, found: dict[str, dict[str, Any]]) -> dict[str, Earlier]:
+    return {image_id: restored(Earlier(*(found[image_id][name] for name in Earlier._fields)), "tuesday")}
+
+
+def test_a_restored_keeper_needs_nobody_in_its_place() -> None:
+    drawn = pool({"sharpness": 1.0, "pixels": 900}, {"pixels": 400}, {"pixels": 500}, {})
+    alike = groups(("a", "a", 0), ("b", "a", 3), ("c", "a", 4))
+    first = verdicts(drawn, alike)
+    assert [first[name]["rule"] for name in "abc"] == ["blurred", "duplicate", ""]
+    again = verdicts(drawn, alike, by_hand("a", first))
+    assert [again[name]["rule"] for name in "abc"] == ["restored", "duplicate", "duplicate"]
+
+
+def test_a_restored_member_is_in_the_place_of_a_dropped_keeper() -> None:
+    drawn = pool({"sharpness": 1.0, "pixels": 900}, {"pixels": 400}, {"pixels": 500}, {})
+    alike = groups(("a", "a", 0), ("b", "a", 3), ("c", "a", 4))
+    again = verdicts(drawn, alike, by_hand("b", verdicts(drawn, alike)))
+    assert [again[name]["rule"] for name in "abc"] == ["blurred", "restored", "duplicate"]
+
+
 def test_a_group_of_pictures_that_are_gone_changes_nothing() -> None:
     found = verdicts(pool({}), groups(("x", "x", 0), ("y", "x", 1)))
     assert found["a"]["verdict"] == "keep"

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pictus import hashes
+from pictus.clean import rules
 from pictus.hashes import Hashes, Rows
 from pictus.records import Duplicate
 
@@ -81,7 +82,7 @@ def find(pool: Pool, *, radius: int = RADIUS) -> list[Duplicate]:
 
 def group(pool: Pool, *, radius: int = RADIUS) -> list[Member]:
     """Members of all groups, keepers left out."""
-    rank = preference(pool)
+    rank = preference(pool.width * pool.height, pool.is_grey, pool.size)
     best_of_pixels = _best_of_equal(np.unique(np.asarray(pool.pixel_sha256), return_inverse=True)[1], rank)
     members = {
         int(row): Member(int(row), int(best), int(best), 0, has_same_pixels=True)
@@ -97,9 +98,9 @@ def group(pool: Pool, *, radius: int = RADIUS) -> list[Member]:
     return list(members.values())
 
 
-def preference(pool: Pool) -> Rows:
+def preference(pixels: Rows | rules.Values, is_grey: npt.NDArray[np.bool_], size: Rows) -> Rows:
     """Place of each row in the order of keeping, 0 is best: more pixels, then colour, then more bytes, then earlier."""
-    order = np.lexsort((np.arange(len(pool.image_ids)), -pool.size, pool.is_grey, -(pool.width * pool.height)))
+    order = np.lexsort((np.arange(len(size)), -size, is_grey, -pixels))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return rank

@@ -25,7 +25,7 @@ from pictus.tables import equals, one_of, table_of
 
 _PLACE = ("image_id", "shard", "offset", "size")
 MANY_DOUBTFUL = 5
-_DUPLICATES = "duplicates"  # subject of the event that keeps the radius
+_DUPLICATES = "duplicates"  # subject of the event that says how the table came about
 
 
 @step("clean check", changes=True)
@@ -90,7 +90,9 @@ def dedupe(project: Project, *, radius: int = duplicates.RADIUS) -> Outcome[Dupl
         same = sum(row.relation == "pixels" and not row.is_keeper for row in found)
         near = len(found) - groups - same
         numbers = {"pictures": checks.num_rows, "groups": groups, "same_pixels": same, "near": near, "radius": radius}
-        project.journal.log("clean", "duplicates_found", _DUPLICATES, **numbers)
+        project.journal.log(
+            "clean", "duplicates_found", _DUPLICATES, **numbers, version=project.tables.version("duplicates")
+        )
     return Outcome(
         step="clean dedupe",
         summary={**numbers, "duplicates": same + near, "distances": _distances(found)},
@@ -135,18 +137,17 @@ def screen(project: Project, *, line: tuple[str, ...] = ()) -> Outcome[Verdict]:
         pictures = verdicts.Measured(
             checks.column("image_id").to_pylist(), checks.column("cause").to_pylist(), sizes, values
         )
-        grouped, radius = _grouped(project)
+        grouped, radius, stale = _grouped(project, checks.num_rows)
         table = verdicts.judge(pictures, cuts, grouped, _earlier(project), radius=radius, at=now())
         if not project.tables.exists("verdicts") or not project.tables.read("verdicts").equals(table):
             project.tables.replace("verdicts", table)
         summary = _screened(table, cuts)
         project.journal.log("clean", "pictures_screened", **summary)
-    never_deduped = ("duplicates were not looked for: pictus clean dedupe",)
     return Outcome(
         step="clean screen",
         summary=summary,
         headline=_headline(summary, cuts),
-        problems=_unmeasured(unmeasured) + (() if project.tables.exists("duplicates") else never_deduped),
+        problems=_unmeasured(unmeasured) + stale,
         next=("pictus status", "pictus clean restore --rule RULE"),
         source=lambda: project.tables.records("verdicts", Verdict),
     )
@@ -171,7 +172,7 @@ def restore(project: Project, images: tuple[str, ...] = (), *, rule: str = "") -
         earlier = _earlier(project)
         chosen = _resolved(images, list(earlier))
         if rule:
-            rules.one_rule(rule, verdicts.OTHER_RULES[:2])
+            rules.one_rule(rule, verdicts.DROPPING)
             chosen += [key for key, old in earlier.items() if old.verdict == "drop" and old.rule == rule]
         chosen = [key for key in dict.fromkeys(chosen) if earlier[key].rule != verdicts.RESTORED]
         at = now()
@@ -240,11 +241,21 @@ def _values(checks: pa.Table) -> dict[str, rules.Values]:
     return {**values, "short side": np.minimum(width, height), "pixels": width * height}
 
 
-def _grouped(project: Project) -> tuple[verdicts.Grouped, int]:
+def _grouped(project: Project, measured: int) -> tuple[verdicts.Grouped, int, tuple[str, ...]]:
+    """The groups, the radius they were found with, and what is wrong with them for `measured` pictures."""
     table = project.tables.read("duplicates", ["image_id", "group_id", "is_keeper", "distance", "reason"])
-    events = project.journal.events(_DUPLICATES, limit=1)
-    radius = int(events[0].data["radius"]) if events else duplicates.RADIUS
-    return verdicts.Grouped(*(column.to_pylist() for column in table.columns)), radius
+    grouped = verdicts.Grouped(*(column.to_pylist() for column in table.columns))
+    version = project.tables.version("duplicates")
+    found = project.journal.events(_DUPLICATES, limit=1)
+    if not version:
+        return grouped, duplicates.RADIUS, ("duplicates were not looked for: pictus clean dedupe",)
+    if not found or found[0].data.get("version", version) != version:
+        words = "the last search for duplicates was stopped before its end: pictus clean dedupe"
+        return grouped, duplicates.RADIUS, (words,)
+    data = found[0].data
+    later = measured - int(data["pictures"])
+    words = f"{_pictures(later)} measured since duplicates were looked for: pictus clean dedupe"
+    return grouped, int(data["radius"]), (words,) if later > 0 else ()
 
 
 def _earlier(project: Project) -> dict[str, verdicts.Earlier]:

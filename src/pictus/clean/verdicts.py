@@ -13,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pictus.clean.duplicates import preference
 from pictus.clean.rules import GREY_FROM, Cut, Values, short
 from pictus.tables import SCHEMAS
 
-RESTORED = "restored"
-OTHER_RULES = ("broken", "duplicate", "grey", RESTORED)
+BROKEN, DUPLICATE, GREY, RESTORED = "broken", "duplicate", "grey", "restored"
+DROPPING = (BROKEN, DUPLICATE)
+"""The rules that drop pictures without a line of their own."""
+
 _PASSED = "passed every rule"
 _SHORT = 12
 
@@ -58,6 +61,7 @@ class _Sheet:
     def __init__(self, count: int) -> None:
         self.rule = np.full(count, "", dtype=object)
         self.is_dropped = np.zeros(count, dtype=np.bool_)
+        self.is_restored = np.zeros(count, dtype=np.bool_)
         self.reason = np.full(count, _PASSED, dtype=object)
         self.value = np.zeros(count)
         self.threshold = np.zeros(count)
@@ -65,6 +69,9 @@ class _Sheet:
     def put(self, row: int, rule: str, reason: str, value: float, threshold: float, *, is_dropped: bool) -> None:
         self.rule[row], self.reason[row], self.is_dropped[row] = rule, reason, is_dropped
         self.value[row], self.threshold[row] = value, threshold
+
+    def restore(self, row: int) -> None:
+        self.is_restored[row], self.is_dropped[row] = True, False
 
 
 def judge(
@@ -77,14 +84,17 @@ def judge(
     sheet = _Sheet(len(measured.image_ids))
     for row, cause in enumerate(measured.causes):
         if cause:
-            sheet.put(row, "broken", f"broken: {cause}", 0.0, 0.0, is_dropped=True)
+            sheet.put(row, BROKEN, f"broken: {cause}", 0.0, 0.0, is_dropped=True)
     is_whole = np.array([not cause for cause in measured.causes], dtype=np.bool_)
     for cut in cuts:
         _apply(sheet, cut, measured.values[cut.rule.measure], is_whole)
     grey = measured.values["grey_frac"]
     for row in np.flatnonzero(is_whole & ~sheet.is_dropped & (grey >= GREY_FROM)).tolist():
         words = f"kept, flagged as grey: {grey[row]:.0%} of its pixels have no colour"
-        sheet.put(row, "grey", words, float(grey[row]), GREY_FROM, is_dropped=False)
+        sheet.put(row, GREY, words, float(grey[row]), GREY_FROM, is_dropped=False)
+    for row, image_id in enumerate(measured.image_ids):
+        if image_id in earlier and earlier[image_id].rule == RESTORED:
+            sheet.restore(row)  # before the groups: a keeper that is back needs nobody in its place
     _apply_duplicates(sheet, measured, grouped, radius)
     return _table(measured.image_ids, sheet, earlier, at)
 
@@ -105,7 +115,11 @@ def _apply(sheet: _Sheet, cut: Cut, values: Values, is_whole: npt.NDArray[np.boo
 
 
 def _apply_duplicates(sheet: _Sheet, measured: Measured, grouped: Grouped, radius: int) -> None:
-    """Drop the members of a group but one: its keeper, or the best of the others when the keeper is dropped."""
+    """Drop the members of a group but one: its keeper, or the best of the others when the keeper is dropped.
+
+    What was restored stays as well, and then nobody takes a dropped keeper's place.
+    """
+    rank = preference(measured.values["pixels"], measured.values["grey_frac"] >= GREY_FROM, measured.sizes)
     row_of = {image_id: row for row, image_id in enumerate(measured.image_ids)}
     groups: dict[str, list[int]] = {}
     for place, group_id in enumerate(grouped.group_ids):
@@ -114,23 +128,19 @@ def _apply_duplicates(sheet: _Sheet, measured: Measured, grouped: Grouped, radiu
     for group_id, places in groups.items():
         keeper = row_of.get(group_id)
         stand_in = -1
-        if keeper is None or sheet.is_dropped[keeper]:
-            stand_in = _stand_in(sheet, measured, [row_of[grouped.image_ids[place]] for place in places])
+        rows = [row_of[grouped.image_ids[place]] for place in places]
+        if (keeper is None or sheet.is_dropped[keeper]) and not sheet.is_restored[rows].any():
+            left = [row for row in rows if not sheet.is_dropped[row]]
+            stand_in = min(left, key=lambda row: int(rank[row]), default=-1)
         for place in places:
             row = row_of[grouped.image_ids[place]]
-            if sheet.is_dropped[row] or grouped.is_keeper[place]:
+            if sheet.is_dropped[row] or sheet.is_restored[row] or grouped.is_keeper[place]:
                 continue
             if row == stand_in:
                 sheet.reason[row] = f"kept in place of {group_id[:_SHORT]}, which is dropped"
                 continue
             value = float(grouped.distances[place])
-            sheet.put(row, "duplicate", grouped.reasons[place], value, float(radius), is_dropped=True)
-
-
-def _stand_in(sheet: _Sheet, measured: Measured, rows: list[int]) -> int:
-    pixels = measured.values["pixels"]
-    left = [row for row in rows if not sheet.is_dropped[row]]
-    return min(left, key=lambda row: (-pixels[row], -measured.sizes[row], row), default=-1)
+            sheet.put(row, DUPLICATE, grouped.reasons[place], value, float(radius), is_dropped=True)
 
 
 def _table(image_ids: list[str], sheet: _Sheet, earlier: Mapping[str, Earlier], at: str) -> pa.Table:
