@@ -93,13 +93,22 @@ def test_mistake_severity_takes_the_nearest_of_several_labels() -> None:
 
 
 def test_confusion_has_truth_in_rows() -> None:
-    assert metrics.confusion([0, 0, 1, 1], [0, 1, 1, metrics.NO_GUESS], 2).tolist() == [[1, 1], [0, 1]]
+    found = metrics.confusion([0, 1, 0, 1, 0], [1, 1, 0, metrics.NO_GUESS, 1], 2)
+    assert [values.tolist() for values in found[:3]] == [[0, 0, 1], [0, 1, 1], [1, 2, 1]]
+
+
+def test_confusion_of_21_841_classes_fits_into_a_page_of_memory() -> None:
+    generator = np.random.default_rng(0)
+    labels, guesses = generator.integers(0, 21_841, (2, 1_000))
+    found = metrics.confusion(labels, guesses, 21_841)
+    assert sum(values.nbytes for values in found[:3]) <= 3 * 8 * 1_000
+    assert int(metrics.class_metrics(found).n_predicted_K.sum()) == 1_000
 
 
 def test_precision_recall_f1_by_hand() -> None:
     # class 0: 3 true, 2 of them found, 4 predicted -> P 2/4, R 2/3, F1 = 2*2/(3+4) = 4/7
     # class 1: 2 true, 0 found, 1 predicted -> 0, 0, 0; class 2: never true nor predicted -> nan
-    found = metrics.class_metrics(np.array([[2, 1, 0], [2, 0, 0], [0, 0, 0]]))
+    found = metrics.class_metrics(metrics.confusion([0, 0, 0, 1, 1], [0, 0, 1, 0, 0], 3))
     assert found.precision_K[:2].tolist() == [0.5, 0]
     assert found.recall_K[:2] == pytest.approx([2 / 3, 0])
     assert found.f1_K[:2] == pytest.approx([4 / 7, 0])
@@ -107,7 +116,7 @@ def test_precision_recall_f1_by_hand() -> None:
 
 
 def test_pictures_without_a_guess_count_against_recall() -> None:
-    found = metrics.class_metrics(np.array([[1, 0], [0, 1]]), n_true_K=np.array([2, 1]))
+    found = metrics.class_metrics(metrics.confusion([0, 0, 1], [0, -1, 1], 2), n_true_K=np.array([2, 1]))
     assert found.recall_K.tolist() == [0.5, 1]
     assert found.precision_K.tolist() == [1, 1]
 
@@ -178,9 +187,10 @@ def test_sets_of_one_equal_single_labels(case: Any) -> None:
 @given(cases)
 def test_confusion_counts_every_guessed_picture_once(case: Any) -> None:
     labels, found = case
-    matrix = metrics.confusion(labels, found[:, 0], 4)
-    assert matrix.sum() == (found[:, 0] >= 0).sum()
-    assert np.trace(matrix) == metrics.is_right(found, metrics.truth_of(labels), 1).sum()
+    cells = metrics.confusion(labels, found[:, 0], 4)
+    assert cells.count_X.sum() == (found[:, 0] >= 0).sum()
+    right = metrics.is_right(found, metrics.truth_of(labels), 1)
+    assert cells.count_X[cells.true_X == cells.predicted_X].sum() == right.sum()
 
 
 @given(arrays.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.randoms(use_true_random=False))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 import shutil
 from html.parser import HTMLParser
@@ -18,6 +20,7 @@ from pictus.evaluate.gallery import choose, only
 from pictus.evaluate.predictions import SCHEMA
 from pictus.evaluate.report import Subject, class_bars, leaning, page
 from pictus.evaluate.results import Bin, ClassScore, measure
+from pictus.metrics import confusion
 from pictus.records import Concept
 from pictus.stats import Interval
 
@@ -164,10 +167,29 @@ def test_a_dot_lies_at_its_confidence_and_accuracy() -> None:
 
 
 def test_map_follows_the_order_given_and_tells_each_cell() -> None:
-    svg = charts.confusion_map(np.array([[3, 1], [0, 2]]), ["dog", "cat"], [1, 0])
+    svg = charts.confusion_map(confusion([0, 0, 0, 0, 1, 1], [0, 0, 1, 0, 1, 1], 2), ["dog", "cat"], [1, 0])
     assert re.findall(r"<title>(.*?)</title>", svg) == [
         "cat: 2 of 2 found", "dog: 1 of 4 taken for cat", "dog: 3 of 4 found"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("n_classes", "side"), [(61, 61), (2_000, 2_000), (21_841, 2_000)])
+def test_the_map_of_many_classes_is_a_picture_no_larger_than_a_screen(n_classes: int, side: int) -> None:
+    from PIL import Image
+
+    # all right, but the last class is taken for the first in one picture of four
+    labels = [*range(n_classes), *[n_classes - 1] * 3]
+    html = charts.confusion_map(
+        confusion(labels, [*labels[:-1], 0], n_classes), [""] * n_classes, list(range(n_classes))
+    )
+    hits, misses = (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))[:, :, 1]
+        for data in re.findall(r"-webkit-mask-image:url\(data:image/png;base64,([^)]*)\)", html)
+    )
+    assert hits.shape == misses.shape == (side, side)
+    assert np.count_nonzero(hits) == side
+    assert [hits[0, 0], misses[-1, 0]] == [255, int(255 * (0.08 + 0.92 * 0.5))]
+    assert np.count_nonzero(misses) == 1
 
 
 @pytest.mark.parametrize(

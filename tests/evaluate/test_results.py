@@ -81,10 +81,18 @@ def test_each_class_by_hand() -> None:
     assert (dog.recall_low, dog.recall_high) == stats.wilson(1, 2)[1:]
 
 
-def test_macro_means_leave_out_what_is_not_defined() -> None:
+def test_macro_means_leave_out_only_classes_without_pictures_and_guesses() -> None:
     found = measure(FIVE, CLASSES, NAMES, tree())
     assert found.macro_recall == pytest.approx((0.5 + 1 + 0 + 0) / 4)
-    assert found.macro_precision == pytest.approx((0.5 + 0.5) / 2)
+    assert found.macro_precision == pytest.approx((0.5 + 0.5 + 0 + 0) / 4), "nothing was taken for an axe or a saw"
+    # Only dogs occur, and one is taken for a cat: precision 1 and 0; axe and saw do not come into it.
+    dogs = measure(predictions((0, [0], [1.0]), (0, [1], [1.0])), CLASSES, NAMES, tree())
+    assert (dogs.macro_precision, dogs.macro_recall) == (0.5, 0.5)
+
+
+def test_knowing_one_class_of_four_is_not_a_macro_precision_of_one() -> None:
+    found = measure(predictions((0, [0], [1.0]), *((label, [], []) for label in (1, 2, 3))), CLASSES, NAMES, tree())
+    assert found.macro_precision == found.macro_recall == found.macro_f1 == 0.25
 
 
 def test_calibration_counts_only_pictures_that_were_read() -> None:
@@ -122,7 +130,10 @@ def test_everything_becomes_plain_json() -> None:
     again = json.loads(text)
     assert again["top1"]["estimate"] == 0.4
     assert again["classes"][2]["precision"] is None
-    assert again["confusion_KK"] == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    # whole: dog 1 1 0 0, cat 0 1 0 0, axe 1 0 0 0, saw 0 0 0 0
+    assert again["confusion"] == {
+        "true_X": [0, 0, 1, 2], "predicted_X": [0, 1, 1, 0], "count_X": [1, 1, 1, 1], "n_classes": 4
+    }  # fmt: skip
     assert as_json(Interval(math.nan, -math.inf, 1.0)) == {"estimate": None, "low": None, "high": 1.0}
 
 
@@ -145,3 +156,8 @@ def test_softmax_sums_to_one_and_survives_large_scores() -> None:
     assert shares.sum(axis=1) == pytest.approx([1, 1])
     assert shares[0].tolist() == [0.5, 0.5, 0]
     assert softmax(np.zeros((0, 3), np.float32)).shape == (0, 3)
+
+
+def test_of_equally_frequent_mistakes_the_first_class_is_named() -> None:
+    rows = [(1, [guess], [1.0]) for guess in (3, 2, 0, 2, 3)]
+    assert measure(predictions(*rows), CLASSES, NAMES, tree()).classes[1].taken_for == "axe"

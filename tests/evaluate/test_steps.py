@@ -105,7 +105,7 @@ def test_files_hold_the_same_numbers(world: Path, counted: list[int]) -> None:
     evaluate.run(bare(world))
     folder = world / "models/first/evaluations/1.0.0-test"
     results = json.loads((folder / "results.json").read_text())
-    assert (results["run"], results["version"], results["split"], results["format"]) == ("first", "1.0.0", "test", 1)
+    assert (results["run"], results["version"], results["split"], results["format"]) == ("first", "1.0.0", "test", 2)
     assert results["top1"]["estimate"] == pytest.approx(33 / 37)
     table = pq.read_table(folder / "predictions.parquet")
     assert table.num_rows == 37

@@ -14,10 +14,14 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from pictus.evaluate.results import Bin
+from pictus.metrics import ConfusionCells
 from pictus.stats import Interval
 
 LABELLED = 60
 """Up to so many classes the confusion picture has a name at every row; above, it is one pixel per pair."""
+
+PIXELS = 2_000
+"""Side of that picture at most: no screen shows more."""
 
 
 def interval_bar(share: Interval, mark: float | None = None) -> Markup:
@@ -74,24 +78,26 @@ def reliability(bins: Sequence[Bin]) -> Markup:
     return Markup("".join([*parts, turned, "</svg>"]))  # noqa: S704  numbers only
 
 
-def confusion_map(confusion_KK: NDArray[np.int64], names: Sequence[str], order: Sequence[int]) -> Markup:
+def confusion_map(cells: ConfusionCells, names: Sequence[str], order: Sequence[int]) -> Markup:
     """Rows: what pictures are; columns: what they were taken for; darker = a larger share of the row.
 
-    SVG with names up to LABELLED classes, one pixel per pair above.
+    SVG with names up to LABELLED classes, one pixel per pair above, several pairs to a pixel above PIXELS.
+    order: the classes that are shown, with every class of `cells` among them.
     """
-    counts_KK = confusion_KK[np.ix_(order, order)]
-    shares_KK = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
-    in_order = [names[label] for label in order]
-    if len(order) > LABELLED:
-        return _pixel_map(shares_KK)
-    return _labelled_map(counts_KK, shares_KK, in_order)
+    place_K = np.zeros(cells.n_classes, np.int64)
+    place_K[np.asarray(order, np.int64)] = np.arange(len(order))
+    key_X = place_K[cells.true_X] * len(order) + place_K[cells.predicted_X]
+    sorted_X = np.argsort(key_X)
+    row_X, column_X = np.divmod(key_X[sorted_X], max(1, len(order)))
+    shown = ConfusionCells(row_X, column_X, cells.count_X[sorted_X], len(order))
+    return _pixel_map(shown) if len(order) > LABELLED else _labelled_map(shown, [names[label] for label in order])
 
 
 def _text(kind: str, x: float, y: float, text: str, anchor: str = "middle") -> str:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _labelled_map(counts_KK: NDArray[np.int64], shares_KK: NDArray[np.float64], names: Sequence[str]) -> Markup:
+def _labelled_map(cells: ConfusionCells, names: Sequence[str]) -> Markup:
     cell = int(np.clip(760 / len(names), 12, 36))
     margin = 12 + round(6.4 * min(max(map(len, names)), 22))
     side = cell * len(names)
@@ -107,23 +113,32 @@ def _labelled_map(counts_KK: NDArray[np.int64], shares_KK: NDArray[np.float64], 
         parts.append(f'<text x="{margin - 6}" y="{top + middle + 3.5:.1f}" text-anchor="end">{short}</text>')
         x, y = margin + middle + 3, top - 6
         parts.append(f'<text x="{x:.1f}" y="{y}" transform="rotate(-50 {x:.1f} {y})">{short}</text>')
-    for row, column in np.argwhere(counts_KK):
+    total_R = np.bincount(cells.true_X, weights=cells.count_X, minlength=len(names))
+    for row, column, count in zip(*(values.tolist() for values in cells[:3]), strict=True):
         kind = "hit" if row == column else "miss"
-        what = f"{names[row]}: {counts_KK[row, column]:,} of {counts_KK[row].sum():,} "
+        what = f"{names[row]}: {count:,} of {total_R[row]:,.0f} "
         what += "found" if row == column else f"taken for {names[column]}"
         parts.append(
             f'<rect class="{kind}" x="{margin + column * cell}" y="{top + row * cell}" width="{cell - 1}"'
-            f' height="{cell - 1}" opacity="{_ink(shares_KK[row, column]):.2f}"><title>{escape(what)}</title></rect>'
+            f' height="{cell - 1}" opacity="{_ink(count / total_R[row]):.2f}"><title>{escape(what)}</title></rect>'
         )
     return Markup("".join([*parts, "</svg>"]))  # noqa: S704  names are escaped above
 
 
-def _pixel_map(shares_KK: NDArray[np.float64]) -> Markup:
-    """Two masks, so that the colours stay the page's: what was found, and what was mistaken."""
-    hits_KK = np.diag(np.diagonal(shares_KK))
+def _pixel_map(cells: ConfusionCells) -> Markup:
+    """Two masks, so that the colours stay the page's: what was found, and what was mistaken. Of several pairs in
+    one pixel the largest share shows.
+    """
+    side = min(cells.n_classes, PIXELS)
+    total_R = np.bincount(cells.true_X, weights=cells.count_X, minlength=cells.n_classes)
+    ink_X = _ink(cells.count_X / total_R[cells.true_X])
+    at_X = tuple(values * side // cells.n_classes for values in cells[:2])
+    is_hit_X = cells.true_X == cells.predicted_X
     layers = []
-    for kind, layer_KK in (("hit", hits_KK), ("miss", shares_KK - hits_KK)):
-        address = _alpha_png(_ink(layer_KK))
+    for kind, is_in_X in (("hit", is_hit_X), ("miss", ~is_hit_X)):
+        alpha_SS = np.zeros((side, side))
+        np.maximum.at(alpha_SS, (at_X[0][is_in_X], at_X[1][is_in_X]), ink_X[is_in_X])
+        address = _alpha_png(alpha_SS)
         layers.append(f'<i class="{kind}" style="-webkit-mask-image:url({address});mask-image:url({address})"></i>')
     return Markup(f'<div class="pixels" role="img" aria-label="confusions">{"".join(layers)}</div>')  # noqa: S704
 

@@ -59,11 +59,12 @@ def page(
     classes = [one for one in results.classes if one.n]
     names = [one.name for one in results.classes]
     order = in_tree_order(taxonomy, [one.concept_id for one in results.classes])
-    seen = [label for label in order if results.confusion_KK[label].any() or results.confusion_KK[:, label].any()]
+    occurring = {*results.confusion.true_X.tolist(), *results.confusion.predicted_X.tolist()}
+    seen = [label for label in order if label in occurring]
     return template.render(
         subject=subject, results=results, gallery=gallery, picture=picture, shape=shape, classes=classes,
         bars=class_bars(classes), reliability=charts.reliability(results.bins), leaning=leaning(results),
-        confusions=charts.confusion_map(results.confusion_KK, names, seen), is_labelled=len(seen) <= charts.LABELLED,
+        confusions=charts.confusion_map(results.confusion, names, seen), is_labelled=len(seen) <= charts.LABELLED,
     )  # fmt: skip
 
 

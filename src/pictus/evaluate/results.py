@@ -98,7 +98,7 @@ class Results:
     classes: tuple[ClassScore, ...]
     confusions: tuple[Confusion, ...]
     causes: Mapping[str, int]
-    confusion_KK: NDArray[np.int64]
+    confusion: metrics.ConfusionCells
 
     @property
     def has_top5(self) -> bool:
@@ -120,8 +120,8 @@ def measure(
     right1_N, right5_N = (metrics.is_right(guesses_NG, truth, k) for k in (1, 5))
     n, n1, n5 = len(labels_N), int(right1_N.sum()), int(right5_N.sum())
     heights_KK, greatest = heights_of(taxonomy, classes)
-    confusion_KK = metrics.confusion(labels_N, guesses_NG[:, 0], len(classes))
-    per_class = metrics.class_metrics(confusion_KK, np.bincount(labels_N, minlength=len(classes)).astype(np.int64))
+    cells = metrics.confusion(labels_N, guesses_NG[:, 0], len(classes))
+    per_class = metrics.class_metrics(cells, np.bincount(labels_N, minlength=len(classes)).astype(np.int64))
     was_read = guesses_NG[:, 0] >= 0
     calibration = metrics.calibration(np.minimum(confidence_of(predictions)[was_read], 1), right1_N[was_read])
     causes = [cause for cause in predictions.column("cause").to_pylist() if cause]
@@ -132,10 +132,10 @@ def measure(
         _mean(metrics.hierarchical_errors(guesses_NG, truth, heights_KK, greatest)),
         _mean(metrics.hierarchical_errors(guesses_NG, truth, heights_KK, greatest, k=1)),
         metrics.mistake_severity(guesses_NG, truth, heights_KK), int(greatest),
-        _present_mean(per_class.precision_K), _present_mean(per_class.recall_K), _present_mean(per_class.f1_K),
-        calibration.ece, tuple(_bins(calibration)), tuple(_classes(per_class, confusion_KK, top5_K, classes, names)),
-        tuple(_confusions(confusion_KK, per_class.n_true_K, heights_KK, classes, names)),
-        {cause: causes.count(cause) for cause in sorted(set(causes))}, confusion_KK,
+        _present_mean(_precision_of_all(per_class)), _present_mean(per_class.recall_K), _present_mean(per_class.f1_K),
+        calibration.ece, tuple(_bins(calibration)), tuple(_classes(per_class, cells, top5_K, classes, names)),
+        tuple(_confusions(cells, per_class.n_true_K, heights_KK, classes, names)),
+        {cause: causes.count(cause) for cause in sorted(set(causes))}, cells,
     )  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def in_tree_order(taxonomy: Taxonomy, classes: Sequence[str]) -> list[int]:
 
 def as_json(value: Any) -> Any:  # noqa: ANN401  any of the above, to plain JSON
     """Records and intervals as objects, arrays as lists, nan and infinities as null."""
-    if isinstance(value, Interval):
+    if isinstance(value, (Interval, metrics.ConfusionCells)):
         return as_json(value._asdict())
     if is_dataclass(value) and not isinstance(value, type):
         return as_json({entry.name: getattr(value, entry.name) for entry in fields(value)})
@@ -176,38 +176,48 @@ def as_json(value: Any) -> Any:  # noqa: ANN401  any of the above, to plain JSON
 
 
 def _classes(
-    found: metrics.ClassMetrics, confusion_KK: NDArray[np.int64], top5_K: NDArray[np.float64], classes: Sequence[str],
+    found: metrics.ClassMetrics, cells: metrics.ConfusionCells, top5_K: NDArray[np.float64], classes: Sequence[str],
     names: Sequence[str],
 ) -> list[ClassScore]:  # fmt: skip
-    mistakes_KK = confusion_KK - np.diag(np.diagonal(confusion_KK))
+    worst_K, taken_K = _worst_mistakes(cells)
     scores = []
     for label, concept_id in enumerate(classes):
         right, n, predicted = (int(values[label]) for values in found[3:])
         recall, precision = stats.wilson(right, n), stats.wilson(right, predicted)
-        worst = int(mistakes_KK[label].argmax())
-        taken_n = int(mistakes_KK[label, worst])
+        taken_n = int(taken_K[label])
         scores.append(
             ClassScore(
                 concept_id, names[label], n, right, _finite(recall.estimate), recall.low, recall.high,
                 _finite(precision.estimate), precision.low, precision.high, _finite(float(found.f1_K[label])),
-                _finite(float(top5_K[label])), names[worst] if taken_n else "", taken_n,
+                _finite(float(top5_K[label])), names[worst_K[label]] if taken_n else "", taken_n,
             )
         )  # fmt: skip
     return scores
 
 
+def _worst_mistakes(cells: metrics.ConfusionCells) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What each class is most often mistaken for (of equals the first) and how often, 0 where it never is. i64[K]."""
+    is_wrong_X = cells.true_X != cells.predicted_X
+    true_X, predicted_X, count_X = (values[is_wrong_X] for values in cells[:3])
+    order = np.lexsort((predicted_X, -count_X, true_X))
+    mistaken, first = np.unique(true_X[order], return_index=True)
+    worst_K, taken_K = np.zeros(cells.n_classes, np.int64), np.zeros(cells.n_classes, np.int64)
+    worst_K[mistaken], taken_K[mistaken] = predicted_X[order][first], count_X[order][first]
+    return worst_K, taken_K
+
+
 def _confusions(
-    confusion_KK: NDArray[np.int64], n_true_K: NDArray[np.int64], heights_KK: NDArray[np.float32],
+    cells: metrics.ConfusionCells, n_true_K: NDArray[np.int64], heights_KK: NDArray[np.float32],
     classes: Sequence[str], names: Sequence[str],
 ) -> list[Confusion]:  # fmt: skip
     """Worst first: by the lower bound of the share, so that 9 of 50 comes before 1 of 2."""
-    pairs = [(int(a), int(b)) for a, b in np.argwhere(confusion_KK) if a != b]
     found = [
         Confusion(
-            classes[a], classes[b], names[a], names[b], int(confusion_KK[a, b]), int(n_true_K[a]),
-            stats.wilson(int(confusion_KK[a, b]), int(n_true_K[a])), float(heights_KK[a, b]),
+            classes[a], classes[b], names[a], names[b], n, int(n_true_K[a]), stats.wilson(n, int(n_true_K[a])),
+            float(heights_KK[a, b]),
         )
-        for a, b in pairs
+        for a, b, n in zip(*(values.tolist() for values in cells[:3]), strict=True)
+        if a != b
     ]  # fmt: skip
     found.sort(key=lambda one: (-one.share.low, -one.n, one.true_id, one.predicted_id))
     return found[:MAX_CONFUSIONS]
@@ -224,8 +234,7 @@ def _bins(found: metrics.Calibration) -> list[Bin]:
 
 
 def _mean(values_N: NDArray[np.float64]) -> Interval:
-    mean, low, high = stats.mean_interval(values_N)
-    return Interval(mean, max(low, 0.0), min(high, 1.0))
+    return stats.mean01_interval(values_N)
 
 
 def _mean_by_class(right_N: NDArray[np.bool_], labels_N: NDArray[np.int32], n_classes: int) -> NDArray[np.float64]:
@@ -233,6 +242,14 @@ def _mean_by_class(right_N: NDArray[np.bool_], labels_N: NDArray[np.int32], n_cl
     out = np.full(n_classes, np.nan)
     np.divide(np.bincount(labels_N, weights=right_N, minlength=n_classes), n_K, out=out, where=n_K > 0)
     return out
+
+
+def _precision_of_all(found: metrics.ClassMetrics) -> NDArray[np.float64]:
+    """Precision with 0 for a class that has pictures and was never guessed: a model that knows one class of ten
+    must not have a macro precision of 1.
+    """
+    is_ignored_K = (found.n_predicted_K == 0) & (found.n_true_K > 0)
+    return np.where(is_ignored_K, 0.0, found.precision_K)
 
 
 def _present_mean(values_K: NDArray[np.float64]) -> float:

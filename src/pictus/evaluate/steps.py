@@ -32,7 +32,8 @@ from pictus.project import CONFIG_NAME, Project, bare, write_bytes, write_text
 from pictus.registry import Outcome, step
 from pictus.releases import PictureReader, Release, find_release, split_rows
 
-FORMAT = 1
+FORMAT = 2
+"""Of results.json. 2: the confusion matrix by its cells that are not 0; 1 had it whole."""
 
 
 @step("evaluate run", changes=True, needs_project=False)
