@@ -74,13 +74,13 @@ def test_only_runs_with_weights_count_as_models_and_the_others_can_be_resumed(pr
     assert (outcome.summary["runs"], outcome.summary["unfinished_runs"]) == ([], ["half"])
     assert "models 0" in outcome.headline
     assert outcome.next == ("pictus train resume half",)
-    assert note(project, "train").note == "unfinished: half; resume with pictus train resume half"
+    assert outcome.problems == ("run half is unfinished, resume with pictus train resume half",)
     put_run(project, "kept", "running", has_weights=True)
     assert overview.status(project).summary["runs"] == ["kept"]
     put_run(project, "done", "finished", has_weights=True)
     row = note(project, "train")
     assert (row.done, row.waiting) == (2, 2)
-    assert row.note.startswith("kept, done; unfinished: ")
+    assert row.note == "kept, done"
     assert overview.status(project).next == ("pictus evaluate run --run done",)
 
 

@@ -71,7 +71,7 @@ def status(project: Project) -> Outcome[StageStatus]:
         StageStatus("clean", screened, max(images - checked, 0), f"{dropped:,} dropped" if screened else ""),
         StageStatus("annotate", labels.get("accepted", 0), labels.get("unsettled", 0), counted(votes, "vote")),
         StageStatus("release", len(releases), 0, _release_note(project, releases)),
-        StageStatus("train", len(runs.usable), len(runs.unfinished), _runs_note(runs)),
+        StageStatus("train", len(runs.usable), len(runs.unfinished), ", ".join(runs.usable[-SHOWN:])),
     )
     starving = _starving(project) if labels else 0
     summary = {
@@ -88,7 +88,7 @@ def status(project: Project) -> Outcome[StageStatus]:
     headline = f"{project.name}: {'no pictures but those released   ' if has_only_releases else pictures}{made}" + (
         f"   starving: {counted(starving, 'concept')}" if starving else ""
     )
-    return Outcome("status", summary, headline, next=_next(summary), source=lambda: iter(rows))
+    return Outcome("status", summary, headline, _unfinished(runs), _next(summary), lambda: iter(rows))
 
 
 @step("show", changes=False)
@@ -252,12 +252,10 @@ def _runs(project: Project) -> _Runs:
     return _Runs((*kept, *finished), tuple(unfinished))
 
 
-def _runs_note(runs: _Runs) -> str:
-    notes = [", ".join(runs.usable[-SHOWN:])]
-    if runs.unfinished:
-        which = ", ".join(runs.unfinished[-SHOWN:])
-        notes.append(f"unfinished: {which}; resume with pictus train resume {runs.unfinished[-1]}")
-    return "; ".join(note for note in notes if note)
+def _unfinished(runs: _Runs) -> tuple[str, ...]:
+    """Each of the newest runs that can be resumed; not in the table, which a narrow terminal shortens."""
+    newest = runs.unfinished[-SHOWN:]
+    return tuple(f"run {name} is unfinished, resume with pictus train resume {name}" for name in newest)
 
 
 def _release_note(project: Project, releases: list[str]) -> str:
