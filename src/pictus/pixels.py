@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -31,6 +32,9 @@ MAX_PIXELS = 89_478_485
 MAX_SCANS = 200
 """Scans of one JPEG. Encoders write 1 or about 10; each costs a pass over the whole picture."""
 
+MAX_MARKERS = 20_000
+"""Of one JPEG's header. Real ones have under 1,000 (64 MiB of metadata in segments of 64 KiB); more cost seconds."""
+
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 """What Pillow may open here. Left out on purpose: formats that call other programs (EPS) or have no use."""
 
@@ -46,6 +50,7 @@ _MAGIC = (
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 .. SOF15
 _SOS, _EOI, _APP0, _APP1 = 0xDA, 0xD9, 0xE0, 0xE1
 _METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})  # APP1 .. APP15 and comments; APP14 tells the colours
+_NOT_FILL = re.compile(rb"[^\xff]")
 _NO_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})  # stuffing, TEM, restarts, SOI
 
 _TRUNCATED = (" truncated", "truncated ", "premature", "unexpected end", "eof", "not enough")
@@ -202,12 +207,10 @@ def _jpeg_header(image_bytes: bytes) -> Header:
 def _segments(image_bytes: bytes) -> Iterator[tuple[int, bytes, int]]:
     """(marker, body, end) of each segment up to and with the first scan's header (ITU T.81 annex B)."""
     at, end = 2, len(image_bytes)
-    while True:
-        while at < end and image_bytes[at] != 0xFF:  # noqa: PLR2004  libjpeg skips garbage between segments too
-            at += 1
-        while at < end and image_bytes[at] == 0xFF:  # noqa: PLR2004  fill bytes
-            at += 1
-        if at + 3 > end:
+    for _ in range(MAX_MARKERS):
+        at = image_bytes.find(b"\xff", at)  # libjpeg skips garbage between segments too
+        filled = _NOT_FILL.search(image_bytes, at) if at >= 0 else None
+        if not filled or (at := filled.start()) + 3 > end:
             raise PictureError("truncated", f"the JPEG ends in its header, after {end:,} bytes")
         marker = image_bytes[at]
         if marker in _NO_LENGTH:
@@ -218,6 +221,7 @@ def _segments(image_bytes: bytes) -> Iterator[tuple[int, bytes, int]]:
         if marker in (_EOI, _SOS):
             return
         at = after
+    raise PictureError("damaged", f"over {MAX_MARKERS:,} markers in the JPEG's header")
 
 
 def _scans(image_bytes: bytes, frame: tuple[int, bytes], first_scan: bytes) -> int:
