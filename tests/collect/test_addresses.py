@@ -71,6 +71,9 @@ def test_politeness_goes_by_host_and_robots_by_origin() -> None:
 def test_passwords_do_not_reach_the_records() -> None:
     assert without_password("http://me:secret@a.example/x@y") == "http://a.example/x@y"
     assert without_password("http://a.example/x@y") == "http://a.example/x@y"
+    for text in ("http://a.example?u=x@b.example", "http://a.example#x@b.example", "http://a.example/?u=x@b"):
+        assert without_password(text) == text
+    assert without_password("http://me:secret@a.example?u=x@b.example") == "http://a.example?u=x@b.example"
 
 
 def test_redirects_are_read_relative_to_where_they_stand() -> None:

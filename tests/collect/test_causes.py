@@ -23,6 +23,10 @@ def test_failures_are_told_most_frequent_first_with_what_to_change() -> None:
     assert told[2] == "2 × http-404: the picture is gone: correct the address or leave it out"
 
 
+def test_an_unknown_cause_leads_to_the_command_that_shows_its_details() -> None:
+    assert causes.advice("a-new-cause").endswith("pictus collect status --jsonl")
+
+
 def test_counts_stand_in_one_order_whatever_came_first() -> None:
     found = causes.counted(["b", "a", "c", "c"])
     assert list(found.items()) == [("c", 2), ("a", 1), ("b", 1)]

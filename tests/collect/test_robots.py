@@ -49,6 +49,10 @@ def test_the_pause_a_host_asks_for_is_kept_to_a_minute() -> None:
         ([], False), (["noindex, nofollow"], False), (["noai"], True), (["NoImageAI"], True), (["noindex, noai"], True),
         (["pictus: noai"], True), (["otherbot: noai"], False), (["noindex", "Pictus: noimageai"], True),
         (["unavailable_after: 25 Jun 2030 15:00:00 PST"], False),
+        (["otherbot: noindex, noai"], False), (["otherbot: noindex, noai", "noimageai"], True),
+        (["otherbot: noai, pictus: noimageai"], True), (["pictus: noindex, noai"], True), (["*: noai"], True),
+        (["max-snippet: 50, noai"], True), (["max-image-preview: large, noindex"], False),
+        (["unavailable_after: Friday, 25-Jun-30 15:00:00 PST, noai"], True),
     ],
 )  # fmt: skip
 def test_an_owner_opts_out_by_header(tags: list[str], is_out: bool) -> None:

@@ -112,8 +112,8 @@ def redirected(url: Url, location: str) -> Url:
 def without_password(text: str) -> str:
     """The address with any user name and password taken out, for records and messages."""
     head, mark, rest = text.partition("//")
-    place, slash, path = rest.partition("/")
-    return f"{head}{mark}{place.rpartition('@')[2]}{slash}{path}" if "@" in place else text
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]  # RFC 3986 section 3.2: the authority ends at any of these
+    return f"{head}{mark}{place.rpartition('@')[2]}{rest[len(place):]}"
 
 
 def checked_addresses(host: str, port: int, found: Sequence[str], allowed: AllowedHosts) -> tuple[str, ...]:

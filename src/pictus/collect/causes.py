@@ -73,7 +73,7 @@ def advice(cause: str) -> str:
         if cause in {"http-404", "http-410"}:
             return "the picture is gone: correct the address or leave it out"
         return "the host refuses it" if is_final(cause) else "the host has trouble: try later"
-    return CAUSES[cause].advice if cause in CAUSES else "see the detail of each: pictus collect status --json"
+    return CAUSES[cause].advice if cause in CAUSES else "see the detail of each: pictus collect status --jsonl"
 
 
 def told(counts: Mapping[str, int]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -20,6 +21,9 @@ LASTS_S = 24 * 3600.0
 
 MAX_CRAWL_DELAY_S = 60.0
 """A longer one is kept to this; the run would never end otherwise."""
+
+_NAMED = re.compile(r"([^\s:]+)\s*:\s*(.*)")  # "otherbot: noindex", and "max-snippet: 50"; no date with its times
+_WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
 class Rules(NamedTuple):
@@ -50,10 +54,17 @@ def rules_of(status: int, body: bytes) -> Rules:
 
 
 def opts_out(x_robots_tags: Iterable[str]) -> bool:
-    """Whether X-Robots-Tag headers carry noai or noimageai, for everyone or for our agent."""
+    """Whether X-Robots-Tag headers carry noai or noimageai, for everyone or for our agent.
+
+    `otherbot: noindex, noai` speaks to otherbot only, from its name to the next name or the header's end.
+    """
     for header in x_robots_tags:
-        agent, colon, rest = header.partition(":")
-        words = rest if colon and agent.strip().lower() == AGENT else header
-        if {word.strip().lower() for word in words.split(",")} & {"noai", "noimageai"}:
-            return True
+        agent = ""
+        for part in header.lower().split(","):
+            named = _NAMED.fullmatch(part.strip())
+            if named and named[1] not in _WITH_VALUE:
+                agent = named[1]
+            word = named[2] if named else part.strip()
+            if word in ("noai", "noimageai") and agent in ("", "*", AGENT):
+                return True
     return False
