@@ -7,7 +7,8 @@ side at least 240 px. A JPEG is decoded at that size, in one pass over all its b
     entropy     of the view's 256-level luma histogram, bits
     brightness  mean luma;  contrast  its standard deviation
     sharpness   variance of the 4-neighbour Laplacian (Pech-Pacheco 2000) of luma whose long side is
-                brought down to 256 px, so that a number means the same at 500 and at 5,000 px
+                brought down to 256 px, so that a number means nearly the same at 500 and at 5,000 px:
+                a view of 240 to 255 px (of 500 px: 250) is taken as it is, nothing is enlarged
     grey_frac   share of the view's pixels, on a grid of at most 128 × 128, whose channels differ by at
                 most 8 levels
     hashes      sha256 that is equal only for equal pixels, pHash, dHash, PDQ and its quality
