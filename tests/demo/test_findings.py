@@ -52,18 +52,18 @@ def test_a_good_picture_that_did_not_arrive_is_a_surprise() -> None:
     assert found["surprises"]["good: dns"] == 1
 
 
-def test_duplicates_count_shared_bytes_and_groups() -> None:
-    # Copies: a2 (same bytes), a3 (found), b2 (missed): recall 2/3. Found: a2, a3 and C under B, which is wrong: 2/3.
+def test_copies_of_equal_bytes_flatter_neither_recall_nor_precision() -> None:
+    # a2 has the bytes of a. To find: a3 (found) and b2 (missed): 1/2. Found: a3, and C under B, which is wrong: 1/2.
     found = findings.deduplicated(WHERE, {"A": "A", "A3": "A", "B": "B", "C": "B"})
-    assert (found["true"], found["found_true"], found["found"]) == (3, 2, 3)
-    assert found["recall"][0] == found["precision"][0] == 2 / 3
+    assert (found["same_bytes"], found["true"], found["found_true"], found["found"]) == (1, 2, 1, 2)
+    assert found["recall"][0] == found["precision"][0] == 1 / 2
     assert found["false"] == ["C"]
-    assert found["by_variant"] == {"cropped": [0, 1], "resized": [1, 1], "same-bytes": [1, 1]}
+    assert found["by_variant"] == {"cropped": [0, 1], "resized": [1, 1]}
 
 
 def test_a_copy_may_be_the_keeper() -> None:
     found = findings.deduplicated(WHERE, {"A": "A3", "A3": "A3"})
-    assert found["members_right"] == 1
+    assert found["found_right"] == 1
     assert found["by_variant"]["resized"] == [1, 1]
 
 

@@ -69,11 +69,15 @@ def collected(candidates: Sequence[Candidate], attempts: Iterable[tuple[str, str
 
 
 def deduplicated(places: Mapping[str, Where], groups: Mapping[str, str]) -> Facts:
-    """`groups`: image_id -> its keeper (only members of groups). A copy is found if it shares bytes or group
-    with its original; a member is right if it and its keeper come from the same original.
+    """`groups`: image_id -> its keeper (only members of groups). A copy is found if it shares a group with its
+    original; a member is right if it and its keeper come from the same original.
+
+    Copies with the very bytes of their original are one picture since `collect`: they are counted apart, or
+    they would flatter what `clean` had to find.
     """
     image_of = {one.path: place.image_id for place in places.values() for one in place.candidates}
-    copies = [one for place in places.values() for one in place.candidates if one.original and one.original in image_of]
+    arrived = [one for place in places.values() for one in place.candidates if one.original in image_of]
+    copies = [one for one in arrived if image_of[one.path] != image_of[one.original]]
 
     def keeper(path: str) -> str:
         return groups.get(image_of[path], image_of[path])
@@ -86,13 +90,11 @@ def deduplicated(places: Mapping[str, Where], groups: Mapping[str, str]) -> Fact
         by_variant[one.variant][0] += 1
     members = [image_id for image_id, kept in groups.items() if image_id != kept and image_id in places]
     right = [image_id for image_id in members if places[image_id].roots & places[groups[image_id]].roots]
-    same_bytes = sum(len(place.candidates) - 1 for place in places.values())
-    found_in_all = same_bytes + len(members)
     return {
-        "true": len(copies), "found_true": len(found), "same_bytes": same_bytes, "members": len(members),
-        "members_right": len(right), "found": found_in_all, "by_variant": by_variant,
+        "true": len(copies), "found_true": len(found), "found": len(members), "found_right": len(right),
+        "same_bytes": sum(len(place.candidates) - 1 for place in places.values()), "by_variant": by_variant,
         "recall": list(stats.wilson(len(found), len(copies))) if copies else None,
-        "precision": list(stats.wilson(same_bytes + len(right), found_in_all)) if found_in_all else None,
+        "precision": list(stats.wilson(len(right), len(members))) if members else None,
         "false": [image_id for image_id in members if image_id not in set(right)][:20],
     }  # fmt: skip
 

@@ -164,7 +164,7 @@ def table(facts: dict[str, Facts]) -> list[Row]:
     return [
         Row("collect", f"{got['arrived']:,} pictures, {got['failures']:,} failures",
             f"each failure's cause right: {got['causes_right']}/{got['doomed']}"),
-        Row("clean", f"{copies['found']:,} duplicates", _rates(copies)),
+        Row("clean", f"{copies['found']:,} copies, besides {copies['same_bytes']:,} of equal bytes", _rates(copies)),
         Row("", f"{poor['found']:,} poor or broken", _rates(poor)),
         Row("annotate", f"{asked['accepted']:,} labels, {asked['votes_each']:.1f} votes each",
             f"precision {_share(asked['precision'])}   "
