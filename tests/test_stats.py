@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import betaincinv
 
 from pictus.stats import (
     Interval,
@@ -19,6 +20,7 @@ from pictus.stats import (
     mean_interval,
     paired_difference01,
     paired_test,
+    probable_shares,
     wilson,
 )
 
@@ -201,3 +203,27 @@ def test_a_mean_in_0_to_1_stays_there_and_equal_values_are_not_certain() -> None
     assert mean01_interval([0] * 4) == wilson(0, 4)
     assert mean01_interval([0.5] * 4) == wilson(2, 4)
     assert mean01_interval([]) == pytest.approx((math.nan, 0, 1), nan_ok=True)
+
+
+def test_what_is_known_for_certain_counts_whole_and_what_is_not_counts_less() -> None:
+    of = [0] * 100 + [1] * 100 + [2] * 100
+    right = [1.0] * 90 + [0.0] * 10 + [0.95] * 90 + [0.45] * 10 + [0.9] * 100
+    found = probable_shares(right, of, [0.9, 0.9, 0.9], 10)
+    assert found.estimate_W.tolist() == pytest.approx([0.9, 0.9, 0.9])
+    # Certain: Beta(90, 10). Soft: 90 * 0.0475 + 10 * 0.2475 = 6.75 unseen of 9: a quarter of the votes is left, and
+    # of an event as probable as the share itself nothing.
+    for number, told in enumerate((100, 25, 2)):
+        bounds = betaincinv(0.9 * told, 0.1 * told, [0.025, 0.975])
+        assert [found.low_W[number], found.high_W[number]] == pytest.approx(bounds)
+
+
+def test_the_expectation_moves_a_share_and_makes_it_no_surer() -> None:
+    few = probable_shares([1.0] * 4, [0] * 4, [0.8], 10)
+    assert few.estimate_W[0] == pytest.approx(12 / 14)
+    assert [few.low_W[0], few.high_W[0]] == pytest.approx(betaincinv(4 * 12 / 14, 4 * 2 / 14, [0.025, 0.975]))
+    unseen = probable_shares([], [], [0.8, 0.5], 10)
+    assert unseen.estimate_W.tolist() == pytest.approx([0.8, 0.5])
+    assert np.all(unseen.high_W - unseen.low_W > 0.8)
+    surer = probable_shares([1.0] * 10_000, [0] * 10_000, [0.8], 10)
+    assert surer.low_W[0] > 0.999
+    assert surer.low_W[0] < surer.estimate_W[0] < surer.high_W[0]

@@ -18,6 +18,18 @@ class Interval(NamedTuple):
     high: float
 
 
+class Shares(NamedTuple):
+    """As Interval, for W at once: f64[W] in [0, 1] each."""
+
+    estimate_W: NDArray[np.float64]
+    low_W: NDArray[np.float64]
+    high_W: NDArray[np.float64]
+
+
+LEAST_EVENTS = 2.0
+"""Certainty of a share of which nothing was seen: Beta(2p, 2(1 - p)), nearly all of 0..1."""
+
+
 def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """A share with its score interval (Wilson 1927): right at 0, 1 and small n, no randomness.
 
@@ -45,6 +57,32 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interva
     low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
     high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
     return Interval(successes / n, low, high)
+
+
+def probable_shares(
+    right_V: ArrayLike, of_V: ArrayLike, expected_W: ArrayLike, certainty: float, confidence: float = 0.95
+) -> Shares:
+    """How often each of W is right, where of each event only the probability that it was right is known.
+
+    right_V: f64[V] in [0, 1]; of_V: i64[V] in [0, W), whose event it is; expected_W: f64[W] in (0, 1), what is
+    expected beforehand, worth `certainty` events.
+
+    Beta with mean p = (certainty * expected + sum of right) / (certainty + n) and as many events as the n tell:
+    n - sum of right (1 - right) / (p (1 - p)), what not seeing the truth costs (Louis 1982). An event known for
+    certain tells a whole one; one as probable as p itself nothing. The expectation moves p without making it
+    surer: few events must look like few.
+    """
+    from scipy.special import betaincinv  # noqa: PLC0415
+
+    right, of, expected = np.asarray(right_V, np.float64), np.asarray(of_V, np.int64), np.asarray(expected_W)
+    n_W = np.bincount(of, minlength=expected.size)
+    p_W = (certainty * expected + np.bincount(of, weights=right, minlength=expected.size)) / (certainty + n_W)
+    unseen_W = np.bincount(of, weights=right * (1 - right), minlength=expected.size)
+    told_W = np.maximum(LEAST_EVENTS, n_W - unseen_W / (p_W * (1 - p_W)))
+    low_W, high_W = (
+        betaincinv(told_W * p_W, told_W * (1 - p_W), 0.5 + side * confidence / 2) for side in (-1, 1)
+    )
+    return Shares(p_W, np.minimum(low_W, p_W), np.maximum(high_W, p_W))
 
 
 def bootstrap_mean01(
