@@ -22,9 +22,6 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 NETWORKS: Registry[Callable[[int], "nn.Module"]] = Registry("network", entry_points="pictus.networks")
 """Name -> function from the number of classes to a network; any input size."""
 
-_MANY = 1000
-"""Classes of ILSVRC: how many a downloaded classifier has before ours replaces it."""
-
 
 def make(name: str, n_classes: int, *, size: int = 0, pretrained: bool = False) -> "nn.Module":
     """A network with random weights, or with its publisher's and a new classifier."""

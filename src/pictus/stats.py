@@ -46,19 +46,6 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
 
 
-def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """A share with its exact interval: never covers less than `confidence`, wider than Wilson's. For audits."""
-    from scipy.special import betaincinv  # noqa: PLC0415  scipy only where it is used
-
-    _check_share(successes, n)
-    if n == 0:
-        return Interval(math.nan, 0.0, 1.0)
-    tail = (1 - confidence) / 2
-    low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
-    high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
-    return Interval(successes / n, low, high)
-
-
 def probable_shares(
     right_V: ArrayLike, of_V: ArrayLike, expected_W: ArrayLike, certainty: float, confidence: float = 0.95
 ) -> Shares:
@@ -172,31 +159,12 @@ def paired_test(values_a_N: ArrayLike, values_b_N: ArrayLike, rounds: int = 20_0
     return (extreme + 1) / (rounds + 1)
 
 
-def fleiss_kappa(items_V: ArrayLike, answers_V: ArrayLike) -> float:
-    """Agreement beyond chance when every item has the same number of votes (Fleiss 1971).
-
-    Votes in long form: vote v says answer answers_V[v] about item items_V[v] (any integers).
-    kappa = (P - P_e) / (1 - P_e): P the share of agreeing pairs of votes on one item, P_e that of
-    any two votes. 1 = all agree; 0 = chance; nan when all votes are the same answer.
-    """
-    count_C, _, answer_C, per_item_I = _cells(items_V, answers_V)
-    if per_item_I.size == 0:
-        return math.nan
-    if per_item_I.min() != per_item_I.max() or per_item_I[0] < 2:  # noqa: PLR2004  a pair
-        message = "fleiss_kappa needs the same number of votes, at least 2, on every item; use krippendorff_alpha"
-        raise ValueError(message)
-    per_item = int(per_item_I[0])
-    agreeing = float(np.sum(count_C * (count_C - 1))) / (per_item_I.size * per_item * (per_item - 1))
-    share_K = np.bincount(answer_C, weights=count_C) / count_C.sum()
-    by_chance = float(np.sum(share_K**2))
-    return math.nan if by_chance == 1 else (agreeing - by_chance) / (1 - by_chance)
-
-
 def krippendorff_alpha(items_V: ArrayLike, answers_V: ArrayLike) -> float:
     """Agreement beyond chance for nominal answers and any number of votes per item (Krippendorff 2011).
 
-    Votes in long form as in fleiss_kappa. Items with a single vote are left out. 1 = all agree;
-    0 = chance; nan when nothing can be compared or all votes are the same answer.
+    Votes in long form: vote v says answer answers_V[v] about item items_V[v] (any integers). Items with a
+    single vote are left out. 1 = all agree; 0 = chance; nan when nothing can be compared or all votes are the
+    same answer.
     """
     count_C, item_C, answer_C, per_item_I = _cells(items_V, answers_V)
     paired_C = per_item_I[item_C] > 1 if count_C.size else np.zeros(0, dtype=bool)
