@@ -24,7 +24,6 @@ from pictus.releases import (
     class_names,
     content_digest,
     find_release,
-    label_counts,
     open_release,
     released_pictures,
     split_rows,
@@ -50,12 +49,6 @@ def test_classes_are_sorted_and_a_label_is_the_position(folder: Path) -> None:
     for picture in released_pictures(release):
         assert release.classes[picture.label] == picture.concept_id
     assert {concept.concept_id for concept in release.concepts} >= {"n01", "n04"}  # the ancestors come along
-
-
-def test_label_counts_in_label_order_with_zeros(folder: Path) -> None:
-    release = open_release(folder)
-    assert label_counts(release) == {"n02": 3, "n03": 3, "n05": 1, "n06": 1}
-    assert list(label_counts(release, "val").items()) == [("n02", 1), ("n03", 1), ("n05", 0), ("n06", 0)]
 
 
 def test_split_rows_and_a_split_that_is_not_there(folder: Path) -> None:

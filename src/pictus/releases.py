@@ -181,15 +181,6 @@ def released_pictures(release: Release) -> Iterator[ReleasedPicture]:
             yield ReleasedPicture(**row)
 
 
-def label_counts(release: Release, split: str = "all") -> dict[str, int]:
-    """Pictures of every class, in label order; 0 for a class the split does not have."""
-    import numpy as np  # noqa: PLC0415
-
-    rows = release.pictures if split == "all" else split_rows(release, split)
-    counts = np.bincount(rows.column("label").to_numpy(), minlength=len(release.classes))
-    return {concept_id: int(count) for concept_id, count in zip(release.classes, counts, strict=True)}
-
-
 def class_names(release: Release) -> tuple[str, ...]:
     """What people call each class, in label order: its first name."""
     names = {concept.concept_id: concept.names[0] if concept.names else "" for concept in release.concepts}
