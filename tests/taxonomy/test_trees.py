@@ -117,3 +117,36 @@ def test_thirty_thousand_rows_are_read_at_once() -> None:
     found = concepts("\n".join(lines))
     assert len(found) == len({concept.concept_id for concept in found.values()}) == 30_001
     assert found["thing 29999"].parents == (found["thing 9999"].concept_id,)
+
+
+RICH = Taxonomy.of(
+    [
+        Concept("n1", ("animal",)),
+        Concept("n2", ("owl", "bird of Minerva"), "hoots", ("n1",), is_class=True, source="wordnet-3.0"),
+        Concept("n3", ("jay",), "", ("n1",), is_class=False),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "parents", "is_class"),
+    [
+        ("id,name\nn2,owl\n", ("owl", "bird of Minerva"), ("n1",), True),
+        ("id,name\nn2,Owl|strix\n", ("Owl", "strix"), ("n1",), True),  # other names: the file's word
+        ("id,name\nn2,bird of minerva\n", ("bird of minerva", "owl"), ("n1",), True),
+        ("id,name,gloss\nn2,,it hoots\n", ("owl", "bird of Minerva"), ("n1",), True),
+        ("id,gloss\nn2,it hoots\n", ("owl", "bird of Minerva"), ("n1",), True),
+        ("id,name,parent\nn2,owl,\n", ("owl", "bird of Minerva"), (), True),  # an empty cell says: none
+        ("id,name,is_class\nn2,owl,no\n", ("owl", "bird of Minerva"), ("n1",), False),
+    ],
+)
+def test_what_a_file_has_no_column_for_stays(
+    text: str, names: tuple[str, ...], parents: tuple[str, ...], is_class: bool
+) -> None:
+    (found,) = concepts_of(parse_csv(text, "c.csv"), RICH, "file:c.csv", "c.csv")
+    assert (found.names, found.parents, found.is_class) == (names, parents, is_class)
+
+
+def test_a_file_of_names_makes_no_class_of_a_group() -> None:
+    (found,) = concepts_of(parse_csv("id,name\nn3,jay\n", "c.csv"), RICH, "file:c.csv", "c.csv")
+    assert (found.is_class, found.parents) == (False, ("n1",))

@@ -93,3 +93,13 @@ def test_what_is_too_deep_is_refused() -> None:
 def test_a_file_of_brackets_is_refused_not_followed(deep: str) -> None:
     with pytest.raises(UserError):
         parse_yaml(deep, "t.yaml")
+
+
+def test_a_name_at_the_top_of_a_tree_says_nothing_of_its_parents() -> None:
+    first = Taxonomy.of(
+        concepts_of(parse_yaml("bird:\n  owl: [barn owl]\n", "t.yaml"), Taxonomy.of(()), "file:t.yaml", "t.yaml")
+    )
+    found = concepts_of(parse_yaml("owl: [snowy owl]\n", "u.yaml"), first, "file:u.yaml", "u.yaml")
+    parents = {concept.names[0]: [first.concepts.get(one) for one in concept.parents] for concept in found}
+    assert [one.names[0] for one in parents["owl"] if one] == ["bird"]
+    assert [one.names[0] for one in parents["snowy owl"] if one] == ["owl"]

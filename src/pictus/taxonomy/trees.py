@@ -12,7 +12,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from pictus.concepts import Taxonomy, plain
 from pictus.errors import UserError, bad_rows
@@ -32,7 +32,7 @@ _YES, _NO = {"yes", "true", "1", "y"}, {"no", "false", "0", "n"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as written, and where. `is_class`: "" when not said."""
+    """One row as written, and where. `is_class`: "" when not said. `columns`: what the file speaks of, by our names."""
 
     position: str
     names: tuple[str, ...]
@@ -40,6 +40,7 @@ class Row:
     parents: tuple[str, ...] = ()
     gloss: str = ""
     is_class: str = ""
+    columns: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 def parse_csv(text: str, where: str) -> list[Row]:
@@ -66,7 +67,10 @@ def parse_csv(text: str, where: str) -> list[Row]:
 
 
 def concepts_of(rows: Iterable[Row], existing: Taxonomy, source: str, where: str) -> list[Concept]:
-    """Rows -> concepts. Parents are looked for among the rows first, then in `existing`; all bad rows are told."""
+    """Rows -> concepts. Parents are looked for among the rows first, then in `existing`; all bad rows are told.
+
+    What the file has no column for stays as it is in `existing`, and so do synonyms of a name it repeats.
+    """
     rows = list(rows)
     if not rows:
         raise UserError(f"{where} has no concept.", fix="one row per concept: name,parent,gloss")
@@ -92,10 +96,27 @@ def concepts_of(rows: Iterable[Row], existing: Taxonomy, source: str, where: str
     if bad:
         raise bad_rows(where, bad, fix="add a row for each missing parent; name an ambiguous one by its id")
     groups = {parent for parents in parents_of for parent in parents}
-    return [
-        Concept(concept_id, row.names, row.gloss, parents, _is_class(row, concept_id in groups), source)
-        for concept_id, row, parents in zip(ids, rows, parents_of, strict=True)
-    ]
+    concepts = []
+    for concept_id, row, parents in zip(ids, rows, parents_of, strict=True):
+        concept = Concept(concept_id, row.names, row.gloss, parents, _is_class(row, concept_id in groups), source)
+        concepts.append(_over(existing.concepts.get(concept_id), concept, row))
+    return concepts
+
+
+def _over(old: Concept | None, concept: Concept, row: Row) -> Concept:
+    """The concept with what its row does not speak of as it was."""
+    if old is None:
+        return concept
+    named = {plain(name) for name in concept.names} if "name" in row.columns else set()
+    keeps_names = named <= {plain(name) for name in old.names}
+    first = concept.names if named else ()
+    others = tuple(name for name in old.names if plain(name) not in named)
+    return replace(
+        concept,
+        names=(*first, *others) if keeps_names else concept.names,
+        parents=concept.parents if "parent" in row.columns else old.parents,
+        is_class=concept.is_class and (old.is_class or bool(row.columns & {"parent", "is_class"})),
+    )
 
 
 def own_ids(names: Iterable[str], existing: Taxonomy, reserved: Iterable[str] = ()) -> dict[str, str]:
@@ -139,7 +160,9 @@ def _row(position: str, found: Mapping[str, str]) -> Row:
     concept_id = found.get("id", "")
     names = tuple(name.replace("_", " ") for name in _several(found.get("name", ""))) or _several(concept_id)
     gloss = " ".join(found.get("gloss", "").split())
-    return Row(position, names, concept_id, _several(found.get("parent", "")), gloss, found.get("is_class", "").lower())
+    parents, is_class = _several(found.get("parent", "")), found.get("is_class", "").lower()
+    said = frozenset(key for key in found if key != "name" or found[key])  # without a name the id stands in
+    return Row(position, names, concept_id, parents, gloss, is_class, said)
 
 
 def _several(cell: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pictus.errors import UserError, bad_rows
@@ -78,7 +79,7 @@ def _branches(node: Any, parents: tuple[str, ...], bad: list[str]) -> Iterator[t
     """(row, what is below it) for each concept directly in this node; (None, node) for a list in a list."""
     if node.id == "scalar":
         if not _is_empty(node):
-            yield row_of(f"line {_line(node)}", {"name": node.value, "parent": parents}), None
+            yield _named(node, parents), None
     elif node.id == "sequence":
         for item in node.value:
             if item.id == "scalar":
@@ -90,10 +91,15 @@ def _branches(node: Any, parents: tuple[str, ...], bad: list[str]) -> Iterator[t
     else:
         for key, child in node.value:
             if key.id == "scalar" and not _is_empty(key):
-                row = row_of(f"line {_line(key)}", {"name": key.value, "parent": parents})
-                yield row, None if _is_empty(child) else child
+                yield _named(key, parents), None if _is_empty(child) else child
             else:
                 bad.append(f"line {_line(key)}: a name is wanted before the colon")
+
+
+def _named(node: Any, parents: tuple[str, ...]) -> Row:  # noqa: ANN401  a YAML node
+    """The row of a mere name. At the top of the tree it says nothing of parents."""
+    cells: dict[str, str | tuple[str, ...]] = {"name": node.value, **({"parent": parents} if parents else {})}
+    return row_of(f"line {_line(node)}", cells)
 
 
 def _concept(node: Any, parents: tuple[str, ...], bad: list[str]) -> tuple[Row, Any]:  # noqa: ANN401  a YAML node
@@ -112,7 +118,7 @@ def _concept(node: Any, parents: tuple[str, ...], bad: list[str]) -> tuple[Row, 
             bad.append(f"line {_line(value)}: {key.value!r} wants a text or a list of texts")
     row = row_of(f"line {_line(node)}", cells)
     if parents:
-        row = Row(row.position, row.names, row.concept_id, (*parents, *row.parents), row.gloss, row.is_class)
+        row = replace(row, parents=(*parents, *row.parents), columns=row.columns | {"parent"})
     return row, below
 
 
