@@ -30,6 +30,9 @@ from pictus.shards import ShardReader
 FORMAT = 1
 MANIFEST = "manifest.json"
 SPLITS = ("train", "val", "test")
+OTHER_SPLIT_NAMES = {
+    "training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test",
+}  # fmt: skip
 
 
 def _columns(**types: pa.DataType) -> pa.Schema:
@@ -49,6 +52,12 @@ CONCEPTS = _columns(
     concept_id=_S, names=pa.list_(_S), gloss=_S, parents=pa.list_(_S), is_class=pa.bool_(), source=_S, label=_I
 )
 """`label` is -1 for an ancestor that is no class itself."""
+
+
+def split_of_folder(name: str) -> str:
+    """The split a folder's name stands for ("validation" -> "val"), "" for any other folder."""
+    plain = name.lower()
+    return plain if plain in SPLITS else OTHER_SPLIT_NAMES.get(plain, "")
 
 
 @dataclass(frozen=True, slots=True)

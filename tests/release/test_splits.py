@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pictus
-from pictus.release.splits import Shares, draw, given_split, parse_given, split_of_folder, targets
+from pictus.release.splits import Shares, draw, given_split, parse_given, targets
+from pictus.releases import split_of_folder
 
 
 def rows_of(pictures: list[tuple[int, str, int]]) -> pa.Table:

@@ -188,6 +188,13 @@ class TestImportOfFolders:
         with pytest.raises(UserError, match="folder 'crane' means 2 concepts: a, b"):
             taxonomy.import_(project, folders=self.make(tmp_path / "b", "crane"))
 
+    def test_refuses_every_name_of_a_split_that_a_release_knows(
+        self, project: pictus.Project, tmp_path: Path
+    ) -> None:
+        folder = self.make(tmp_path, "Training", "testing", "dev")
+        with pytest.raises(UserError, match="are splits"):
+            taxonomy.import_(project, folders=folder)
+
     def test_refuses_empty_folders_files_and_splits(self, project: pictus.Project, tmp_path: Path) -> None:
         (tmp_path / "empty" / ".git").mkdir(parents=True)
         with pytest.raises(UserError, match="has no folders in it"):

@@ -21,7 +21,8 @@ from pictus.pixels import sniff
 from pictus.progress import Meter
 from pictus.records import Concept
 from pictus.release.exchange import Loaded, sorted_rows
-from pictus.release.splits import Shares, draw, most_held_out, split_of_folder
+from pictus.release.splits import Shares, draw, most_held_out
+from pictus.releases import split_of_folder
 
 _NO_PICTURES = {".csv", ".db", ".json", ".mat", ".md", ".pkl", ".py", ".tsv", ".txt", ".xml", ".yaml", ".yml"}
 """Companions of pictures in published sets: passed over without a word."""

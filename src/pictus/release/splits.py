@@ -17,14 +17,10 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from pictus.errors import UserError
-from pictus.releases import SPLITS
+from pictus.releases import OTHER_SPLIT_NAMES, SPLITS
 
 _HELD_OUT_FIRST = ("test", "val", "train", "")
 """A group found to lie in several parts goes to the first of these: what was held out stays held out."""
-
-_OTHER_NAMES = {
-    "training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,7 +151,7 @@ def parse_given(texts: Sequence[str]) -> dict[str, str]:
             bad.append(text)
             continue
         parts[folder.lower()] = split
-        for other, name in _OTHER_NAMES.items():
+        for other, name in OTHER_SPLIT_NAMES.items():
             if name == folder.lower():
                 parts.setdefault(other, split)
     if bad:
@@ -165,12 +161,6 @@ def parse_given(texts: Sequence[str]) -> dict[str, str]:
             fix="pictus release split --given val=test",
         )
     return parts
-
-
-def split_of_folder(name: str) -> str:
-    """The split a folder's name stands for ("validation" -> "val"), "" for any other folder."""
-    plain = name.lower()
-    return plain if plain in SPLITS else _OTHER_NAMES.get(plain, "")
 
 
 def _spread(

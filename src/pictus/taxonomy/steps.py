@@ -14,6 +14,7 @@ from pictus.errors import UserError, bad_rows
 from pictus.project import Project
 from pictus.records import Concept
 from pictus.registry import Outcome, step
+from pictus.releases import split_of_folder
 from pictus.tables import Tables, table_of
 from pictus.taxonomy import lexicon as lexicons
 from pictus.taxonomy import lists, outline, trees, wordnet
@@ -28,7 +29,6 @@ WORDNET_DIR = Path("/usr/share/wordnet")
 
 _USER = "user"
 _LARGEST = 1 << 28  # bytes: thirty times the largest list there is; a packed bomb stops here
-_SPLITS = {"train", "val", "valid", "validation", "test"}
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def _from_folders(path: Path, wordnet_dir: Path | None, existing: Taxonomy) -> _
     if strange := [name for name in names if not name.isprintable()]:
         raise UserError(f"Folder names in {path} cannot be shown: {', '.join(map(ascii, strange[:20]))}.",
                         fix="rename them in UTF-8, without control characters")  # fmt: skip
-    if {name.lower() for name in names} <= _SPLITS:
+    if all(split_of_folder(name) for name in names):
         raise UserError(f"The folders in {path} are splits ({', '.join(names)}), not classes.",
                         fix=f"pictus taxonomy import --folders {path / names[0]}")  # fmt: skip
     unknown = [name for name in names if lexicons.WNID.fullmatch(name) and name not in existing]
