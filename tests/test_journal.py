@@ -173,6 +173,14 @@ def test_events_are_read_latest_first(journal: Journal) -> None:
     assert journal.events(limit=1)[0].subject == "y"
 
 
+def test_the_latest_event_of_one_name_is_found_however_much_came_after(journal: Journal) -> None:
+    for added in (1, 2):
+        journal.log("annotate", "votes_imported", subject="x", added=added)
+    journal.log("annotate", "labels_settled", subject="x")
+    assert [event.data for event in journal.events(event="votes_imported", limit=1)] == [{"added": 2}]
+    assert journal.events("y", event="votes_imported") == []
+
+
 def test_opening_twice_and_at_once_migrates_once(url: str) -> None:
     failed: list[BaseException] = []
 

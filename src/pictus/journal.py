@@ -109,11 +109,13 @@ class Journal:
         with self._connection(writes=True) as connection:
             connection.execute(EVENTS.insert(), row)
 
-    def events(self, subject: str = "", limit: int = 100) -> list[Event]:
-        """The latest events first, of one subject or of all."""
+    def events(self, subject: str = "", limit: int = 100, *, event: str = "") -> list[Event]:
+        """The latest events first, of one subject or of all; only those called `event` when it is given."""
         query = sa.select(EVENTS).order_by(EVENTS.c.event_id.desc()).limit(limit)
         if subject:
             query = query.where(EVENTS.c.subject == subject)
+        if event:
+            query = query.where(EVENTS.c.event == event)
         with self._connection() as connection:
             rows = connection.execute(query).all()
             return [

@@ -58,7 +58,7 @@ def status(project: Project) -> Outcome[StageStatus]:
         pictus status
     """
     tables = project.tables
-    images, failed = tables.count("images"), _failed(project)
+    images, failed = tables.count("images"), failed_causes(project).total()
     checked, dropped = tables.count("checks"), tables.count("verdicts", "verdict = 'drop'")
     screened = tables.count("verdicts")
     labels = Counter(tables.read("labels", ["status"]).column("status").to_pylist()) if tables.exists("labels") else {}
@@ -133,7 +133,7 @@ def find_image(project: Project, text: str) -> str:
     raise UserError(
         f"There is no picture {clipped(text)} in {project.name}: neither an image_id (or its first {PREFIX}+ digits)"
         " nor an address.",
-        fix="pictus web lists them, pictus status counts them",
+        fix="pictus web    shows every picture",
     )
 
 
@@ -270,15 +270,15 @@ def _release_note(project: Project, releases: list[str]) -> str:
     return f"{', '.join(releases[-SHOWN:])} ({size})"
 
 
-def _failed(project: Project) -> int:
-    """Addresses whose latest attempt failed."""
+def failed_causes(project: Project) -> Counter[str]:
+    """Cause -> addresses whose latest attempt failed for it."""
     if not project.tables.count("fetches", "cause != 'ok'"):
-        return 0
+        return Counter()
     from pictus.collect.causes import GOOD  # noqa: PLC0415  0.2 s that --help does not pay
 
     rows = project.tables.read("fetches", ["address", "cause"])
     latest = rows.group_by("address", use_threads=False).aggregate([("cause", "last")]).column("cause_last")
-    return sum(cause not in GOOD for cause in latest.to_pylist())
+    return Counter(cause for cause in latest.to_pylist() if cause not in GOOD)
 
 
 def _next(summary: dict[str, Any]) -> tuple[str, ...]:

@@ -35,6 +35,12 @@ def test_preorder_gives_each_concept_once_after_a_parent() -> None:
     assert list(preorder(TAXONOMY, ["c"])) == ["c", "e", "f", "g"]
 
 
+def test_preorder_opens_the_roots_by_name_as_the_drawn_tree_does() -> None:
+    named = (("n1", "tool"), ("n2", "Animal"), ("n3", "fungus"))
+    forest = Taxonomy.of(Concept(concept_id, (name,)) for concept_id, name in named)
+    assert list(preorder(forest, forest.roots)) == ["n2", "n3", "n1"]
+
+
 def test_the_tree_is_drawn_with_counts_chains_and_second_places() -> None:
     assert outline(TAXONOMY, ["a"], counts(TAXONOMY, {"e": 1, "d": 1200})) == [
         "A  a · 3 classes · 1,201 pictures",

@@ -30,9 +30,9 @@ def counts(taxonomy: Taxonomy, pictures: Mapping[str, int]) -> Counts:
 
 
 def preorder(taxonomy: Taxonomy, roots: Sequence[str]) -> Iterator[str]:
-    """Every concept at or below the roots, parents before children, each once."""
+    """Every concept at or below the roots, parents before children, kin by name, each once."""
     seen: set[str] = set()
-    waiting = list(reversed(roots))
+    waiting = list(reversed(_by_name(taxonomy, roots)))
     while waiting:
         concept_id = waiting.pop()
         if concept_id not in seen:

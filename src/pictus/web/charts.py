@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 WIDTH, HEIGHT, FOOT = 320, 88, 18
 LEFT, RIGHT, TALL, APART = 42, 112, 120, 13
@@ -84,6 +84,21 @@ def curve(validation: Sequence[float], train: Sequence[float], *, best: int) -> 
     box = f"0 -8 {LEFT + WIDTH + RIGHT} {foot + 28}"
     svg = f'<svg class="chart curve" viewBox="{box}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
     return Markup(svg)  # noqa: S704  numbers and our own words only
+
+
+def placeholder(cause: str) -> str:
+    """What stands where a picture cannot be drawn: a crossed-out frame and why. Read as an <img>, so it brings
+    its own colours for light and dark.
+    """
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 160" width="160" height="160">'
+        "<style>:root { color: #5f6267; background: #f3f3ef } "
+        "@media (prefers-color-scheme: dark) { :root { color: #a3a6ab; background: #1d1f22 } }</style>"
+        '<g fill="none" stroke="currentColor" stroke-width="2"><rect x="56" y="48" width="48" height="36" rx="3"/>'
+        '<path d="M50 92 110 40"/></g>'
+        '<text x="80" y="112" fill="currentColor" text-anchor="middle" font-family="system-ui, sans-serif" '
+        f'font-size="12">cannot be decoded<tspan x="80" dy="16">{escape(cause)}</tspan></text></svg>'
+    )
 
 
 def _line(shares: Sequence[float], kind: str) -> str:

@@ -21,12 +21,12 @@ from starlette.routing import Route
 
 from pictus import clean, models, overview, pixels, shards
 from pictus.concepts import Taxonomy, load_taxonomy
-from pictus.errors import PictureError, UserError
+from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project, write_bytes
 from pictus.records import Picture
-from pictus.tables import equals
 from pictus.web import duplicates, edges, releases, runs, search
-from pictus.web.charts import charts
+from pictus.web.charts import charts, placeholder
+from pictus.web.places import Places
 from pictus.web.security import SANDBOX
 from pictus.web.tree import by_name, chain, counts_inside, in_order
 from pictus.web.wall import SORTS, Filter, Wall, cells, little
@@ -52,8 +52,8 @@ TEMPLATES.globals |= {"cells": cells, "little": little}
 Page = Callable[[Request], Awaitable[Response]]
 
 
-class MissingError(UserError):
-    """A thing named in the address is not there: 404. `title` names the page that says so."""
+class MissingError(NotThereError):
+    """A thing named in the address is not there. `title` names the page that says so."""
 
     def __init__(self, title: str, what: str, *, fix: str = "") -> None:
         super().__init__(what, fix=fix)
@@ -89,7 +89,7 @@ def routes(project: Project, *, is_open: bool = False) -> list[Route]:
 async def user_error(request: Request, error: Exception) -> Response:
     """A UserError as a page, or as JSON where JSON was asked for: 404 for what is not there, else 400."""
     assert isinstance(error, UserError)
-    status = 404 if isinstance(error, MissingError) else 400
+    status = 404 if isinstance(error, NotThereError) else 400
     title = "That cannot be shown" if request.method == "GET" else "That cannot be done"
     title = error.title if isinstance(error, MissingError) else title
     return _error_page(request, status, title, error.what, error.fix)
@@ -120,6 +120,7 @@ class _View:
         self.project = project
         self.is_open = is_open
         self.wall = Wall(project)
+        self.places = Places(project.tables)
 
     def page(self, template: str, values: Callable[[Request], dict[str, Any]]) -> Page:
         """Render `template` with what `values` finds, off the event loop."""
@@ -143,10 +144,10 @@ class _View:
         most = {concept_id for concept_id, _ in own.most_common(KINDS)}
         shown = [concept_id for concept_id in order if concept_id in most] + sorted(most - set(order))
         samples = self.wall.samples(STRIP)
-        causes = Counter(self.project.tables.read("fetches", ["cause"]).column("cause").to_pylist())
-        causes.pop("ok", None)
+        causes = overview.failed_causes(self.project)
         return {
             "stages": list(outcome), "summary": outcome.summary, "next": outcome.next, "taxonomy": taxonomy,
+            "problems": outcome.problems,
             "kinds": [(concept_id, own[concept_id], samples.get(concept_id, [])) for concept_id in shown],
             "n_kinds": len(own), "causes": causes.most_common(8), "events": self.project.journal.events(limit=12),
         }  # fmt: skip
@@ -220,18 +221,22 @@ class _View:
 
     def picture(self, request: Request) -> dict[str, Any]:
         asked = request.path_params["image_id"]
-        try:
-            image_id = overview.find_image(self.project, asked)
-        except UserError as error:
-            raise MissingError("No such picture", error.what, fix=error.fix) from error
+        image_id = asked if self.places.find(asked) else self._found(asked)
         parts = overview.history(self.project, image_id)
         return {"image_id": image_id, "parts": parts, "taxonomy": load_taxonomy(self.project)}
+
+    def _found(self, asked: str) -> str:
+        """The whole image_id of what stands in an address."""
+        try:
+            return overview.find_image(self.project, asked)
+        except UserError as error:
+            raise MissingError("No such picture", error.what) from error  # who reads this sees the pictures already
 
     def clean(self, _request: Request) -> dict[str, Any]:
         verdicts = self.project.tables.read("verdicts", ["rule", "verdict"])
         dropped = Counter(verdicts.filter(pc.equal(verdicts.column("verdict"), "drop")).column("rule").to_pylist())
         walls = {rule: self.wall.page(Filter(rule=rule, verdict="drop"), Taxonomy.of(()), 0, 24)[0] for rule in dropped}
-        screened = [event for event in self.project.journal.events(limit=1000) if event.event == "pictures_screened"]
+        screened = self.project.journal.events(event="pictures_screened", limit=1)
         lines = screened[0].data.get("lines", []) if screened else []
         pairs, n_pairs = duplicates.pairs(self.project, 0, PAIRS_SHOWN)
         return {
@@ -319,20 +324,22 @@ class _View:
         }  # fmt: skip
 
     async def thumbnail(self, request: Request) -> Response:
-        """One picture at one of three sizes; made once, kept in the project's cache."""
+        """One picture at one of three sizes, made once and kept in the project's cache; a drawing with the cause
+        for one that cannot be decoded.
+        """
         side = request.path_params["side"]
         if side not in THUMBNAIL_SIDES:
             raise HTTPException(404, f"Thumbnails come in {', '.join(map(str, THUMBNAIL_SIDES))} px.")
-        path = await run_in_threadpool(self._thumbnail_path, request.path_params["image_id"], side)
+        try:
+            path = await run_in_threadpool(self._thumbnail_path, request.path_params["image_id"], side)
+        except PictureError as error:
+            return Response(placeholder(error.cause), media_type="image/svg+xml", headers=SANDBOX)
         return FileResponse(path, media_type="image/jpeg", headers={"cache-control": YEAR})
 
     def _thumbnail_path(self, image_id: str, side: int) -> Path:
         path = self.project.cache_dir / "thumbnails" / str(side) / image_id[:2] / f"{image_id}.jpg"
         if not path.exists():
-            try:
-                write_bytes(path, pixels.thumbnail(self._bytes(image_id)[0], side))
-            except PictureError as error:
-                raise HTTPException(404, f"This picture cannot be shown: {error}.") from error
+            write_bytes(path, pixels.thumbnail(self._bytes(image_id)[0], side))
         return path
 
     async def original(self, request: Request) -> Response:
@@ -343,7 +350,7 @@ class _View:
         return Response(image_bytes, media_type=media, headers={"cache-control": YEAR})
 
     def _bytes(self, image_id: str) -> tuple[bytes, Picture]:
-        picture = next(self.project.tables.records("images", Picture, equals("image_id", image_id)), None)
+        picture = self.places.find(image_id)
         if picture is None:
             raise HTTPException(404, f"There is no picture {image_id[:80]!r}.")
         return shards.read(self.project.shards_dir, picture.shard, picture.offset, picture.size), picture

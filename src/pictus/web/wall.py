@@ -1,7 +1,7 @@
 """The wall's rows: every picture with its verdict, label, claim and split, filtered and paged.
 
-One joined Arrow table per state of the project's tables (about 200 bytes a picture), rebuilt
-when one of them gets a new version.
+One joined Arrow table per state of the project's tables (about 240 bytes a picture), rebuilt
+when one of them gets a new version; with it, the order of the last filters asked for (4 bytes a picture each).
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,6 +27,8 @@ LITTLE = 76
 """Short side in px under which a picture would be shown at more than twice its size in a cell of 148 px or more."""
 CELLS = (16, 24, 32, 48, 64)
 """Short sides with a cell size of their own in pictus.css: twice the side, or a little less."""
+ORDERS = 8
+"""So many filters keep their order: people scroll through a few walls at a time."""
 SORTS = ("added", "sharpness", "brightness", "entropy", "contrast", "posterior", "width")
 
 
@@ -60,44 +64,66 @@ class Filter:
         return urlencode({name: "1" if value is True else value for name, value in values.items() if value})
 
 
+Key = tuple[Filter, tuple[str, ...]]
+"""A filter and the concepts it means: the taxonomy may change while the filter stays."""
+
+
+class _Found(NamedTuple):
+    """What was made of one state of the tables: u32 row numbers in the order of each filter, the latest last."""
+
+    rows: pa.Table
+    orders: dict[Key, npt.NDArray[np.uint32]]
+    samples: dict[int, dict[str, list[dict[str, Any]]]]
+
+
 class Wall:
     """The joined table of one project, kept until something is written."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._versions: tuple[int, ...] = ()
-        self._rows: pa.Table | None = None
-        self._samples: dict[int, dict[str, list[dict[str, Any]]]] = {}
+        self._found: _Found | None = None
         self._lock = threading.Lock()
 
     def rows(self) -> pa.Table:
         """Every picture, in the order they were added."""
+        return self._now().rows
+
+    def _now(self) -> _Found:
         with self._lock:
             versions = tuple(self._project.tables.version(name) for name in READ)
-            if self._rows is None or versions != self._versions:
-                self._rows = _joined(self._project)
+            if self._found is None or versions != self._versions:
+                self._found = _Found(_joined(self._project), {}, {})
                 self._versions = versions
-                self._samples = {}
-            return self._rows
+            return self._found
 
     def page(
         self, chosen: Filter, taxonomy: Taxonomy, offset: int, count: int = PAGE
     ) -> tuple[list[dict[str, Any]], int]:
         """`count` pictures from `offset` -> (rows, how many match)."""
-        found = _filtered(self.rows(), chosen, taxonomy)
-        if chosen.sort != "added":
-            order = "descending" if chosen.descending else "ascending"
-            found = found.take(pc.sort_indices(found, [(chosen.sort, order), ("image_id", "ascending")]))
-        elif chosen.descending:
-            found = found.take(pa.array(range(found.num_rows - 1, -1, -1), pa.int64()))
-        return found.slice(offset, count).to_pylist(), found.num_rows
+        now = self._now()
+        concepts = (chosen.concept, *sorted(taxonomy.descendants(chosen.concept))) if chosen.concept else ()
+        order = self._order(now, (chosen, concepts))
+        return now.rows.take(pa.array(order[offset : offset + count])).to_pylist(), len(order)
+
+    def _order(self, now: _Found, key: Key) -> npt.NDArray[np.uint32]:
+        """Filtered and sorted once for all the pages of one wall."""
+        with self._lock:
+            order = now.orders.pop(key, None)
+        if order is None:
+            order = _ordered(now.rows, *key)
+        with self._lock:
+            now.orders[key] = order
+            while len(now.orders) > ORDERS:
+                del now.orders[next(iter(now.orders))]
+        return order
 
     def samples(self, count: int) -> dict[str, list[dict[str, Any]]]:
         """Concept -> its first `count` pictures not dropped with their sizes, by label, else by claim ("" for none)."""
-        rows = self.rows()
-        if count not in self._samples:
-            self._samples[count] = _samples(rows, count)
-        return self._samples[count]
+        now = self._now()
+        if count not in now.samples:
+            now.samples[count] = _samples(now.rows, count)
+        return now.samples[count]
 
     def counts(self, column: str) -> dict[str, int]:
         """Value -> pictures, most first; for the filter bar."""
@@ -168,9 +194,22 @@ def _first(rows: pa.Table, best: str) -> pa.Table:
     return ordered.filter(is_new)
 
 
-def _filtered(rows: pa.Table, chosen: Filter, taxonomy: Taxonomy) -> pa.Table:
-    if chosen.concept:
-        ids = pa.array([chosen.concept, *taxonomy.descendants(chosen.concept)])
+def _ordered(rows: pa.Table, chosen: Filter, concepts: tuple[str, ...]) -> npt.NDArray[np.uint32]:
+    """The row numbers that a filter shows, in its order."""
+    found = _filtered(rows, chosen, concepts)
+    numbers: npt.NDArray[np.uint32] = found.column("row").to_numpy().astype(np.uint32)
+    if chosen.sort == "added":
+        return numbers[::-1] if chosen.descending else numbers
+    order = "descending" if chosen.descending else "ascending"
+    sorted_rows: npt.NDArray[np.uint64] = pc.sort_indices(
+        found, [(chosen.sort, order), ("image_id", "ascending")]
+    ).to_numpy()
+    return numbers[sorted_rows]
+
+
+def _filtered(rows: pa.Table, chosen: Filter, concepts: tuple[str, ...]) -> pa.Table:
+    if concepts:
+        ids = pa.array(concepts)
         labelled = pc.is_in(rows.column("label"), value_set=ids)
         claimed = pc.and_(pc.equal(rows.column("label"), ""), pc.is_in(rows.column("claim"), value_set=ids))
         rows = rows.filter(pc.or_(labelled, claimed))

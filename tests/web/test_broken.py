@@ -1,0 +1,117 @@
+"""Pages of a pool in which not everything went well: a picture that cannot be decoded, addresses that failed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+import pictus
+from pictus import clean, collect
+from pictus.clock import now
+from pictus.records import Attempt
+from pictus.tables import Tables, table_of
+from pictus.web.server import build_app
+
+SITE = "http://127.0.0.1"
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory, make_jpeg: Callable[..., bytes]) -> pictus.Project:
+    """Four pictures, one of them a JPEG whose second half was cut off after it had been collected."""
+    folder: Path = tmp_path_factory.mktemp("in")
+    for index in range(3):
+        (folder / f"{index}.jpg").write_bytes(make_jpeg(160, 120, seed=index))
+    whole = make_jpeg(320, 240, seed=9)
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    project = pictus.new(tmp_path_factory.mktemp("project") / "birds")
+    collect.add(project, (folder,))
+    clean.check(project)
+    clean.screen(project)
+    return project
+
+
+@pytest.fixture
+def browser(pool: pictus.Project) -> Iterator[TestClient]:
+    with TestClient(build_app(pool), base_url=SITE) as client:
+        yield client
+
+
+def ids(project: pictus.Project, where: str) -> list[str]:
+    return [str(found) for found in project.tables.read("checks", ["image_id"], where).column("image_id").to_pylist()]
+
+
+def attempt(address: str, cause: str) -> Attempt:
+    return Attempt(address, "url", cause, "", "", "", 0, 1, 0, 0.1, "", "", now())
+
+
+def test_a_picture_that_cannot_be_decoded_is_drawn_as_such_with_its_cause(
+    browser: TestClient, pool: pictus.Project
+) -> None:
+    broken = ids(pool, "cause != ''")
+    assert len(broken) == 1
+    answer = browser.get(f"/thumbnails/320/{broken[0]}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert "truncated" in answer.text
+    assert not list(pool.cache_dir.rglob(f"{broken[0]}*")), "a mended decoder shows it at once"
+
+
+def test_a_thumbnail_and_a_pictures_bytes_do_not_search_the_table(
+    browser: TestClient, pool: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = Tables.records
+
+    def refused(tables: Tables, name: str, *rest: Any) -> Any:
+        assert name != "images", "a scan of the whole table for one picture"
+        return records(tables, name, *rest)
+
+    monkeypatch.setattr(Tables, "records", refused)
+    for image_id in ids(pool, "cause = ''"):
+        assert browser.get(f"/thumbnails/160/{image_id}").headers["content-type"] == "image/jpeg"
+        assert browser.get(f"/bytes/{image_id}").status_code == 200
+
+
+def test_causes_count_addresses_by_their_latest_attempt_and_add_up_to_the_heading(
+    project: pictus.Project
+) -> None:
+    tries = (("a", "timeout"), ("a", "dns"), ("b", "timeout"), ("b", "ok"), ("c", "ok"), ("c", "unchanged"))
+    attempts = [attempt(f"http://example.org/{name}", cause) for name, cause in (*tries, ("d", "dns"))]
+    project.tables.append("fetches", table_of("fetches", attempts))
+    with TestClient(build_app(project), base_url=SITE) as client:
+        text = client.get("/").text
+    assert "Why 2 addresses gave no picture" in text
+    section = text.partition("gave no picture")[2].partition("</section>")[0]
+    assert "<dt>dns</dt><dd>2</dd>" in section
+    assert "timeout" not in section
+    assert "unchanged" not in section
+
+
+def test_what_the_status_warns_of_is_on_the_first_page(project: pictus.Project) -> None:
+    root = project.models_dir / "half"
+    root.mkdir(parents=True)
+    seen = {"size": 8, "resize": 8, "mean": [0, 0, 0], "std": [1, 1, 1]}
+    card = {"format": 1, "name": "half", "status": "running", "model": "m", "classes": ["a"], "class_names": ["a"]}
+    (root / "run.json").write_text(json.dumps({**card, "preprocessing": seen}))
+    with TestClient(build_app(project), base_url=SITE) as client:
+        said = client.get("/api/status").json()["problems"]
+        assert said
+        assert said[0] in client.get("/").text
+
+
+def test_charts_stay_however_much_happened_since_the_screen(pool: pictus.Project) -> None:
+    for number in range(1001):
+        pool.journal.log("clean", "picture_restored", f"{number:064x}")
+    with TestClient(build_app(pool), base_url=SITE) as client:
+        assert "Where each rule cuts" in client.get("/clean").text
+
+
+def test_a_picture_that_is_not_there_is_told_without_a_command_that_is_none(browser: TestClient) -> None:
+    answer = browser.get("/pictures/" + "f" * 64)
+    assert answer.status_code == 404
+    assert "There is no picture" in answer.text
+    assert '<code class="command">' not in answer.text
