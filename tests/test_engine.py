@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -100,8 +101,6 @@ def test_ctrl_c_in_a_commit_never_writes_its_rows_twice(
 
 
 def add_pictures(project: pictus.Project, folder: "os.PathLike[str]", make: object, count: int) -> None:
-    from pathlib import Path
-
     from pictus import collect
 
     Path(folder).mkdir()
@@ -131,6 +130,40 @@ def test_a_kill_in_the_middle_of_check_loses_nothing_and_the_next_run_resumes(
     clean.check(project)
     ids = project.tables.read("checks", ["image_id"]).column("image_id").to_pylist()
     assert len(ids) == len(set(ids)) == 300
+
+
+SCRIPT = """
+import sys
+import pictus
+from pictus import clean, engine
+
+engine.TASK_ROWS = 4
+open(sys.argv[1] + "/runs", "a").write("run ")
+for check in clean.check(pictus.open(sys.argv[1]), workers=int(sys.argv[2])):
+    print(check.image_id)
+"""
+
+
+def test_a_script_without_a_guard_is_told_so_before_any_worker_runs_it_again(
+    project: pictus.Project, tmp_path: Path, make_jpeg: object
+) -> None:
+    add_pictures(project, f"{tmp_path}/in", make_jpeg, 12)  # type: ignore[arg-type]
+    script = tmp_path / "measure.py"
+    guarded = 'if __name__ == "__main__":' + SCRIPT.replace("\n", "\n    ")
+
+    def run(text: str, workers: int) -> subprocess.CompletedProcess[str]:
+        script.write_text(text)
+        command = [sys.executable, str(script), str(project.root), str(workers)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    refused = run(SCRIPT, 2)
+    assert refused.returncode == 1
+    assert f"Each worker process would run {script} again" in refused.stderr
+    assert 'if __name__ == "__main__":' in refused.stderr
+    assert (project.root / "runs").read_text() == "run "
+    assert len(run(SCRIPT, 1).stdout.split()) == 12
+    project.tables.drop("checks")
+    assert len(run(guarded, 2).stdout.split()) == 12
 
 
 def test_ray_and_local_measure_the_same_rows_bit_for_bit(

@@ -3,9 +3,10 @@
     import pictus
     from pictus import clean
 
-    project = pictus.open("birds")
-    for check in clean.check(project):
-        ...
+    if __name__ == "__main__":  # worker processes import the script
+        project = pictus.open("birds")
+        for check in clean.check(project):
+            ...
 
 A step is a function from a project and a few plain values to an `Outcome`; the command line,
 the HTTP API and the web pages only call steps.

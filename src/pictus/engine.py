@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -82,6 +83,11 @@ def local(compute: Compute, batches: Iterator[pa.RecordBatch], workers: int) -> 
         for batch in (*first, *batches):
             yield compute(batch)
         return
+    if script := _unguarded_script():
+        raise UserError(
+            f"Each worker process would run {script} again: its lines do not stand under a guard.",
+            fix='write `if __name__ == "__main__":` above the lines that do the work and indent them; or workers=1',
+        )
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         waiting: deque[Future[pa.RecordBatch]] = deque(pool.submit(compute, batch) for batch in first)
@@ -99,6 +105,19 @@ def local(compute: Compute, batches: Iterator[pa.RecordBatch], workers: int) -> 
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _unguarded_script() -> str:
+    """The path of the running script when a worker that imports it would start all over, else ""."""
+    main = sys.modules["__main__"]
+    path, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
+    if path is None or (spec is not None and spec.name.endswith("__main__")):  # workers import neither
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return "" if "__main__" in text or "parent_process" in text else str(path)
 
 
 @RUNNERS.register("ray")
