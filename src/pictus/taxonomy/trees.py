@@ -97,8 +97,8 @@ def concepts_of(rows: Iterable[Row], existing: Taxonomy, source: str, where: str
         raise bad_rows(where, bad, fix="add a row for each missing parent; name an ambiguous one by its id")
     groups = {parent for parents in parents_of for parent in parents}
     concepts = []
-    for concept_id, row, parents in zip(ids, rows, parents_of, strict=True):
-        concept = Concept(concept_id, row.names, row.gloss, parents, _is_class(row, concept_id in groups), source)
+    for concept_id, row, above in zip(ids, rows, parents_of, strict=True):
+        concept = Concept(concept_id, row.names, row.gloss, above, _is_class(row, concept_id in groups), source)
         concepts.append(_over(existing.concepts.get(concept_id), concept, row))
     return concepts
 
