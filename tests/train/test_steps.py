@@ -330,3 +330,39 @@ def _remove(folder: Path) -> None:
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _broken_weights(folder: Path) -> str:
+    path = folder / "broken.safetensors"
+    path.write_text("not a network")
+    return f"weights={path}"
+
+
+def test_a_folder_of_other_files_is_no_place_for_a_run_and_is_left_alone(
+    stripes: pictus.Project, tmp_path: Path
+) -> None:
+    notes = stripes.models_dir / "small-cnn-1.0.0" / "notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("a year of work")
+    for name in ("", "small-cnn-1.0.0"):
+        with pytest.raises(UserError, match=r"holds files, but no run: notes\.txt") as error:
+            train.run(stripes, name=name, set_=(*TINY, _broken_weights(tmp_path)))
+        assert "--name" in error.value.fix
+    assert notes.read_text() == "a year of work"
+
+
+def test_a_run_that_could_not_begin_frees_its_name_and_removes_nothing_else(
+    stripes: pictus.Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*_: object) -> None:
+        (stripes.models_dir / "first" / "notes.txt").write_text("written while the run began")
+        raise UserError("no")
+
+    monkeypatch.setattr(train.steps, "fresh", meanwhile)
+    with pytest.raises(UserError, match="no"):
+        train.run(stripes, name="first", set_=TINY)
+    assert (stripes.models_dir / "first" / "notes.txt").read_text() == "written while the run began"
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="safetensors"):
+        train.run(stripes, name="second", set_=(*TINY, _broken_weights(tmp_path)))
+    assert not (stripes.models_dir / "second").exists()

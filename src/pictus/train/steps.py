@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -82,7 +83,7 @@ def run(
             job, card = _started(root, opened, asked.recipe, card)
             state = fresh(job)
         except BaseException:
-            shutil.rmtree(root)  # nothing was trained yet: the name stays free
+            _freed(root)
             raise
         cards.write(root, card)
         _log(project, "run_started", root.name, release=opened.version, recipe=recipe)
@@ -231,6 +232,7 @@ def _folder(project: Project, release: Release, asked: Asked, name: str) -> tupl
         root = project.models_dir / (base if number == 1 else f"{base}-{number}")
         root.mkdir(parents=True, exist_ok=True)
         if not (root / models.CARD_NAME).exists():
+            _check_empty(root)
             return root, f"{root.name} is a new run: {remark}" if remark else ""
         if _is_unfinished_same(root, release, asked):
             return root, ""
@@ -238,6 +240,26 @@ def _folder(project: Project, release: Release, asked: Asked, name: str) -> tupl
             raise _taken(name)
         remark = _why_another(root, release, asked)
         number += 1
+
+
+def _check_empty(root: Path) -> None:
+    """A folder without a card is a run's only when it holds no more than a run killed before its card leaves."""
+    names = sorted(path.name for path in root.iterdir())
+    foreign = [name for name in names if name != "locks" and not name.startswith(f".{models.CARD_NAME}.")]
+    if foreign:
+        shown = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")  # noqa: PLR2004  a line's worth
+        raise UserError(
+            f"{root} holds files, but no run: {shown}. A run is not begun among them.",
+            fix="choose another --name, or move the folder away",
+        )
+
+
+def _freed(root: Path) -> None:
+    """Nothing was trained yet: the name stays free. Only what beginning a run made is removed."""
+    (root / "locks" / "train.lock").unlink(missing_ok=True)
+    for folder in (root / "locks", root):
+        with suppress(OSError):  # something else lies in it: that is not ours to remove
+            folder.rmdir()
 
 
 def _taken(name: str) -> UserError:
