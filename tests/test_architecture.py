@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
+import re
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +25,9 @@ FOUNDATION = (
 DOORS = ("overview", "forms", "reference", "output", "cli", "api", "web", "demo", "__init__")
 OPTIONAL = {"torch", "torchvision", "timm", "safetensors", "tensorboard", "onnx", "onnxruntime", "onnxscript",
             "fastapi", "prometheus_client", "ray", "lance"}  # fmt: skip
+
+UNEXPLAINED = {"demo.album", "forms", "search.steps", "serve.steps"}
+"""Files that still end an error without a reason beside it: to be emptied, not to be added to."""
 
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
@@ -137,11 +143,77 @@ def test_only_doors_print(path: Path) -> None:
     assert not [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
 
 
+def reasons(text: str) -> set[int]:
+    """The lines with a comment that says something: `noqa` and `fmt` alone do not."""
+    found = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        said = re.sub(r"(# )?(noqa: [A-Z0-9, ]+|fmt: \w+|type: ignore\S*)", "", token.string)
+        if token.type == tokenize.COMMENT and said.strip("# "):
+            found.add(token.start[0])
+    return found
+
+
+def swallowed(text: str) -> list[int]:
+    """Lines at which an error ends without a word: not raised, told or used, and without a reason in a comment.
+
+    A bare `pass` needs more than a reason.
+    """
+    told = reasons(text)
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ExceptHandler):
+            inside = [part for line in node.body for part in ast.walk(line)]
+            is_used = any(
+                isinstance(part, (ast.Raise, ast.Call, ast.JoinedStr))
+                or (isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value)
+                or (isinstance(part, ast.Name) and part.id == node.name)
+                for part in inside
+            )
+            is_explained = bool(told & {*range(node.lineno - 1, (node.body[-1].end_lineno or 0) + 1)})
+            is_bare = all(isinstance(line, ast.Pass) for line in node.body)
+            found += [node.lineno] if is_bare or not (is_used or is_explained) else []
+        elif isinstance(node, ast.withitem) and "suppress(" in ast.unparse(node.context_expr):
+            line = node.context_expr.lineno
+            found += [line] if not told & {line - 1, line, line + 1} else []
+    return found
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "try:\n    f()\nexcept OSError:\n    pass  # a reason",
+        "try:\n    f()\nexcept OSError:\n    return None",
+        "for x in y:\n    try:\n        f()\n    except OSError:  # noqa: PERF203\n        continue",
+        "try:\n    f()\nexcept OSError as error:\n    found = []",
+        "with contextlib.suppress(OSError):\n    f()",
+    ],
+)
+def test_an_error_that_ends_without_a_word_is_seen(body: str) -> None:
+    text = "def g():\n" + "".join(f"    {line}\n" for line in body.split("\n"))
+    assert len(swallowed(text)) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "try:\n    f()\nexcept OSError:\n    return None  # not there yet",
+        "try:\n    f()\nexcept OSError as error:\n    return str(error)",
+        "try:\n    f()\nexcept OSError:\n    who = 'another process'",
+        "try:\n    f()\nexcept OSError:\n    meter.say(1)\n    found = []",
+        "try:\n    f()\nexcept OSError as error:\n    raise ValueError from error",
+        "with contextlib.suppress(OSError):  # somebody else removed it\n    f()",
+    ],
+)
+def test_an_error_that_is_told_used_or_explained_is_not_swallowed(body: str) -> None:
+    assert swallowed("def g():\n" + "".join(f"    {line}\n" for line in body.split("\n"))) == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_nothing_is_swallowed_and_no_pickle_is_read(path: Path) -> None:
+    if module_name(path) not in UNEXPLAINED:
+        lines = swallowed(path.read_text(encoding="utf-8"))
+        assert lines == [], f"{path.name} ends errors at these lines without a reason"
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.ExceptHandler):
-            assert not all(isinstance(line, ast.Pass) for line in node.body), f"{path.name}:{node.lineno} swallows"
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
             assert isinstance(node.value, ast.Constant), f"{path.name}: allow_pickle must be written out"
             assert node.value.value is False

@@ -19,7 +19,8 @@ from pictus.pixels import decode
 
 
 def hamming(first: Hashes, second: Hashes) -> np.ndarray:
-    return np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.int32)
+    distance: np.ndarray = np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.int32)
+    return distance
 
 
 def luma(image_bytes: bytes) -> Image.Image:

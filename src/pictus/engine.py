@@ -70,7 +70,7 @@ def cpu_count() -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # no cgroup of version 2: no quota
         return allowed
     return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
 
@@ -115,7 +115,7 @@ def _unguarded_script() -> str:
         return ""
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError):  # no text that a worker could run
         return ""
     return "" if "__main__" in text or "parent_process" in text else str(path)
 

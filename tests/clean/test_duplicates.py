@@ -202,7 +202,7 @@ def grouped_by_the_book(drawn: Pool, radius: int) -> set[tuple[int, int, int]]:
     drift = max(radius, duplicates.DRIFT)
     rank = duplicates.preference(drawn.width * drawn.height, drawn.is_grey, drawn.size)
     free = set(range(count))
-    members = set()
+    members: set[tuple[int, int, int]] = set()
     for keeper in sorted(range(count), key=lambda row: int(rank[row])):
         if keeper not in free:
             continue

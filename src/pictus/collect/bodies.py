@@ -53,7 +53,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     try:
         until, since = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("date", ""))
         return max(0.0, (until - since).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError):  # neither seconds nor a date: a host that cannot say it still asks for a pause
         return DEFAULT_WAIT_S
 
 

@@ -51,7 +51,7 @@ class PinnedNetwork(httpcore.AsyncNetworkBackend):
             try:
                 return await self._connect(address, port, timeout)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
+                continue  # the last address says why when none answers
         return await self._connect(addresses[-1], port, timeout)
 
     async def sleep(self, seconds: float) -> None:

@@ -97,7 +97,7 @@ def _is_unnamed_picture(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(8).startswith(_STARTS)
-    except OSError:
+    except OSError:  # nobody said that it is a picture: it is passed over like any other file
         return False
 
 
