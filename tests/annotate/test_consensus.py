@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -54,15 +54,18 @@ def test_renaming_annotators_changes_nothing(name: str, votes: Votes, seed: int)
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
-@settings(derandomize=True)  # sums in another order: a saddle point between two labels may amplify rounding
-@given(votes=some_votes(), seed=st.integers(0, 2**32 - 1))
-def test_renumbering_items_changes_nothing_but_their_order(name: str, votes: Votes, seed: int) -> None:
-    new_I = np.random.default_rng(seed).permutation(votes.n_items)
-    moved = votes_of(
-        new_I[votes.item_V], votes.annotator_V, votes.answer_V, n_classes=votes.n_classes, trust_W=votes.trust_W
-    )
-    before, after = METHODS.get(name)(votes), METHODS.get(name)(moved)
-    np.testing.assert_allclose(after.posterior_I[new_I], before.posterior_I, atol=1e-4)
+@pytest.mark.parametrize("classes", [2, 3, 12])
+def test_renumbering_items_changes_nothing_but_their_order(name: str, classes: int, make_crowd: Any) -> None:
+    # Fixed crowds: of a handful of votes drawn at will, one set in a hundred lies on a saddle point between two
+    # labels, where rounding (sums in another order) decides.
+    for seed in range(10):
+        crowd = make_crowd(classes, 40, 6, 3, seed=seed).votes
+        stays_V = (np.arange(120) % 3 == 0) | (crowd.item_V % 4 > 0)  # every fourth item keeps one vote only
+        columns = (crowd.item_V[stays_V], crowd.annotator_V[stays_V], crowd.answer_V[stays_V])
+        new_I = np.random.default_rng(seed).permutation(40)
+        before = METHODS.get(name)(votes_of(*columns, n_classes=classes))
+        after = METHODS.get(name)(votes_of(new_I[columns[0]], *columns[1:], n_classes=classes))
+        np.testing.assert_allclose(after.posterior_I[new_I], before.posterior_I, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
