@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pictus.search.nearest import Block, Found, centroid, nearest
+from pictus.search.nearest import Block, Found, centroid, nearest, only, typical
 
 Floats = npt.NDArray[np.float32]
 
@@ -117,13 +117,35 @@ def test_how_the_table_is_cut_into_blocks_changes_nothing(seed: int, total: int,
 
 def test_the_centroid_is_the_mean_direction_of_the_members_only() -> None:
     # (1, 0) and (0, 1) sum to (1, 1), which at length 1 is (√½, √½); c is no member.
-    found = centroid(blocks_of(list("acb"), unit([[1, 0], [-1, 0], [0, 1]]), 2), {"a", "b", "elsewhere"})
+    blocks = blocks_of(list("acb"), unit([[1, 0], [-1, 0], [0, 1]]), 2)
+    found = centroid(only(blocks, {"a", "b", "elsewhere"}))
     assert found is not None
     assert found.tolist() == pytest.approx([2**-0.5, 2**-0.5])
 
 
 def test_members_without_vectors_or_that_cancel_out_have_no_centroid() -> None:
     blocks = blocks_of(list("ab"), unit([[1, 0], [-1, 0]]), 2)
-    assert centroid(blocks, {"elsewhere"}) is None
-    assert centroid(blocks, {"a", "b"}) is None
-    assert centroid([], {"a"}) is None
+    assert centroid(only(blocks, {"elsewhere"})) is None
+    assert centroid(only(blocks, {"a", "b"})) is None
+    assert centroid([]) is None
+    assert typical(lambda: blocks, {"elsewhere"}, 3) is None
+
+
+@pytest.mark.parametrize(("kept_bytes", "times"), [(10**6, 1), (5 * 16, 2), (0, 2)])
+def test_the_most_typical_members_are_those_nearest_to_their_mean_read_once_while_they_fit(
+    kept_bytes: int, times: int
+) -> None:
+    rng = np.random.default_rng(3)
+    ids = [f"{number:03}" for number in range(40)]
+    vectors = unit(rng.normal(size=(40, 4)))  # 16 bytes each
+    members = set(ids[::2])
+    reads: list[int] = []
+
+    def read() -> list[Block]:
+        reads.append(1)
+        return blocks_of(ids, vectors, 7)
+
+    found = typical(read, members, 5, kept_bytes=kept_bytes)
+    heart = vectors[::2].sum(0, dtype=np.float64)
+    assert [one.image_id for one in found or ()] == brute_force(heart, ids, vectors, members, set())[:5]
+    assert len(reads) == times

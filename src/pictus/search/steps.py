@@ -24,7 +24,7 @@ from pictus.progress import Meter
 from pictus.project import Project
 from pictus.registry import Outcome, step
 from pictus.search import descriptor
-from pictus.search.nearest import Block, Found, centroid, nearest
+from pictus.search.nearest import Block, Found, nearest, typical
 from pictus.tables import one_of
 
 Floats = npt.NDArray[np.float32]
@@ -302,10 +302,9 @@ def _by_text(project: Project, taxonomy: Taxonomy, text: str, maker: Maker | Non
     chances = _labelled(project, below)
     for image_id in _left_out(project) & chances.keys():
         del chances[image_id]
-    heart = centroid(blocks(project, maker), chances.keys()) if maker and chances else None
-    if maker and heart is not None:
-        found = nearest(heart, blocks(project, maker), count, allowed=chances.keys())
-        how = f"most typical first, by {maker.name}"
+    nearest_first = typical(partial(blocks, project, maker), chances.keys(), count) if maker and chances else None
+    if maker and nearest_first is not None:
+        found, how = nearest_first, f"most typical first, by {maker.name}"
     else:
         ranked = sorted(chances, key=lambda image_id: (-chances[image_id], image_id))
         found = [Found(image_id, chances[image_id]) for image_id in ranked[:count]]
