@@ -183,7 +183,8 @@ def annotate_pictures(stage: Stage) -> Facts:
     truth = {image_id: place.truth for image_id, place in where.items()}
     skills = list(annotate.skills(project, method=METHOD))
     judged = findings.judged(
-        {one.annotator: one.skill for one in skills}, {one.annotator for one in skills if one.is_suspected},
+        {one.annotator: one.skill for one in skills if one.skill is not None},
+        {one.annotator for one in skills if one.is_suspected},
         crowd.realised_skill(given, truth), {one.name for one in people if one.habit != "honest"},
     )  # fmt: skip
     return {
