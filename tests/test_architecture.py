@@ -77,6 +77,33 @@ def own(names: Iterator[str]) -> set[str]:
     return found
 
 
+def insides(names: Iterator[str]) -> set[str]:
+    """Modules inside a stage, besides its steps and the words of its causes."""
+    modules = {module_name(file) for file in FILES} - {f"{stage}.steps" for stage in STAGES} - {"collect.causes"}
+    found = {name.removeprefix("pictus.") for name in names if name.startswith("pictus.")}
+    return {name for name in found & modules if "." in name and room(name) in STAGES}
+
+
+def writes(found: ast.Module) -> list[int]:
+    """Lines that change a table or the journal; that a project was made is the command line's to say."""
+    changing = {"append", "replace", "upsert", "delete", "drop", "compact", "tag", "log", "add_votes", "add_vote_table"}
+    calls = [node for node in ast.walk(found) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    return [
+        call.lineno for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr in changing
+        and ast.unparse(call.func.value).rpartition(".")[2] in {"tables", "journal"}
+        and "'project_made'" not in ast.unparse(call)
+    ]  # fmt: skip
+
+
+def test_a_door_that_reaches_into_a_stage_or_writes_is_seen() -> None:
+    reaching = "from pictus.clean import restore, verdicts\nfrom pictus.clean.verdicts import decide\nimport pictus"
+    assert insides(imports(ast.parse(reaching), deep=True)) == {"clean.verdicts"}
+    assert insides(imports(ast.parse("from pictus.collect.causes import GOOD"), deep=True)) == set()
+    writing = "def f(project):\n    project.tables.read('x')\n    project.tables.append('x', y)\n    journal.log('x')"
+    assert writes(ast.parse(writing)) == [3, 4]
+
+
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_a_file_imports_only_what_its_layer_may(path: Path) -> None:
     here = room(module_name(path))
@@ -87,6 +114,8 @@ def test_a_file_imports_only_what_its_layer_may(path: Path) -> None:
         allowed = set(FOUNDATION)
     else:
         assert here in DOORS, f"{path.name} has no place in the layers: add it to FOUNDATION or DOORS"
+        assert (inner := insides(imports(tree(path), deep=True))) == set(), f"{path.name}: {inner} is inside a stage"
+        assert (calls := writes(tree(path))) == [], f"{path.name} writes at lines {calls}: only steps do"
         return
     assert used <= allowed, f"{here} may not import {sorted(used - allowed)}"
 

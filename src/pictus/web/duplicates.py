@@ -7,7 +7,6 @@ from typing import TypedDict
 
 import pyarrow.compute as pc
 
-from pictus.clean.verdicts import RESTORED
 from pictus.project import Project
 from pictus.records import Duplicate
 from pictus.tables import one_of
@@ -79,4 +78,4 @@ def _sides(project: Project, image_ids: set[str]) -> dict[str, Side]:
 def _fate(verdict: str, rule: str) -> str:
     if verdict == "drop":
         return "dropped"
-    return "restored" if rule == RESTORED else "kept"
+    return "restored" if rule == "restored" else "kept"  # the rule's name in records.Verdict
