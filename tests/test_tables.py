@@ -110,3 +110,10 @@ def test_a_mistake_made_while_reading_batches_stays_the_callers_own(project: pic
     next(batches)
     with pytest.raises(pa.ArrowInvalid):
         batches.throw(pa.ArrowInvalid("mine"))
+
+
+def test_what_a_stage_notes_in_a_tables_metadata_is_replaced_with_its_rows(project: pictus.Project) -> None:
+    tables = project.tables
+    for noted in (b"1", b"2"):
+        tables.replace("splits", SCHEMAS["splits"].empty_table().replace_schema_metadata({b"noted": noted}))
+        assert tables.read("splits", ["image_id"], limit=1).schema.metadata[b"noted"] == noted

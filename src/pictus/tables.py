@@ -214,7 +214,9 @@ class Tables:
     def _shaped(self, name: str, rows: pa.Table | pa.RecordBatch) -> pa.Table:
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
         schema = SCHEMAS.get(name)
-        return table.select(schema.names).cast(schema) if schema else table
+        if schema is None:
+            return table
+        return table.select(schema.names).cast(schema.with_metadata(table.schema.metadata))  # what a stage notes there
 
 
 def table_of(name: str, records: Iterable[Any]) -> pa.Table:

@@ -26,11 +26,15 @@ Fill = Callable[..., list[str]]
 
 @pytest.fixture
 def fill(project: pictus.Project, make_jpeg: Callable[..., bytes]) -> Fill:
-    """fill([(concept_id, folder), …]) -> image_ids of drawn pictures, added and labelled in that order."""
+    """fill([(concept_id, folder), …]) -> image_ids of drawn pictures, added and labelled in that order.
+
+    `broken`: numbers of those whose bytes end too early.
+    """
 
     def work(
-        pictures: Sequence[tuple[str, str]], *, groups: Mapping[int, int] | None = None, first: int = 0
-    ) -> list[str]:
+        pictures: Sequence[tuple[str, str]], *, groups: Mapping[int, int] | None = None, first: int = 0,
+        broken: Sequence[int] = (),
+    ) -> list[str]:  # fmt: skip
         images, sources, labels = [], [], []
         ends = None
         if project.tables.exists("images"):
@@ -40,6 +44,7 @@ def fill(project: pictus.Project, make_jpeg: Callable[..., bytes]) -> Fill:
         with ShardWriter(project.shards_dir, ends=ends) as writer:
             for number, (concept_id, folder) in enumerate(pictures, start=first):
                 data = make_jpeg(24, 16, seed=number)
+                data = data[: len(data) * 3 // 4] if number in broken else data
                 image_id = hashlib.sha256(data).hexdigest()
                 shard, offset, size = writer.add(image_id, "jpg", data)
                 images.append(Picture(image_id, shard, offset, size, 24, 16, "jpeg", "RGB", AT))

@@ -258,6 +258,14 @@ def test_what_is_wrong_in_a_plain_folder_is_told_and_the_rest_comes_in(
     assert (outcome.summary["train"], outcome.summary["val"]) == (5, 4)
 
 
+def test_a_file_that_ends_too_early_is_told_and_left_out_of_an_import(project: pictus.Project, plain: Path) -> None:
+    path = plain / "train/dog/0.jpg"
+    path.write_bytes(path.read_bytes()[:-200])
+    outcome = release.import_(project, plain, "1.0.0")
+    assert outcome.summary["pictures"] == 9
+    assert any("dog/0.jpg: left out: truncated" in one for one in outcome.problems)
+
+
 def test_a_folder_without_pictures_says_how_to_lay_them_out(project: pictus.Project, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(pictus.UserError, match="holds no pictures") as error:

@@ -211,19 +211,19 @@ def test_eligible_is_accepted_not_dropped_once_each_with_its_group() -> None:
     duplicates = table_of(
         "duplicates", [Duplicate(one, "a", one == "a", "near", 1, "", "") for one in ("a", "e", "zz")]
     )
-    found = eligible(labels, verdicts, duplicates)
+    found = eligible(labels, verdicts, duplicates, SCHEMAS["checks"].empty_table())
     rows = [(one["image_id"], one["concept_id"], one["group_id"]) for one in found.rows.to_pylist()]
     assert rows == [("a", "n2", "a"), ("b", "n3", "b"), ("e", "n3", "a")]
     assert (found.dropped, found.several, found.unsettled) == (1, 1, 1)
 
 
 def test_eligible_of_tables_never_written() -> None:
-    empty = {name: SCHEMAS[name].empty_table() for name in ("labels", "verdicts", "duplicates")}
-    assert eligible(empty["labels"], empty["verdicts"], empty["duplicates"]).rows.num_rows == 0
+    empty = {name: SCHEMAS[name].empty_table() for name in ("labels", "verdicts", "duplicates", "checks")}
+    assert eligible(*empty.values()).rows.num_rows == 0
 
 
 def test_of_several_provenances_the_first_with_a_licence_counts() -> None:
-    none = [SCHEMAS[name].empty_table() for name in ("verdicts", "duplicates")]
+    none = [SCHEMAS[name].empty_table() for name in ("verdicts", "duplicates", "checks")]
     rows = eligible(labels_of(("a", "n2", 1, "accepted")), *none).rows
     image = {"image_id": "a", "shard": "s", "offset": 0, "size": 1, "width": 1, "height": 1, "format": "png"}
     sources = [
@@ -272,8 +272,9 @@ def test_history_is_counted() -> None:
     drop, keep = Verdict("a", "drop", "tiny", "", 1, 32, AT), Verdict("b", "keep", "", "", 0, 0, AT)
     verdicts = table_of("verdicts", [drop, keep])
     duplicates = table_of("duplicates", [Duplicate(one, "a", one == "a", "near", 1, "", "") for one in ("a", "b")])
-    assert cleaned(verdicts, duplicates) == {
-        "screened": 2, "dropped": {"tiny": 1}, "thresholds": {"tiny": 32.0}, "duplicate_groups": 1, "duplicates": 1,
+    assert cleaned(verdicts, duplicates, 5) == {
+        "screened": 2, "unscreened": 5, "dropped": {"tiny": 1}, "thresholds": {"tiny": 32.0}, "duplicate_groups": 1,
+        "duplicates": 1,
     }  # fmt: skip
     votes = pa.table({"annotator": ["x", "y", "x"]})
     said = labelled(labels_of(("a", "n2", 0.8, "accepted"), ("b", "n2", 0.5, "unsettled")), votes)

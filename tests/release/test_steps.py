@@ -24,7 +24,7 @@ from PIL import Image
 
 import pictus
 from pictus import release
-from pictus.records import Label, Vote
+from pictus.records import Check, Label, Verdict, Vote
 from pictus.release.packing import pack
 from pictus.releases import find_release, open_release, versions
 from pictus.tables import table_of
@@ -45,6 +45,10 @@ def cut_release(project: pictus.Project, fill: Fill, two_classes: Kinds) -> Path
 def splits_of(project: pictus.Project) -> dict[str, str]:
     rows = project.tables.read("splits")
     return dict(zip(rows.column("image_id").to_pylist(), rows.column("split").to_pylist(), strict=True))
+
+
+def checked(image_id: str, cause: str) -> Check:
+    return Check(image_id, cause, 24, 16, 0, 0, 0, 0, 0, 1.5, False, "", 0, 0, bytes(32), 0)
 
 
 # -- split ------------------------------------------------------------------------------------------
@@ -100,6 +104,23 @@ def test_a_later_draw_goes_on_as_the_last_one(project: pictus.Project, fill: Fil
     outcome = release.split(project, redo=True)
     assert (outcome.summary["seed"], outcome.summary["given"]) == (0, [])
     assert Counter(splits_of(project).values()) == {"train": 42, "val": 5, "test": 5}  # 52 at .8/.1/.1: 41.6, 5.2, 5.2
+
+
+def test_the_settings_of_a_draw_outlive_a_kill_before_the_journal_hears_of_it(
+    project: pictus.Project, fill: Fill, two_classes: Kinds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(two_classes)
+    release.split(project, seed=1)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(project.journal), "log", killed)
+        with pytest.raises(KeyboardInterrupt):
+            release.split(project, seed=2, train=0.6, val=0.2, test=0.2, redo=True)
+    outcome = release.split(project)
+    assert (outcome.summary["seed"], outcome.summary["shares"]["train"]) == (2, 0.6)
 
 
 def test_a_group_over_given_splits_is_told_and_may_be_cut(project: pictus.Project, fill: Fill) -> None:
@@ -274,6 +295,55 @@ def test_a_label_outside_the_taxonomy_is_told(project: pictus.Project, fill: Fil
     release.split(project)
     with pytest.raises(pictus.UserError, match="class 'n77' is not in the taxonomy"):
         release.cut(project, "1.0.0")
+
+
+def test_a_picture_that_cannot_be_decoded_is_left_out_and_told_though_nobody_ever_measured_it(
+    project: pictus.Project, fill: Fill
+) -> None:
+    image_ids = fill([("n02", "dog")] * 20, broken=[4, 11])
+    release.split(project)
+    outcome = release.cut(project, "1.0.0")
+    released = open_release(project.releases_dir / "1.0.0").pictures.column("image_id").to_pylist()
+    assert set(released) == set(image_ids) - {image_ids[4], image_ids[11]}
+    assert outcome.summary["undecodable"] == 2
+    assert "2 labelled pictures left out, not decodable (2 truncated): pictus clean" in outcome.problems
+
+
+def test_a_picture_measured_as_broken_is_left_out_and_told_though_no_screen_dropped_it(
+    project: pictus.Project, fill: Fill
+) -> None:
+    image_ids = fill([("n02", "dog")] * 20, broken=[4])
+    project.tables.append("checks", table_of("checks", [checked(image_ids[4], "truncated")]))
+    outcome = release.split(project)
+    assert set(splits_of(project)) == set(image_ids) - {image_ids[4]}
+    assert "1 labelled picture left out, not decodable (1 truncated): pictus clean" in outcome.problems
+    cut = release.cut(project, "1.0.0")
+    assert (cut.summary["pictures"], cut.summary["undecodable"]) == (19, 1)
+
+
+def test_a_release_of_undecodable_pictures_alone_is_refused(project: pictus.Project, fill: Fill) -> None:
+    fill([("n02", "dog")] * 3, broken=[0, 1, 2])
+    release.split(project)
+    with pytest.raises(pictus.UserError, match="none of 3 labelled pictures can be decoded"):
+        release.cut(project, "1.0.0")
+    assert versions(project.releases_dir) == []
+
+
+def test_pictures_that_no_screen_has_seen_are_told_in_headline_problems_and_datasheet(
+    project: pictus.Project, fill: Fill
+) -> None:
+    early = fill([("n02", "dog")] * 20)
+    kept = [Verdict(image_id, "keep", "", "", 0, 0, "2026-01-01T00:00:00Z") for image_id in early]
+    project.tables.append("verdicts", table_of("verdicts", kept))
+    assert not any("screened" in problem for problem in release.split(project).problems)
+    assert release.cut(project, "1.0.0").summary["unscreened"] == 0
+    fill([("n02", "dog")] * 3, first=100)
+    told = "3 pictures never screened, duplicates included: pictus clean"
+    assert told in release.split(project).problems
+    cut = release.cut(project, "1.1.0")
+    assert told in cut.problems
+    assert "3 never screened" in cut.headline.splitlines()[0]
+    assert "3 pictures of this release were never screened" in (project.releases_dir / "1.1.0/datasheet.md").read_text()
 
 
 def test_a_full_disk_is_told_before_anything_is_written(

@@ -98,6 +98,9 @@ def _cleaning(history: Mapping[str, Any]) -> list[str]:
         f"Screened: {_n(facts['screened'], 'picture')}, of which {sum(facts['dropped'].values()):,} dropped. Found: "
         f"{_n(facts['duplicate_groups'], 'duplicate group')} with {_n(facts['duplicates'], 'picture')} besides keepers."
     )
+    if unscreened := facts.get("unscreened", 0):  # releases of before do not say
+        were = "was" if unscreened == 1 else "were"
+        lines.append(f"{_n(unscreened, 'picture')} of this release {were} never screened, duplicates included.")
     return [*lines, "", *_table(["rule", "dropped", "threshold"], rows)] if rows else lines
 
 

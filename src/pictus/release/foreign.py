@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pictus.concepts import Taxonomy
 from pictus.errors import PictureError, UserError, bad_rows, counted
-from pictus.pixels import sniff
+from pictus.pixels import decode_scaled, sniff
 from pictus.progress import Meter
 from pictus.records import Concept
 from pictus.release.exchange import Loaded, sorted_rows
@@ -37,7 +37,7 @@ class Found(NamedTuple):
 
 
 def load(folder: Path, taxonomy: Taxonomy, meter_of: Callable[[int], Meter]) -> Loaded:
-    """Read every picture once: hash, header, class and split. What is no picture is told and left out."""
+    """Read every picture once: hash, header, class and split. What cannot be decoded is told and left out."""
     files = find(folder)
     if not files:
         raise UserError(
@@ -54,6 +54,7 @@ def load(folder: Path, taxonomy: Taxonomy, meter_of: Callable[[int], Meter]) -> 
         try:
             image_bytes = found.path.read_bytes()
             header = sniff(image_bytes)
+            decode_scaled(image_bytes, 64)
         except (OSError, PictureError) as error:
             problems.append(f"{found.path.relative_to(folder)}: left out: {error}")
             continue

@@ -29,12 +29,13 @@ def collected(images: int, sources: pa.Table, fetches: pa.Table) -> dict[str, An
     }
 
 
-def cleaned(verdicts: pa.Table, duplicates: pa.Table) -> dict[str, Any]:
-    """Pictures screened, dropped by rule with its threshold, and the duplicate groups found."""
+def cleaned(verdicts: pa.Table, duplicates: pa.Table, unscreened: int) -> dict[str, Any]:
+    """Pictures screened, dropped by rule with its threshold, the duplicate groups found; released ones unscreened."""
     dropped = verdicts.filter(pc.equal(verdicts.column("verdict"), "drop"))
     thresholds = dict(zip(dropped.column("rule").to_pylist(), dropped.column("threshold").to_pylist(), strict=True))
     return {
         "screened": verdicts.num_rows,
+        "unscreened": unscreened,
         "dropped": _counted(dropped, "rule"),
         "thresholds": dict(sorted(thresholds.items())),
         "duplicate_groups": pc.count_distinct(duplicates.column("group_id")).as_py(),

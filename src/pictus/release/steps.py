@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pictus.clock import now
 from pictus.concepts import Taxonomy, load_taxonomy
@@ -18,14 +21,31 @@ from pictus.records import Concept
 from pictus.registry import Outcome, step
 from pictus.release import history, imagefolder, webdataset
 from pictus.release.arrivals import read_arrival, same_content, stated_version
-from pictus.release.candidates import Eligible, described, eligible, torn_groups, whole_groups
+from pictus.release.candidates import (
+    Eligible,
+    described,
+    eligible,
+    torn_groups,
+    undecodable,
+)
 from pictus.release.contents import About, contents, counts, totals
 from pictus.release.differences import Change, changes, summed
 from pictus.release.exchange import PAPER, Writer
 from pictus.release.lines import ClassSplits, ReleaseLine, class_lines, release_line
 from pictus.release.numbering import advice, next_version, version_before
-from pictus.release.packing import building, pack, sweep
-from pictus.release.splits import Drawn, chosen_shares, draw, given_split, parse_given
+from pictus.release.packing import building, pack, sweep, why_unreadable
+from pictus.release.remarks import (
+    damaged,
+    kept_whole,
+    none_decodable,
+    sized,
+    split_problems,
+    split_summary,
+    torn_told,
+    undecodable_note,
+    unscreened_note,
+)
+from pictus.release.splits import chosen_shares, draw, given_split, parse_given
 from pictus.release.verification import Finding, check_files, check_pictures, check_tables
 from pictus.releases import (
     SPLITS,
@@ -40,6 +60,9 @@ from pictus.releases import (
     versions,
 )
 from pictus.shards import ShardReader
+
+_SETTINGS = b"drawn_with"
+"""Schema metadata of the table splits: the settings of its draw as JSON, in the same commit as the rows."""
 
 _WRITERS: dict[str, Writer] = {"imagefolder": imagefolder.write, "webdataset": webdataset.write}
 
@@ -77,20 +100,20 @@ def split(
             raise UserError(f"No picture was found under a folder {folders}.", fix="pictus show IMAGE tells where")
         drawn = draw(found.rows, shares, seed=seed, given=claimed, before=before)
         rows = found.rows.append_column("split", pa.array(drawn.splits, pa.string()))
-        summary = _split_summary(rows, drawn, len(set(before) - set(rows.column("image_id").to_pylist())))
+        summary = split_summary(rows, drawn, len(set(before) - set(rows.column("image_id").to_pylist())))
         settings = {"seed": seed, "shares": asdict(shares), "given": list(given)}
-        project.tables.replace("splits", rows)
+        project.tables.replace("splits", rows.replace_schema_metadata({_SETTINGS: json.dumps(settings).encode()}))
         project.journal.log("release", "pictures_split", "splits", **settings, **summary)
     concepts = project.tables.records("concepts", Concept)
     lines = class_lines(rows, {one.concept_id: one.names[0] for one in concepts if one.names})
     sizes = " / ".join(f"{summary[name]:,}" for name in SPLITS)
     headline = (
-        f"{_sized(summary)}: train / val / test {sizes}"
-        + _kept_whole(summary["groups"])
+        f"{sized(summary)}: train / val / test {sizes}"
+        + kept_whole(summary["groups"])
         + (f", {summary['kept']:,} as before" if before else "")
     )
     return Outcome(
-        "release split", {**settings, **summary}, headline, _split_problems(project, drawn, found),
+        "release split", {**settings, **summary}, headline, split_problems(drawn, found),
         (f"pictus release cut {_next_version(project)}",), lambda: iter(lines),
     )  # fmt: skip
 
@@ -113,9 +136,11 @@ def cut(
     with project.lock("release"):
         previous = _new_version(project, version)
         found = _eligible(project)
-        rows, problems = _ready_rows(project, found)
+        ready, problems = _ready_rows(project, found)
+        rows, broken = _decoded(project, ready, found)
         taxonomy = load_taxonomy(project)
-        facts = _history(project, taxonomy, rows)
+        unscreened = len(set(found.unscreened.to_pylist()) & set(rows.column("image_id").to_pylist()))
+        facts = _history(project, taxonomy, rows, unscreened)
         what = contents(About(project.name, version, now(), description, creator, url), rows, taxonomy, facts)
         reader = ShardReader(project.shards_dir)
         shards, offsets, sizes = (rows.column(name).to_pylist() for name in ("shard", "offset", "size"))
@@ -127,8 +152,13 @@ def cut(
             )  # fmt: skip
         project.journal.log("release", "release_cut", version, digest=manifest["digest"], **totals(manifest["counts"]))
     release = open_release(project.releases_dir / version)
+    problems += [*undecodable_note(broken), *unscreened_note(unscreened)]
     problems += _version_problems(project, release, previous)
-    return _released("release cut", release, problems)
+    outcome = _released("release cut", release, problems)
+    first, _, rest = outcome.headline.partition("\n")
+    told = f", {unscreened:,} never screened" if unscreened else ""
+    extra = {"undecodable": broken.total(), "unscreened": unscreened}
+    return replace(outcome, summary=outcome.summary | extra, headline=f"{first}{told}\n{rest}")
 
 
 @step("release verify", changes=False, needs_project=False)
@@ -151,7 +181,7 @@ def verify(project: Project, version: str = "", *, quick: bool = False) -> Outco
         if opens and not quick:
             findings += check_pictures(open_release(root))
     if findings:
-        raise _damaged(root, findings)
+        raise damaged(root, findings)
     found = totals(manifest["counts"])
     summary = {"version": manifest["version"], "digest": manifest["digest"], "quick": quick, **found}
     depth = "sizes, tables and digest" if quick else "every file and every picture"
@@ -282,7 +312,11 @@ def _eligible(project: Project) -> Eligible:
     labels = tables.read("labels")
     if not labels.num_rows:
         raise UserError("No picture has a label yet.", fix=first_command(project, "split"))
-    found = eligible(labels, tables.read("verdicts"), tables.read("duplicates"))
+    found = eligible(
+        labels, tables.read("verdicts"), tables.read("duplicates"), tables.read("checks", ["image_id", "cause"])
+    )
+    if not found.rows.num_rows and found.undecodable:
+        raise none_decodable(found.undecodable.total())
     if not found.rows.num_rows:
         what = f"all {found.dropped:,} labelled pictures were dropped"
         fix = "pictus clean restore IMAGE …"
@@ -291,6 +325,26 @@ def _eligible(project: Project) -> Eligible:
             fix = "add votes, or pictus annotate settle --threshold LOWER"
         raise UserError(f"There is nothing to release: {what}.", fix=fix)
     return found
+
+
+def _decoded(project: Project, rows: pa.Table, found: Eligible) -> tuple[pa.Table, Counter[str]]:
+    """The rows without those that cannot be decoded, and the causes: pictures never measured are tried here."""
+    columns = (rows.column(name).to_pylist() for name in ("image_id", "shard", "offset", "size"))
+    places = {image_id: place for image_id, *place in zip(*columns, strict=True)}
+    unmeasured = [image_id for image_id in found.unmeasured.to_pylist() if image_id in places]
+    if not unmeasured:
+        return rows, found.undecodable
+    reader = ShardReader(project.shards_dir)
+
+    def read(image_id: str) -> bytes:  # bytes that are not the picture's own are for `pack` to tell
+        return why_unreadable(lambda _: reader.read(*places[image_id]), 0, image_id)[0]
+
+    with project.progress.track("decoding pictures never measured", len(unmeasured)) as meter:
+        broken = dict(undecodable(unmeasured, read, meter))
+    if len(broken) == rows.num_rows:
+        raise none_decodable(rows.num_rows)
+    is_broken = pc.is_in(rows.column("image_id"), value_set=pa.array(sorted(broken), pa.string()))
+    return rows.filter(pc.invert(is_broken)), found.undecodable + Counter(broken.values())
 
 
 def _given(project: Project, parts: Mapping[str, str]) -> dict[str, str]:
@@ -303,42 +357,6 @@ def _given(project: Project, parts: Mapping[str, str]) -> dict[str, str]:
         addresses.setdefault(image_id, []).append(address)
     found = {image_id: given_split(listed, parts) for image_id, listed in addresses.items()}
     return {image_id: there for image_id, there in found.items() if there}
-
-
-def _split_summary(rows: pa.Table, drawn: Drawn, left: int) -> dict[str, Any]:
-    return {
-        "pictures": rows.num_rows,
-        "classes": len(rows.column("concept_id").unique()),
-        **{name: drawn.splits.count(name) for name in SPLITS},
-        "kept": drawn.kept,
-        "left": left,
-        "groups": whole_groups(rows) - len(drawn.torn),
-        "moved_groups": len(drawn.moved),
-        "torn_groups": len(drawn.torn),
-        "classes_lacking": len(drawn.lacking),
-    }
-
-
-def _split_problems(project: Project, drawn: Drawn, found: Eligible) -> tuple[str, ...]:
-    problems = []
-    for name in SPLITS:
-        lacking = [concept_id for concept_id, splits in drawn.lacking.items() if name in splits]
-        if lacking:
-            classes = counted(len(lacking), "class", "classes")
-            problems.append(f"{classes} without a picture in {name}: {_some(lacking)}")
-    if drawn.torn:
-        problems.append(
-            f"{_torn(len(drawn.torn))} in several splits because those were given: {_some(drawn.torn)};"
-            " pictus clean screen drops all but their keepers"
-        )
-    if drawn.moved:
-        moved = counted(len(drawn.moved), "group")
-        problems.append(f"{moved} found since the last draw and brought together, held out first")
-    if found.several:
-        problems.append(f"{counted(found.several, 'accepted label')} set aside: the picture has a more probable one")
-    if not project.tables.count("verdicts"):
-        problems.append("no picture was screened, duplicates included: pictus clean")
-    return tuple(problems)
 
 
 def _ready_rows(project: Project, found: Eligible) -> tuple[pa.Table, list[str]]:
@@ -357,7 +375,7 @@ def _ready_rows(project: Project, found: Eligible) -> tuple[pa.Table, list[str]]
     torn = torn_groups(rows)
     if torn and (unexcused := set(torn) - _torn_as_given(project, rows)):
         raise UserError(
-            f"{_torn(len(unexcused))} in several splits: found after the last draw.",
+            f"{torn_told(len(unexcused))} in several splits: found after the last draw.",
             fix="pictus release split    (brings each together)",
         )
     full = described(rows, tables.read("images"), tables.read("sources"))
@@ -368,7 +386,7 @@ def _ready_rows(project: Project, found: Eligible) -> tuple[pa.Table, list[str]]
     gone = splits.num_rows - rows.num_rows
     notes = [f"{counted(gone, 'picture')} split earlier and not eligible any more: left out"] if gone else []
     if torn:
-        notes.append(f"{_torn(len(torn))} in several splits because those were given")
+        notes.append(f"{torn_told(len(torn))} in several splits because those were given")
     unlicensed = full.column("licence").to_pylist().count("")
     if unlicensed:
         notes.append(f"{counted(unlicensed, 'picture')} without a stated licence (licences.csv: unknown)")
@@ -388,17 +406,22 @@ def _torn_as_given(project: Project, rows: pa.Table) -> set[str]:
 
 
 def _last_draw(project: Project) -> dict[str, Any]:
+    """The settings of the draw that is in the table; tables of before leave them to the journal."""
+    found = (project.tables.read("splits", ["image_id"], limit=1).schema.metadata or {}).get(_SETTINGS)
+    if found:
+        settings: dict[str, Any] = json.loads(found)
+        return settings
     events = project.journal.events("splits", limit=1)
     return {name: events[0].data[name] for name in ("seed", "shares", "given")} if events else {}
 
 
-def _history(project: Project, taxonomy: Taxonomy, rows: pa.Table) -> dict[str, Any]:
+def _history(project: Project, taxonomy: Taxonomy, rows: pa.Table, unscreened: int) -> dict[str, Any]:
     tables = project.tables
     present = set(rows.column("concept_id").to_pylist())
     attempts = tables.read("fetches", ["cause"])
     return {
         "collected": history.collected(tables.count("images"), tables.read("sources"), attempts),
-        "cleaned": history.cleaned(tables.read("verdicts"), tables.read("duplicates")),
+        "cleaned": history.cleaned(tables.read("verdicts"), tables.read("duplicates"), unscreened),
         "labelled": history.labelled(tables.read("labels"), project.journal.votes()),
         "split": _last_draw(project),
         "classes_without_pictures": sorted(set(taxonomy.classes) - present),
@@ -437,46 +460,18 @@ def _version_problems(project: Project, release: Release, previous: str) -> list
     return [problem for problem in problems if problem]
 
 
-def _kept_whole(groups: int) -> str:
-    return f", {counted(groups, 'duplicate group')} kept whole" if groups else ""
-
-
-def _torn(groups: int) -> str:
-    return counted(groups, "duplicate group lies", "duplicate groups lie")
-
-
-def _sized(found: Mapping[str, Any]) -> str:
-    return f"{counted(found['pictures'], 'picture')}, {counted(found['classes'], 'class', 'classes')}"
-
-
 def _released(step_name: str, release: Release, problems: list[str]) -> Outcome[ClassSplits]:
     found = totals(release.manifest["counts"])
     summary = {"version": release.version, "digest": release.digest, "path": str(release.root), **found}
     sizes = " / ".join(f"{found[name]:,}" for name in SPLITS)
     headline = (
-        f"{release.version}  {_sized(found)}, train / val / test {sizes}{_kept_whole(found['groups'])}\n"
+        f"{release.version}  {sized(found)}, train / val / test {sizes}{kept_whole(found['groups'])}\n"
         f"datasheet.md · croissant.json · licences.csv · sha256 manifest in {release.root}"
     )
     following = (f"pictus train run --release {release.version}", f"pictus release verify {release.version}")
     return Outcome(step_name, summary, headline, tuple(problems), following, lambda: iter(_classes(release)))
 
 
-def _damaged(root: Path, findings: list[Finding], shown: int = 20) -> UserError:
-    lines = [f"The release {root} is damaged, {counted(len(findings), 'finding')}:"]
-    for one in findings[:shown]:
-        what = " ".join(part for part in (one.path, one.image_id, one.cause) if part)
-        lines.append(f"  {what}: {one.detail}" if one.detail else f"  {what}")
-    if len(findings) > shown:
-        lines.append(f"  … and {len(findings) - shown:,} more")
-    return UserError("\n".join(lines), fix="copy the folder again from where it is whole, or cut a new version")
-
-
 def _column_by_id(rows: pa.Table) -> dict[str, str]:
     image_ids, values = (column.to_pylist() for column in rows.columns)
     return dict(zip(image_ids, values, strict=True))
-
-
-def _some(names: list[str] | tuple[str, ...], shown: int = 8) -> str:
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown:,} more" if len(names) > shown else "")
-
-
