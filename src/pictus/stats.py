@@ -19,11 +19,12 @@ class Interval(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """As Interval, for W at once: f64[W] in [0, 1] each."""
+    """As Interval, for W at once: f64[W] in [0, 1] each; and how many events known for certain would tell as much."""
 
     estimate_W: NDArray[np.float64]
     low_W: NDArray[np.float64]
     high_W: NDArray[np.float64]
+    told_W: NDArray[np.float64]
 
 
 LEAST_EVENTS = 2.0
@@ -69,7 +70,7 @@ def probable_shares(
     low_W, high_W = (
         betaincinv(told_W * p_W, told_W * (1 - p_W), 0.5 + side * confidence / 2) for side in (-1, 1)
     )
-    return Shares(p_W, np.minimum(low_W, p_W), np.maximum(high_W, p_W))
+    return Shares(p_W, np.minimum(low_W, p_W), np.maximum(high_W, p_W), told_W)
 
 
 def bootstrap_mean01(

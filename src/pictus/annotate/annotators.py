@@ -97,25 +97,31 @@ def skills_of(votes: Votes, consensus: Consensus, *, is_yes_no: bool) -> Skills:
         agreed_W = (right_W + votes.trust_W) / (count_W + 1)
         left_W = np.where(chance_W < 1 - _CERTAIN, 1 - chance_W, np.nan)  # chance 1: guessing is never wrong
         skill_W = np.maximum(-1, (agreed_W - chance_W) / left_W)
-        error_W = np.sqrt(agreed_W * (1 - agreed_W) / (count_W + 2)) / left_W
+        error_W = np.sqrt(agreed_W * (1 - agreed_W) / (accuracy.told_W + 2)) / left_W
     return Skills(
-        np.bincount(votes.annotator_V, minlength=votes.n_annotators), count_W, *accuracy, skill_W, error_W
+        np.bincount(votes.annotator_V, minlength=votes.n_annotators), count_W, accuracy.estimate_W,
+        accuracy.low_W, accuracy.high_W, skill_W, error_W,
     )  # fmt: skip
 
 
 def _informedness(votes: Votes, consensus: Consensus, compares_V: Floats) -> tuple[Floats, Floats]:
-    """Youden's J over answers yes and no, and its error."""
+    """Youden's J over answers yes and no, and its error. What not seeing the truth costs is taken off the votes, as in
+    `stats.probable_shares`.
+    """
     n_classes = votes.n_classes
     posterior_IK = consensus.posterior_P.reshape(-1, n_classes)
     said_V = compares_V * (votes.answer_V <= YES)
     total, variance = np.full(votes.n_annotators, -1.0), np.zeros(votes.n_annotators)
     for truth in (NO, YES):
         weight_V = posterior_IK[votes.item_V, truth] * said_V
+        is_right_V = votes.answer_V == truth
         count_W = _sum(votes, weight_V)
-        right_W = _sum(votes, weight_V * (votes.answer_V == truth))
-        rate_W = (right_W + votes.trust_W) / (count_W + 1)
+        rate_W = (_sum(votes, weight_V * is_right_V) + votes.trust_W) / (count_W + 1)
+        spread_W = rate_W * (1 - rate_W)
+        unseen_V = weight_V * (1 - weight_V) * (is_right_V - rate_W[votes.annotator_V]) ** 2
+        told_W = np.maximum(0, count_W - _sum(votes, unseen_V) / spread_W)
         total += rate_W
-        variance += rate_W * (1 - rate_W) / (count_W + 2)
+        variance += spread_W / (told_W + 2)
     return total, np.sqrt(variance)
 
 
