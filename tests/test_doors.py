@@ -118,6 +118,33 @@ def test_open_to_others_the_api_only_reads_and_never_a_file_of_this_machine(proj
         assert browser.get("/api/status").status_code == 200
 
 
+def test_open_to_others_no_step_takes_a_text_that_may_name_a_folder_unless_it_is_checked() -> None:
+    """A new text parameter of a reading step: see that it cannot name a file, or have the API check it."""
+    harmless = {("show", "image"), ("taxonomy show", "concept"), ("taxonomy queries", "concept"),
+                ("annotate skills", "method")}  # fmt: skip
+    open_ones = [form for form in FORMS if not form.step.changes and all(one.kind is not Path for one in form.fields)]
+    texts = {(form.step.name, field.name) for form in open_ones for field in form.fields if field.kind is str}
+    assert {(step, name) for step, name in texts if name not in api.NAMES_OF_RELEASES} <= harmless
+
+
+def test_open_to_others_a_release_elsewhere_on_the_machine_is_neither_read_nor_told(
+    project: pictus.Project, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "private"
+    elsewhere.mkdir()
+    with TestClient(build_app(project, frozenset()), base_url="http://192.0.2.1") as browser:
+        for value in (str(elsewhere), str(tmp_path / "nothing"), "tables", "../private"):
+            (project.root / "tables").mkdir(exist_ok=True)
+            said = [
+                browser.get("/api/release/verify", params={"version": value}).json()["error"]["what"],
+                browser.get("/api/release/diff", params={"before": value, "after": value}).json()["error"]["what"],
+            ]
+            assert said == [f"There is no release {value!r}."] * 2
+    with client(project) as browser:
+        answer = browser.get("/api/release/verify", params={"version": str(elsewhere)})
+        assert "is not a release" in answer.json()["error"]["what"], "for oneself, a folder is named as before"
+
+
 def test_exit_codes(tmp_path: Path) -> None:
     assert run("new", "birds", cwd=tmp_path).returncode == 0
     assert run("new", "birds", cwd=tmp_path).returncode == 1

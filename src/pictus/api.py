@@ -24,6 +24,8 @@ from pictus.errors import NotThereError, UserError
 from pictus.forms import Form, all_forms, values_from
 from pictus.output import outcome_json, record_json
 from pictus.project import Project
+from pictus.registry import unknown
+from pictus.releases import versions
 
 MAX_BODY = 1_000_000
 MAX_RECORDS = 1_000
@@ -34,7 +36,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def routes(project: Project, *, is_open: bool = False) -> list[Route]:
     """One route for each step that can run while someone waits for the answer.
 
-    `is_open`: others can reach it, so only steps that read, and no file of this machine.
+    `is_open`: others can reach it, so only steps that read, no file of this machine, and releases only
+    by their version, where one's own machine may name a folder as well.
     """
     forms = [form for form in all_forms() if form.step.name != "serve start"]  # that one is a server itself
     if is_open:
@@ -42,8 +45,19 @@ def routes(project: Project, *, is_open: bool = False) -> list[Route]:
     found = [Route("/api/steps", _listing(forms), methods=["GET"])]
     for form in forms:
         method = "POST" if form.step.changes else "GET"
-        found.append(Route(path_of(form), _endpoint(project, form), methods=[method]))
+        found.append(Route(path_of(form), _endpoint(project, form, is_open=is_open), methods=[method]))
     return found
+
+
+NAMES_OF_RELEASES = frozenset({"version", "before", "after", "release"})
+
+
+def _check_names(project: Project, given: dict[str, Any]) -> None:
+    """A release that is named must be one of the project's: a folder would be read, or told to exist."""
+    known = versions(project.releases_dir)
+    for name in NAMES_OF_RELEASES & given.keys():
+        if given[name] and given[name] not in known:
+            raise unknown("release", str(given[name]), known)
 
 
 def _takes_paths(form: Form) -> bool:
@@ -78,10 +92,12 @@ def _listing(forms: list[Form]) -> Endpoint:
     return endpoint
 
 
-def _endpoint(project: Project, form: Form) -> Endpoint:
+def _endpoint(project: Project, form: Form, *, is_open: bool) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         try:
             given, wanted = await _given(form, request)
+            if is_open:
+                await run_in_threadpool(_check_names, project, given)
             body = await run_in_threadpool(_answer, project, form, given, wanted)
         except UserError as error:
             return error_response(error)
