@@ -66,6 +66,19 @@ def test_a_run_needs_a_release_and_an_unfinished_one_goes_first(project: Project
     assert first_command(project, "run") == "pictus train resume half"
 
 
+def test_of_several_releases_training_picks_the_newest_by_itself_and_of_several_runs_the_last_begun_goes_on(
+    project: Project,
+) -> None:
+    for version in ("2.0.0", "1.0.1"):
+        (project.releases_dir / version).mkdir(parents=True)
+        (project.releases_dir / version / "manifest.json").write_text("{}")
+    assert first_command(project, "run") == "pictus train run"
+    for name, at in (("second", "2026-02-01T00:00:00Z"), ("first", "2026-01-01T00:00:00Z")):
+        (project.models_dir / name).mkdir(parents=True)
+        (project.models_dir / name / "run.json").write_text(json.dumps({"status": "running", "started_at": at}))
+    assert first_command(project, "run") == "pictus train resume second"
+
+
 def test_a_bare_folder_without_a_release_proposes_a_project(tmp_path: Path) -> None:
     assert "pictus new NAME" in first_command(bare(tmp_path), "run")
     assert list(tmp_path.iterdir()) == []

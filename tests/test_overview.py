@@ -7,8 +7,9 @@ import pytest
 
 import pictus
 from pictus import overview
+from pictus.models import find_run
 from pictus.project import Project
-from pictus.records import Attempt, Concept, Picture
+from pictus.records import Attempt, Check, Concept, Label, Picture, Verdict, Vote
 from pictus.tables import table_of
 
 IMAGE = "a" * 64
@@ -26,12 +27,12 @@ def put_release(project: Project, version: str = "1.0.0") -> None:
     (folder / "manifest.json").write_text(json.dumps(card | {"files": {}}))
 
 
-def put_run(project: Project, name: str, status: str, *, has_weights: bool = False) -> None:
+def put_run(project: Project, name: str, status: str, *, has_weights: bool = False, at: str = "") -> None:
     folder = project.models_dir / name
     folder.mkdir(parents=True)
     seen = {"size": 8, "resize": 8, "mean": [0, 0, 0], "std": [1, 1, 1]}
     card = {"format": 1, "name": name, "model": "m", "classes": ["a"], "class_names": ["a"], "preprocessing": seen}
-    (folder / "run.json").write_text(json.dumps(card | {"status": status}))
+    (folder / "run.json").write_text(json.dumps(card | {"status": status, "started_at": at, "finished_at": at}))
     if has_weights:
         (folder / "model.safetensors").write_bytes(b"")
 
@@ -82,6 +83,55 @@ def test_only_runs_with_weights_count_as_models_and_the_others_can_be_resumed(pr
     assert (row.done, row.waiting) == (2, 2)
     assert row.note == "kept, done"
     assert overview.status(project).next == ("pictus evaluate run --run done",)
+
+
+def test_the_newest_release_is_the_highest_version_and_the_newest_run_the_one_that_finished_last(
+    project: Project,
+) -> None:
+    put_release(project, "2.0.0")
+    put_release(project, "1.0.1")  # a correction of the older one, cut later
+    assert overview.status(project).next == ("pictus train run --release 2.0.0",)
+    assert note(project, "release").note.startswith("1.0.1, 2.0.0 (")
+    put_run(project, "late", "finished", at="2026-02-01T00:00:00Z")
+    put_run(project, "early", "finished", at="2026-01-01T00:00:00Z")  # its card was written again: copied, say
+    put_run(project, "kept", "running", has_weights=True, at="2026-03-01T00:00:00Z")
+    put_run(project, "older", "running", at="2026-02-20T00:00:00Z")
+    outcome = overview.status(project)
+    assert outcome.summary["runs"] == ["kept", "early", "late"]
+    assert outcome.summary["unfinished_runs"] == ["older", "kept"]
+    assert outcome.next == ("pictus evaluate run --run late",)
+    assert find_run(project).name == "late"
+
+
+def test_where_every_label_is_rejected_status_asks_for_votes_not_for_settling_again(project: Project) -> None:
+    tables = project.tables
+    tables.replace("concepts", table_of("concepts", [Concept("owl", ("owl",), is_class=True)]))
+    picture = Picture(IMAGE, "pictures-00000.tar", 0, 1, 1, 1, "png", "RGB", "")
+    tables.append("images", table_of("images", [picture]))
+    check = Check(IMAGE, "", 1, 1, 0, 0, 0, 0, 0, 1, False, "", 0, 0, bytes(32), 0)
+    tables.append("checks", table_of("checks", [check]))
+    tables.append("verdicts", table_of("verdicts", [Verdict(IMAGE, "keep", "", "", 0, 0, "")]))
+    project.journal.add_votes([Vote(IMAGE, "ada", "owl", "no", "web", "2026-01-01T00:00:00Z")])
+    assert overview.status(project).next == ("pictus annotate settle",)
+    tables.append("labels", table_of("labels", [Label(IMAGE, "owl", 0.99, 1, "rejected", "one-coin", "")]))
+    outcome = overview.status(project)
+    assert outcome.summary["rejected"] == 1
+    assert outcome.next == ("pictus annotate import MORE-VOTES.csv    (then pictus annotate settle)",)
+
+
+def test_a_pictures_history_tells_what_each_run_guessed(project: Project) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = project.tables
+    tables.append("images", table_of("images", [Picture(IMAGE, "pictures-00000.tar", 0, 1, 1, 1, "png", "RGB", "")]))
+    folder = project.models_dir / "first/evaluations/1.0.0-test"
+    folder.mkdir(parents=True)
+    row = {"image_id": IMAGE, "cause": "", "guesses": ["owl", "wren"], "probabilities": [0.75, 0.25]}
+    broken = {"image_id": IMAGE, "cause": "truncated", "guesses": [], "probabilities": []}
+    pq.write_table(pa.Table.from_pylist([row, broken]), folder / "predictions.parquet")
+    told = [(moment.what, moment.why) for moment in overview.show(project, IMAGE)]
+    assert told == [("seen by first", "owl 0.75, wren 0.25"), ("seen by first", "not usable: truncated")]
 
 
 def test_an_address_that_failed_twice_is_one_and_one_that_came_at_last_is_none(project: Project) -> None:

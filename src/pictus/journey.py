@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from pictus.project import CONFIG_NAME, Project
+from pictus.project import Project
 
 Goal = Literal["pictures", "votes", "labels", "split", "release", "run"]
 
@@ -20,7 +20,7 @@ def first_command(project: Project, goal: Goal) -> str:
     """The first step not done yet on the way to `goal`; where all before it are done, the one that makes it."""
     if goal == "run":
         return _to_a_run(project)
-    if not (project.root / CONFIG_NAME).is_file():  # a bare folder has no tables: only releases can be in it
+    if not project.exists:  # a bare folder has no tables: only releases can be in it
         return "name a release folder, or make a project: pictus new NAME"
     tables = project.tables
     steps: tuple[tuple[Goal | None, str, Callable[[], bool]], ...] = (
@@ -45,21 +45,20 @@ def _import(project: Project) -> str:
 
 
 def _to_a_run(project: Project) -> str:
-    unfinished = [path.parent.name for path in _newest(project.models_dir, "run.json") if not _is_finished(path)]
+    begun = {path.parent.name: _begun(path) for path in project.models_dir.glob("*/run.json")}
+    unfinished = [(at, name) for name, at in begun.items() if at is not None]
     if unfinished:
-        return f"pictus train resume {unfinished[0]}"
-    releases = _newest(project.releases_dir, "manifest.json")
-    if releases:
-        return f"pictus train run --release {releases[0].parent.name}"
+        return f"pictus train resume {max(unfinished)[1]}"
+    releases = list(project.releases_dir.glob("*/manifest.json"))
+    if releases:  # of several, training takes the newest version by itself
+        return "pictus train run" + (f" --release {releases[0].parent.name}" if len(releases) == 1 else "")
     return first_command(project, "release")
 
 
-def _newest(folder: Path, marker: str) -> list[Path]:
-    return sorted(folder.glob(f"*/{marker}"), key=lambda path: path.stat().st_mtime, reverse=True)
-
-
-def _is_finished(card: Path) -> bool:
+def _begun(card: Path) -> str | None:
+    """When an unfinished run was begun; None for one that cannot be gone on with."""
     try:
-        return bool(json.loads(card.read_text(encoding="utf-8")).get("status") == "finished")
+        found = json.loads(card.read_text(encoding="utf-8"))
+        return None if found.get("status") == "finished" else str(found.get("started_at", ""))
     except (OSError, ValueError, AttributeError):  # a broken card: whoever opens the run says what is wrong
-        return True
+        return None

@@ -11,6 +11,7 @@ Opening a run and preparing pictures need no torch. Legend: N pictures, K classe
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections import deque
@@ -115,17 +116,41 @@ def find_run(project: Project, name_or_path: str = "") -> Run:
             if (folder / CARD_NAME).is_file():
                 return open_run(folder)
         raise unknown("run", name_or_path, sorted(path.parent.name for path in _cards(project)))
-    finished = [run for run in runs(project) if run.is_finished]
+    finished = by_finish(runs(project))
     if not finished:
         what = f"There is no finished training run in {project.models_dir}."
         raise UserError(what, fix=first_command(project, "run"))
-    return max(finished, key=lambda run: (run.card["finished_at"], (run.root / CARD_NAME).stat().st_mtime_ns))
+    return finished[-1]
 
 
-def runs(project: Project) -> list[Run]:
-    """Every run of the project, oldest first."""
-    found = [open_run(path.parent) for path in _cards(project)]
+def runs(project: Project, *, skip_broken: bool = False) -> list[Run]:
+    """Every run of the project, first begun first. A broken card is an error, or the run is passed over."""
+    found = []
+    for path in _cards(project):
+        try:
+            found.append(open_run(path.parent))
+        except UserError:
+            if not skip_broken:
+                raise
     return sorted(found, key=lambda run: (run.card.get("started_at", ""), run.name))
+
+
+def by_finish(found: Iterable[Run]) -> list[Run]:
+    """The finished ones, the newest last: what stands for "the newest run" everywhere."""
+
+    def finish(run: Run) -> tuple[str, int, str]:  # the clock counts seconds: of one second, the card written last
+        return str(run.card.get("finished_at", "")), (run.root / CARD_NAME).stat().st_mtime_ns, run.name
+
+    return sorted((run for run in found if run.is_finished), key=finish)
+
+
+def weights_sha256(run: Run) -> str:
+    """The digest of the run's best weights; a UserError when it has none yet."""
+    try:
+        with (run.root / WEIGHTS_NAME).open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        raise _no_weights(run) from None
 
 
 def build(
@@ -151,7 +176,7 @@ def load_run(run: Run, *, device: str = "") -> "nn.Module":
     torch = need("torch", "train")
     path = run.root / WEIGHTS_NAME
     if not path.is_file():
-        raise UserError(f"Run {run.name!r} has no weights yet.", fix=f"pictus train resume {run.name}")
+        raise _no_weights(run)
     model = networks.make(run.model_name, len(run.classes), size=run.preprocessing.size)
     load_strictly(model, read_weights(path), path)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -329,6 +354,10 @@ def _prepared(images: Iterable[bytes], preprocessing: Preprocessing) -> Iterator
         yield from in_order(pool, partial(prepare, preprocessing=preprocessing), images, ahead=8 * threads)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _no_weights(run: Run) -> UserError:
+    return UserError(f"Run {run.name!r} has no weights yet.", fix=f"pictus train resume {run.name}")
 
 
 def _cards(project: Project) -> list[Path]:

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pictus import models
 from pictus.errors import UserError, clipped, counted
 from pictus.journey import TAXONOMY
-from pictus.models import WEIGHTS_NAME, open_run
+from pictus.models import WEIGHTS_NAME
 from pictus.project import Project
 from pictus.records import Attempt, Check, Duplicate, Label, Picture, Source, Split, Verdict
 from pictus.registry import Outcome, step
-from pictus.releases import read_manifest
+from pictus.releases import read_manifest, versions
 from pictus.tables import equals
 
 THIN_CLASS = 20
@@ -77,8 +78,8 @@ def status(project: Project) -> Outcome[StageStatus]:
     summary = {
         "concepts": rows[0].done, "collected": images, "failed": failed, "checked": checked,
         "clean": screened - dropped, "dropped": dropped, "votes": votes, "labelled": labels.get("accepted", 0),
-        "unsettled": labels.get("unsettled", 0), "starving": starving, "releases": releases,
-        "runs": list(runs.usable), "unfinished_runs": list(runs.unfinished),
+        "unsettled": labels.get("unsettled", 0), "rejected": labels.get("rejected", 0), "starving": starving,
+        "releases": releases, "runs": list(runs.usable), "unfinished_runs": list(runs.unfinished),
         "evaluated": len({path.parts[-4] for path in project.models_dir.glob("*/evaluations/*/results.json")}),
         "indexes": [name.removeprefix("embeddings_") for name in tables.names() if name.startswith("embeddings_")],
     }  # fmt: skip
@@ -160,10 +161,10 @@ def history(project: Project, image_id: str) -> dict[str, Any]:
 
 
 def names_in(project: Project, kind: str) -> list[str]:
-    """Releases or runs of a project, oldest first."""
-    marker = {"releases": "manifest.json", "models": "run.json"}[kind]
-    found = (project.root / kind).glob(f"*/{marker}")
-    return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+    """The project's releases, oldest version first, or its runs, first begun first."""
+    if kind == "releases":
+        return versions(project.releases_dir)
+    return [run.root.name for run in models.runs(project, skip_broken=True)]
 
 
 def _moments(parts: dict[str, Any]) -> Iterator[Moment]:
@@ -218,8 +219,10 @@ def _predictions_of(project: Project, image_id: str) -> list[tuple[str, str]]:
 
 
 def _prediction_text(row: dict[str, Any]) -> str:
-    guesses, chances = row.get("top5") or [], row.get("probabilities") or []
-    return ", ".join(f"{guess} {chance:.2f}" for guess, chance in zip(guesses, chances, strict=False))
+    if row["cause"]:
+        return f"not usable: {row['cause']}"
+    guesses = zip(row["guesses"], row["probabilities"], strict=True)
+    return ", ".join(f"{guess} {chance:.2f}" for guess, chance in guesses)
 
 
 def _starving(project: Project) -> int:
@@ -237,19 +240,12 @@ class _Runs(NamedTuple):
 
 
 def _runs(project: Project) -> _Runs:
-    finished, kept, unfinished = [], [], []
-    for name in names_in(project, "models"):
-        try:
-            run = open_run(project.models_dir / name)
-        except UserError:
-            continue  # a broken card is no model; every command that names the run says what is wrong with it
-        if run.is_finished:
-            finished.append(name)
-            continue
-        unfinished.append(name)
-        if (run.root / WEIGHTS_NAME).is_file():
-            kept.append(name)
-    return _Runs((*kept, *finished), tuple(unfinished))
+    # a broken card is no model; every command that names the run says what is wrong with it
+    found = models.runs(project, skip_broken=True)
+    unfinished = [run for run in found if not run.is_finished]
+    kept = [run.root.name for run in unfinished if (run.root / WEIGHTS_NAME).is_file()]
+    finished = [run.root.name for run in models.by_finish(found)]
+    return _Runs((*kept, *finished), tuple(run.root.name for run in unfinished))
 
 
 def _unfinished(runs: _Runs) -> tuple[str, ...]:
@@ -306,12 +302,14 @@ def _next(summary: dict[str, Any]) -> tuple[str, ...]:
 def _first(summary: dict[str, Any]) -> tuple[tuple[bool, tuple[str, ...]], ...]:
     """From concepts to a release."""
     screened = summary["clean"] + summary["dropped"]
-    settled = summary["labelled"] + summary["unsettled"]
+    settled = summary["labelled"] + summary["unsettled"] + summary["rejected"]
+    more_votes = "pictus annotate import MORE-VOTES.csv    (then pictus annotate settle)"
     return (
         (not summary["concepts"], (TAXONOMY,)),
         (not summary["collected"], ("pictus collect add PICTURES --by-folder", "pictus collect fetch urls.csv")),
         (summary["checked"] < summary["collected"] or not screened, ("pictus clean",)),
         (not summary["votes"], ("pictus annotate import labels.csv    (or --from-folders)",)),
         (not settled, ("pictus annotate settle",)),
+        (not summary["labelled"] and not summary["releases"], (more_votes,)),
         (not summary["releases"], ("pictus release split --seed 7 && pictus release cut 1.0.0",)),
     )

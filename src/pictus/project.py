@@ -44,6 +44,11 @@ class Project:
     database_url: str = ""
     progress: Progress = field(default_factory=Silent, compare=False)
 
+    @property
+    def exists(self) -> bool:
+        """False for a bare folder: it has no tables and no journal."""
+        return (self.root / CONFIG_NAME).is_file()
+
     @cached_property
     def tables(self) -> "Tables":
         from pictus.tables import Tables  # noqa: PLC0415  pyarrow only where tables are used

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import shutil
@@ -28,7 +27,7 @@ from pictus.evaluate.gallery import Gallery, choose, only
 from pictus.evaluate.predictions import BLOCK, KEY, key_of, label_rows, predict_block, with_logits
 from pictus.evaluate.report import THUMBNAIL_PX, Subject, page
 from pictus.evaluate.results import ClassScore, Results, as_json, measure
-from pictus.project import CONFIG_NAME, Project, bare, write_bytes, write_text
+from pictus.project import Project, bare, write_bytes, write_text
 from pictus.registry import Outcome, step
 from pictus.releases import PictureReader, Release, find_release, split_rows
 
@@ -64,10 +63,10 @@ def run(
         thumbnails = _thumbnails(found, split, gallery)
         html = page(subject, results, only(gallery, thumbnails), thumbnails, taxonomy)
         write_text(folder / "report.html", html)
-        write_text(folder / "results.json", json.dumps(_json(subject, found, results, seed), indent=1))
+        write_text(folder / "results.json", json.dumps(_json(subject, found, results, seed), indent=1, allow_nan=False))
     seen = _trained_on(project, model_run, found, split)
     summary = _summary(subject, results, folder)
-    if (project.root / CONFIG_NAME).is_file():
+    if project.exists:
         project.journal.log("evaluate", "run_evaluated", subject=model_run.name, **summary)
     return Outcome(
         "evaluate run", summary, _headline(subject, results),
@@ -83,7 +82,7 @@ def _predictions(
     """Those on disk when they are of this model and release; else the missing blocks are computed."""
     rows = split_rows(release, split)
     labels_N = label_rows(rows, run, release.version)
-    key = key_of(_sha256(run.root / models.WEIGHTS_NAME, run), release.digest, split, logits=logits)
+    key = key_of(models.weights_sha256(run), release.digest, split, logits=logits)
     whole = folder / "predictions.parquet"
     found = _read_part(whole, key)
     if found is not None:
@@ -127,14 +126,6 @@ def _write_part(path: Path, table: pa.Table, key: str) -> None:
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({KEY: key.encode()}), buffer)
     write_bytes(path, buffer.getvalue())
-
-
-def _sha256(path: Path, run: models.Run) -> str:
-    try:
-        with path.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError:
-        raise UserError(f"Run {run.name!r} has no weights yet.", fix=f"pictus train resume {run.name}") from None
 
 
 def _unread(results: Results) -> Iterator[str]:

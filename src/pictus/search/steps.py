@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -363,9 +362,8 @@ def _hits(project: Project, taxonomy: Taxonomy, found: list[Found]) -> list[Hit]
 
 def _makers(project: Project) -> list[Maker]:
     """Every finished run, the newest first, and the classical descriptor last."""
-    finished = [run for run in models.runs(project) if run.is_finished and run.root.name != CLASSICAL]
-    finished.sort(key=lambda run: (run.card.get("finished_at", ""), run.name), reverse=True)
-    return [*(Maker(run.root.name, run, run.root.name) for run in finished), _CLASSICAL]
+    finished = [run for run in models.by_finish(models.runs(project)) if run.root.name != CLASSICAL]
+    return [*(Maker(run.root.name, run, run.root.name) for run in reversed(finished)), _CLASSICAL]
 
 
 def _named(project: Project, run: str) -> Maker:
@@ -409,11 +407,7 @@ def _digest(maker: Maker) -> str:
     """What the vectors depend on: the weights' bytes, or the descriptor's version."""
     if maker.run is None:
         return descriptor.VERSION
-    path = maker.run.root / models.WEIGHTS_NAME
-    if not path.is_file():
-        raise UserError(f"Run {maker.name!r} has no weights yet.", fix=f"pictus train resume {maker.name}")
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return models.weights_sha256(maker.run)
 
 
 def _hex(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from pictus.clock import now
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError, counted
 from pictus.extras import need
-from pictus.project import CONFIG_NAME, Project, bare
+from pictus.project import Project, bare
 from pictus.registry import Outcome, step
 from pictus.releases import PictureReader, find_release
 from pictus.serve.bundle import CARD_NAME, Bundle, Parity, open_bundle, sha256, write_bundle
@@ -101,7 +100,7 @@ def start(project: Project, *, run: str = "", host: str = "127.0.0.1", port: int
     try:
         bundle = _bundle(project, run)
         address = f"http://{host}:{listening.getsockname()[1]}"
-        if _is_project(project):
+        if project.exists:
             project.journal.log("serve", "server_started", subject=bundle.run, address=address)
         server = uvicorn.Server(uvicorn.Config(make_app(Recogniser(bundle)), log_level="warning", access_log=False))
         label = f"{bundle.run} at {address}    Ctrl-C ends it"
@@ -220,7 +219,7 @@ def _present(project: Project, run: models.Run) -> Bundle | None:
     if not (folder / CARD_NAME).is_file():
         return None
     bundle = open_bundle(folder)
-    return bundle if bundle.weights_sha256 == _weights_sha256(run) else None
+    return bundle if bundle.weights_sha256 == models.weights_sha256(run) else None
 
 
 def _is_run(project: Project, run: str) -> bool:
@@ -237,7 +236,7 @@ def _export(project: Project, run: models.Run, release: str) -> Bundle:
         root = project.bundles_dir / run.name
         none = Parity(0, 0, 0.0, 0.0, 0)
         draft = Bundle(
-            root, run.name, run.model_name, run.classes, run.class_names, run.preprocessing, _weights_sha256(run),
+            root, run.name, run.model_name, run.classes, run.class_names, run.preprocessing, models.weights_sha256(run),
             sha256(graph), none, now(), graph,
         )  # fmt: skip
         meter.advance()
@@ -276,23 +275,11 @@ def _real_pictures(project: Project, run: models.Run, release: str) -> list[NDAr
     return real
 
 
-def _weights_sha256(run: models.Run) -> str:
-    try:
-        with (run.root / models.WEIGHTS_NAME).open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError:
-        raise UserError(f"Run {run.name!r} has no weights yet.", fix=f"pictus train resume {run.name}") from None
-
-
 @contextmanager
 def _lock(project: Project) -> Iterator[None]:
     project.bundles_dir.mkdir(parents=True, exist_ok=True)
-    with (project if _is_project(project) else bare(project.bundles_dir)).lock("serve"):
+    with (project if project.exists else bare(project.bundles_dir)).lock("serve"):
         yield
-
-
-def _is_project(project: Project) -> bool:
-    return (project.root / CONFIG_NAME).is_file()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -327,7 +314,7 @@ def _record(bundle: Bundle) -> Exported:
 def _exported(project: Project, bundle: Bundle) -> Outcome[Exported]:
     record = _record(bundle)
     summary = {**asdict(record), "weights_sha256": bundle.weights_sha256, "graph_sha256": bundle.graph_sha256}
-    if _is_project(project):
+    if project.exists:
         project.journal.log("serve", "run_exported", subject=bundle.run, **summary)
     return Outcome(
         "serve export", summary,

@@ -20,7 +20,7 @@ from pictus.errors import UserError, counted
 from pictus.extras import need
 from pictus.journey import first_command
 from pictus.models import Preprocessing, Run
-from pictus.project import CONFIG_NAME, Project, safe_name
+from pictus.project import Project, safe_name
 from pictus.registry import Outcome, step
 from pictus.releases import SPLITS, Release, find_release, open_release
 from pictus.train import card as cards
@@ -345,5 +345,5 @@ def _needed() -> None:
 
 
 def _log(project: Project, event: str, subject: str, **data: Any) -> None:  # noqa: ANN401  JSON values
-    if (project.root / CONFIG_NAME).is_file():
+    if project.exists:
         project.journal.log("train", event, subject, **data)
