@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ def test_what_came_after_the_checkpoint_is_cut_off(tmp_path: Path) -> None:
 
 def test_a_run_without_epochs_has_none(tmp_path: Path) -> None:
     assert list(logbook.epochs(tmp_path)) == []
+
+
+def test_a_line_that_is_still_being_written_is_left_for_later(tmp_path: Path) -> None:
+    whole = json.dumps({"kind": "epoch", **asdict(RECORD)}) + "\n"
+    (tmp_path / logbook.NAME).write_text(whole + whole[:30])
+    assert list(logbook.epochs(tmp_path)) == [RECORD]
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import pictus
-from pictus import clean, collect
+from pictus import clean, collect, overview
 from pictus.clock import now
 from pictus.records import Attempt
 from pictus.tables import Tables, table_of
@@ -61,6 +63,23 @@ def test_a_picture_that_cannot_be_decoded_is_drawn_as_such_with_its_cause(
     assert not list(pool.cache_dir.rglob(f"{broken[0]}*")), "a mended decoder shows it at once"
 
 
+def test_the_page_of_a_broken_picture_says_why_once_and_offers_no_search(
+    browser: TestClient, pool: pictus.Project
+) -> None:
+    broken, good = ids(pool, "cause != ''")[0], ids(pool, "cause = ''")[0]
+    text = browser.get(f"/pictures/{broken}").text
+    assert "<b>drop</b> by the rule broken: truncated" in text
+    assert "find similar" not in text
+    assert "find similar" in browser.get(f"/pictures/{good}").text
+
+
+def test_times_are_written_as_people_write_them(browser: TestClient, pool: pictus.Project) -> None:
+    found = pool.tables.read("sources", ["image_id", "found_at"], limit=1).to_pylist()[0]
+    text = browser.get(f"/pictures/{found['image_id']}").text
+    assert found["found_at"].replace("T", " ").rstrip("Z") in text
+    assert found["found_at"] not in text
+
+
 def test_a_thumbnail_and_a_pictures_bytes_do_not_search_the_table(
     browser: TestClient, pool: pictus.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +108,33 @@ def test_causes_count_addresses_by_their_latest_attempt_and_add_up_to_the_headin
     assert "<dt>dns</dt><dd>2</dd>" in section
     assert "timeout" not in section
     assert "unchanged" not in section
+
+
+def test_every_failed_address_is_in_the_list_of_causes(project: pictus.Project) -> None:
+    causes = [f"http-{status}" for status in range(400, 415)]
+    attempts = [attempt(f"http://example.org/{cause}", cause) for cause in causes]
+    project.tables.append("fetches", table_of("fetches", attempts))
+    with TestClient(build_app(project), base_url=SITE) as client:
+        section = client.get("/").text.partition("Why 15 addresses")[2].partition("</section>")[0]
+    assert sum(map(int, re.findall(r"<dd>(\d+)</dd>", section))) == 15
+    assert "<dt>other causes</dt><dd>3</dd>" in section
+
+
+def test_the_first_page_does_not_propose_to_open_itself(
+    project: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = replace(overview.status(project), next=("pictus search query --text NAME", "pictus web"))
+    monkeypatch.setattr(overview, "status", lambda _project: outcome)
+    with TestClient(build_app(project), base_url=SITE) as client:
+        text = client.get("/").text
+    assert '<code class="command">pictus search query --text NAME</code>' in text
+    assert '<code class="command">pictus web</code>' not in text
+
+
+def test_without_pictures_clean_says_how_to_collect_some(project: pictus.Project) -> None:
+    with TestClient(build_app(project), base_url=SITE) as client:
+        text = client.get("/clean").text
+    assert '<code class="command">pictus clean</code>' not in text
 
 
 def test_what_the_status_warns_of_is_on_the_first_page(project: pictus.Project) -> None:

@@ -8,8 +8,8 @@ from starlette.testclient import TestClient
 import pictus
 from pictus.clock import now
 from pictus.records import Duplicate, Picture, Verdict
-from pictus.tables import table_of
-from pictus.web import duplicates
+from pictus.tables import one_of, table_of
+from pictus.web import duplicates, pages
 from pictus.web.server import build_app
 
 A, B, C, D = (letter * 64 for letter in "abcd")
@@ -66,6 +66,23 @@ def test_pairs_are_shown_with_distance_fate_and_a_way_back(browser: TestClient, 
     assert "same pixels" in text
     assert text.count('<button class="quiet" title="It stays') == 3
     assert text.index(B) < text.index(C)
+
+
+def test_the_pager_is_there_only_where_there_is_another_page(
+    browser: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 'class="pager"' not in browser.get("/clean/duplicates").text
+    monkeypatch.setattr(pages, "PAIRS_PAGE", 2)
+    assert 'rel="next"' in browser.get("/clean/duplicates").text
+    assert 'rel="prev"' in browser.get("/clean/duplicates?offset=2").text
+
+
+def test_one_pair_is_taken_back_in_the_singular(browser: TestClient, pool: pictus.Project) -> None:
+    said = "<code>pictus clean restore --rule duplicate</code> takes {} back"
+    assert said.format("all of them") in browser.get("/clean").text
+    rows = pool.tables.read("duplicates", where=one_of("image_id", [A, C]))
+    pool.tables.replace("duplicates", rows)
+    assert said.format("it") in browser.get("/clean").text
 
 
 def test_restore_keeps_one_picture_and_leads_back_to_its_pair(browser: TestClient, pool: pictus.Project) -> None:

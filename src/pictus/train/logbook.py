@@ -86,11 +86,11 @@ class Logbook:
 
 
 def epochs(root: Path) -> Iterator[Epoch]:
-    """The epochs of a run so far."""
+    """The epochs of a run so far; what follows the last line break is still being written."""
     path = root / NAME
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines():
         values = json.loads(line)
         if values.pop("kind") == "epoch":
             yield Epoch(**values)

@@ -22,6 +22,7 @@ from starlette.routing import Route
 from pictus import clean, models, overview, pixels, shards
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import NotThereError, PictureError, UserError
+from pictus.journey import first_command
 from pictus.project import Project, write_bytes
 from pictus.records import Picture
 from pictus.web import duplicates, edges, releases, runs, search
@@ -47,6 +48,7 @@ TEMPLATES = Environment(
 )  # fmt: skip
 TEMPLATES.filters |= {"count": "{:,}".format, "shell": quote, "query": quote_plus}
 TEMPLATES.filters |= {"percent": lambda share: "–" if isnan(share) else f"{share * 100:.1f}\N{NO-BREAK SPACE}%"}
+TEMPLATES.filters |= {"when": lambda at: at.replace("T", " ").rstrip("Z")}
 TEMPLATES.globals |= {"cells": cells, "little": little}
 
 Page = Callable[[Request], Awaitable[Response]]
@@ -149,7 +151,7 @@ class _View:
             "stages": list(outcome), "summary": outcome.summary, "next": outcome.next, "taxonomy": taxonomy,
             "problems": outcome.problems,
             "kinds": [(concept_id, own[concept_id], samples.get(concept_id, [])) for concept_id in shown],
-            "n_kinds": len(own), "causes": causes.most_common(8), "events": self.project.journal.events(limit=12),
+            "n_kinds": len(own), "causes": causes.most_common(), "events": self.project.journal.events(limit=12),
         }  # fmt: skip
 
     def concepts(self, _request: Request) -> dict[str, Any]:
@@ -243,6 +245,7 @@ class _View:
             "charts": charts(lines), "strips": edges.strips(self.project, lines), "dropped": dropped.most_common(),
             "walls": walls, "checked": self.project.tables.count("checks"),
             "kept": verdicts.num_rows - sum(dropped.values()), "pairs": pairs, "n_pairs": n_pairs,
+            "first": "pictus clean" if self.wall.rows().num_rows else first_command(self.project, "pictures"),
         }  # fmt: skip
 
     def duplicates(self, request: Request) -> dict[str, Any]:
