@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
+import pytest
 from rich.console import Console
 
 from pictus import output
@@ -58,3 +60,13 @@ def test_the_middle_of_a_text_goes_first() -> None:
     assert in_the_middle("abcdefghij", 10) == "abcdefghij"
     assert in_the_middle("abcdefghij", 6) == "abc…ij"
     assert in_the_middle("abcdefghij", 5) == "ab…ij"
+
+
+def test_what_is_not_a_number_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ({"loss": float("nan"), "tree": {"low": [float("-inf"), 1.5]}},)
+    outcome: Outcome[Any] = Outcome("x", {"loss": float("inf"), "n": 1}, source=lambda: iter(rows))
+    output.print_json(outcome)
+    output.print_jsonl(outcome)
+    first, second = capsys.readouterr().out.splitlines()
+    assert '"summary": {"loss": null, "n": 1}' in first
+    assert second == '{"loss": null, "tree": {"low": [null, 1.5]}}'

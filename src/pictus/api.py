@@ -101,7 +101,7 @@ def _endpoint(project: Project, form: Form, *, is_open: bool) -> Endpoint:
             body = await run_in_threadpool(_answer, project, form, given, wanted)
         except UserError as error:
             return error_response(error)
-        return Response(json.dumps(body, default=str), media_type="application/json")
+        return Response(json.dumps(body, default=str, allow_nan=False), media_type="application/json")
 
     return endpoint
 

@@ -106,7 +106,7 @@ def talk() -> Console:
 
 
 def print_error(error: UserError, *, as_json: bool) -> None:
-    """What is wrong and what to type, on stderr; the same shape as the HTTP API's in JSON."""
+    """What is wrong and what to type, on stderr; with `as_json` as data on stdout, in the HTTP API's shape."""
     if as_json:
         sys.stdout.write(json.dumps({"error": {"what": error.what, "fix": error.fix}}) + "\n")
         return
@@ -121,25 +121,35 @@ def outcome_json(outcome: Outcome[Any]) -> dict[str, Any]:
     return {
         "step": outcome.step,
         "headline": outcome.headline,
-        "summary": outcome.summary,
+        "summary": _plain(outcome.summary),
         "problems": list(outcome.problems),
         "next": list(outcome.next),
     }
 
 
 def record_json(record: Any) -> dict[str, Any]:  # noqa: ANN401  any record
-    """One record as plain JSON: bytes in hex, tuples as lists."""
+    """One record as plain JSON: bytes in hex, tuples as lists, what is not a number as null."""
     values = asdict(record) if is_dataclass(record) and not isinstance(record, type) else dict(record)
-    return {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  any part of a record
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None  # JSON has no nan and no infinity
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def print_json(outcome: Outcome[Any]) -> None:
-    sys.stdout.write(json.dumps(outcome_json(outcome), default=str) + "\n")
+    sys.stdout.write(json.dumps(outcome_json(outcome), default=str, allow_nan=False) + "\n")
 
 
 def print_jsonl(outcome: Outcome[Any]) -> None:
     for record in outcome:
-        sys.stdout.write(json.dumps(record_json(record), default=str) + "\n")
+        sys.stdout.write(json.dumps(record_json(record), default=str, allow_nan=False) + "\n")
 
 
 def print_outcome(outcome: Outcome[Any], *, with_records: bool, says_next: bool = True) -> None:

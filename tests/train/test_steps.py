@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ import pictus
 from pictus import models, train
 from pictus.errors import UserError
 from pictus.project import bare
-from pictus.train import loop
+from pictus.train import card, loop
+from pictus.train.state import Counters
 
 MakeRelease = Callable[..., Path]
 
@@ -366,3 +369,21 @@ def test_a_run_that_could_not_begin_frees_its_name_and_removes_nothing_else(
     with pytest.raises(UserError, match="safetensors"):
         train.run(stripes, name="second", set_=(*TINY, _broken_weights(tmp_path)))
     assert not (stripes.models_dir / "second").exists()
+
+
+def test_a_run_stopped_before_its_first_validation_has_no_scores_in_its_card(
+    stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train.steps, "stop_asked", lambda: nullcontext(lambda: True))
+    with pytest.raises(KeyboardInterrupt):
+        train.run(stripes, name="stopped", set_=TINY)
+    text = (stripes.models_dir / "stopped" / "run.json").read_text()
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))["results"]
+    assert [found[name] for name in ("val_top1", "val_top5", "val_loss", "best_epoch")] == [None, None, None, 0]
+    assert [row.val_top1 for row in train.list_(stripes)] == [None]
+
+
+def test_scores_that_are_not_numbers_are_null_in_the_card() -> None:
+    counters = Counters(step=3, best_epoch=1, best_top1=0.2, best_top5=0.5, best_loss=math.nan)
+    found = card.results(counters, n_train=8, steps_per_epoch=3, batch_size=4)
+    assert (found["val_top1"], found["val_loss"]) == (0.2, None)

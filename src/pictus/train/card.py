@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,13 +68,13 @@ def preprocessing_of(recipe: Recipe, mean: tuple[float, ...], std: tuple[float, 
 
 
 def results(counters: Counters, *, n_train: int, steps_per_epoch: int, batch_size: int) -> Card:
-    """What came of a run so far."""
+    """What came of a run so far. Scores are None before the first epoch has been validated, and where they diverged."""
+    scores = {"val_top1": counters.best_top1, "val_top5": counters.best_top5, "val_loss": counters.best_loss}
+    has_scores = counters.best_epoch > 0
     seen = counters.step * min(batch_size, n_train)
     return {
         "best_epoch": counters.best_epoch,
-        "val_top1": counters.best_top1,
-        "val_top5": counters.best_top5,
-        "val_loss": counters.best_loss,
+        **{name: score if has_scores and math.isfinite(score) else None for name, score in scores.items()},
         "epochs": counters.step // steps_per_epoch,
         "epochs_planned": counters.plan.end // steps_per_epoch,
         "steps": counters.step,
@@ -84,14 +85,14 @@ def results(counters: Counters, *, n_train: int, steps_per_epoch: int, batch_siz
 
 def write(root: Path, card: Card) -> None:
     """Write the card whole or not at all."""
-    write_text(root / models.CARD_NAME, json.dumps(card, indent=1) + "\n")
+    write_text(root / models.CARD_NAME, json.dumps(card, indent=1, allow_nan=False) + "\n")
 
 
 def rows(runs: list[Run]) -> Iterator[RunRow]:
     """Runs as lines of a list."""
     for run in runs:
         found = run.card["results"]
-        was_validated = found.get("best_epoch", 0) > 0
+        was_validated = found.get("best_epoch", 0) > 0  # cards of before hold -1 and infinity where nothing was
         top1, top5 = (found[name] if was_validated else None for name in ("val_top1", "val_top5"))
         yield RunRow(
             run.name, "finished" if run.is_finished else "unfinished", run.card["recipe_name"],
