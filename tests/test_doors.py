@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,47 @@ def test_jsonl_gives_every_record(project: pictus.Project) -> None:
     out = run("status", "--jsonl", "--project", str(project.root))
     stages = [json.loads(line)["stage"] for line in out.stdout.splitlines()]
     assert stages == ["taxonomy", "collect", "clean", "annotate", "release", "train"]
+
+
+def test_a_stage_without_a_verb_gives_one_json_object_of_all_its_steps(
+    project: pictus.Project, make_jpeg: Callable[..., bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/1.jpg").write_bytes(make_jpeg())
+    pictus.collect.add(project, (str(tmp_path / "photos"),))
+    out = run("clean", "--json", "--project", str(project.root))
+    found = json.loads(out.stdout)
+    assert found["step"] == "clean"
+    assert list(found["summary"]) == ["check", "dedupe", "screen"]
+    assert found["summary"]["check"]["measured"] == 1
+
+
+def test_options_before_a_verb_count_for_it(project: pictus.Project, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    out = run("clean", "-C", str(project.root), "--json", "check", cwd=elsewhere)
+    assert len(json.loads(out.stdout)) >= 1, "one JSON object, of the project that was named"
+    assert "There is no Pictus project" not in out.stdout + out.stderr
+
+
+def test_the_root_option_names_the_folder_of_every_command(project: pictus.Project, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from pictus.cli import root
+    from pictus.web import server
+
+    served: list[Path] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "serve", lambda opened, *_: served.append(opened.root))
+        CliRunner().invoke(root, ["-C", str(project.root), "web"], catch_exceptions=False)
+    assert served == [project.root]
+    made = tmp_path / "made"
+    assert CliRunner().invoke(root, ["-C", str(made), "new"]).exit_code == 0
+    assert (made / "pictus.toml").is_file()
+    twice = CliRunner().invoke(root, ["-C", str(made), "new", str(tmp_path / "other")])
+    assert twice.exit_code == 2
+    assert "two folders" in twice.output
+    assert CliRunner().invoke(root, ["new"]).exit_code == 2
 
 
 def test_a_port_in_use_is_said_with_another_to_try(project: pictus.Project) -> None:

@@ -16,6 +16,7 @@ from pictus.forms import STAGES, Field, Form, stage_forms
 
 if TYPE_CHECKING:
     from pictus.project import Project
+    from pictus.registry import Outcome
 
 INTERRUPTED = 130
 
@@ -109,8 +110,7 @@ def _stage_group(stage: str) -> click.Command:
     def run_all(**options: Any) -> None:  # noqa: ANN401  click's values
         context = click.get_current_context()
         if context.invoked_subcommand is None:
-            for verb in verbs:
-                _run(forms[verb], {}, options, says_next=verb == verbs[-1])
+            _run_all(stage, [forms[verb] for verb in verbs], options)
 
     group = click.Group(
         stage, help=STAGES[stage] + (f".\n\nWithout a verb: {', '.join(verbs)}." if verbs else "."),
@@ -122,9 +122,30 @@ def _stage_group(stage: str) -> click.Command:
     return group
 
 
+def _run_all(stage: str, forms: list[Form], shared: dict[str, Any]) -> None:
+    """Every step in turn, told as it ends; as JSON one object with the summary of each."""
+    outcomes = []
+    for form in forms:
+        outcome = form.step.function(_project(form, shared))
+        outcomes.append(outcome)
+        if not shared["as_json"] or shared["as_jsonl"]:
+            _print(form, outcome, shared, says_next=form is forms[-1])
+    if shared["as_json"] and not shared["as_jsonl"]:
+        from pictus.output import print_json  # noqa: PLC0415
+        from pictus.registry import Outcome  # noqa: PLC0415
+
+        problems = tuple(problem for outcome in outcomes for problem in outcome.problems)
+        summary = {form.verb: outcome.summary for form, outcome in zip(forms, outcomes, strict=True)}
+        whole: Outcome[Any] = Outcome(stage, summary, outcomes[-1].headline, problems, outcomes[-1].next)
+        print_json(whole)
+
+
 def _command(form: Form, name: str) -> click.Command:
     def run(**values: Any) -> None:  # noqa: ANN401  click's values
         shared = {key: values.pop(key) for key in ("project_path", "as_json", "as_jsonl", "quiet")}
+        context = click.get_current_context().parent
+        before = context.params if context else {}  # `pictus clean -C birds check`: said to the group
+        shared = {key: value or before.get(key, value) for key, value in shared.items()}
         _run(form, {_python_name(form, key): value for key, value in values.items()}, shared)
 
     examples = "\n".join(f"  {example}" for example in form.examples)
@@ -172,15 +193,18 @@ def _python_name(form: Form, destination: str) -> str:
     return next((field.name for field in form.fields if field.name.rstrip("_") == destination), destination)
 
 
-def _run(form: Form, values: dict[str, Any], shared: dict[str, Any], *, says_next: bool = True) -> None:
-    from pictus import output  # noqa: PLC0415  rich is not needed for --help
-
+def _run(form: Form, values: dict[str, Any], shared: dict[str, Any]) -> None:
     given = {
         name: value for name, value in values.items()
         if value is not None or next(field.default for field in form.fields if field.name == name) is None
     }  # fmt: skip
-    project = _project(form, shared)
-    outcome = form.step.function(project, **given)
+    outcome = form.step.function(_project(form, shared), **given)
+    _print(form, outcome, shared, says_next=True)
+
+
+def _print(form: Form, outcome: "Outcome[Any]", shared: dict[str, Any], *, says_next: bool) -> None:
+    from pictus import output  # noqa: PLC0415  rich is not needed for --help
+
     if shared["as_jsonl"]:
         output.print_jsonl(outcome)
     elif shared["as_json"]:
@@ -203,51 +227,63 @@ def _project(form: Form, shared: dict[str, Any]) -> "Project":
     return open_project(path, progress=progress)
 
 
+def _folder(named: Path | None, default: str = "") -> Path:
+    """The FOLDER of a command that is no step: its own, or that of `pictus -C FOLDER`."""
+    context = click.get_current_context()
+    outer: Path | None = context.find_root().params.get("project_path")
+    if named and outer:
+        raise click.UsageError(f"two folders are named: {outer} and {named}", context)
+    if not (named or outer or default):
+        raise click.UsageError("Missing argument 'FOLDER'.", context)
+    return named or outer or Path(default)
+
+
 @click.command("new", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus new birds && cd birds")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--database-url", default="", help="PostgreSQL instead of the project's own SQLite file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-def new_command(folder: Path, database_url: str, *, as_json: bool) -> None:
+def new_command(folder: Path | None, database_url: str, *, as_json: bool) -> None:
     """Make a project folder."""
     from pictus.output import print_json, print_outcome  # noqa: PLC0415
     from pictus.project import new  # noqa: PLC0415
     from pictus.registry import Outcome  # noqa: PLC0415
 
-    project = new(folder, database_url=database_url)
+    target = _folder(folder)
+    project = new(target, database_url=database_url)
     if database_url:
         project.journal.log("project", "project_made")
     outcome: Outcome[Any] = Outcome(
         "new", {"root": str(project.root), "name": project.name}, f"{project.name}: an empty project at {project.root}",
-        next=(f"cd {folder}", "pictus taxonomy import --folders PICTURES    (or --file, --ilsvrc, --wordnet)"),
+        next=(f"cd {target}", "pictus taxonomy import --folders PICTURES    (or --file, --ilsvrc, --wordnet)"),
     )  # fmt: skip
     print_json(outcome) if as_json else print_outcome(outcome, with_records=False)
 
 
 @click.command("web", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus web\n  pictus web birds --port 8000")
-@click.argument("folder", type=click.Path(path_type=Path), default=".")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8400, show_default=True, help="Port to listen on; 0 picks a free one.")
-def web_command(folder: Path, host: str, port: int) -> None:
+def web_command(folder: Path | None, host: str, port: int) -> None:
     """The pages: concepts, pictures, one picture's whole history, search."""
     from pictus.project import open_project  # noqa: PLC0415
     from pictus.web.server import serve  # noqa: PLC0415
 
-    serve(open_project(folder), host, port)
+    serve(open_project(_folder(folder, ".")), host, port)
 
 
 @click.command("demo", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus demo\n  pictus demo world --small")
-@click.argument("folder", type=click.Path(path_type=Path), default="demo")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--small", is_flag=True, help="A tenth of the world: under a minute.")
 @click.option("--seed", default=7, show_default=True, help="Another seed draws another world.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-def demo_command(folder: Path, seed: int, *, small: bool, as_json: bool) -> None:
+def demo_command(folder: Path | None, seed: int, *, small: bool, as_json: bool) -> None:
     """Draw a world with known truth, run the whole journey on it, compare found with true."""
     import json  # noqa: PLC0415
 
     from pictus.demo import run_demo  # noqa: PLC0415
     from pictus.output import TerminalProgress, talk  # noqa: PLC0415
 
-    result = run_demo(folder, small=small, seed=seed, progress=TerminalProgress(talk()))
+    result = run_demo(_folder(folder, "demo"), small=small, seed=seed, progress=TerminalProgress(talk()))
     click.echo(json.dumps(result.as_json()) if as_json else result.as_text())
 
 
