@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 import pictus
+from pictus.errors import UserError
 from pictus.project import CONFIG_NAME, safe_name, write_text
+from pictus.records import Label
+from pictus.tables import table_of
 
 
 def test_a_new_project_opens_from_inside_its_folders(tmp_path: Path) -> None:
@@ -93,3 +96,16 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 def test_names_that_are_not_one_path_component_are_refused(name: str) -> None:
     with pytest.raises(pictus.UserError, match="cannot be a version"):
         safe_name(name, "version")
+
+
+def test_an_emptied_journal_of_a_labelled_project_is_told_and_not_taken_for_a_new_one(project: pictus.Project) -> None:
+    (project.root / "journal.sqlite").touch()
+    assert project.journal.vote_count() == 0, "nothing says that there ever were votes"
+    project.journal.engine.dispose()
+    project.tables.append("labels", table_of("labels", [Label("a" * 64, "owl", 0.9, 1, "accepted", "one-coin", "")]))
+    for left in project.root.glob("journal.sqlite*"):
+        left.write_bytes(b"")
+    with pytest.raises(UserError, match=r"journal\.sqlite is empty, but the project has labels") as error:
+        _ = pictus.open(project.root).journal
+    assert "restore it from a copy" in error.value.fix
+    assert (project.root / "journal.sqlite").stat().st_size == 0, "nothing is written into it"

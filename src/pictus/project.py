@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import time
 import tomllib
 from collections.abc import Iterator
@@ -59,7 +60,11 @@ class Project:
     def journal(self) -> "Journal":
         from pictus.journal import Journal  # noqa: PLC0415  sqlalchemy only where votes are used
 
-        return Journal.open(self.database_url or f"sqlite:///{self.root / 'journal.sqlite'}")
+        if self.database_url:
+            return Journal.open(self.database_url)
+        path = self.root / "journal.sqlite"
+        _check_journal(path, self.tables)
+        return Journal.open(f"sqlite:///{path}")
 
     @property
     def shards_dir(self) -> Path:
@@ -164,6 +169,22 @@ def safe_name(name: str, kind: str) -> str:
             f"{name!r} cannot be a {kind}: use letters, digits, '.', '_', '-', '+' and start with a letter or digit."
         )
     return name
+
+
+_AFTER_JOURNAL = ("labels", "splits", "verdicts")
+"""Their steps read the journal before they write: where one of these is, a journal was."""
+
+
+def _check_journal(path: Path, tables: "Tables") -> None:
+    """SQLite takes an empty file for a new database: votes that were lost would go unmentioned."""
+    if not path.is_file() or path.stat().st_size:
+        return
+    made = [name for name in _AFTER_JOURNAL if tables.exists(name)]
+    if made:
+        raise UserError(
+            f"The journal (votes and events) {path} is empty, but the project has {', '.join(made)}: it was lost.",
+            fix=f"restore it from a copy; or go on without its votes and events:    rm {shlex.quote(str(path))}",
+        )
 
 
 @contextmanager
