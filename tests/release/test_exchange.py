@@ -15,6 +15,7 @@ import pytest
 
 import pictus
 from pictus import release
+from pictus.release.exchange import exported_rows
 from pictus.releases import open_release, released_pictures
 
 Fill = Callable[..., list[str]]
@@ -283,3 +284,16 @@ def test_a_stranger_beside_split_folders_is_told(project: pictus.Project, plain:
     (plain / "extra").mkdir()
     with pytest.raises(pictus.UserError, match="extra/ is neither train, val nor test"):
         release.import_(project, plain, "1.0.0")
+
+
+def test_an_export_reads_rows_as_they_are_asked(
+    project: pictus.Project, fill: Callable[..., list[str]], two_classes: list[tuple[str, str]]
+) -> None:
+    fill(two_classes)
+    release.split(project, seed=7)
+    release.cut(project, "1.0.0")
+    opened = open_release(project.releases_dir / "1.0.0")
+    rows = exported_rows(opened, "val")
+    assert next(iter(rows))["split"] == "val"
+    assert len(list(rows)) == 4, "an iterator: of five, the first was taken"
+    assert sum(1 for _ in exported_rows(opened)) == 50

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +16,7 @@ from pictus.progress import Meter
 from pictus.records import Concept
 from pictus.release.contents import UNPACKED
 from pictus.release.packing import ReadRow, why_unreadable
-from pictus.releases import PictureReader, Release, open_release
+from pictus.releases import PictureReader, Release, open_release, split_rows
 
 PAPER = "release.json"
 FORMAT = 1
@@ -80,10 +80,11 @@ def concepts_of(paper: dict[str, Any]) -> tuple[Concept, ...]:
     )
 
 
-def exported_rows(release: Release, split: str = "") -> list[dict[str, Any]]:
-    """The rows an export writes, in release order, with what is needed to find their bytes."""
-    rows: list[dict[str, Any]] = release.pictures.to_pylist()
-    return [row for row in rows if not split or row["split"] == split]
+def exported_rows(release: Release, split: str = "") -> Iterator[dict[str, Any]]:
+    """The rows an export writes, in release order, with what is needed to find their bytes; read as they are asked."""
+    rows = split_rows(release, split or "all")
+    for batch in rows.to_batches(max_chunksize=1_000):
+        yield from batch.to_pylist()
 
 
 def checked_reader(release: Release) -> Callable[[dict[str, Any]], bytes]:
