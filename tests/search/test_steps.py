@@ -164,8 +164,21 @@ def test_a_run_that_lies_elsewhere_is_given_by_its_path(
     ids = fill([make_jpeg(seed=1), make_jpeg(seed=2)])
     path = str(make_run(tmp_path / "far" / "other"))
     assert search.index(project, run=path).summary["index"] == "other"
-    assert project.tables.names() == ["embeddings_other", "images", "sources"]
+    assert sum(name.startswith("embeddings_other-") for name in project.tables.names()) == 1
     assert [hit.image_id for hit in search.query(project, like=ids[0], run=path)] == ids[1:]
+
+
+def test_a_run_elsewhere_of_the_same_name_leaves_the_projects_own_index_alone(
+    project: Project, fill: Fill, make_jpeg: MakeJpeg, make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    fill([make_jpeg(seed=0)])
+    make_run(project.models_dir / "first", seed=0)
+    path = str(make_run(tmp_path / "far" / "first", seed=1))
+    search.index(project, run="first")
+    before = project.tables.read("embeddings_first").column("embedding")
+    assert search.index(project, run=path).summary["forgotten"] == 0
+    assert project.tables.read("embeddings_first").column("embedding") == before
+    assert search.index(project, run="first").summary["written"] == 0
 
 
 def test_a_run_renamed_after_its_index_needs_a_new_index(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -59,10 +60,12 @@ class Maker(NamedTuple):
     run: models.Run | None
     argument: str
     """What a person types after --run: the name, or the path of a run that lies elsewhere."""
+    mark: str = ""
+    """Tells the index of a run elsewhere from that of the project's own run of the same name."""
 
     @property
     def table(self) -> str:
-        return PREFIX + self.name
+        return PREFIX + self.name + (f"-{self.mark}" if self.mark else "")
 
     @property
     def command(self) -> str:
@@ -370,7 +373,9 @@ def _named(project: Project, run: str) -> Maker:
     if run == CLASSICAL:
         return _CLASSICAL
     found = models.find_run(project, run)
-    return Maker(found.root.name, found, run)
+    is_own = found.root.parent == project.models_dir.resolve()
+    mark = "" if is_own else hashlib.sha256(str(found.root).encode()).hexdigest()[:8]
+    return Maker(found.root.name, found, run, mark)
 
 
 def _indexed(project: Project, run: str) -> Maker | None:
