@@ -116,7 +116,7 @@ def start(project: Project, *, run: str = "", host: str = "127.0.0.1", port: int
     )  # fmt: skip
 
 
-@step("serve predict", changes=False, needs_project=False)
+@step("serve predict", changes=True, needs_project=False)
 def predict(project: Project, files: tuple[Path, ...], *, run: str = "", top: int = 5) -> Outcome[Prediction]:
     """What is on these pictures: the same model and preprocessing as the endpoint, without a server.
 
