@@ -174,7 +174,7 @@ def test_a_stage_without_a_verb_gives_one_json_object_of_all_its_steps(
 ) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/1.jpg").write_bytes(make_jpeg())
-    pictus.collect.add(project, (str(tmp_path / "photos"),))
+    pictus.collect.add(project, (tmp_path / "photos",))
     out = run("clean", "--json", "--project", str(project.root))
     found = json.loads(out.stdout)
     assert found["step"] == "clean"
