@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pictus import models
-from pictus.errors import UserError, clipped, counted
+from pictus.errors import NotThereError, UserError, clipped, counted
 from pictus.journey import TAXONOMY
 from pictus.models import WEIGHTS_NAME
 from pictus.project import Project
@@ -131,7 +131,7 @@ def find_image(project: Project, text: str) -> str:
     found = set(tables.read("sources", ["image_id"], where=equals("address", text)).column("image_id").to_pylist())
     if len(found) == 1:
         return str(found.pop())
-    raise UserError(
+    raise NotThereError(
         f"There is no picture {clipped(text)} in {project.name}: neither an image_id (or its first {PREFIX}+ digits)"
         " nor an address.",
         fix="pictus web    shows every picture",

@@ -73,6 +73,15 @@ def test_lines_are_numbered_as_an_editor_does(tmp_path: Path) -> None:
     assert [answers.place(number) for number in answers.row.to_pylist()] == ["labels.csv line 2", "labels.csv line 4"]
 
 
+def test_a_cell_of_several_lines_moves_the_rows_below_it(tmp_path: Path) -> None:
+    text = 'image,label,note\n1.jpg,owl,"two\nlines"\n2.jpg,owl,one\n3.jpg,owl\n4.jpg,owl,"a\nb\nc"\n5.jpg,owl,\n'
+    answers = read(tmp_path, text)
+    assert dict(zip(answers.image.to_pylist(), answers.row.to_pylist(), strict=True)) == {
+        "1.jpg": 2, "2.jpg": 4, "4.jpg": 6, "5.jpg": 9,
+    }  # fmt: skip
+    assert list(answers.torn) == [5]  # 3.jpg, which has two cells of three
+
+
 def test_parquet_is_read_with_any_column_types(tmp_path: Path) -> None:
     table = pa.table({
         "worker": pa.array(["ada", "bob"]).dictionary_encode(), "item": pa.array([7, 8]),

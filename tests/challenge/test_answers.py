@@ -43,7 +43,7 @@ def test_a_number_is_never_a_label_where_ids_are_numbers() -> None:
 def test_pictures_are_found_by_either_name_in_any_order() -> None:
     found = guesses_of(sheet([["n05"], ["n02"]], ["cc.jpg", "aa"]), release())
     assert found.guesses_NG.tolist() == [[0], [-1], [2]]
-    assert found.problems == ("team: 1 of 3 pictures have no guess and count as wrong",)
+    assert found.problems == ("team: 1 of 3 pictures without a guess: counted as wrong",)
 
 
 def test_every_bad_row_is_told_with_its_line() -> None:

@@ -45,7 +45,7 @@ def test_score_against_a_release_by_position(release: Path, tmp_path: Path) -> N
     low, high = outcome.summary["hierarchical_low"], outcome.summary["hierarchical_high"]
     assert f"hierarchical error 0.312 ({low:.3f}-{high:.3f})" in outcome.headline
     assert 0 <= low < 2.5 / 8 < high <= 1
-    assert outcome.problems == ("team: 1 of 8 pictures have no guess and count as wrong",)
+    assert outcome.problems == ("team: 1 of 8 pictures without a guess: counted as wrong",)
     assert [score.name for score in outcome] == ["team"]
 
 

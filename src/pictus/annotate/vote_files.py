@@ -12,8 +12,10 @@ from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pictus.errors import UserError, clipped, counted
 
@@ -93,9 +95,12 @@ def _read_text(path: Path, torn: dict[int, str]) -> pa.Table:
     before = len(beginning) - len(beginning.lstrip(b"\r\n"))
     before = beginning[:before].count(b"\n") or before
 
+    torn_rows: dict[int, tuple[str, str]] = {}  # number of a row -> what is wrong with it, its text
+
     def note(row: "reader.InvalidRow") -> str:
         found = f"{counted(row.actual_columns, 'column')} where the header has {row.expected_columns}"
-        torn[int(row.number)] = f"{found}: {clipped(row.text or '')} (quote values that contain the separator)"
+        told = f"{found}: {clipped(row.text or '')} (quote values that contain the separator)"
+        torn_rows[int(row.number)] = told, str(row.text or "").strip()
         return "skip"
 
     try:
@@ -113,11 +118,29 @@ def _read_text(path: Path, torn: dict[int, str]) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         why = "it is not UTF-8 text" if "UTF8" in str(error) else str(error).splitlines()[0][:200]
         raise UserError(f"{path.name} cannot be read as CSV: {why}.", fix="save it as CSV in UTF-8") from error
-    every = range(before + 2, before + 2 + table.num_rows + len(torn))
-    lines = [line for line in every if line not in torn] if torn else every
-    table = table.append_column(_LINE, pa.array(lines, pa.int64()))
+    lines_R, told = _lines(table, torn_rows, before + 2)
+    torn.update(told)
+    table = table.append_column(_LINE, pa.array(lines_R))
     is_blank = [pc.equal(column, "") for column in table.columns[:-1]]
     return table.filter(pc.invert(reduce(pc.and_, is_blank)))
+
+
+def _lines(
+    table: pa.Table, torn_rows: dict[int, tuple[str, str]], first: int
+) -> tuple[NDArray[np.int64], dict[int, str]]:
+    """The line each whole row begins at, i64[R], and what is wrong with the torn ones by theirs.
+
+    A cell of several lines, as spreadsheets write them, moves all rows below it.
+    """
+    number_A = np.arange(first, first + table.num_rows + len(torn_rows))
+    is_torn_A = np.isin(number_A, list(torn_rows))
+    breaks_A = np.zeros(number_A.size, np.int64)
+    for column in table.columns:
+        breaks_A[~is_torn_A] += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy()
+    for number, (_, text) in torn_rows.items():
+        breaks_A[number - first] = text.count("\n")
+    line_A = number_A + np.cumsum(breaks_A) - breaks_A
+    return line_A[~is_torn_A], {int(line_A[number - first]): told for number, (told, _) in torn_rows.items()}
 
 
 def _header(path: Path, beginning: bytes) -> tuple[list[str], str]:

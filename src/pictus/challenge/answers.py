@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pictus import metrics
 from pictus.challenge.sheets import Sheet
 from pictus.concepts import Taxonomy
-from pictus.errors import UserError, bad_rows
+from pictus.errors import UserError, bad_rows, counted
 
 _UNNAMED: Mapping[str, int] = {}
 
@@ -82,7 +82,7 @@ def guesses_of(sheet: Sheet, answers: Answers) -> Guesses:
     if sheet.pictures is None:
         if len(sheet) != len(answers.truth):
             raise UserError(
-                f"{sheet.where} has {len(sheet):,} rows; {answers.where} has {len(answers.truth):,} pictures.",
+                f"{sheet.where} has {len(sheet):,} rows; {answers.where} has {counted(len(answers.truth), 'picture')}.",
                 fix="one row per picture, in the same order; an empty line where there is no guess",
             )
         return Guesses(sheet.name, labels_RG, problems + _without_guess(sheet.name, labels_RG))
@@ -94,7 +94,8 @@ def guesses_of(sheet: Sheet, answers: Answers) -> Guesses:
 
 def _without_guess(name: str, guesses_NG: NDArray[np.int32]) -> tuple[str, ...]:
     empty = int((guesses_NG < 0).all(axis=1).sum())
-    return (f"{name}: {empty:,} of {len(guesses_NG):,} pictures have no guess and count as wrong",) if empty else ()
+    pictures = counted(len(guesses_NG), "picture")
+    return (f"{name}: {empty:,} of {pictures} without a guess: counted as wrong",) if empty else ()
 
 
 def _labels(sheet: Sheet, answers: Answers) -> tuple[NDArray[np.int32], tuple[str, ...]]:

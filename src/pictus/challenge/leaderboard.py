@@ -44,12 +44,12 @@ class Score:
 
 def score_of(guesses: Guesses, answers: Answers) -> Score:
     """Score one submission; rank 1 of 1."""
-    truth, n = answers.truth, counted(answers)
+    truth, n = answers.truth, n_counted(answers)
     top1, top5 = (stats.wilson(int(metrics.is_right(guesses.guesses_NG, truth, k).sum()), n) for k in (1, 5))
     return Score(1, guesses.name, *top1, *top5, *(_hierarchical(guesses, answers) or (None, None, None)))
 
 
-def counted(answers: Answers) -> int:
+def n_counted(answers: Answers) -> int:
     """How many pictures count."""
     return int(answers.truth.is_counted_N.sum())
 
@@ -80,4 +80,4 @@ def _hierarchical(guesses: Guesses, answers: Answers) -> stats.Interval | None:
     errors_N = metrics.hierarchical_errors(
         guesses.guesses_NG, answers.truth, answers.heights_KK, answers.greatest_height
     )
-    return stats.mean01_interval(errors_N[answers.truth.is_counted_N]) if counted(answers) else None
+    return stats.mean01_interval(errors_N[answers.truth.is_counted_N]) if n_counted(answers) else None

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from pictus.challenge.answers import Answers, Guesses, answers_of_release, answers_of_sheet, guesses_of
-from pictus.challenge.leaderboard import Score, counted, score_of
+from pictus.challenge.leaderboard import Score, n_counted, score_of
 from pictus.challenge.leaderboard import rank as rank_all
 from pictus.challenge.sheets import Sheet, parse_predictions, parse_truth
 from pictus.concepts import Taxonomy
-from pictus.errors import UserError
+from pictus.errors import UserError, counted
 from pictus.project import Project
 from pictus.registry import Outcome, step
 from pictus.releases import find_release, split_rows
@@ -41,11 +41,11 @@ def score(
     submissions = _submissions((file,), answers)
     if len(submissions) > 1:
         raise UserError(f"{file} holds {len(submissions)} models.", fix=f"pictus challenge rank {file}")
-    found, n = score_of(submissions[0], answers), counted(answers)
+    found, n = score_of(submissions[0], answers), n_counted(answers)
     return Outcome(
         "challenge score",
         {**asdict(found), "n": n, "truth": answers.where},
-        f"{found.name}: {_shares(found)} on {n:,} pictures",
+        f"{found.name}: {_shares(found)} on {counted(n, 'picture')}",
         problems=submissions[0].problems,
         source=lambda: iter([found]),
     )
@@ -72,14 +72,14 @@ def rank(
     submissions = _submissions(files, answers)
     scores = rank_all(submissions, answers, by)
     groups = len({one.rank for one in scores})
-    first, n = scores[0], counted(answers)
+    first, n = scores[0], n_counted(answers)
     tied = ", ".join(one.name for one in scores[1:] if one.rank == 1)
     return Outcome(
         "challenge rank",
         {"models": len(scores), "groups": groups, "n": n, "by": by, "truth": answers.where,
          "scores": [asdict(one) for one in scores]},
         f"{first.name}{f' (tied with {tied})' if tied else ''}: {_shares(first)};"
-        f" {len(scores)} models in {groups} tie groups on {n:,} pictures",
+        f" {len(scores)} models in {groups} tie groups on {counted(n, 'picture')}",
         problems=tuple(problem for one in submissions for problem in one.problems),
         source=lambda: iter(scores),
     )  # fmt: skip
@@ -90,7 +90,7 @@ def _answers(project: Project, release: str, truth: Path | None, split: SplitNam
         raise UserError("--truth and --release both say what is true.", fix="give one of them")
     if truth is not None:
         found_truth = answers_of_sheet(parse_truth(_read(truth), truth))
-        if not counted(found_truth):
+        if not n_counted(found_truth):
             raise UserError(f"{truth} has no picture that counts: none has a label.", fix="name another file")
         return found_truth
     found = find_release(project, release)

@@ -17,7 +17,7 @@ from pictus import shards
 from pictus.clean import duplicates, rules, verdicts
 from pictus.clean.measurements import measure
 from pictus.clock import now
-from pictus.errors import UserError, bad_rows
+from pictus.errors import UserError, bad_rows, counted
 from pictus.project import Project
 from pictus.records import Check, Duplicate, Verdict
 from pictus.registry import Outcome, step
@@ -56,7 +56,7 @@ def check(project: Project, *, engine: str = "local", workers: int = 0) -> Outco
     return Outcome(
         step="clean check",
         summary={"pictures": total, "measured": measured, "broken": broken, "causes": dict(causes)},
-        headline=f"{_pictures(measured)} measured, {total:,} in all; {broken:,} cannot be decoded{why}",
+        headline=f"{counted(measured, 'picture')} measured, {total:,} in all; {broken:,} cannot be decoded{why}",
         next=("pictus clean dedupe",),
         source=lambda: project.tables.records("checks", Check),
     )
@@ -96,8 +96,8 @@ def dedupe(project: Project, *, radius: int = duplicates.RADIUS) -> Outcome[Dupl
     return Outcome(
         step="clean dedupe",
         summary={**numbers, "duplicates": same + near, "distances": _distances(found)},
-        headline=f"{same + near:,} duplicates in {groups:,} groups: {same:,} with the same pixels, {near:,} near "
-        f"(at most {radius} of {duplicates.HASH_BITS} bits)",
+        headline=f"{counted(same + near, 'duplicate')} in {counted(groups, 'group')}: {same:,} with the same pixels,"
+        f" {near:,} near (at most {radius} of {duplicates.HASH_BITS} bits)",
         problems=(*_unmeasured(unmeasured), *_doubtful(found, radius)),
         next=("pictus clean screen",),
         source=lambda: project.tables.records("duplicates", Duplicate),
@@ -186,7 +186,7 @@ def restore(project: Project, images: tuple[str, ...] = (), *, rule: str = "") -
     return Outcome(
         step="clean restore",
         summary={"restored": len(rows), "dropped": project.tables.count("verdicts", equals("verdict", "drop"))},
-        headline=f"{_pictures(len(rows))} restored",
+        headline=f"{counted(len(rows), 'picture')} restored",
         next=("pictus status",),
         source=lambda: project.tables.records("verdicts", Verdict, one_of("image_id", chosen)),
     )
@@ -254,7 +254,7 @@ def _grouped(project: Project, measured: int) -> tuple[verdicts.Grouped, int, tu
         return grouped, duplicates.RADIUS, (words,)
     data = found[0].data
     later = measured - int(data["pictures"])
-    words = f"{_pictures(later)} measured since duplicates were looked for: pictus clean dedupe"
+    words = f"{counted(later, 'picture')} measured since duplicates were looked for: pictus clean dedupe"
     return grouped, int(data["radius"]), (words,) if later > 0 else ()
 
 
@@ -287,11 +287,7 @@ def _headline(summary: dict[str, Any], cuts: Sequence[rules.Cut]) -> str:
 
 
 def _unmeasured(count: int) -> tuple[str, ...]:
-    return (f"{_pictures(count)} not measured yet: pictus clean check",) if count else ()
-
-
-def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count:,} pictures"
+    return (f"{counted(count, 'picture')} not measured yet: pictus clean check",) if count else ()
 
 
 def _distances(found: Sequence[Duplicate]) -> dict[str, int]:

@@ -80,7 +80,7 @@ def _collection(history: Mapping[str, Any]) -> list[str]:
     if facts["hosts"]:
         more = f", and {facts['more_hosts']:,} more hosts" if facts["more_hosts"] else ""
         lines.append(f"Hosts: {_listed(facts['hosts'])}{more}.")
-    failed = {cause: count for cause, count in facts["attempts"].items() if cause != "ok"}
+    failed = {cause: count for cause, count in facts["attempts"].items() if cause not in ("ok", "unchanged")}
     if failed:
         lines.append(f"Attempts that brought nothing: {_listed(failed)}.")
     return lines
