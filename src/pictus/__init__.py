@@ -9,7 +9,7 @@
             ...
 
 A step is a function from a project and a few plain values to an `Outcome`; the command line,
-the HTTP API and the web pages only call steps.
+the HTTP API and the web pages change things only by calling steps.
 """
 
 from __future__ import annotations
