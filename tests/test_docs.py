@@ -60,3 +60,8 @@ def test_the_changelog_has_something_unreleased_on_top() -> None:
     headings = [line for line in lines if line.startswith("## ")]
     assert headings[0] == "## Unreleased"
     assert any(line.startswith("- ") for line in lines)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_waits_for_its_figures(page: Path) -> None:
+    assert not re.search(r"\b(TODO|FIXME|TBD|FIGURES)\b", page.read_text(encoding="utf-8"))
