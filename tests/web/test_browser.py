@@ -187,6 +187,22 @@ def test_small_pictures_are_never_more_than_doubled(page: Any, crowded: str) -> 
         assert max(found) <= 2.01, path
 
 
+def test_small_pictures_are_shown_whole_within_their_tiles(page: Any, crowded: str) -> None:
+    shown = 0
+    for path in ("/", "/pictures", "/clean", "/clean/duplicates"):
+        page.goto(crowded + path)
+        page.wait_for_load_state("networkidle")
+        found = page.evaluate("""[...document.querySelectorAll(".tile img.little")].map((one) => {
+            const box = one.getBoundingClientRect(), tile = one.closest(".tile").getBoundingClientRect();
+            const over = [tile.left - box.left, tile.top - box.top, box.right - tile.right, box.bottom - tile.bottom];
+            return [Math.max(...over), getComputedStyle(one).objectFit, box.width];
+        })""")
+        shown += len(found)
+        outside = [one for one in found if one[0] > 0.5 or one[1] != "contain" or one[2] < 8]
+        assert outside == [], path
+    assert shown >= 20
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_what_has_the_focus_is_seen(page: Any, address: str, path: str) -> None:
     page.goto(address + path)
