@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -212,6 +213,97 @@ def test_the_root_option_names_the_folder_of_every_command(project: pictus.Proje
     assert twice.exit_code == 2
     assert "two folders" in twice.output
     assert CliRunner().invoke(root, ["new"]).exit_code == 2
+
+
+def called(function: Callable[..., object], *given: object, **named: object) -> str:
+    """What a person is told; any other exception fails the test."""
+    try:
+        function(*given, **named)
+    except pictus.UserError as error:
+        return error.what
+    return ""
+
+
+def test_from_python_every_step_takes_its_paths_as_texts(
+    project: pictus.Project, make_jpeg: Callable[..., bytes], tmp_path: Path
+) -> None:
+    from pictus import annotate, challenge, collect, release, search, serve, taxonomy
+
+    (tmp_path / "photos/owl").mkdir(parents=True)
+    (tmp_path / "photos/owl/1.jpg").write_bytes(make_jpeg())
+    photos: Any = str(tmp_path / "photos")
+    assert taxonomy.import_(project, folders=photos).summary["classes"] == 1
+    assert collect.add(project, photos, by_folder=True).summary["added"] == 1
+    nowhere = str(tmp_path / "nowhere")
+    for told in (
+        called(annotate.import_, project, [nowhere + ".csv"]),
+        called(annotate.import_, project, nowhere + ".csv"),
+        called(serve.predict, project, [nowhere]),
+        called(search.query, project, image=nowhere),
+        called(release.export, project, "1.0.0", nowhere),
+        called(release.import_, project, nowhere),
+        called(challenge.score, project, nowhere),
+        called(challenge.rank, project, [nowhere], truth=nowhere),
+    ):
+        assert told
+
+
+def test_quiet_is_an_option_of_every_command(project: pictus.Project, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from pictus.cli import OTHERS, root
+
+    for name in (*OTHERS, *(form.step.name for form in FORMS)):
+        assert "-q, --quiet" in CliRunner().invoke(root, [*name.split(), "--help"]).output, name
+    loud, quiet = (run("new", str(tmp_path / name), *more) for name, more in (("p1", ()), ("p2", ("-q",))))
+    assert (loud.returncode, quiet.returncode) == (0, 0)
+    assert "next:" in loud.stderr
+    assert quiet.stderr == ""
+
+
+def test_quiet_reaches_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from pictus import demo
+    from pictus.cli import root
+    from pictus.progress import Silent
+
+    seen: list[object] = []
+
+    def stop(folder: Path, *, progress: object, **_: object) -> None:
+        seen.append(progress)
+        raise pictus.UserError("enough", fix="")
+
+    monkeypatch.setattr(demo, "run_demo", stop)
+    for options in ([], ["--quiet"]):
+        assert isinstance(CliRunner().invoke(root, ["demo", str(tmp_path), *options]).exception, pictus.UserError)
+    assert [isinstance(one, Silent) for one in seen] == [False, True]
+
+
+def test_a_folder_that_is_named_is_the_project_and_never_the_one_around_it(
+    project: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from pictus.cli import root
+    from pictus.web import server
+
+    served: list[Path] = []
+    monkeypatch.setattr(server, "serve", lambda opened, *_: served.append(opened.root))
+    monkeypatch.chdir(project.root)
+    (project.root / "inside").mkdir()
+    for words, name in (
+        (["web", "nowhere"], "nowhere"), (["web", "inside"], "inside"), (["-C", "nowhere", "web"], "nowhere"),
+        (["web", "pictus.toml"], "pictus.toml"), (["-C", "nowhere", "status"], "nowhere"),
+        (["status", "-C", "nowhere"], "nowhere"),
+    ):  # fmt: skip
+        error = CliRunner().invoke(root, words).exception
+        assert isinstance(error, pictus.UserError), words
+        assert error.what.startswith(f"There is no Pictus project at {project.root / name}"), words
+    assert served == []
+    for words in (["web"], ["web", "."], ["web", str(project.root)], ["status", "-C", "inside"]):
+        assert CliRunner().invoke(root, words).exception is None, words
+    assert served == [project.root] * 3
 
 
 def test_a_port_in_use_is_said_with_another_to_try(project: pictus.Project) -> None:

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import pickle
+import pydoc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
 
 from pictus.errors import UserError
@@ -38,3 +43,57 @@ def test_a_step_is_registered_once() -> None:
             step(name, changes=False)(lambda project: Outcome(name, {}))
     finally:
         STEPS.pop(name, None)
+
+
+def taking(  # the kinds of parameter that steps have
+    project: object, path: Path, texts: tuple[str, ...] = (), *, maybe: Path | None = None, version: str = "",
+    count: int = 0, files: tuple[Path, ...] = (),
+) -> Outcome[object]:  # fmt: skip
+    """Hand back what came in."""
+    return Outcome("test taking", {"path": path, "texts": texts, "maybe": maybe, "version": version,
+                                   "count": count, "files": files})  # fmt: skip
+
+
+@pytest.fixture
+def taker() -> Iterator[Callable[..., Outcome[object]]]:
+    yield step("test taking", changes=False)(taking)
+    STEPS.pop("test taking")
+
+
+def test_from_python_a_path_may_be_a_text(taker: Callable[..., Outcome[object]]) -> None:
+    found = taker(None, "a/b", maybe="~/c", version=Path("1.0.0")).summary
+    assert (found["path"], found["maybe"], found["version"]) == (Path("a/b"), Path("~/c"), "1.0.0")
+    assert taker(None, path="a").summary["path"] == Path("a")
+    assert taker(None, Path("a")).summary["maybe"] is None
+
+
+def test_from_python_one_is_several_of_one_and_a_list_will_do(taker: Callable[..., Outcome[object]]) -> None:
+    found = taker(None, "a", "owl", files="photos").summary
+    assert (found["texts"], found["files"]) == (("owl",), (Path("photos"),))
+    found = taker(None, "a", ["owl", "wren"], files=["x", Path("y")]).summary
+    assert (found["texts"], found["files"]) == (("owl", "wren"), (Path("x"), Path("y")))
+    found = taker(None, "a", (), files=(name for name in "xy")).summary
+    assert (found["texts"], found["files"]) == ((), (Path("x"), Path("y")))
+
+
+def test_what_cannot_be_fitted_is_handed_on_as_it_is(taker: Callable[..., Outcome[object]]) -> None:
+    assert taker(None, 5, None, count="3").summary | {"files": 0} == {
+        "path": 5, "texts": None, "maybe": None, "version": "", "count": "3", "files": 0
+    }  # fmt: skip
+    with pytest.raises(TypeError, match=r"taking\(\) missing 1 required positional argument: 'path'"):
+        taker(None)
+    with pytest.raises(TypeError, match=r"taking\(\) got an unexpected keyword argument 'colour'"):
+        taker(None, "a", colour=1)
+    with pytest.raises(TypeError, match=r"taking\(\) takes from 2 to 3 positional arguments but 4 were given"):
+        taker(None, "a", (), ())
+
+
+def test_a_step_keeps_its_name_its_text_and_its_types() -> None:
+    from pictus import taxonomy
+
+    shown = pydoc.plain(pydoc.render_doc(taxonomy.import_))
+    assert "import_(" in shown
+    for part in ("project:", "folders: 'Path | None' = None", "root: 'tuple[str, ...]' = ()", "-> 'Outcome["):
+        assert part in shown
+    assert (taxonomy.import_.__doc__ or "").splitlines()[0] in shown
+    assert pickle.loads(pickle.dumps(taxonomy.import_)) is taxonomy.import_  # workers are handed steps by name

@@ -31,6 +31,8 @@ OTHERS: dict[str, str] = {
 JOURNEY: dict[str, tuple[str, ...]] = {"clean": ("check", "dedupe", "screen")}
 """What `pictus STAGE` without a verb runs."""
 
+QUIET = "No progress and no next steps on stderr."
+
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -129,7 +131,7 @@ def _run_all(stage: str, forms: list[Form], shared: dict[str, Any]) -> None:
         outcome = form.step.function(_project(form, shared))
         outcomes.append(outcome)
         if not shared["as_json"] or shared["as_jsonl"]:
-            _print(form, outcome, shared, says_next=form is forms[-1])
+            _print(form, outcome, shared, says_next=form is forms[-1] and not shared["quiet"])
     if shared["as_json"] and not shared["as_jsonl"]:
         from pictus.output import print_json  # noqa: PLC0415
         from pictus.registry import Outcome  # noqa: PLC0415
@@ -185,7 +187,7 @@ def _shared_options() -> list[click.Parameter]:
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON object instead of text."),
         click.Option(["--jsonl", "as_jsonl"], is_flag=True, help="Every record as a line of JSON."),
-        click.Option(["-q", "--quiet", "quiet"], is_flag=True, help="No progress on stderr."),
+        click.Option(["-q", "--quiet", "quiet"], is_flag=True, help=QUIET),
     ]  # fmt: skip
 
 
@@ -199,7 +201,7 @@ def _run(form: Form, values: dict[str, Any], shared: dict[str, Any]) -> None:
         if value is not None or next(field.default for field in form.fields if field.name == name) is None
     }  # fmt: skip
     outcome = form.step.function(_project(form, shared), **given)
-    _print(form, outcome, shared, says_next=True)
+    _print(form, outcome, shared, says_next=not shared["quiet"])
 
 
 def _print(form: Form, outcome: "Outcome[Any]", shared: dict[str, Any], *, says_next: bool) -> None:
@@ -221,10 +223,18 @@ def _project(form: Form, shared: dict[str, Any]) -> "Project":
     progress = Silent() if shared["quiet"] else TerminalProgress(talk())
     context = click.get_current_context(silent=True)
     outer = context.find_root().params.get("project_path") if context else None
-    path: Path = shared["project_path"] or outer or Path()
+    named: Path | None = shared["project_path"] or outer
+    path = named or Path()
     if not form.step.needs_project and find_root(path) is None:
         return bare(path, progress=progress)
+    if named and not named.expanduser().is_dir():  # else a slip of the pen would change the project around it
+        raise _no_project(named)
     return open_project(path, progress=progress)
+
+
+def _no_project(named: Path) -> UserError:
+    what = f"There is no Pictus project at {named.expanduser().absolute()}."
+    return UserError(what, fix=f"name a project's folder, or make one:    pictus new {named}")
 
 
 def _folder(named: Path | None, default: str = "") -> Path:
@@ -242,7 +252,8 @@ def _folder(named: Path | None, default: str = "") -> Path:
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--database-url", default="", help="PostgreSQL instead of the project's own SQLite file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-def new_command(folder: Path | None, database_url: str, *, as_json: bool) -> None:
+@click.option("-q", "--quiet", is_flag=True, help=QUIET)
+def new_command(folder: Path | None, database_url: str, *, as_json: bool, quiet: bool) -> None:
     """Make a project folder."""
     from pictus.output import print_json, print_outcome  # noqa: PLC0415
     from pictus.project import new  # noqa: PLC0415
@@ -256,19 +267,25 @@ def new_command(folder: Path | None, database_url: str, *, as_json: bool) -> Non
         "new", {"root": str(project.root), "name": project.name}, f"{project.name}: an empty project at {project.root}",
         next=(f"cd {target}", "pictus taxonomy import --folders PICTURES    (or --file, --ilsvrc, --wordnet)"),
     )  # fmt: skip
-    print_json(outcome) if as_json else print_outcome(outcome, with_records=False)
+    print_json(outcome) if as_json else print_outcome(outcome, with_records=False, says_next=not quiet)
 
 
 @click.command("web", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus web\n  pictus web birds --port 8000")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8400, show_default=True, help="Port to listen on; 0 picks a free one.")
-def web_command(folder: Path | None, host: str, port: int) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="As in every command; the address is said all the same.")
+def web_command(folder: Path | None, host: str, port: int, *, quiet: bool) -> None:
     """The pages: concepts, pictures, one picture's whole history, search."""
-    from pictus.project import open_project  # noqa: PLC0415
+    from pictus.project import find_root, open_project  # noqa: PLC0415
     from pictus.web.server import serve  # noqa: PLC0415
 
-    serve(open_project(_folder(folder, ".")), host, port)
+    del quiet  # without its address a server is of no use, and it says nothing else
+    path = _folder(folder, ".")
+    is_named = path != Path()
+    if is_named and find_root(path) != path.expanduser().resolve():
+        raise _no_project(path)
+    serve(open_project(path), host, port)
 
 
 @click.command("demo", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus demo\n  pictus demo world --small")
@@ -276,14 +293,17 @@ def web_command(folder: Path | None, host: str, port: int) -> None:
 @click.option("--small", is_flag=True, help="A tenth of the world: under a minute.")
 @click.option("--seed", default=7, show_default=True, help="Another seed draws another world.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-def demo_command(folder: Path | None, seed: int, *, small: bool, as_json: bool) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+def demo_command(folder: Path | None, seed: int, *, small: bool, as_json: bool, quiet: bool) -> None:
     """Draw a world with known truth, run the whole journey on it, compare found with true."""
     import json  # noqa: PLC0415
 
     from pictus.demo import run_demo  # noqa: PLC0415
     from pictus.output import TerminalProgress, talk  # noqa: PLC0415
+    from pictus.progress import Silent  # noqa: PLC0415
 
-    result = run_demo(_folder(folder, "demo"), small=small, seed=seed, progress=TerminalProgress(talk()))
+    progress = Silent() if quiet else TerminalProgress(talk())
+    result = run_demo(_folder(folder, "demo"), small=small, seed=seed, progress=progress)
     click.echo(json.dumps(result.as_json()) if as_json else result.as_text())
 
 

@@ -11,14 +11,13 @@ import inspect
 import json
 import math
 import re
-import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any
 
 from pictus.errors import UserError
-from pictus.registry import STEPS, Step
+from pictus.registry import STEPS, Step, kind_of
 
 STAGES: dict[str, str] = {
     "taxonomy": "The concepts: WordNet, ILSVRC lists, your own trees",
@@ -128,25 +127,11 @@ def values_from(form: Form, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _field(parameter: inspect.Parameter, hint: Any, texts: dict[str, str]) -> Field:  # noqa: ANN401  a type form
-    kind, many, choices = _kind(hint)
+    kind, many, choices = kind_of(hint)
     is_option = parameter.kind is inspect.Parameter.KEYWORD_ONLY
     text = texts.get(parameter.name.rstrip("_"), "")
     may_be_none = type(None) in typing.get_args(hint)
     return Field(parameter.name, kind, many, choices, parameter.default, is_option, may_be_none, text)
-
-
-def _kind(hint: Any) -> tuple[type, bool, tuple[str, ...]]:  # noqa: ANN401  a type form
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (Union, types.UnionType):
-        return _kind(next(argument for argument in arguments if argument is not type(None)))
-    if origin is tuple:
-        return _kind(arguments[0])[0], True, ()
-    if origin is Literal:
-        return str, False, tuple(arguments)
-    if hint in (str, int, float, bool, Path):
-        return hint, False, ()
-    message = f"a step cannot take {hint!r}: use str, int, float, bool, Path, Literal, or a tuple of one of them"
-    raise TypeError(message)
 
 
 def _value(field: Field, given: Any) -> Any:  # noqa: ANN401  JSON in, typed value out

@@ -16,8 +16,9 @@ def reference() -> str:
 def _lines() -> Iterator[str]:
     yield "# Command reference"
     yield ""
-    yield "Written from the code by `make docs`; a test keeps it true. Every command also takes"
-    yield "`--project FOLDER` (or `-C`), `--json` (one object), `--jsonl` (every record as a line) and `--quiet`."
+    yield "Written from the code by `make docs`; a test keeps it true. Every command here also takes"
+    yield "`--project FOLDER` (or `-C`), `--json` (one object), `--jsonl` (every record as a line) and `--quiet`"
+    yield "(or `-q`); `pictus new`, `pictus demo` and `pictus web` take `-q` too."
     yield "Exit codes: 0 done, 1 something you can fix, 2 wrong usage, 130 interrupted."
     for stage, text in (*STAGES.items(), ("status", "Where everything stands"), ("show", "One picture's history")):
         yield ""

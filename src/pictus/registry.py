@@ -14,16 +14,23 @@ A step is a function from a project and a few plain values to an `Outcome`. It r
 
 and the doors derive from it the CLI command (positional parameters become arguments,
 keyword-only ones options; `name: text` lines of the docstring become their help), the JSON
-route and the reference page.
+route and the reference page. Called from Python, a step takes a path as a text, one thing where
+several may stand, and any list for a tuple.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+import functools
+import inspect
+import os
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, Union, cast
 
 from pictus.errors import UserError
 
@@ -115,13 +122,73 @@ STEPS: dict[str, Step] = {}
 
 
 def step(name: str, *, changes: bool, needs_project: bool = True) -> Callable[[Function], Function]:
-    """Register a step under the words a user types ("clean check")."""
+    """Register a step under the words a user types ("clean check"). Its arguments are fitted to its types."""
 
     def put(function: Function) -> Function:
         if name in STEPS:
             message = f"step {name!r} is registered twice"
             raise ValueError(message)
-        STEPS[name] = Step(name, function, changes, needs_project)
-        return function
+        kinds = functools.cache(lambda: _kinds(function))  # at the first call: a step is made before its types are
+
+        @functools.wraps(function)
+        def fitted(*given: Any, **named: Any) -> Outcome[Any]:  # noqa: ANN401  the step's own arguments
+            known = kinds()
+            first = [_fitted(known[at], value) if at in known else value for at, value in enumerate(given)]
+            rest = {at: _fitted(known[at], value) if at in known else value for at, value in named.items()}
+            outcome: Outcome[Any] = function(*first, **rest)
+            return outcome
+
+        STEPS[name] = Step(name, fitted, changes, needs_project)
+        return cast("Function", fitted)
 
     return put
+
+
+class Kind(NamedTuple):
+    """The type of a step's parameter: of one element when `many`, str with `choices` for a Literal."""
+
+    kind: type
+    many: bool
+    choices: tuple[str, ...]
+
+
+def kind_of(hint: Any) -> Kind:  # noqa: ANN401  a type form
+    """Read the annotation of a parameter."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return kind_of(next(argument for argument in arguments if argument is not type(None)))
+    if origin is tuple:
+        return Kind(kind_of(arguments[0]).kind, many=True, choices=())
+    if origin is Literal:
+        return Kind(str, many=False, choices=tuple(arguments))
+    if hint in (str, int, float, bool, Path):
+        return Kind(hint, many=False, choices=())
+    message = f"a step cannot take {hint!r}: use str, int, float, bool, Path, Literal, or a tuple of one of them"
+    raise TypeError(message)
+
+
+def _kinds(function: Callable[..., Any]) -> dict[int | str, Kind]:
+    """By name, and by place for those that may be given so; the project is left as it is."""
+    hints = typing.get_type_hints(function)
+    found: dict[int | str, Kind] = {}
+    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
+        if place and parameter.name in hints:
+            found[parameter.name] = kind_of(hints[parameter.name])
+            if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+                found[place] = found[parameter.name]
+    return found
+
+
+def _fitted(kind: Kind, given: Any) -> Any:  # noqa: ANN401  what a person wrote in Python
+    """`given` as the step wants it; what cannot be fitted is left for the step to refuse."""
+    if kind.many and isinstance(given, (str, os.PathLike)):
+        return (_one(kind, given),)
+    if kind.many and isinstance(given, Iterable):
+        return tuple(_one(kind, item) for item in given)
+    return _one(kind, given)
+
+
+def _one(kind: Kind, given: Any) -> Any:  # noqa: ANN401
+    if kind.kind is Path and isinstance(given, (str, os.PathLike)):
+        return Path(given)
+    return os.fspath(given) if kind.kind is str and isinstance(given, os.PathLike) else given
