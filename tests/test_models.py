@@ -84,6 +84,41 @@ def test_a_damaged_card_is_told(tmp_path: Path, text: str) -> None:
         models.open_run(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("format", "1e999"), ("format", "true"), ("preprocessing", "[]"), ("preprocessing.size", "Infinity"),
+        ("preprocessing.size", "0"), ("preprocessing.size", "32.5"), ("preprocessing.size", "99999"),
+        ("preprocessing.resize", "-1"), ("preprocessing.mean", "[NaN, 0, 0]"), ("preprocessing.mean", "[0, 0]"),
+        ("preprocessing.std", "[0, 0, 0]"), ("preprocessing.std", "[1e999, 1, 1]"), ("classes", "[1, 2, 3, 4, 5]"),
+        ("classes", "[]"), ("classes", '["a", "a", "b", "c", "d"]'), ("class_names", "[]"),
+        ("class_names", '[null, "b", "c", "d", "e"]'), ("class_names", '["\\ud800", "b", "c", "d", "e"]'),
+        ("class_names", '"abcde"'), ("model", "7"), ("started_at", "7"), ("results", "[]"),
+    ],
+)  # fmt: skip
+def test_a_card_with_a_wrong_field_is_refused_by_its_name(tmp_path: Path, field: str, value: str) -> None:
+    path = _run(tmp_path).root / "run.json"
+    card: dict[str, Any] = json.loads(path.read_text())
+    outer, _, inner = field.partition(".")
+    (card[outer] if inner else card).update({inner or outer: "PLACE"})
+    path.write_text(json.dumps(card).replace('"PLACE"', value))
+    with pytest.raises(UserError, match=rf"run\.json is not a run card: {field} ") as caught:
+        models.open_run(path.parent)
+    assert caught.value.fix
+
+
+def test_a_card_nested_without_end_is_told(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"run\.json is not a run card"):
+        models.open_run(tmp_path)
+
+
+def test_a_run_is_called_as_its_folder_whatever_the_card_says(tmp_path: Path) -> None:
+    path = _run(tmp_path).root / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "name": "../../evil"}))
+    assert models.open_run(path.parent).name == "first"
+
+
 def test_a_folder_without_a_card_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a training run"):
         models.open_run(tmp_path)

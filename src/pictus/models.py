@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +31,7 @@ import numpy.typing as npt
 
 from pictus import networks, pixels
 from pictus.engine import cpu_count
-from pictus.errors import UserError
+from pictus.errors import UserError, clipped, counted
 from pictus.extras import need
 from pictus.journey import first_command
 from pictus.project import Project
@@ -45,6 +47,19 @@ WEIGHTS_NAME = "model.safetensors"
 
 _MOST_LANES = 8
 """Batches computed at once; more cores than that work together on each."""
+
+_STATED: dict[str, type] = {
+    "model": str, "status": str, "recipe_name": str, "started_at": str, "finished_at": str, "results": dict,
+    "release": dict, "recipe": dict, "asked": dict, "pictures": dict, "environment": dict,
+}  # fmt: skip
+"""Fields of a card and what they are, where they are stated."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a sign, as JSON can spell it: nothing can print or store it."""
+
+_SEEN = "preprocessing"
+_MOST_PX, _MOST_OFFSET = 16_384, 1e6
+"""Beyond these a card is a mistake: no network sees such pictures, no normalisation has such numbers."""
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -86,27 +101,72 @@ class Run:
 
 
 def open_run(path: str | Path) -> Run:
-    """Read a run's card."""
+    """Read a run's card and check it. The run is called as its folder is, whatever the card says."""
     root = Path(path).expanduser().resolve()
     card_path = root / CARD_NAME
     if not card_path.is_file():
         raise UserError(f"{root} is not a training run: it has no {CARD_NAME}.", fix="pictus train list")
     try:
         card = json.loads(card_path.read_text(encoding="utf-8"))
-        found = int(card["format"])
-        seen = card["preprocessing"]
-        preprocessing = Preprocessing(int(seen["size"]), int(seen["resize"]), tuple(seen["mean"]), tuple(seen["std"]))
-        run = Run(
-            root, str(card["name"]), str(card["model"]), tuple(card["classes"]), tuple(card["class_names"]),
-            preprocessing, card,
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{card_path} is not a run card: {error!r}.", fix="restore it from a copy, or train again"
-        ) from error
-    if found > FORMAT:
-        raise UserError(f"{card_path} has format {found}; this Pictus reads up to {FORMAT}.", fix="update Pictus")
-    return run
+        if not isinstance(card, dict):
+            raise _wrong("it", card, "an object")
+        found = _whole(card, "format", 1, math.inf)
+        if found > FORMAT:
+            raise UserError(f"{card_path} has format {found}; this Pictus reads up to {FORMAT}.", fix="update Pictus")
+        return _run_of(root, card)
+    except KeyError as error:
+        why = f"it has no {error}"
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        why = str(error)
+    raise UserError(f"{card_path} is not a run card: {why}.", fix="restore it from a copy, or train again")
+
+
+def _run_of(root: Path, card: dict[str, Any]) -> Run:
+    """The run a card describes; a KeyError, TypeError or ValueError that names the field that is wrong."""
+    for name, kind in _STATED.items():
+        if not isinstance(card.get(name, kind()), kind):
+            raise _wrong(name, card[name], "a text" if kind is str else "an object")
+    classes, names, seen = _texts(card, "classes"), _texts(card, "class_names"), card[_SEEN]
+    if not isinstance(seen, dict):
+        raise _wrong(_SEEN, seen, "an object")
+    if not classes or len(set(classes)) != len(classes):
+        raise _wrong("classes", card["classes"], "one or more texts, each once")
+    if len(names) != len(classes):
+        message = f"class_names has {len(names):,} entries for {counted(len(classes), 'class', 'classes')}"
+        raise ValueError(message)
+    resize = _whole(seen, "resize", 1, _MOST_PX, f"{_SEEN}.")
+    size = _whole(seen, "size", 1, resize, f"{_SEEN}.")
+    preprocessing = Preprocessing(size, resize, _channels(seen, "mean"), _channels(seen, "std"))
+    if min(preprocessing.std) <= 0:
+        raise _wrong(f"{_SEEN}.std", seen["std"], "three numbers above 0")
+    return Run(root, root.name, card["model"], classes, names, preprocessing, card)
+
+
+def _whole(card: Any, name: str, least: int, most: float, where: str = "") -> int:  # noqa: ANN401  any JSON value
+    found = card[name]
+    if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
+        raise _wrong(where + name, found, f"a whole number from {least}" + (f" to {most}" if most < math.inf else ""))
+    return found
+
+
+def _texts(card: dict[str, Any], name: str) -> tuple[str, ...]:
+    found = card[name]
+    if not isinstance(found, list) or not all(isinstance(one, str) and not _SURROGATE.search(one) for one in found):
+        raise _wrong(name, found, "a list of texts")
+    return tuple(found)
+
+
+def _channels(seen: dict[str, Any], name: str) -> tuple[float, float, float]:
+    found = seen[name]
+    is_three = isinstance(found, list) and len(found) == 3  # noqa: PLR2004  red, green, blue
+    if not is_three or not all(isinstance(one, (int, float)) and abs(one) <= _MOST_OFFSET for one in found):  # no NaN
+        raise _wrong(f"{_SEEN}.{name}", found, "three numbers")
+    red, green, blue = map(float, found)
+    return red, green, blue
+
+
+def _wrong(field: str, found: object, wanted: str) -> ValueError:
+    return ValueError(f"{field} is {clipped(json.dumps(found))}, not {wanted}")
 
 
 def find_run(project: Project, name_or_path: str = "") -> Run:
