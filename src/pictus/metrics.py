@@ -144,6 +144,11 @@ def hierarchical_errors(
     return _mean_over_labels(best_NL, truth)
 
 
+def tells_more_than_flat(n_classes: int, greatest_height: float, n_guesses: int) -> bool:
+    """Whether a hierarchical error says more than top-k: mistakes differ in height, and so many guesses can miss."""
+    return greatest_height > 1 and n_classes > n_guesses
+
+
 def mistake_severity(guesses_NG: NDArray[np.integer], truth: Truth, heights_KK: NDArray[np.floating]) -> float:
     """Mean height of the lowest common ancestor over top-1 mistakes (Bertinetto 2020); nan without a mistake.
 

@@ -4,6 +4,7 @@ import csv
 import io
 import lzma
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pictus
 from pictus import challenge
 from pictus.errors import UserError
 from pictus.project import bare
+from pictus.releases import find_release
 
 RealData = Callable[[str], Path]
 
@@ -47,6 +49,28 @@ def test_score_against_a_release_by_position(release: Path, tmp_path: Path) -> N
     assert 0 <= low < 2.5 / 8 < high <= 1
     assert outcome.problems == ("team: 1 of 8 pictures without a guess: counted as wrong",)
     assert [score.name for score in outcome] == ["team"]
+
+
+def test_a_tree_without_levels_has_no_hierarchical_error(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = find_release(bare(tmp_path), str(release))
+    concepts = tuple(replace(one, parents=()) for one in found.concepts if one.is_class)
+    monkeypatch.setattr("pictus.challenge.steps.find_release", lambda *_: replace(found, concepts=concepts))
+    file = tmp_path / "team.txt"
+    file.write_text("0\n1\n2\n3\n" * 2)
+    outcome = challenge.score(bare(tmp_path), file, release=str(release))
+    assert (outcome.summary["top1"], outcome.summary["hierarchical_error"]) == (1, None)
+    assert "hierarchical error 0" not in outcome.headline
+    assert "no hierarchical error: the tree has no levels" in outcome.headline
+
+
+def test_guesses_that_can_name_every_class_have_no_hierarchical_error(release: Path, tmp_path: Path) -> None:
+    file = tmp_path / "team.txt"
+    file.write_text("0 1 2 3\n" * 8)
+    outcome = challenge.score(bare(tmp_path), file, release=str(release))
+    assert outcome.summary["hierarchical_error"] is None
+    assert "no hierarchical error: 4 classes, the guesses name them all" in outcome.headline
 
 
 def test_the_newest_release_of_the_project_is_the_default(release: Path, tmp_path: Path) -> None:

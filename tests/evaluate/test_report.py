@@ -18,8 +18,8 @@ from pictus.concepts import Taxonomy
 from pictus.evaluate import charts
 from pictus.evaluate.gallery import choose, only
 from pictus.evaluate.predictions import SCHEMA
-from pictus.evaluate.report import Subject, class_bars, leaning, page
-from pictus.evaluate.results import Bin, ClassScore, measure
+from pictus.evaluate.report import Subject, class_bars, leaning, page, shown_order
+from pictus.evaluate.results import Bin, ClassScore, in_tree_order, measure
 from pictus.metrics import confusion
 from pictus.records import Concept
 from pictus.stats import Interval
@@ -117,6 +117,27 @@ def test_many_classes_show_the_worst_and_the_best_and_one_pixel_per_pair(make_jp
     assert "40 classes between; the best:" in html
     assert 'class="pixels"' in html
     assert html.count("<td>c00") == 80  # the table has all
+
+
+def test_a_flat_tree_is_not_said_to_hold_kin(make_jpeg: Any) -> None:
+    html = rendered(3, 8, make_jpeg(40, 30))
+    assert "in the order of their names" in html
+    assert "kin stand side by side" not in html
+
+
+def test_the_map_of_a_flat_tree_goes_by_name() -> None:
+    predictions, classes, _, taxonomy = world(3, 8)
+    results = measure(predictions, classes, ["owl", "Cup", "bee"], taxonomy)
+    assert shown_order(results, taxonomy) == [2, 1, 0]
+    by_kin = Taxonomy.of([
+        *(Concept(one, (one,)) for one in ("root", "x", "y")), Concept("c0000", ("owl",), parents=("x",)),
+        Concept("c0002", ("bee",), parents=("y",)), Concept("c0001", ("cup",), parents=("x",)),
+    ])  # fmt: skip
+    deep = measure(predictions, classes, ["owl", "cup", "bee"], by_kin)
+    gallery = only(choose(predictions, deep, ["owl", "cup", "bee"]), {})
+    assert shown_order(deep, by_kin) == in_tree_order(by_kin, classes)
+    assert deep.greatest_height > 1
+    assert "kin stand side by side" in page(SUBJECT, deep, gallery, {}, by_kin)
 
 
 def test_one_class_one_picture() -> None:

@@ -26,7 +26,7 @@ SIGNIFICANT = 0.05
 @dataclass(frozen=True, slots=True)
 class Score:
     """One submission's result, in 0..1 with 95 % intervals; `hierarchical_error` (ILSVRC 2010-11, best of 5
-    guesses) where the taxonomy is known.
+    guesses) where the taxonomy is known, has levels, and has more classes than a row has guesses.
     """
 
     rank: int
@@ -47,6 +47,18 @@ def score_of(guesses: Guesses, answers: Answers) -> Score:
     truth, n = answers.truth, n_counted(answers)
     top1, top5 = (stats.wilson(int(metrics.is_right(guesses.guesses_NG, truth, k).sum()), n) for k in (1, 5))
     return Score(1, guesses.name, *top1, *top5, *(_hierarchical(guesses, answers) or (None, None, None)))
+
+
+def flat_because(guesses: Guesses, answers: Answers) -> str:
+    """Why a hierarchical error would say nothing here, in words; empty where it says something or no tree is known."""
+    if answers.heights_KK is None:
+        return ""
+    n_classes, n_guesses = len(answers.heights_KK), guesses.guesses_NG.shape[1]
+    if metrics.tells_more_than_flat(n_classes, answers.greatest_height, n_guesses):
+        return ""
+    if answers.greatest_height <= 1:
+        return "the tree has no levels"
+    return f"{n_classes} classes, the guesses name them all"
 
 
 def n_counted(answers: Answers) -> int:
@@ -75,7 +87,7 @@ def differs(right_a_N: NDArray[np.bool_], right_b_N: NDArray[np.bool_]) -> float
 
 
 def _hierarchical(guesses: Guesses, answers: Answers) -> stats.Interval | None:
-    if answers.heights_KK is None:
+    if answers.heights_KK is None or flat_because(guesses, answers):
         return None
     errors_N = metrics.hierarchical_errors(
         guesses.guesses_NG, answers.truth, answers.heights_KK, answers.greatest_height

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pictus.challenge.answers import Answers, Guesses, answers_of_release, answers_of_sheet, guesses_of
-from pictus.challenge.leaderboard import Score, n_counted, score_of
+from pictus.challenge.leaderboard import Score, flat_because, n_counted, score_of
 from pictus.challenge.leaderboard import rank as rank_all
 from pictus.challenge.sheets import Sheet, parse_predictions, parse_truth
 from pictus.concepts import Taxonomy
@@ -42,10 +42,12 @@ def score(
     if len(submissions) > 1:
         raise UserError(f"{file} holds {len(submissions)} models.", fix=f"pictus challenge rank {file}")
     found, n = score_of(submissions[0], answers), n_counted(answers)
+    why_flat = flat_because(submissions[0], answers)
     return Outcome(
         "challenge score",
         {**asdict(found), "n": n, "truth": answers.where},
-        f"{found.name}: {_shares(found)} on {counted(n, 'picture')}",
+        f"{found.name}: {_shares(found)} on {counted(n, 'picture')}"
+        + (f"; no hierarchical error: {why_flat}" if why_flat else ""),
         problems=submissions[0].problems,
         source=lambda: iter([found]),
     )

@@ -58,7 +58,7 @@ def page(
 
     classes = [one for one in results.classes if one.n]
     names = [one.name for one in results.classes]
-    order = in_tree_order(taxonomy, [one.concept_id for one in results.classes])
+    order = shown_order(results, taxonomy)
     occurring = {*results.confusion.true_X.tolist(), *results.confusion.predicted_X.tolist()}
     seen = [label for label in order if label in occurring]
     return template.render(
@@ -66,6 +66,13 @@ def page(
         bars=class_bars(classes), reliability=charts.reliability(results.bins), leaning=leaning(results),
         confusions=charts.confusion_map(results.confusion, names, seen), is_labelled=len(seen) <= charts.LABELLED,
     )  # fmt: skip
+
+
+def shown_order(results: Results, taxonomy: Taxonomy) -> list[int]:
+    """Labels as the confusions show them: kin side by side; by name where the tree has no levels."""
+    if results.greatest_height > 1:
+        return in_tree_order(taxonomy, [one.concept_id for one in results.classes])
+    return sorted(range(len(results.classes)), key=lambda label: (results.classes[label].name.casefold(), label))
 
 
 def class_bars(classes: list[ClassScore]) -> tuple[list[ClassScore], list[ClassScore]]:

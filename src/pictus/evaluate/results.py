@@ -108,7 +108,7 @@ class Results:
     @property
     def has_hierarchy(self) -> bool:
         """Whether the hierarchical error says more than top-5: mistakes differ in height, and five can miss."""
-        return self.has_top5 and self.greatest_height > 1
+        return metrics.tells_more_than_flat(len(self.classes), self.greatest_height, BEST_OF)
 
 
 def measure(
