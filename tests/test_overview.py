@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,17 +22,22 @@ def project(tmp_path: Path) -> Project:
 
 
 def put_release(project: Project, version: str = "1.0.0") -> None:
+    """Its digest is its version."""
     folder = project.releases_dir / version
     folder.mkdir(parents=True)
-    card = {"format": 1, "name": "x", "version": version, "digest": "d", "counts": {"pictures": 1, "classes": 3}}
+    card = {"format": 1, "name": "x", "version": version, "digest": version, "counts": {"pictures": 1, "classes": 3}}
     (folder / "manifest.json").write_text(json.dumps(card | {"files": {}}))
 
 
-def put_run(project: Project, name: str, status: str, *, has_weights: bool = False, at: str = "") -> None:
+def put_run(
+    project: Project, name: str, status: str, *, has_weights: bool = False, at: str = "", release: str = "1.0.0",
+    results: dict[str, int] | None = None,
+) -> None:  # fmt: skip
     folder = project.models_dir / name
     folder.mkdir(parents=True)
     seen = {"size": 8, "resize": 8, "mean": [0, 0, 0], "std": [1, 1, 1]}
-    card = {"format": 1, "name": name, "model": "m", "classes": ["a"], "class_names": ["a"], "preprocessing": seen}
+    card = {"format": 1, "name": name, "model": "m", "classes": ["a"], "class_names": ["a"], "preprocessing": seen,
+            "release": {"version": release, "digest": release}, "results": results or {}}  # fmt: skip
     (folder / "run.json").write_text(json.dumps(card | {"status": status, "started_at": at, "finished_at": at}))
     if has_weights:
         (folder / "model.safetensors").write_bytes(b"")
@@ -92,7 +98,7 @@ def test_the_newest_release_is_the_highest_version_and_the_newest_run_the_one_th
     put_release(project, "1.0.1")  # a correction of the older one, cut later
     assert overview.status(project).next == ("pictus train run --release 2.0.0",)
     assert note(project, "release").note.startswith("1.0.1, 2.0.0 (")
-    put_run(project, "late", "finished", at="2026-02-01T00:00:00Z")
+    put_run(project, "late", "finished", at="2026-02-01T00:00:00Z", release="2.0.0")
     put_run(project, "early", "finished", at="2026-01-01T00:00:00Z")  # its card was written again: copied, say
     put_run(project, "kept", "running", has_weights=True, at="2026-03-01T00:00:00Z")
     put_run(project, "older", "running", at="2026-02-20T00:00:00Z")
@@ -101,6 +107,45 @@ def test_the_newest_release_is_the_highest_version_and_the_newest_run_the_one_th
     assert outcome.summary["unfinished_runs"] == ["older", "kept"]
     assert outcome.next == ("pictus evaluate run --run late",)
     assert find_run(project).name == "late"
+
+
+def test_a_stopped_run_is_resumed_before_it_is_evaluated(project: Project) -> None:
+    put_release(project)
+    put_run(project, "half", "running", has_weights=True, results={"epochs": 2, "epochs_planned": 18})
+    outcome = overview.status(project)
+    assert outcome.next == ("pictus train resume half",)
+    (problem,) = outcome.problems
+    assert problem == "run half is unfinished (stopped at epoch 2 of 18), resume with pictus train resume half"
+
+
+def test_a_newer_release_without_a_model_is_trained_on_next(project: Project) -> None:
+    put_release(project)
+    put_run(project, "first", "finished")
+    found = project.models_dir / "first/evaluations/1.0.0-test/results.json"
+    found.parent.mkdir(parents=True)
+    found.write_text("{}")
+    assert overview.status(project).next == ("pictus serve start --run first", "pictus web")
+    put_release(project, "1.1.0")
+    assert overview.status(project).next == ("pictus train run --release 1.1.0",)
+    put_run(project, "second", "running", has_weights=True, release="1.1.0")
+    assert overview.status(project).next == ("pictus train resume second",)
+    shutil.rmtree(project.models_dir / "second")
+    put_run(project, "second", "finished", at="2026-02-01T00:00:00Z", release="1.1.0")
+    assert overview.status(project).next == ("pictus evaluate run --run second",), "first alone was evaluated"
+
+
+def test_a_picture_without_a_verdict_waits_for_clean_however_often_it_was_measured(project: Project) -> None:
+    tables = project.tables
+    tables.replace("concepts", table_of("concepts", [Concept("owl", ("owl",), is_class=True)]))
+    pictures = [Picture(one * 64, "pictures-00000.tar", 0, 1, 1, 1, "png", "RGB", "") for one in "abc"]
+    tables.append("images", table_of("images", pictures))
+    checks = [Check(one * 64, "", 1, 1, 0, 0, 0, 0, 0, 1, False, "", 0, 0, bytes(32), 0) for one in "abc"]
+    tables.append("checks", table_of("checks", checks))
+    assert (note(project, "clean").done, note(project, "clean").waiting) == (0, 3)
+    assert note(project, "clean").note == "3 measured, none screened"
+    tables.append("verdicts", table_of("verdicts", [Verdict("a" * 64, "keep", "", "", 0, 0, "")]))
+    assert (note(project, "clean").done, note(project, "clean").waiting) == (1, 2)
+    assert overview.status(project).next == ("pictus clean",)
 
 
 def test_where_every_label_is_rejected_status_asks_for_votes_not_for_settling_again(project: Project) -> None:

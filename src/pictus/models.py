@@ -100,6 +100,31 @@ class Run:
         return bool(self.card.get("status") == "finished")
 
 
+def left_off(run: Run) -> str:
+    """How far the training of an unfinished run came, for people; empty for a finished one."""
+    if run.is_finished:
+        return ""
+    found = run.card.get("results") or {}
+    done, planned = (found.get(name) for name in ("epochs", "epochs_planned"))
+    if not isinstance(done, int) or not isinstance(planned, int):  # still running, or killed: no results yet
+        return "training has not finished"
+    return f"stopped at epoch {done}" + (f" of {planned}" if planned > done else "")
+
+
+def unfinished(run: Run) -> tuple[str, ...]:
+    """The warning of whatever uses the weights of a run that has not ended; none for a finished one."""
+    where = left_off(run)
+    if not where:
+        return ()
+    return (f"{run.root.name} is not the finished model, {where}: pictus train resume {run.root.name}",)
+
+
+def called(run: Run) -> str:
+    """The run's name, with how far it came where it has not ended."""
+    where = left_off(run)
+    return f"{run.root.name} ({where})" if where else run.root.name
+
+
 def open_run(path: str | Path) -> Run:
     """Read a run's card and check it. The run is called as its folder is, whatever the card says."""
     root = Path(path).expanduser().resolve()

@@ -65,22 +65,23 @@ def status(project: Project) -> Outcome[StageStatus]:
     labels = Counter(tables.read("labels", ["status"]).column("status").to_pylist()) if tables.exists("labels") else {}
     votes = project.journal.vote_count()
     releases, runs = names_in(project, "releases"), _runs(project)
+    evaluated = {path.parts[-4] for path in project.models_dir.glob("*/evaluations/*/results.json")}
     classes = counted(tables.count("concepts", "is_class"), "class", "classes")
     rows = (
         StageStatus("taxonomy", tables.count("concepts"), 0, classes),
         StageStatus("collect", images, 0, f"{counted(failed, 'address', 'addresses')} failed" if failed else ""),
-        StageStatus("clean", screened, max(images - checked, 0), f"{dropped:,} dropped" if screened else ""),
+        StageStatus("clean", screened, max(images - screened, 0), _clean_note(checked, screened, dropped)),
         StageStatus("annotate", labels.get("accepted", 0), labels.get("unsettled", 0), counted(votes, "vote")),
         StageStatus("release", len(releases), 0, _release_note(project, releases)),
-        StageStatus("train", len(runs.usable), len(runs.unfinished), ", ".join(runs.usable[-SHOWN:])),
+        StageStatus("train", len(runs.usable), len(runs.left), ", ".join(runs.usable[-SHOWN:])),
     )
     starving = _starving(project) if labels else 0
     summary = {
         "concepts": rows[0].done, "collected": images, "failed": failed, "checked": checked,
         "clean": screened - dropped, "dropped": dropped, "votes": votes, "labelled": labels.get("accepted", 0),
         "unsettled": labels.get("unsettled", 0), "rejected": labels.get("rejected", 0), "starving": starving,
-        "releases": releases, "runs": list(runs.usable), "unfinished_runs": list(runs.unfinished),
-        "evaluated": len({path.parts[-4] for path in project.models_dir.glob("*/evaluations/*/results.json")}),
+        "releases": releases, "runs": list(runs.usable), "unfinished_runs": [run.root.name for run in runs.left],
+        "evaluated": len(evaluated),
         "indexes": [name.removeprefix("embeddings_") for name in tables.names() if name.startswith("embeddings_")],
     }  # fmt: skip
     made = f"releases {len(releases)}   models {len(runs.usable)}"
@@ -89,7 +90,8 @@ def status(project: Project) -> Outcome[StageStatus]:
     headline = f"{project.name}: {'no pictures but those released   ' if has_only_releases else pictures}{made}" + (
         f"   starving: {counted(starving, 'concept')}" if starving else ""
     )
-    return Outcome("status", summary, headline, _unfinished(runs), _next(summary), lambda: iter(rows))
+    following = _next(summary, _training(project, releases, runs), evaluated)
+    return Outcome("status", summary, headline, _unfinished(runs), following, lambda: iter(rows))
 
 
 @step("show", changes=False)
@@ -233,25 +235,55 @@ def _starving(project: Project) -> int:
 
 
 class _Runs(NamedTuple):
-    """`usable`: finished, or with weights already kept, the best choice last. The others can only be resumed."""
+    """`usable`: finished, or with weights already kept, the best choice last. `left`: those that can be resumed."""
 
+    found: list[models.Run]
     usable: tuple[str, ...]
-    unfinished: tuple[str, ...]
+    left: list[models.Run]
 
 
 def _runs(project: Project) -> _Runs:
     # a broken card is no model; every command that names the run says what is wrong with it
     found = models.runs(project, skip_broken=True)
-    unfinished = [run for run in found if not run.is_finished]
-    kept = [run.root.name for run in unfinished if (run.root / WEIGHTS_NAME).is_file()]
+    left = [run for run in found if not run.is_finished]
+    kept = [run.root.name for run in left if (run.root / WEIGHTS_NAME).is_file()]
     finished = [run.root.name for run in models.by_finish(found)]
-    return _Runs((*kept, *finished), tuple(run.root.name for run in unfinished))
+    return _Runs(found, (*kept, *finished), left)
 
 
 def _unfinished(runs: _Runs) -> tuple[str, ...]:
     """Each of the newest runs that can be resumed; not in the table, which a narrow terminal shortens."""
-    newest = runs.unfinished[-SHOWN:]
-    return tuple(f"run {name} is unfinished, resume with pictus train resume {name}" for name in newest)
+    told = []
+    for run in runs.left[-SHOWN:]:
+        name, where = run.root.name, f" ({models.left_off(run)})" if run.card.get("results") else ""
+        told.append(f"run {name} is unfinished{where}, resume with pictus train resume {name}")
+    return tuple(told)
+
+
+def _clean_note(checked: int, screened: int, dropped: int) -> str:
+    if screened:
+        return f"{dropped:,} dropped"
+    return f"{checked:,} measured, none screened" if checked else ""
+
+
+def _training(project: Project, releases: list[str], runs: _Runs) -> str:
+    """What to type for a finished model of the newest release; empty where there is one."""
+    newest = f"pictus train run --release {releases[-1] if releases else ''}"
+    digest = _digest(project, releases[-1]) if releases else ""
+    if digest and any(run.is_finished for run in runs.found):
+        candidates = [run for run in runs.found if run.card.get("release", {}).get("digest") == digest]
+    else:  # a damaged release, or none here: any finished model will do
+        candidates = runs.found
+    if any(run.is_finished for run in candidates):
+        return ""
+    return f"pictus train resume {candidates[-1].root.name}" if candidates else newest
+
+
+def _digest(project: Project, version: str) -> str:
+    try:
+        return str(read_manifest(project.releases_dir / version)["digest"])
+    except UserError:  # the table's note on the release says that it is damaged
+        return ""
 
 
 def _release_note(project: Project, releases: list[str]) -> str:
@@ -277,19 +309,17 @@ def failed_causes(project: Project) -> Counter[str]:
     return Counter(cause for cause in latest.to_pylist() if cause not in GOOD)
 
 
-def _next(summary: dict[str, Any]) -> tuple[str, ...]:
+def _next(summary: dict[str, Any], training: str, evaluated: set[str]) -> tuple[str, ...]:
     """The first thing not done yet, in journey order."""
     release, run = (summary[kind][-1] if summary[kind] else "" for kind in ("releases", "runs"))
-    unfinished = summary["unfinished_runs"][-1] if summary["unfinished_runs"] else ""
     if release and not summary["collected"]:  # an imported release: what it was made of lies elsewhere
         first: tuple[tuple[bool, tuple[str, ...]], ...] = ()
     else:
         first = _first(summary)
     todo: tuple[tuple[bool, tuple[str, ...]], ...] = (
         *first,
-        (not run and bool(unfinished), (f"pictus train resume {unfinished}",)),
-        (not run, (f"pictus train run --release {release}",)),
-        (not summary["evaluated"], (f"pictus evaluate run --run {run}",)),
+        (bool(training), (training,)),
+        (run not in evaluated, (f"pictus evaluate run --run {run}",)),
         (
             bool(summary["collected"]) and not summary["indexes"],
             ("pictus search index", f"pictus serve start --run {run}"),
@@ -307,7 +337,7 @@ def _first(summary: dict[str, Any]) -> tuple[tuple[bool, tuple[str, ...]], ...]:
     return (
         (not summary["concepts"], (TAXONOMY,)),
         (not summary["collected"], ("pictus collect add PICTURES --by-folder", "pictus collect fetch urls.csv")),
-        (summary["checked"] < summary["collected"] or not screened, ("pictus clean",)),
+        (screened < summary["collected"], ("pictus clean",)),
         (not summary["votes"], ("pictus annotate import labels.csv    (or --from-folders)",)),
         (not settled, ("pictus annotate settle",)),
         (not summary["labelled"] and not summary["releases"], (more_votes,)),
