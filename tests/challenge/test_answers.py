@@ -36,8 +36,54 @@ def test_a_number_is_never_a_label_where_ids_are_numbers() -> None:
     # ids 1, 2, 3: "1" is the first class; as a label it would be the second
     found = guesses_of(sheet([["1"], ["2"], ["3"]]), release(("1", "2", "3")))
     assert found.guesses_NG.tolist() == [[0], [1], [2]]
-    with pytest.raises(UserError, match="line 1: '0' is not a class"):
+    with pytest.raises(UserError, match="1 × '0' is not a class, in line 1"):
         guesses_of(sheet([["0"], ["1"], ["2"]]), release(("1", "2", "3")))
+
+
+def named(*names: tuple[str, ...]) -> Answers:
+    classes = ("n02", "n03", "n05")
+    concepts = [Concept(one, called, is_class=True) for one, called in zip(classes, names, strict=True)]
+    return answers_of_release("release 1.0.0 test", classes, [0, 1, 2], NAMES, Taxonomy.of(concepts))
+
+
+def test_names_that_only_one_class_has_are_as_good_as_ids_and_numbers() -> None:
+    truth = named(("lion", "king of beasts"), ("golden retriever",), ("crane", "lion cub"))
+    rows = [["lion", "n03", "2"], ["golden retriever"], ["king_of_beasts", "golden_retriever"]]
+    found = guesses_of(sheet(rows), truth)
+    assert found.guesses_NG.tolist() == [[0, 1, 2], [1, -1, -1], [0, 1, -1]]
+
+
+def test_a_name_of_two_classes_is_told_as_such() -> None:
+    with pytest.raises(UserError) as caught:
+        guesses_of(sheet([["crane"], ["lion"], ["crane"]]), named(("lion",), ("crane", "bird"), ("crane", "machine")))
+    assert "2 × 'crane' is the name of several classes, first in line 1" in caught.value.what
+    assert "write class names (bird, lion, machine), concept ids (n02, n03, n05) or labels 0..2" in caught.value.fix
+
+
+def test_an_id_beats_a_name_and_a_number_is_no_name() -> None:
+    assert guesses_of(sheet([["n03"], [], []]), named(("n03",), ("b",), ("c",))).guesses_NG.tolist()[0] == [1]
+    numeric = named(("zero", "0"), ("1",), ("two",))
+    assert guesses_of(sheet([["zero"], ["two"], []]), numeric).guesses_NG.tolist() == [[0], [2], [-1]]
+    with pytest.raises(UserError, match="1 × '1' is not a class, in line 2") as caught:
+        guesses_of(sheet([["zero"], ["1"], []]), numeric)
+    assert "labels 0" not in caught.value.fix
+
+
+def test_the_same_unknown_word_is_told_once_with_its_count() -> None:
+    with pytest.raises(UserError) as caught:
+        guesses_of(sheet([["lion"], ["tiger", "lion"], ["lion"]]), release())
+    assert "3 bad rows, 2 words that cannot be read as a class" in caught.value.what
+    assert "3 × 'lion' is not a class, first in line 1" in caught.value.what
+    assert "1 × 'tiger' is not a class, in line 2" in caught.value.what
+    assert caught.value.what.index("'lion'") < caught.value.what.index("'tiger'")
+
+
+def test_many_unknown_words_are_counted_not_listed() -> None:
+    with pytest.raises(UserError) as caught:
+        guesses_of(sheet([[f"w{number}"] for number in range(30)]), release())
+    assert "w19" in caught.value.what
+    assert "w20" not in caught.value.what
+    assert "… and 10 more" in caught.value.what
 
 
 def test_pictures_are_found_by_either_name_in_any_order() -> None:
@@ -50,8 +96,8 @@ def test_every_bad_row_is_told_with_its_line() -> None:
     with pytest.raises(UserError) as caught:
         guesses_of(sheet([["n02"], ["whale", "n03"], ["n9", "7"]]), release())
     assert "2 bad rows" in caught.value.what
-    assert "line 2: 'whale' is not a class" in caught.value.what
-    assert "line 3: 'n9', '7' are no classes" in caught.value.what
+    assert "1 × 'whale' is not a class, in line 2" in caught.value.what
+    assert "1 × 'n9' is not a class, in line 3" in caught.value.what
     assert "n02" in caught.value.fix
     assert "0..2" in caught.value.fix
 

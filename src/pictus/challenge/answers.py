@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from pictus import metrics
 from pictus.challenge.sheets import Sheet
 from pictus.concepts import Taxonomy
-from pictus.errors import UserError, bad_rows, counted
+from pictus.errors import UserError, bad_rows, clipped, counted
+
+SHOWN = 20
+"""So many words that are no class are listed, and the rest counted."""
 
 _UNNAMED: Mapping[str, int] = {}
 
@@ -21,7 +24,8 @@ _UNNAMED: Mapping[str, int] = {}
 class Answers:
     """The truth of N pictures. `labels`: class token -> label. `is_open`: a class that is not there is
     none of the true ones, not a mistake in the file. `rows`: picture name -> row, empty when
-    pictures have no names. `heights_KK` where a taxonomy is known.
+    pictures have no names. `shared`: names of several classes, which mean none. `heights_KK` where a
+    taxonomy is known. `fix`: how classes are written.
     """
 
     where: str
@@ -30,6 +34,8 @@ class Answers:
     is_open: bool
     are_numbers: bool
     rows: Mapping[str, int] = field(default_factory=lambda: _UNNAMED)
+    shared: frozenset[str] = frozenset()
+    fix: str = ""
     heights_KK: NDArray[np.float32] | None = None
     greatest_height: float = 0.0
 
@@ -45,19 +51,26 @@ class Guesses(NamedTuple):
 def answers_of_release(
     where: str, classes: tuple[str, ...], labels_N: Iterable[int], names: Iterable[tuple[str, ...]], taxonomy: Taxonomy
 ) -> Answers:
-    """The truth of one split. Classes are told by concept id or by label (from 0, in label order).
+    """The truth of one split. Classes are told by concept id, by label (from 0, in label order) or by a name
+    that no other class has; a name's blanks may be underscores, as text files need. An id beats a name, and a
+    number is never a name.
 
     names: for every picture the names it may be called by (image_id, key).
     """
     by_id = {concept_id: label for label, concept_id in enumerate(classes)}
-    called = (name for concept_id in classes if concept_id in taxonomy for name in taxonomy.get(concept_id).names)
-    if any(_is_number(word) for word in (*classes, *called)):  # then a number may mean a name: never a label
-        words = by_id
-    else:
-        words = {**{str(label): label for label in range(len(classes))}, **by_id}
+    by_name, shared = _named(classes, taxonomy)
+    has_labels = not any(_is_number(word) for word in (*classes, *by_name, *shared))  # else a number may mean a name
+    by_name = {name: label for name, label in by_name.items() if not _is_number(name)}
+    by_label = {str(label): label for label in range(len(classes))} if has_labels else {}
+    words = {**by_label, **by_name, **by_id}
+    fix = f"write class names ({_some(by_name)}), " if by_name else "write "
+    fix += f"concept ids ({_some(by_id)})"
+    if has_labels:
+        fix += f" or labels 0..{len(classes) - 1} (their order in the release's concepts.parquet)"
     rows = {name: row for row, aliases in enumerate(names) for name in aliases}
     return Answers(
         where, metrics.truth_of(np.fromiter(labels_N, np.int32)), words, is_open=False, are_numbers=False, rows=rows,
+        shared=shared - words.keys(), fix=fix,
         heights_KK=taxonomy.lca_height_matrix(classes), greatest_height=float(taxonomy.greatest_height),
     )  # fmt: skip
 
@@ -65,15 +78,18 @@ def answers_of_release(
 def answers_of_sheet(sheet: Sheet) -> Answers:
     """The truth of a file. Its classes are the tokens it has: numbers stay the numbers they are."""
     rows = {} if sheet.pictures is None else _unique(sheet)
+    fix = f"{sheet.where} has class numbers: write numbers, as it does"
     if isinstance(sheet.rows, np.ndarray):
-        return Answers(sheet.where, metrics.truth_of(sheet.rows[:, 0]), {}, is_open=True, are_numbers=True, rows=rows)
+        truth = metrics.truth_of(sheet.rows[:, 0])
+        return Answers(sheet.where, truth, {}, is_open=True, are_numbers=True, rows=rows, fix=fix)
     tokens = {token for row in sheet.rows for token in row}
     if all(_is_number(token) for token in tokens):
         truth = metrics.truth_of_sets([[int(token) for token in row] for row in sheet.rows])
-        return Answers(sheet.where, truth, {}, is_open=True, are_numbers=True, rows=rows)
+        return Answers(sheet.where, truth, {}, is_open=True, are_numbers=True, rows=rows, fix=fix)
     labels = {token: label for label, token in enumerate(sorted(tokens))}
     truth = metrics.truth_of_sets([[labels[token] for token in row] for row in sheet.rows])
-    return Answers(sheet.where, truth, labels, is_open=True, are_numbers=False, rows=rows)
+    fix = f"{sheet.where} has words for classes ({_some(labels)}): write words, as it does"
+    return Answers(sheet.where, truth, labels, is_open=True, are_numbers=False, rows=rows, fix=fix)
 
 
 def guesses_of(sheet: Sheet, answers: Answers) -> Guesses:
@@ -107,17 +123,16 @@ def _labels(sheet: Sheet, answers: Answers) -> tuple[NDArray[np.int32], tuple[st
     if answers.is_open and not answers.are_numbers:  # classes that are never true get labels of their own
         for token in dict.fromkeys(token for row in sheet.rows for token in row):
             words.setdefault(token, len(words))
-    bad = []
+    strange: dict[str, list[int]] = {}
     labels_RG = np.full((len(sheet), max((len(row) for row in sheet.rows), default=0) or 1), metrics.NO_GUESS, np.int32)
     for number, row in enumerate(sheet.rows, start=sheet.first_line):
-        unknown = [repr(token) for token in row if token not in words]
-        if unknown:
-            verb = "is not a class" if len(unknown) == 1 else "are no classes"
-            bad.append(f"line {number}: {', '.join(unknown)} {verb}")
-        else:
+        unknown = [token for token in row if token not in words]
+        for token in unknown:
+            strange.setdefault(token, []).append(number)
+        if not unknown:
             labels_RG[number - sheet.first_line, : len(row)] = [words[token] for token in row]
-    if bad:
-        raise bad_rows(sheet.where, bad, fix=_class_fix(answers))
+    if strange:
+        raise _unknown_words(sheet, strange, answers)
     return labels_RG, (*_off_by_one(sheet.name, labels_RG, answers), *_never_true(sheet, words, answers))
 
 
@@ -130,8 +145,23 @@ def _labels_of_array(sheet: Sheet, rows_RG: NDArray[np.int64], answers: Answers)
     strange_R = (labels_RG == not_a_class).any(axis=1)
     bad = [f"row {row}: {rows_RG[row].tolist()} names a class that does not exist" for row in np.flatnonzero(strange_R)]
     if bad:
-        raise bad_rows(sheet.where, bad, fix=_class_fix(answers))
+        raise bad_rows(sheet.where, bad, fix=answers.fix)
     return labels_RG
+
+
+def _unknown_words(sheet: Sheet, strange: Mapping[str, list[int]], answers: Answers) -> UserError:
+    """One error for all the words that are no class, each once: the most frequent first."""
+    n_rows = len({number for numbers in strange.values() for number in numbers})
+    words = counted(len(strange), "word")
+    lines = [f"{sheet.where}: {counted(n_rows, 'bad row')}, {words} that cannot be read as a class."]
+    ordered = sorted(strange.items(), key=lambda entry: (-len(entry[1]), entry[1][0]))
+    for token, numbers in ordered[:SHOWN]:
+        says = "is the name of several classes" if token in answers.shared else "is not a class"
+        place = "in" if len(numbers) == 1 else "first in"
+        lines.append(f"  {len(numbers):,} × {clipped(token)} {says}, {place} line {numbers[0]}")
+    if len(ordered) > SHOWN:
+        lines.append(f"  … and {counted(len(ordered) - SHOWN, 'more word', 'more words')}")
+    return UserError("\n".join(lines), fix=answers.fix)
 
 
 def _never_true(sheet: Sheet, words: Mapping[str, int], answers: Answers) -> tuple[str, ...]:
@@ -194,12 +224,20 @@ def _unique(sheet: Sheet) -> dict[str, int]:
     return rows
 
 
-def _class_fix(answers: Answers) -> str:
-    if answers.are_numbers:
-        return f"{answers.where} has class numbers: write numbers, as it does"
-    some = ", ".join(sorted(set(answers.labels) - {str(n) for n in range(len(answers.labels))})[:3])
-    top = len(set(answers.labels.values())) - 1
-    return f"write concept ids ({some}, …) or labels 0..{top} (their order in the release's concepts.parquet)"
+def _named(classes: tuple[str, ...], taxonomy: Taxonomy) -> tuple[dict[str, int], frozenset[str]]:
+    """Names that one class has -> its label, and the names of several."""
+    owners: dict[str, set[int]] = {}
+    for label, concept_id in enumerate(classes):
+        for name in taxonomy.get(concept_id).names if concept_id in taxonomy else ():
+            for written in (name, name.replace(" ", "_")):
+                owners.setdefault(written, set()).add(label)
+    unique = {name: next(iter(labels)) for name, labels in owners.items() if len(labels) == 1}
+    return unique, frozenset(owners.keys() - unique.keys())
+
+
+def _some(words: Iterable[str]) -> str:
+    ordered = sorted(words)
+    return ", ".join([*ordered[:3], *(["…"] if len(ordered) > 3 else [])])  # noqa: PLR2004  an idea of them
 
 
 def _is_number(token: str) -> bool:

@@ -26,8 +26,8 @@ def score(
 ) -> Outcome[Score]:
     """Score one prediction file: top-1, top-5 and hierarchical error, with intervals.
 
-    file: One line per picture with up to 5 guesses, best first, separated by blanks (class numbers
-        or concept ids; a picture's name may come first), or .csv (image_id,guess1..guess5), .npy,
+    file: One line per picture with up to 5 guesses, best first, separated by blanks (class names,
+        concept ids or class numbers; a picture's name may come first), or .csv (image_id,guess1..guess5), .npy,
         .npz, or the predictions.parquet of an evaluation. A missing guess is wrong.
     release: Version or folder of the release that has the truth; the newest when empty.
     truth: A file with the truth instead: ILSVRC's devkit file, `name label` lines, .csv, .npy, .npz, .json.
