@@ -261,3 +261,13 @@ def test_a_real_network_runs_through(world: Path) -> None:
     summary = evaluate.run(bare(world)).summary
     assert summary["n"] == 37
     assert 0 <= summary["top1"]["estimate"] <= summary["top5"]["estimate"] <= 1
+
+
+def test_the_scores_of_a_run_that_was_stopped_say_so(world: Path, counted: list[int]) -> None:
+    card = json.loads((world / "models/first" / "run.json").read_text())
+    stopped = {"status": "running", "results": {"epochs": 2, "epochs_planned": 18}}
+    (world / "models/first" / "run.json").write_text(json.dumps(card | stopped))
+    outcome = evaluate.run(bare(world), run="first")
+    assert outcome.headline.startswith("first (stopped at epoch 2 of 18) on 1.0.0 test: top-1")
+    assert outcome.problems[0] == "first is not the finished model, stopped at epoch 2 of 18: pictus train resume first"
+    assert outcome.next[0] == "pictus train resume first"

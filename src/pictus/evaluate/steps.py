@@ -69,9 +69,9 @@ def run(
     if project.exists:
         project.journal.log("evaluate", "run_evaluated", subject=model_run.name, **summary)
     return Outcome(
-        "evaluate run", summary, _headline(subject, results),
-        problems=(*seen, *_unread(results)),
-        next=(f"look at {folder / 'report.html'}", f"pictus serve start --run {model_run.name}"),
+        "evaluate run", summary, _headline(models.called(model_run), subject, results),
+        problems=(*models.unfinished(model_run), *seen, *_unread(results)),
+        next=_next(model_run, folder),
         source=lambda: (one for one in results.classes if one.n),
     )  # fmt: skip
 
@@ -178,7 +178,12 @@ def _summary(subject: Subject, results: Results, folder: Path) -> dict[str, obje
     }  # fmt: skip
 
 
-def _headline(subject: Subject, results: Results) -> str:
+def _next(run: models.Run, folder: Path) -> tuple[str, ...]:
+    resume = () if run.is_finished else (f"pictus train resume {run.root.name}",)
+    return (*resume, f"look at {folder / 'report.html'}", f"pictus serve start --run {run.name}")
+
+
+def _headline(called: str, subject: Subject, results: Results) -> str:
     top1 = results.top1
     parts = [f"top-1 {top1.estimate * 100:.1f} % ({top1.low * 100:.1f}-{top1.high * 100:.1f})"]
     if results.has_top5:
@@ -190,4 +195,4 @@ def _headline(subject: Subject, results: Results) -> str:
         parts.append(f"no top-5 and no hierarchical error: {len(results.classes)} classes, five guesses name them all")
     elif not results.has_hierarchy:
         parts.append("no hierarchical error: the tree has no levels")
-    return f"{subject.run} on {subject.version} {subject.split}: {', '.join(parts)}"
+    return f"{called} on {subject.version} {subject.split}: {', '.join(parts)}"

@@ -121,8 +121,10 @@ def index(
         if written or forgotten:
             numbers = {key: value for key, value in summary.items() if key != "index"}
             project.journal.log("search", "pictures_indexed", maker.name, **numbers, forgotten=forgotten)
-    headline = f"{counted(total, 'picture')} indexed by {maker.name} ({written:,} new)"
-    notes = [f"{counted(forgotten, 'vector')} made by earlier weights replaced"] if forgotten else []
+    called = models.called(maker.run) if maker.run else maker.name
+    headline = f"{counted(total, 'picture')} indexed by {called} ({written:,} new)"
+    notes = [*models.unfinished(maker.run)] if maker.run else []
+    notes += [f"{counted(forgotten, 'vector')} made by earlier weights replaced"] if forgotten else []
     if unusable:
         notes.append(f"{counted(unusable, 'picture')} without a vector (not decodable): pictus clean check")
     following = ("pictus search query --text NAME", "pictus web")

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def export(project: Project, *, run: str = "", release: str = "") -> Outcome[Exp
     found = models.find_run(project, run)
     with _lock(project):
         bundle = _export(project, found, release)
-    return _exported(project, bundle)
+    return _exported(project, found, bundle)
 
 
 @step("serve start", changes=True, needs_project=False)
@@ -98,12 +99,12 @@ def start(project: Project, *, run: str = "", host: str = "127.0.0.1", port: int
 
     listening = _listen(host, port)
     try:
-        bundle = _bundle(project, run)
+        bundle, called, notes = _bundle(project, run)
         address = f"http://{host}:{listening.getsockname()[1]}"
         if project.exists:
             project.journal.log("serve", "server_started", subject=bundle.run, address=address)
         server = uvicorn.Server(uvicorn.Config(make_app(Recogniser(bundle)), log_level="warning", access_log=False))
-        label = f"{bundle.run} at {address}    Ctrl-C ends it"
+        label = f"{called} at {address}    Ctrl-C ends it"
         with project.progress.track(label, None), suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
     finally:
@@ -111,7 +112,7 @@ def start(project: Project, *, run: str = "", host: str = "127.0.0.1", port: int
     n = server.server_state.total_requests
     return Outcome(
         "serve start", {"run": bundle.run, "address": address, "requests": n},
-        f"{bundle.run} at {address} answered {counted(n, 'request')}",
+        f"{called} at {address} answered {counted(n, 'request')}", notes,
         source=lambda: iter([_record(bundle)]),
     )  # fmt: skip
 
@@ -131,7 +132,8 @@ def predict(project: Project, files: tuple[Path, ...], *, run: str = "", top: in
     if top < 1:
         raise UserError(f"--top {top} asks for no guess.", fix="--top 5")
     paths = _pictures(files)
-    recogniser = Recogniser(_bundle(project, run))
+    bundle, called, notes = _bundle(project, run)
+    recogniser = Recogniser(bundle)
     found: list[Prediction] = []
     with project.progress.track("recognise", len(paths)) as meter, ThreadPoolExecutor(cpu_count()) as pool:
         waiting = iter(paths)
@@ -145,14 +147,14 @@ def predict(project: Project, files: tuple[Path, ...], *, run: str = "", top: in
         problems.append(f"… and {len(failed) - len(problems):,} more")
     return Outcome(
         "serve predict", {"run": recogniser.bundle.run, "pictures": len(found), "failed": len(failed)},
-        _drawn(recogniser.bundle.run, found), problems=tuple(problems), source=lambda: iter(found),
+        _drawn(called, found), problems=(*notes, *problems), source=lambda: iter(found),
     )  # fmt: skip
 
 
-def _drawn(run: str, found: list[Prediction]) -> str:
+def _drawn(called: str, found: list[Prediction]) -> str:
     """What people read: a line for each picture, its guesses by name. The records have the concept ids too."""
     good = [one for one in found if not one.cause]
-    lines = [f"{run} looked at {counted(len(good), 'picture')}"]
+    lines = [f"{called} looked at {counted(len(good), 'picture')}"]
     if len(good) < len(found):
         lines[0] += f"; {len(found) - len(good):,} could not be used"
     width = max((len(one.path) for one in good[:SHOWN]), default=0)
@@ -197,11 +199,20 @@ def _pictures(files: tuple[Path, ...]) -> list[Path]:
     return found
 
 
-def _bundle(project: Project, run: str) -> Bundle:
+class _Chosen(NamedTuple):
+    """A bundle, what people call it, and what they should know of the run it is of."""
+
+    bundle: Bundle
+    called: str
+    notes: tuple[str, ...]
+
+
+def _bundle(project: Project, run: str) -> _Chosen:
     """The bundle of a run, exported when there is none of its present weights; or a bundle by its folder."""
     for folder in (Path(run).expanduser(), project.bundles_dir / run):
         if run and (folder / CARD_NAME).is_file() and not _is_run(project, run):
-            return open_bundle(folder)
+            found_bundle = open_bundle(folder)
+            return _Chosen(found_bundle, found_bundle.run, ())
     found = models.find_run(project, run)
     # Looked for without the lock: any number may use a bundle at once. Again within it: another may just have made it.
     present = None
@@ -210,7 +221,7 @@ def _bundle(project: Project, run: str) -> Bundle:
     if present is None:
         with _lock(project):
             present = _present(project, found) or _export(project, found, "")
-    return present
+    return _Chosen(present, models.called(found), models.unfinished(found))
 
 
 def _present(project: Project, run: models.Run) -> Bundle | None:
@@ -311,15 +322,16 @@ def _record(bundle: Bundle) -> Exported:
     )
 
 
-def _exported(project: Project, bundle: Bundle) -> Outcome[Exported]:
+def _exported(project: Project, run: models.Run, bundle: Bundle) -> Outcome[Exported]:
     record = _record(bundle)
     summary = {**asdict(record), "weights_sha256": bundle.weights_sha256, "graph_sha256": bundle.graph_sha256}
     if project.exists:
         project.journal.log("serve", "run_exported", subject=bundle.run, **summary)
     return Outcome(
         "serve export", summary,
-        f"{bundle.root}: {record.size / 1e6:.1f} MB; probabilities within {record.greatest_difference:.0e} of the"
-        f" network's on {record.n_drawn} drawn and {record.n_real} real pictures, first guesses equal",
+        f"{bundle.root}: {record.size / 1e6:.1f} MB of {models.called(run)}; probabilities within"
+        f" {record.greatest_difference:.0e} of the network's on {record.n_drawn} drawn and {record.n_real} real"
+        " pictures, first guesses equal", models.unfinished(run),
         next=(f"pictus serve start --run {bundle.run}", f"pictus serve predict FILE --run {bundle.run}"),
         source=lambda: iter([record]),
     )  # fmt: skip
