@@ -13,10 +13,11 @@ import pytest
 from starlette.testclient import TestClient
 
 import pictus
-from pictus import clean, collect, overview
+from pictus import clean, collect, overview, taxonomy
 from pictus.clock import now
 from pictus.records import Attempt
 from pictus.tables import Tables, table_of
+from pictus.web.charts import placeholder
 from pictus.web.server import build_app
 
 SITE = "http://127.0.0.1"
@@ -71,6 +72,70 @@ def test_the_page_of_a_broken_picture_says_why_once_and_offers_no_search(
     assert "<b>drop</b> by the rule broken: truncated" in text
     assert "find similar" not in text
     assert "find similar" in browser.get(f"/pictures/{good}").text
+
+
+def test_a_picture_that_cannot_be_decoded_is_not_offered_for_restoring(
+    browser: TestClient, pool: pictus.Project
+) -> None:
+    text = browser.get("/clean").text
+    assert "cannot be decoded, so no release takes it" in text
+    assert "restore --rule broken" not in text
+    broken = ids(pool, "cause != ''")[0]
+    page = browser.get(f"/pictures/{broken}").text
+    assert "clean restore" not in page
+    assert "/clean/restore" not in page
+
+
+def test_the_words_of_a_broken_picture_stay_clear_of_the_badge_on_its_tile() -> None:
+    # the badge covers the lower 22 px of a tile, from 96 px on: the last 37 of the drawing's 160
+    feet = [float(y) for y in re.findall(r'<text[^>]* y="(\d+)"', placeholder("truncated"))]
+    feet += [feet[-1] + float(dy) for dy in re.findall(r'dy="(\d+)"', placeholder("truncated"))]
+    assert len(feet) == 2
+    assert max(feet) + 4 < 160 - 37, "4 for what hangs below the line"
+
+
+def test_counts_beside_concepts_leave_the_dropped_pictures_out(tmp_path: Path, make_jpeg: Callable[..., bytes]) -> None:
+    place = tmp_path / "in" / "owl"
+    place.mkdir(parents=True)
+    for index in range(3):
+        (place / f"{index}.jpg").write_bytes(make_jpeg(160, 120, seed=index))
+    (place / "cut.jpg").write_bytes(make_jpeg(160, 120, seed=9)[:2000])
+    project = pictus.new(tmp_path / "project")
+    taxonomy.import_(project, folders=tmp_path / "in")
+    collect.add(project, (tmp_path / "in",), by_folder=True)
+    with TestClient(build_app(project), base_url=SITE) as client:
+        assert beside(client, "/", "owl") == beside(client, "/concepts", "owl") == 4, "nothing dropped yet"
+        clean.check(project)
+        clean.screen(project)
+        assert beside(client, "/", "owl") == beside(client, "/concepts", "owl") == 3
+        assert "without the dropped ones" in client.get("/concepts").text
+        owl = re.findall(r'href="(/concepts/[^"]+)">owl', client.get("/concepts").text)[0]
+        assert "<h2>4 pictures, 1 of them dropped</h2>" in client.get(owl).text
+
+
+def beside(client: TestClient, path: str, name: str) -> int:
+    return int(re.findall(rf'">{name}</a> <span class="dim">(\d+)</span>', client.get(path).text)[0])
+
+
+def test_a_restored_picture_is_no_longer_counted_as_dropped_beside_its_rule(
+    tmp_path: Path, make_jpeg: Callable[..., bytes]
+) -> None:
+    for index in range(6):
+        (tmp_path / f"{index}.jpg").write_bytes(make_jpeg(160, 120, seed=index))
+    (tmp_path / "small.jpg").write_bytes(make_jpeg(8, 8, seed=9))
+    project = pictus.new(tmp_path / "project")
+    collect.add(project, tuple(tmp_path.glob("*.jpg")))
+    clean.check(project)
+    clean.screen(project)
+    row = project.tables.read("verdicts", where="verdict = 'drop'").to_pylist()
+    assert len(row) == 1
+    link = f'<a href="/pictures?rule={row[0]["rule"]}&amp;verdict=drop">1 dropped</a>'
+    with TestClient(build_app(project), base_url=SITE) as client:
+        assert link in client.get("/clean").text
+        clean.restore(project, (row[0]["image_id"],))
+        text = client.get("/clean").text
+    assert "1 dropped</a>" not in text
+    assert f"<b>{row[0]['rule']}</b>" in text, "the rule is still drawn"
 
 
 def test_times_are_written_as_people_write_them(browser: TestClient, pool: pictus.Project) -> None:

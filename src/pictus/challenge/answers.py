@@ -63,7 +63,8 @@ def answers_of_release(
     by_name = {name: label for name, label in by_name.items() if not _is_number(name)}
     by_label = {str(label): label for label in range(len(classes))} if has_labels else {}
     words = {**by_label, **by_name, **by_id}
-    fix = f"write class names ({_some(by_name)}), " if by_name else "write "
+    written = [name for name in by_name if " " not in name]  # so that it can stand in a text file
+    fix = f"write class names ({_some(written)}), " if written else "write "
     fix += f"concept ids ({_some(by_id)})"
     if has_labels:
         fix += f" or labels 0..{len(classes) - 1} (their order in the release's concepts.parquet)"

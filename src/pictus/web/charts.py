@@ -27,7 +27,10 @@ class Chart:
 
 
 def charts(lines: Sequence[dict[str, Any]]) -> list[Chart]:
-    """Charts from what `clean screen` recorded of its own decision, the rules that dropped most first."""
+    """Charts from what `clean screen` recorded of its own decision, the rules that dropped most first.
+
+    `dropped` of a line: how many pictures the rule keeps out now, which a restore lessens.
+    """
     ordered = sorted(lines, key=lambda line: -line["dropped"])
     return [
         Chart(
@@ -94,9 +97,9 @@ def placeholder(cause: str) -> str:
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 160" width="160" height="160">'
         "<style>:root { color: #5f6267; background: #f3f3ef } "
         "@media (prefers-color-scheme: dark) { :root { color: #a3a6ab; background: #1d1f22 } }</style>"
-        '<g fill="none" stroke="currentColor" stroke-width="2"><rect x="56" y="48" width="48" height="36" rx="3"/>'
-        '<path d="M50 92 110 40"/></g>'
-        '<text x="80" y="112" fill="currentColor" text-anchor="middle" font-family="system-ui, sans-serif" '
+        '<g fill="none" stroke="currentColor" stroke-width="2"><rect x="56" y="28" width="48" height="36" rx="3"/>'
+        '<path d="M50 72 110 20"/></g>'
+        '<text x="80" y="94" fill="currentColor" text-anchor="middle" font-family="system-ui, sans-serif" '
         f'font-size="12">cannot be decoded<tspan x="80" dy="16">{escape(cause)}</tspan></text></svg>'
     )
 

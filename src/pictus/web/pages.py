@@ -186,11 +186,13 @@ class _View:
         concept = taxonomy.get(concept_id)
         chosen = Filter(concept=concept.concept_id)
         rows, total = self.wall.page(chosen, taxonomy, 0)
+        _, n_dropped = self.wall.page(Filter(concept=concept.concept_id, verdict="drop"), taxonomy, 0, 0)
         own = self._own_counts()
         below = by_name(taxonomy, taxonomy.children(concept_id))
         inside = {child: own[child] + sum(own[one] for one in taxonomy.descendants(child)) for child in below}
         return {
-            "concept": concept, "taxonomy": taxonomy, "rows": rows, "total": total, "chosen": chosen, "inside": inside
+            "concept": concept, "taxonomy": taxonomy, "rows": rows, "total": total, "n_dropped": n_dropped,
+            "chosen": chosen, "inside": inside,
         }  # fmt: skip
 
     def pictures(self, request: Request) -> dict[str, Any]:
@@ -242,7 +244,8 @@ class _View:
         lines = screened[0].data.get("lines", []) if screened else []
         pairs, n_pairs = duplicates.pairs(self.project, 0, PAIRS_SHOWN)
         return {
-            "charts": charts(lines), "strips": edges.strips(self.project, lines), "dropped": dropped.most_common(),
+            "charts": charts([{**line, "dropped": dropped[line["rule"]]} for line in lines]),
+            "strips": edges.strips(self.project, lines), "dropped": dropped.most_common(),
             "walls": walls, "checked": self.project.tables.count("checks"),
             "kept": verdicts.num_rows - sum(dropped.values()), "pairs": pairs, "n_pairs": n_pairs,
             "first": "pictus clean" if self.wall.rows().num_rows else first_command(self.project, "pictures"),
@@ -359,6 +362,8 @@ class _View:
         return shards.read(self.project.shards_dir, picture.shard, picture.offset, picture.size), picture
 
     def _own_counts(self) -> Counter[str]:
+        """Concept -> pictures not dropped, by label, else by claim ("" for none)."""
         rows = self.wall.rows()
+        rows = rows.filter(pc.not_equal(rows.column("verdict"), "drop"))
         shown = pc.if_else(pc.equal(rows.column("label"), ""), rows.column("claim"), rows.column("label"))
         return Counter(shown.to_pylist())
