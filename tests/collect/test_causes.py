@@ -23,6 +23,11 @@ def test_failures_are_told_most_frequent_first_with_what_to_change() -> None:
     assert told[2] == "2 × http-404: the picture is gone: correct the address or leave it out"
 
 
+def test_a_bug_of_ours_is_told_as_one() -> None:
+    assert causes.told({"ok": 9, "error": 1})[0].startswith("1 × error: a bug of Pictus: report")
+    assert not causes.is_final("error")
+
+
 def test_an_unknown_cause_leads_to_the_command_that_shows_its_details() -> None:
     assert causes.advice("a-new-cause").endswith("pictus collect status --jsonl")
 

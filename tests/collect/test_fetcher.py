@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from pictus.collect.addresses import parse_url
+from pictus.collect import fetcher
+from pictus.collect.addresses import Url, parse_url
 from pictus.collect.fetcher import Fetched, Job, Limits
+from pictus.collect.robots import Rules
 
 Fetch = Callable[..., dict[str, Fetched]]
 FAST = Limits(
@@ -110,6 +112,56 @@ def test_http_and_https_of_one_host_are_two_origins_of_one_server(web: Any, fetc
     found = fetch_all(f"{A}/owl.jpg", "https://a.example/jay.jpg", f"{A}/owl.jpg?2", limits=replace(FAST, tries=1))
     # The loopback web speaks no TLS: only the http origin's robots.txt and pictures can be had.
     assert [found[address].cause for address in (f"{A}/owl.jpg", "https://a.example/jay.jpg")] == ["ok", "tls"]
+
+
+def test_a_hostile_wait_ends_one_address_and_not_the_run(web: Any, fetch_all: Fetch) -> None:
+    web.put("/bad.jpg", b"", status=503, Retry_After="\xb2")
+    web.put("/worse.jpg", b"", status=503, Retry_After="Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
+    web.put("/owl.jpg", b"owl")
+    found = fetch_all(f"{A}/bad.jpg", f"{A}/worse.jpg", f"{A}/owl.jpg")
+    assert [found[f"{A}/{name}.jpg"].cause for name in ("bad", "worse", "owl")] == ["http-503", "http-503", "ok"]
+
+
+def test_a_bug_ends_the_address_it_concerns_and_is_told(
+    web: Any, fetch_all: Fetch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stumbles(tags: Sequence[str]) -> bool:
+        return bool(1 / len(tags)) and False
+
+    monkeypatch.setattr(fetcher, "opts_out", stumbles)
+    web.put("/odd.jpg", b"odd")
+    web.put("/owl.jpg", b"owl", X_Robots_Tag="all")
+    found = fetch_all(f"{A}/odd.jpg", f"{A}/owl.jpg")
+    assert ends(found) == {f"{A}/odd.jpg": ("error", 0, 1), f"{A}/owl.jpg": ("ok", 200, 1)}
+    assert found[f"{A}/odd.jpg"].detail == "ZeroDivisionError: division by zero"
+    (record,) = caplog.records
+    assert record.exc_info
+    assert f"{A}/odd.jpg" in record.getMessage()
+
+
+def test_a_bug_in_reading_robots_ends_the_addresses_of_that_host(
+    web: Any, fetch_all: Fetch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stumbles(status: int, body: bytes) -> Any:
+        raise KeyError("odd")
+
+    monkeypatch.setattr(fetcher, "rules_of", stumbles)
+    found = fetch_all(f"{A}/odd.jpg", f"{A}/owl.jpg")
+    assert [(one.cause, one.detail) for one in found.values()] == [("error", "KeyError: 'odd'")] * 2
+    assert len(caplog.records) == 1
+
+
+def test_a_bug_in_judging_one_address_by_robots_leaves_the_others_of_its_host(
+    web: Any, fetch_all: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stumbling(Rules):
+        def allow(self, url: Url) -> bool:
+            return bool(1 / (url.target != "/odd.jpg"))
+
+    monkeypatch.setattr(fetcher, "rules_of", lambda *_: Stumbling(None))
+    web.put("/owl.jpg", b"owl")
+    found = fetch_all(f"{A}/odd.jpg", f"{A}/owl.jpg")
+    assert {address: one.cause for address, one in found.items()} == {f"{A}/odd.jpg": "error", f"{A}/owl.jpg": "ok"}
 
 
 def test_redirects_are_followed_five_times_and_checked_by_the_robots_of_each_host(web: Any, fetch_all: Fetch) -> None:

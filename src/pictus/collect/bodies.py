@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import AsyncIterable, Mapping, Sequence
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from pictus.errors import PictureError, clipped
 
 DEFAULT_WAIT_S = 60.0
-"""For a Retry-After that cannot be read."""
+"""For a date to wait for, from a server that does not say what time it is."""
+
+_LENGTH = re.compile("[0-9]{1,18}")  # a longer one says nothing: the body is capped while it comes
 
 
 async def read_body(
@@ -20,7 +24,7 @@ async def read_body(
     With `is_cut` the first `max_bytes` are enough.
     """
     declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > max_bytes and not is_cut:
+    if _LENGTH.fullmatch(declared) and int(declared) > max_bytes and not is_cut:
         raise PictureError("too-big", f"{int(declared):,} bytes announced, at most {max_bytes:,} are read")
     decoder = _decoder(headers.get("content-encoding", ""))
     body = bytearray()
@@ -41,20 +45,19 @@ async def read_body(
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110 section 10.2.3), None without one.
+    """Seconds that a Retry-After header asks for (RFC 9110 section 10.2.3), None without one that can be read.
 
     A date is taken relative to the server's own Date, so that clocks need not agree.
     """
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
-    if text.isdigit():
+    if text.isascii() and text.isdigit():  # "²".isdigit() is true as well
         return float(text[:9])
-    try:
-        until, since = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (until - since).total_seconds())
-    except (ValueError, TypeError):  # neither seconds nor a date: a host that cannot say it still asks for a pause
-        return DEFAULT_WAIT_S
+    until, since = _date(text), _date(headers.get("date", ""))
+    if until is None:
+        return None
+    return max(0.0, (until - since).total_seconds()) if since else DEFAULT_WAIT_S
 
 
 def headers_of(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -64,6 +67,14 @@ def headers_of(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         found[key] = f"{found[key]}, {text}" if key in found else text
     return found
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, ArithmeticError, LookupError):  # a year or a zone of 20 digits overflows
+        return None
 
 
 def _decoder(encoding: str) -> "zlib._Decompress | None":

@@ -37,6 +37,9 @@ CAUSES: dict[str, Cause] = {
     "disconnected": Cause(False, "the host hung up: try later, or with a lower --rate"),
     "protocol": Cause(False, "the host does not speak HTTP properly"),
     "truncated": Cause(False, "the picture ended too early: try later, or replace the file"),
+    "error": Cause(
+        False, "a bug of Pictus: report what stands on stderr and in the detail (pictus collect status --jsonl)"
+    ),
     # the bytes
     "empty": Cause(True, "the file has no bytes"),
     "not-an-image": Cause(True, "the bytes are not a picture (often an error page)"),
@@ -50,6 +53,7 @@ CAUSES: dict[str, Cause] = {
     "symlink": Cause(True, "links out of the folder are not followed: add the folder they lead to"),
     "unreadable": Cause(False, "mend the file's permissions, or the disk"),
     "broken-archive": Cause(True, "the archive ends too early or is damaged: fetch it again"),
+    "no-end-mark": Cause(True, "the archive stops without an end mark, as one that was cut does: fetch it again"),
     "broken-member": Cause(True, "this member of the archive is damaged"),
     "encrypted": Cause(True, "unpack it with its password first"),
     "nested-archive": Cause(True, "an archive inside an archive: unpack the outer one first"),

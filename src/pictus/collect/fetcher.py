@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import random
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -88,6 +89,7 @@ class _Answer(NamedTuple):
     location: Url | None = None
 
 
+_log = logging.getLogger(__name__)
 _NO_ANSWER = frozenset({"dns", "refused", "unreachable", "timeout", "tls", "disconnected", "protocol"})
 _DRAINED_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -176,10 +178,23 @@ class Fetcher:
                 await self._request_once(host, job)
             else:
                 self._admit(job)  # its robots.txt has grown old while it waited
+        except Exception as error:  # noqa: BLE001  one address must not cost what the others brought
+            self._break_off(job, error)
         finally:
             self._schedule.done(host)
             self._running -= 1
             self._wake.set()
+
+    def _break_off(self, job: Job, error: Exception) -> None:
+        """A bug of ours ends the addresses it concerns, told loudly, and not the thousands of others."""
+        _log.error("unexpected, while fetching %s", job.address, exc_info=error)
+        answer = _Answer("error", f"{type(error).__name__}: {error}")
+        if job.is_robots:
+            self._rules[job.address] = self._clock(), Rules(None, answer.cause, answer.detail)
+            for parked in self._parked.pop(job.address, []):
+                self._finish(parked, answer)
+        else:
+            self._finish(replace(job, tries=job.tries + 1), answer)
 
     async def _request_once(self, host: str, job: Job) -> None:
         """One request, and what follows from its answer."""
@@ -233,7 +248,10 @@ class Fetcher:
             self._schedule.slow_down(server, rules.crawl_delay_s)
             self._schedule.pause(server, self._clock() + rules.crawl_delay_s)
         for parked in self._parked.pop(origin, []):
-            self._admit(parked)
+            try:
+                self._admit(parked)
+            except Exception as error:  # noqa: BLE001  the others of its host still wait
+                self._break_off(parked, error)
 
     def _finish(self, job: Job, answer: _Answer) -> None:
         detail = answer.detail
