@@ -91,6 +91,7 @@ PRIVATE = [
     "::", "::1", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "fec0::1",
     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1",
     "2002:7f00:1::", "2002:a00:1::1", "2001:0:4136:e378::1", "2001:db8::1",
+    "::ffff:0:127.0.0.1", "3fff::1", "5f00::1", "fd00:ec2::254",
 ]  # fmt: skip
 
 
@@ -123,6 +124,27 @@ def test_a_named_host_may_be_private_but_not_the_cloud_metadata_service() -> Non
     ]:  # fmt: skip
         with pytest.raises(PictureError):
             checked_addresses(host, port, [address], named)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "169.254.169.254", "::ffff:169.254.169.254", "::ffff:0:169.254.169.254", "::169.254.169.254",
+        "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1",
+        "2001:0:808:808:0:0:5601:5601",  # Teredo: the client's address stands inverted in the last 32 bits
+        "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "2002:6464:64c8::1",
+    ],
+)  # fmt: skip
+def test_a_named_host_never_leads_to_the_metadata_service_however_it_is_written(text: str) -> None:
+    named = AllowedHosts.of(["pictures.local"])
+    with pytest.raises(PictureError, match=r"pictures\.local is "):
+        checked_addresses("pictures.local", 80, [text], named)
+
+
+def test_a_named_host_may_be_a_tunnel_to_a_private_network() -> None:
+    named = AllowedHosts.of(["pictures.local"])
+    for text in ("2002:a00:1::1", "fd12::1", "::ffff:10.0.0.1"):
+        assert checked_addresses("pictures.local", 80, [text], named) == (text,)
 
 
 @pytest.mark.parametrize("text", ["", "http://a.example", "a.example/x", "a.example:port"])

@@ -26,11 +26,17 @@ _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")  # 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
-_TRANSLATED = (  # an IPv4 address may hide anywhere in these
+_NOT_PUBLIC_V6 = (
     ipaddress.IPv6Network("64:ff9b:1::/48"),  # RFC 8215, local translation
     ipaddress.IPv6Network("2001::/32"),  # Teredo
     ipaddress.IPv6Network("::/96"),  # IPv4-compatible, withdrawn
+    ipaddress.IPv6Network("::ffff:0:0:0/96"),  # RFC 2765, IPv4-translated
     ipaddress.IPv6Network("fec0::/10"),  # site-local, withdrawn
+    ipaddress.IPv6Network("3fff::/20"),  # RFC 9637, documentation
+    ipaddress.IPv6Network("5f00::/16"),  # RFC 9602, SRv6 segments
+)
+_METADATA = frozenset(  # cloud metadata services outside the link-local networks
+    ipaddress.ip_address(text) for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200")
 )
 _NOT_PUBLIC = tuple(
     ipaddress.IPv4Network(text)
@@ -144,12 +150,17 @@ def is_public(address: _Address) -> bool:
         hidden = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     if hidden is not None:
         return is_public(hidden)
-    return address.is_global and not address.is_multicast and not any(address in network for network in _TRANSLATED)
+    return address.is_global and not address.is_multicast and not any(address in network for network in _NOT_PUBLIC_V6)
 
 
 def _is_ordinary_private(address: _Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
+    if isinstance(address, ipaddress.IPv6Address):
+        hidden = (address.sixtofour, *(address.teredo or ()))
+        if any(inner is not None and not _is_ordinary_private(inner) for inner in hidden):
+            return False
+        address = address.ipv4_mapped or address
+    if address in _METADATA:
+        return False
     if address.is_loopback:
         return True  # ::1 also counts as reserved
     return not (address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved)
