@@ -133,6 +133,27 @@ def test_a_damaged_release_is_told_not_traced(folder: Path) -> None:
         open_release(folder)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("format", "1e999"), ("format", "true"), ("version", '"../../v"'), ("version", "[]"), ("name", "null"),
+        ("name", '"\\ud800"'), ("digest", "7"), ("history", "[1]"), ("counts", '"x"'), ("counts", '{"pictures": "x"}'),
+        ("counts", '{"splits": []}'), ("counts", '{"splits": {"train": 1e999}}'), ("files", '{"a": {"sha256": 1}}'),
+    ],
+)  # fmt: skip
+def test_a_manifest_with_a_wrong_field_is_told_by_its_name(folder: Path, field: str, value: str) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, field: "PLACE"}).replace('"PLACE"', value))
+    with pytest.raises(pictus.UserError, match=rf"is damaged: manifest\.json cannot be read \(.*{field}"):
+        open_release(folder)
+
+
+def test_a_manifest_nested_without_end_is_told(folder: Path) -> None:
+    (folder / MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(pictus.UserError, match="is damaged"):
+        open_release(folder)
+
+
 def test_a_missing_shard_is_told_when_it_opens(folder: Path) -> None:
     (folder / "shards/pictures-00000.tar").unlink()
     with pytest.raises(pictus.UserError, match="1 of its shards are missing"):

@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pictus.errors import UserError
+from pictus.errors import UserError, clipped
 from pictus.journey import first_command
 from pictus.project import Project
 from pictus.records import Concept
@@ -218,22 +218,65 @@ def read_manifest(root: Path) -> dict[str, Any]:
         what = f"{root} is not a release: it has no {MANIFEST}." if root.is_dir() else f"{root} does not exist."
         raise UserError(what, fix="name a folder that `pictus release cut` made; `pictus release list` shows them")
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found = int(manifest["format"])
-        lacking = [key for key in ("name", "version", "digest", "counts") if key not in manifest]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(root, f"{MANIFEST} cannot be read ({error!r})") from error
-    files = manifest.get("files")
-    sums = files.values() if isinstance(files, dict) else [None]
-    if not all(isinstance(one, dict) and {"sha256", "size"} <= one.keys() for one in sums):
-        lacking.append("the sums of its files")
+        manifest: Any = json.loads(path.read_text(encoding="utf-8"))
+        found = stated_format(manifest)
+        if found > FORMAT:
+            raise UserError(
+                f"{root} has release format {found}; this Pictus reads up to {FORMAT}.",
+                fix="pip install --upgrade pictus",
+            )
+        facts = checked_facts(manifest)
+        _check_counts(facts)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise _damaged(root, f"{MANIFEST} cannot be read ({error})") from error
+    return facts
+
+
+def stated_format(stated: object) -> int:
+    """The format that a manifest or a release.json says it has; a ValueError when it says none."""
+    found = stated.get("format") if isinstance(stated, dict) else None
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+        message = f"it states the format {clipped(found)}, not a whole number from 1"
+        raise ValueError(message)
+    return found
+
+
+def checked_facts(stated: dict[str, Any]) -> dict[str, Any]:
+    """What a release says of itself in a manifest or a release.json; an error that names what is wrong."""
+    lacking = [key for key in ("name", "version", "digest") if key not in stated]
     if lacking:
-        raise _damaged(root, f"{MANIFEST} lacks {', '.join(lacking)}")
-    if found > FORMAT:
-        raise UserError(
-            f"{root} has release format {found}; this Pictus reads up to {FORMAT}.", fix="pip install --upgrade pictus"
-        )
-    return manifest
+        message = f"it lacks {', '.join(lacking)}"
+        raise ValueError(message)
+    for key in _TEXTS:
+        if not isinstance(found := stated.get(key, ""), str) or _SURROGATE.search(found):
+            message = f"{key} is {clipped(json.dumps(found))}, not a text"
+            raise ValueError(message)
+    if not _VERSION.fullmatch(stated["version"]):
+        message = f"version is {clipped(stated['version'])}, not MAJOR.MINOR.PATCH"
+        raise ValueError(message)
+    if not isinstance(stated.get("history", {}), dict):
+        raise TypeError("history is not an object")
+    return stated
+
+
+def _check_counts(manifest: dict[str, Any]) -> None:
+    counts, files = manifest.get("counts"), manifest.get("files")
+    if not isinstance(counts, dict):
+        raise TypeError("it lacks counts" if counts is None else "counts is not an object")
+    splits = counts.get("splits", {})
+    if not isinstance(splits, dict):
+        raise TypeError("counts.splits is not an object")
+    numbers = {name: counts.get(name, 0) for name in ("pictures", "classes", "bytes", "groups", "torn_groups")}
+    for name, found in (numbers | {f"splits.{name}": found for name, found in splits.items()}).items():
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            message = f"counts.{name} is {clipped(json.dumps(found))}, not a whole number"
+            raise ValueError(message)
+    sums = files.values() if isinstance(files, dict) else [None]
+    if not all(
+        isinstance(one, dict) and isinstance(one.get("sha256"), str) and isinstance(one.get("size"), int)
+        for one in sums
+    ):
+        raise ValueError("it lacks the sums of its files")
 
 
 class PictureReader(ShardReader):
@@ -242,6 +285,10 @@ class PictureReader(ShardReader):
     def __init__(self, release: Release) -> None:
         super().__init__(release.root)
 
+
+_TEXTS = ("name", "version", "digest", "created", "description", "creator", "url", "previous")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a sign, as JSON can spell it: nothing can print or store it."""
 
 _NUMBER, _PART = r"(0|[1-9]\d*)", r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
 _VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_PART}(?:\.{_PART})*))?", re.ASCII)

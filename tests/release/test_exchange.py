@@ -11,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import pictus
 from pictus import release
 from pictus.release.exchange import exported_rows
-from pictus.releases import open_release, released_pictures
+from pictus.release.packing import file_sum
+from pictus.releases import content_digest, open_release, released_pictures
 
 Fill = Callable[..., list[str]]
 Format = Literal["imagefolder", "webdataset"]
@@ -51,6 +54,73 @@ def test_a_release_folder_comes_in_under_another_version(project: pictus.Project
     release.import_(project, project.releases_dir / version, "1.0.1")
     outcome = release.diff(project, "1.0.0", "1.0.1")
     assert outcome.summary["same_digest"] is True
+
+
+def changed(root: Path, column: str, value: object, *, sums: bool = True) -> None:
+    """Set a column of a release's rows; `sums`: and put the new sum and digest into its manifest."""
+    manifest = json.loads((root / "manifest.json").read_text())
+    path = root / "pictures.parquet"
+    rows = pq.read_table(path)
+    kind = rows.schema.field(column)
+    rows = rows.set_column(rows.column_names.index(column), kind, pa.array([value] * rows.num_rows, kind.type))
+    for one in (path, root / "manifest.json"):
+        one.chmod(0o644)
+    pq.write_table(rows, path)
+    if sums:
+        manifest["files"][path.name] = file_sum(path)
+        manifest["digest"] = content_digest(rows, tuple(sorted(set(rows.column("concept_id").to_pylist()))))
+        (root / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("posterior", float("nan"), "the posterior nan is not from 0 to 1"),
+        ("posterior", 1.5, "the posterior 1.5 is not from 0 to 1"),
+        ("split", "../../x", "'../../x' is no split"),
+    ],
+)
+def test_rows_that_say_nonsense_are_not_imported(
+    project: pictus.Project, version: str, tmp_path: Path, *, column: str, value: object, message: str
+) -> None:
+    root = project.releases_dir / version
+    changed(root, column, value)
+    with pytest.raises(pictus.UserError, match=message):
+        release.import_(pictus.new(tmp_path / "other"), root)
+    with pytest.raises(pictus.UserError, match=column):
+        release.verify(project, version)
+
+
+def test_rows_that_are_not_those_of_the_manifest_are_not_imported(
+    project: pictus.Project, version: str, tmp_path: Path
+) -> None:
+    changed(project.releases_dir / version, "licence", "all mine", sums=False)
+    with pytest.raises(pictus.UserError, match=r"pictures\.parquet is not the file .* its sum differs"):
+        release.import_(pictus.new(tmp_path / "other"), project.releases_dir / version)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("column", ["split", "concept_id", "key"])
+def test_an_export_never_writes_outside_its_folder(
+    project: pictus.Project, version: str, tmp_path: Path, form: Format, column: str
+) -> None:
+    changed(project.releases_dir / version, column, "../../evil")
+    with pytest.raises(pictus.UserError, match=r"'\.\./\.\./evil' cannot be"):
+        release.export(project, version, tmp_path / "a" / "out", format=form)
+    assert not list(tmp_path.rglob("*evil*"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("format", "1e999"), ("version", '"../../v"'), ("history", "[1]"), ("name", "[]")]
+)
+def test_a_paper_with_a_wrong_field_is_told_by_its_name(
+    project: pictus.Project, version: str, tmp_path: Path, field: str, value: str
+) -> None:
+    release.export(project, version, tmp_path / "out", format="imagefolder")
+    paper = json.loads((tmp_path / "out/release.json").read_text())
+    (tmp_path / "out/release.json").write_text(json.dumps({**paper, field: "PLACE"}).replace('"PLACE"', value))
+    with pytest.raises(pictus.UserError, match=rf"release\.json cannot be read \(.*{field}"):
+        release.import_(pictus.new(tmp_path / "other"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("form", FORMATS)

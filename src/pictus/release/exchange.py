@@ -13,10 +13,20 @@ import pyarrow as pa
 
 from pictus.errors import UserError, bad_rows, clipped
 from pictus.progress import Meter
+from pictus.project import safe_name
 from pictus.records import Concept
 from pictus.release.contents import UNPACKED
-from pictus.release.packing import ReadRow, why_unreadable
-from pictus.releases import PictureReader, Release, open_release, split_rows
+from pictus.release.packing import ReadRow, file_sum, why_unreadable
+from pictus.releases import (
+    MANIFEST,
+    SPLITS,
+    PictureReader,
+    Release,
+    checked_facts,
+    open_release,
+    split_rows,
+    stated_format,
+)
 
 PAPER = "release.json"
 FORMAT = 1
@@ -56,9 +66,11 @@ def read_paper(folder: Path) -> dict[str, Any]:
     """release.json of an export, checked."""
     path = folder / PAPER
     try:
-        paper: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        form, found, concepts = paper["form"], int(paper["format"]), concepts_of(paper)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+        found = stated_format(stated)
+        paper = checked_facts(stated)
+        form, concepts = paper["form"], concepts_of(paper)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} cannot be read ({why(error)}).",
             fix="export the release again, or remove the file to import a plain folder",
@@ -75,9 +87,14 @@ def why(error: Exception) -> str:
 
 def concepts_of(paper: dict[str, Any]) -> tuple[Concept, ...]:
     """The concepts a release.json lists."""
-    return tuple(
+    found = tuple(
         Concept(**{**one, "names": tuple(one["names"]), "parents": tuple(one["parents"])}) for one in paper["concepts"]
     )
+    for one in found:
+        if not all(isinstance(text, str) for text in (one.concept_id, one.gloss, one.source, *one.names, *one.parents)):
+            message = f"concept {clipped(one.concept_id)} is not described in texts"
+            raise TypeError(message)
+    return found
 
 
 def exported_rows(release: Release, split: str = "") -> Iterator[dict[str, Any]]:
@@ -88,7 +105,10 @@ def exported_rows(release: Release, split: str = "") -> Iterator[dict[str, Any]]
 
 
 def checked_reader(release: Release) -> Callable[[dict[str, Any]], bytes]:
-    """Reads a row's picture and refuses bytes that are not its own."""
+    """Reads a row's picture and refuses bytes that are not its own, and at once rows that no folder can be named by."""
+    for column in ("split", "key", "concept_id"):
+        for name in release.pictures.column(column).unique().to_pylist():
+            safe_name(name, f"{column} of release {release.version}")
     reader = PictureReader(release)
 
     def read(row: dict[str, Any]) -> bytes:
@@ -113,13 +133,42 @@ def sorted_rows(rows: list[dict[str, Any]], places: list[Any], where: str) -> tu
     if twice:
         raise bad_rows(where, [f"picture {one} is listed twice" for one in twice], fix="export the release again")
     schema = pa.schema([UNPACKED.field(name) for name in COLUMNS])
-    table = pa.Table.from_pylist([rows[position] for position in order], schema=schema)
+    try:
+        table = pa.Table.from_pylist([rows[position] for position in order], schema=schema)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        raise bad_rows(where, [f"{error}"[:200]], fix="export the release again") from error
+    _check_rows(table, where)
     return table, [places[position] for position in order]
+
+
+def _check_rows(rows: pa.Table, where: str) -> None:
+    """A UserError for splits that are none and posteriors that are no probability."""
+    columns = (rows.column(name).to_pylist() for name in ("image_id", "split", "posterior"))
+    bad = []
+    for image_id, split, posterior in zip(*columns, strict=True):
+        if split not in SPLITS:
+            bad.append(f"picture {clipped(image_id)}: {clipped(split)} is no split")
+        if not is_probability(posterior):
+            bad.append(f"picture {clipped(image_id)}: the posterior {posterior} is not from 0 to 1")
+    if bad:
+        raise bad_rows(where, bad, fix="export the release again from where it is whole")
+
+
+def is_probability(value: float | None) -> bool:
+    """Whether a posterior can be one; sums of floats may end a little above 1."""
+    return value is not None and 0 <= value <= 1 + 1e-6
 
 
 def load_release(folder: Path) -> Loaded:
     """A release folder as it is, for a copy under another version."""
     release = open_release(folder)
+    for name in ("pictures.parquet", "concepts.parquet"):
+        if file_sum(folder / name)["sha256"] != release.manifest["files"].get(name, {}).get("sha256"):
+            raise UserError(
+                f"{folder / name} is not the file that {MANIFEST} names: its sum differs.",
+                fix=f"pictus release verify {folder}    then copy the folder again from where it is whole",
+            )
+    _check_rows(release.pictures, str(folder / "pictures.parquet"))
     reader = PictureReader(release)
     pictures = release.pictures.sort_by("image_id")
     shards, offsets, sizes = (pictures.column(name).to_pylist() for name in ("shard", "offset", "size"))

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pictus import shards
 from pictus.errors import UserError, counted
 from pictus.release.contents import counts
+from pictus.release.exchange import is_probability
 from pictus.release.packing import file_sum
 from pictus.releases import MANIFEST, SPLITS, Release, content_digest, open_release, read_manifest
 
@@ -33,7 +34,7 @@ def check_files(root: Path, *, quick: bool = False) -> Iterator[Finding]:
     listed = read_manifest(root)["files"]
     for path, facts in sorted(listed.items()):
         parts = PurePosixPath(path).parts
-        if path.startswith("/") or ".." in parts or not parts:
+        if path.startswith("/") or ".." in parts or not parts or "\0" in path:
             yield Finding(path, "", "unsafe-path", "the manifest names a file outside the release")
         elif not (root / path).is_file():
             yield Finding(path, "", "missing", "")
@@ -87,6 +88,9 @@ def _check_rows(release: Release) -> Iterator[Finding]:
     repeated = pictures.num_rows - pc.count_distinct(pictures.column("image_id")).as_py()
     if repeated:
         yield Finding("pictures.parquet", "", "repeated", f"{counted(repeated, 'picture')} with two rows")
+    unlikely = sum(not is_probability(one) for one in pictures.column("posterior").to_pylist())
+    if unlikely:
+        yield Finding("pictures.parquet", "", "posterior", f"{counted(unlikely, 'posterior')} not from 0 to 1")
     strangers = set(pictures.column("split").unique().to_pylist()) - set(SPLITS)
     if strangers:
         yield Finding("pictures.parquet", "", "split", f"unknown splits: {', '.join(sorted(strangers))}")
