@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 something the user can fix, 2 wrong usage, 130 interrupted
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -234,7 +235,7 @@ def _project(form: Form, shared: dict[str, Any]) -> "Project":
 
 def _no_project(named: Path) -> UserError:
     what = f"There is no Pictus project at {named.expanduser().absolute()}."
-    return UserError(what, fix=f"name a project's folder, or make one:    pictus new {named}")
+    return UserError(what, fix=f"name a project's folder, or make one:    pictus new {shlex.quote(str(named))}")
 
 
 def _folder(named: Path | None, default: str = "") -> Path:
