@@ -108,6 +108,7 @@ def test_counts_beside_concepts_leave_the_dropped_pictures_out(tmp_path: Path, m
         clean.check(project)
         clean.screen(project)
         assert beside(client, "/", "owl") == beside(client, "/concepts", "owl") == 3
+        assert "4 pictures</a>, 1 of them dropped and not counted above" in client.get("/").text
         assert "without the dropped ones" in client.get("/concepts").text
         owl = re.findall(r'href="(/concepts/[^"]+)">owl', client.get("/concepts").text)[0]
         assert "<h2>4 pictures, 1 of them dropped</h2>" in client.get(owl).text
