@@ -191,7 +191,12 @@ def test_screen_gives_each_picture_a_verdict_and_restore_undoes(project: Project
     found = verdicts_of(project)
     assert (found[ids[14]].rule, found[ids[17]].rule) == ("restored", "restored")
     assert "was: no sharp edge" in found[ids[14]].reason
-    assert restore(project, (ids[14],)).summary["restored"] == 0, "restored once is restored"
+    again = restore(project, (ids[14],))
+    assert again.summary["restored"] == 0, "restored once is restored"
+    assert again.headline == "0 pictures restored: 1 was restored before"
+    both = restore(project, (ids[14], ids[15]))
+    assert both.headline == "1 picture restored; 1 was restored before"
+    assert restore(project, rule="odd-aspect").headline == "0 pictures restored: none is dropped by 'odd-aspect'"
 
 
 def test_screening_twice_writes_nothing_new(project: Project, fill: Fill) -> None:

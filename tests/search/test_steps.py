@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -75,18 +76,20 @@ def test_every_picture_is_indexed_once_and_new_ones_are_added(
 
 
 def test_pictures_that_cannot_be_decoded_are_counted_and_never_found(
-    project: Project, fill: Fill, make_jpeg: MakeJpeg, make_run: Callable[..., Path]
+    project: Project, fill: Fill, drop: Callable[..., None], make_jpeg: MakeJpeg, make_run: Callable[..., Path]
 ) -> None:
     good = make_jpeg(seed=1)
     ids = fill([good, b"not a picture", good[:300], b""])
+    drop("broken", ids[3:])
     make_run(project.models_dir / "first")
     for name in ("classical", "first"):
         outcome = search.index(project, run=name)
         assert (outcome.summary["total"], outcome.summary["unusable"]) == (4, 3)
-        assert outcome.problems == ("3 pictures without a vector (not decodable): pictus clean check",)
+        assert outcome.problems == ("3 pictures without a vector (not decodable): pictus clean",)
         path = file_of(project.root, make_jpeg(seed=2))
         assert [hit.image_id for hit in search.query(project, image=path, run=name)] == ids[:1]
-        assert search.index(project, run=name).summary["written"] == 0
+        again = search.index(project, run=name)
+        assert (again.summary["written"], again.problems) == (0, ()), "said when it was found"
         with pytest.raises(UserError, match="has no vector"):
             search.query(project, like=ids[1], run=name)
 
@@ -373,3 +376,34 @@ def test_two_processes_do_not_index_at_once(project: Project, fill: Fill, make_j
     fill([make_jpeg()])
     with project.lock("search"):
         refused("is working on 'search'", "wait for it", search.index, project)
+
+
+def test_an_index_by_a_run_that_was_stopped_says_so(
+    project: Project, fill: Fill, make_jpeg: MakeJpeg, make_run: Callable[..., Path]
+) -> None:
+    fill([make_jpeg(seed=1)])
+    folder = make_run(project.models_dir / "first")
+    card = json.loads((folder / "run.json").read_text())
+    stopped = {"status": "running", "results": {"epochs": 2, "epochs_planned": 18}}
+    (folder / "run.json").write_text(json.dumps(card | stopped))
+    outcome = search.index(project, run="first")
+    assert outcome.headline == "1 picture indexed by first (stopped at epoch 2 of 18) (1 new)"
+    assert outcome.problems == ("first is not the finished model, stopped at epoch 2 of 18: pictus train resume first",)
+
+
+def test_pictures_without_a_vector_that_clean_has_dropped_need_no_advice(
+    project: Project, fill: Fill, drop: Callable[..., None], make_jpeg: MakeJpeg
+) -> None:
+    ids = fill([make_jpeg(seed=1), b"not a picture"])
+    drop("broken", ids[1:])
+    assert search.index(project).problems == ("1 picture without a vector (not decodable), dropped already",)
+    assert search.index(project).problems == ()
+
+
+def test_an_unknown_word_names_what_can_be_searched_for(project: Project, label: Callable[..., None]) -> None:
+    label({})
+    refused("There is no concept 'dog'", "your classes: ", search.query, project, text="dog")
+    with pytest.raises(UserError) as caught:
+        search.query(project, text="dog")
+    assert "taxonomy add" not in caught.value.fix
+    refused("'barn owll'", "did you mean barn owl?", search.query, project, text="barn owll")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import pictus
 from pictus import models, serve
@@ -257,3 +259,40 @@ def test_a_picture_dropped_on_the_page_is_recognised(server: Any, root: Path, ma
             assert "not-an-image" in page.inner_text("#guesses")
             assert problems == []
         browser.close()
+
+
+def test_a_run_that_was_stopped_is_told_wherever_it_serves(root: Path, exports: list[str], make_jpeg: Any) -> None:
+    card = json.loads((root / "models/first" / "run.json").read_text())
+    stopped = {"status": "running", "results": {"epochs": 2, "epochs_planned": 18}}
+    (root / "models/first" / "run.json").write_text(json.dumps(card | stopped))
+    (root / "a.jpg").write_bytes(make_jpeg(50, 40, 1))
+    told = ("first is not the finished model, stopped at epoch 2 of 18: pictus train resume first",)
+    exported = serve.export(bare(root), run="first")
+    assert exported.problems == told
+    assert "of first (stopped at epoch 2 of 18)" in exported.headline
+    predicted = serve.predict(bare(root), (root / "a.jpg",), run="first")
+    assert predicted.problems == told
+    assert predicted.headline.startswith("first (stopped at epoch 2 of 18) looked at 1 picture")
+
+
+def test_where_no_picture_can_be_used_the_causes_are_the_error(root: Path, make_jpeg: Any) -> None:
+    jpeg = make_jpeg(50, 40, 1)
+    (root / "notes.jpg").write_bytes(b"these are my notes")
+    (root / "half.jpg").write_bytes(jpeg[: len(jpeg) // 2])
+    (root / "half.bmp").write_bytes(bitmap()[:-31])
+    files = tuple(root / name for name in ("notes.jpg", "half.jpg", "half.bmp"))
+    with pytest.raises(UserError) as caught:
+        serve.predict(bare(root), files)
+    first, *causes = caught.value.what.splitlines()
+    assert first == "None of the 3 pictures can be used:"
+    words = [cause.partition(": ")[2].partition(":")[0] for cause in causes]
+    assert words == ["not-an-image", "truncated", "truncated"]
+    assert caught.value.fix == "give JPEG, PNG or WebP files that open in a picture viewer"
+    for word in ("Error", "b'", 'b"', "processed"):
+        assert word not in caught.value.what
+
+
+def bitmap() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), (200, 30, 30)).save(buffer, "BMP")
+    return buffer.getvalue()

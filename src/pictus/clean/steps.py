@@ -174,6 +174,7 @@ def restore(project: Project, images: tuple[str, ...] = (), *, rule: str = "") -
         if rule:
             rules.one_rule(rule, verdicts.DROPPING)
             chosen += [key for key, old in earlier.items() if old.verdict == "drop" and old.rule == rule]
+        again = [key for key in dict.fromkeys(chosen) if earlier[key].rule == verdicts.RESTORED]
         chosen = [key for key in dict.fromkeys(chosen) if earlier[key].rule != verdicts.RESTORED]
         at = now()
         rows = [Verdict(key, *verdicts.restored(earlier[key], at)) for key in chosen]
@@ -186,7 +187,7 @@ def restore(project: Project, images: tuple[str, ...] = (), *, rule: str = "") -
     return Outcome(
         step="clean restore",
         summary={"restored": len(rows), "dropped": project.tables.count("verdicts", equals("verdict", "drop"))},
-        headline=f"{counted(len(rows), 'picture')} restored",
+        headline=_restored(len(rows), len(again), rule),
         next=("pictus status",),
         source=lambda: project.tables.records("verdicts", Verdict, one_of("image_id", chosen)),
     )
@@ -284,6 +285,14 @@ def _headline(summary: dict[str, Any], cuts: Sequence[rules.Cut]) -> str:
     first = f"{summary['kept']:,} kept, {summary['dropped']:,} dropped" + (f": {why}" if why else "")
     lines = [rules.as_line(cut, summary["rules"].get(cut.rule.name, 0)) for cut in cuts]
     return "\n".join([first + (f"  (kept and flagged: {flags})" if flags else ""), *(f"  {text}" for text in lines)])
+
+
+def _restored(count: int, again: int, rule: str) -> str:
+    """How many, and why not more."""
+    why = [f"{counted(again, 'was', 'were')} restored before"] if again else []
+    if rule and not count:
+        why.append(f"none is dropped by {rule!r}")
+    return f"{counted(count, 'picture')} restored" + (("; " if count else ": ") + ", ".join(why) if why else "")
 
 
 def _unmeasured(count: int) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections import defaultdict, deque
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pictus import engine as engines
 from pictus import models, pixels, shards
 from pictus.concepts import Taxonomy, load_taxonomy, plain
 from pictus.errors import PictureError, UserError, counted
-from pictus.journey import first_command
+from pictus.journey import TAXONOMY, first_command
 from pictus.progress import Meter
 from pictus.project import Project
 from pictus.registry import Outcome, step
@@ -40,6 +41,10 @@ MADE_BY = b"made_by"
 """Schema metadata of an index: the digest of what made its vectors."""
 IMAGE_COLUMNS = ("image_id", "shard", "offset", "size")
 MAX_COUNT = 10_000
+CLASSES_NAMED = 10
+"""So many classes are named to a person who searched for a word that is none."""
+NEAR_FROM = 5_000
+"""With more names than this, only those with the same first letter are compared: all would take a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +115,15 @@ def index(
         made_by = _digest(maker)
         forgotten = _forget_other(project, maker, made_by)
         missing = project.tables.missing(maker.table, "images", IMAGE_COLUMNS)
+        known_unusable = len(_without_vector(project, maker))
         if maker.run is None:
             compute = partial(describe_batch, str(project.shards_dir))
             label = "describing pictures"
             written = engines.run(project, maker.table, missing, compute, engine=engine, workers=workers, label=label)
         else:
             written = _embed(project, maker, missing, made_by, workers)
-        total, unusable = project.tables.count(maker.table), project.tables.count(maker.table, "embedding IS NULL")
-        summary = {"index": maker.name, "written": written, "total": total, "unusable": unusable}
+        total, unusable = project.tables.count(maker.table), _without_vector(project, maker)
+        summary = {"index": maker.name, "written": written, "total": total, "unusable": len(unusable)}
         if written or forgotten:
             numbers = {key: value for key, value in summary.items() if key != "index"}
             project.journal.log("search", "pictures_indexed", maker.name, **numbers, forgotten=forgotten)
@@ -125,8 +131,10 @@ def index(
     headline = f"{counted(total, 'picture')} indexed by {called} ({written:,} new)"
     notes = [*models.unfinished(maker.run)] if maker.run else []
     notes += [f"{counted(forgotten, 'vector')} made by earlier weights replaced"] if forgotten else []
-    if unusable:
-        notes.append(f"{counted(unusable, 'picture')} without a vector (not decodable): pictus clean check")
+    if len(unusable) > known_unusable:  # said when it is found, not each time
+        is_dropped = set(unusable) <= _left_out(project)
+        advice = ", dropped already" if is_dropped else ": pictus clean"
+        notes.append(f"{counted(len(unusable), 'picture')} without a vector (not decodable){advice}")
     following = ("pictus search query --text NAME", "pictus web")
     return Outcome("search index", {**summary, "forgotten": forgotten}, headline, tuple(notes), following)
 
@@ -327,7 +335,31 @@ def _concepts_named(taxonomy: Taxonomy, text: str) -> list[str]:
         return exact
     wanted = f" {plain(text)}"
     found = [node.concept_id for node in taxonomy if any(wanted in f" {plain(name)}" for name in node.names)]
-    return found or [taxonomy.resolve(text)]  # resolve says what is near
+    if not found:
+        raise _unknown(taxonomy, text)
+    return found
+
+
+def _unknown(taxonomy: Taxonomy, text: str) -> UserError:
+    """The names near a word that nobody has, and some classes there are."""
+    if not len(taxonomy):
+        return UserError(f"There is no concept {text!r}: the project has none yet.", fix=TAXONOMY)
+    wanted = plain(text)
+    names = {plain(name) for node in taxonomy for name in node.names}
+    if len(names) > NEAR_FROM:
+        names = {name for name in names if name[:1] == wanted[:1]}
+    near = difflib.get_close_matches(wanted, sorted(names), n=3, cutoff=0.7)
+    chosen = sorted(map(taxonomy.name, taxonomy.classes or taxonomy.concepts))
+    listed = ", ".join(chosen[:CLASSES_NAMED]) + (", …" if len(chosen) > CLASSES_NAMED else "")
+    meant = f"did you mean {' or '.join(near)}?    " if near else ""
+    return UserError(f"There is no concept {text!r}.", fix=f"{meant}your classes: {listed}")
+
+
+def _without_vector(project: Project, maker: Maker) -> list[str]:
+    if not project.tables.exists(maker.table):
+        return []
+    rows = project.tables.read(maker.table, ["image_id"], where="embedding IS NULL")
+    return [str(image_id) for image_id in rows.column("image_id").to_pylist()]
 
 
 def _labelled(project: Project, concepts: set[str]) -> dict[str, float]:

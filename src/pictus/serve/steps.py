@@ -37,6 +37,18 @@ SHOWN = 50
 
 NOT_FOUND = "not-found: there is no such file"
 
+CAUSES = {
+    "empty": "the file has no bytes",
+    "too-many-bytes": "the file is larger than a picture may be",
+    "not-an-image": "the file does not begin as a picture does",
+    "too-many-pixels": "more pixels than can be decoded safely",
+    "too-many-scans": "a JPEG made to be slow to decode",
+    "truncated": "the picture ends too early",
+    "damaged": "the picture is damaged",
+    "unsupported": "a picture format that cannot be decoded here",
+}
+"""What people read for each cause; a decoder's own words are not for them."""
+
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2"})
 """What is taken from a folder; a file that is named is tried whatever its name."""
 
@@ -145,6 +157,8 @@ def predict(project: Project, files: tuple[Path, ...], *, run: str = "", top: in
     problems = [f"{one.path}: {one.cause}" for one in failed[:20]]
     if len(failed) > len(problems):
         problems.append(f"… and {len(failed) - len(problems):,} more")
+    if len(failed) == len(found):
+        raise _none_usable(len(found), problems)
     return Outcome(
         "serve predict", {"run": recogniser.bundle.run, "pictures": len(found), "failed": len(failed)},
         _drawn(called, found), problems=(*notes, *problems), source=lambda: iter(found),
@@ -170,7 +184,7 @@ def _predict(recogniser: Recogniser, path: Path, top: int) -> Prediction:
     try:
         guesses = recogniser.classify(path.read_bytes(), top)
     except PictureError as error:
-        return _unusable(path, str(error))
+        return _unusable(path, f"{error.cause}: {CAUSES[error.cause]}" if error.cause in CAUSES else error.cause)
     except FileNotFoundError:
         return _unusable(path, NOT_FOUND)
     except OSError as error:
@@ -178,6 +192,13 @@ def _predict(recogniser: Recogniser, path: Path, top: int) -> Prediction:
     ids, names, shares = zip(*guesses, strict=True)
     rounded = tuple(round(share, 4) for share in shares)
     return Prediction(str(path), names[0], rounded[0], ids, names, rounded, "")
+
+
+def _none_usable(n: int, problems: list[str]) -> UserError:
+    fix = "give JPEG, PNG or WebP files that open in a picture viewer"
+    if n == 1:
+        return UserError(f"The picture cannot be used: {problems[0]}.", fix=fix)
+    return UserError("\n  ".join([f"None of the {n:,} pictures can be used:", *problems]), fix=fix)
 
 
 def _unusable(path: Path, cause: str) -> Prediction:
