@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Generator
+import re
+from collections.abc import Callable, Generator
 from dataclasses import fields
 
 import pyarrow as pa
@@ -101,6 +102,69 @@ def test_a_damaged_table_is_said_in_words_however_it_is_read(project: pictus.Pro
     ):
         with pytest.raises(pictus.UserError, match="is damaged"):
             read()
+
+
+@pytest.mark.parametrize("damage", [lambda data: bytes(len(data)), lambda data: data[: len(data) // 2]])
+@pytest.mark.parametrize("name", ["splits", "embeddings_first"])
+def test_a_manifest_of_zeros_or_cut_in_half_is_a_damaged_table(
+    project: pictus.Project, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    tables = project.tables
+    tables.append(name, splits("a", "b"))
+    for path in (project.root / "tables" / f"{name}.lance" / "_versions").glob("*.manifest"):
+        path.write_bytes(damage(path.read_bytes()))
+    for use in (
+        lambda: tables.count(name),
+        lambda: tables.count(name, "image_id = 'a'"),
+        lambda: tables.read(name, ["image_id"]),
+        lambda: list(tables.batches(name)),
+        lambda: list(tables.records(name, Split)),
+        lambda: tables.version(name),
+        lambda: tables.tag(name, "mine"),
+        lambda: tables.upsert(name, splits("a")),
+        lambda: tables.append(name, splits("c")),
+        lambda: tables.delete(name, "image_id = 'a'"),
+        lambda: tables.compact(name),
+    ):
+        with pytest.raises(pictus.UserError, match=rf"{name}\.lance is damaged") as caught:
+            use()
+        assert re.search(r"rm -r .*\.lance && pictus (release split|search index)$", caught.value.fix)
+
+
+def test_a_manifest_cut_anywhere_is_a_damaged_table_even_where_lance_panics(project: pictus.Project) -> None:
+    project.tables.append("splits", splits("a"))
+    path = next((project.root / "tables/splits.lance/_versions").glob("*.manifest"))
+    data, causes = path.read_bytes(), set()
+    for length in range(len(data)):
+        path.write_bytes(data[:length])
+        with pytest.raises(pictus.UserError, match="is damaged") as caught:
+            project.tables.count("splits")
+        causes.add(type(caught.value.__cause__).__name__)
+    assert "PanicException" in causes  # a few lengths of some hundreds: the end looks like a footer
+
+
+def test_what_no_step_finds_again_is_never_proposed_for_removal(project: pictus.Project) -> None:
+    project.tables.append("concepts", table_of("concepts", [Concept("n1", ("a",))]))
+    for path in (project.root / "tables/concepts.lance/_versions").glob("*.manifest"):
+        path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(pictus.UserError, match="is damaged") as caught:
+        project.tables.read("concepts")
+    assert caught.value.fix == "restore that folder from a copy"
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_end_that_was_asked_for_is_no_damaged_table(
+    project: pictus.Project, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    import lance
+
+    def end(*_: object) -> None:
+        raise kind
+
+    project.tables.append("splits", splits("a"))
+    monkeypatch.setattr(lance, "dataset", end)
+    with pytest.raises(kind):
+        project.tables.count("splits")
 
 
 def test_a_mistake_made_while_reading_batches_stays_the_callers_own(project: pictus.Project) -> None:

@@ -6,6 +6,7 @@ Lance is not fork-safe; workers are started by forkserver or spawn.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from pictus.errors import UserError
+from pictus.errors import UserError, counted
 
 Record = TypeVar("Record")
 
@@ -195,18 +196,26 @@ class Tables:
 
     def tag(self, name: str, tag: str) -> None:
         """Name the present version, so that it is kept and can be read back."""
-        self._open(name).tags.create(tag, self.version(name))
+        with _guarded(self.root / f"{name}.lance"):
+            self._open(name).tags.create(tag, self.version(name))
 
     def _open(self, name: str) -> Any:  # noqa: ANN401  lance has no stubs
         import lance  # noqa: PLC0415  90 MB that --help does not pay
 
-        return lance.dataset(str(self.root / f"{name}.lance"))
+        path = self.root / f"{name}.lance"
+        dataset = lance.dataset(str(path))
+        lacking = set(SCHEMAS[name].names if name in SCHEMAS else ["image_id"]) - set(dataset.schema.names)
+        if lacking:  # a manifest of zeros opens as a table without columns or rows
+            raise _damaged(path, f"it lacks {counted(len(lacking), 'column')}, {', '.join(sorted(lacking))}")
+        return dataset
 
     def _write(self, name: str, rows: pa.Table | pa.RecordBatch, mode: str) -> None:
         import lance  # noqa: PLC0415
 
         self.root.mkdir(parents=True, exist_ok=True)
         with _guarded(self.root / f"{name}.lance"):
+            if mode == "append":
+                self._open(name)  # checked before it grows
             lance.write_dataset(
                 self._shaped(name, rows), str(self.root / f"{name}.lance"), mode=mode, data_storage_version=FILE_FORMAT
             )
@@ -259,8 +268,25 @@ def _guarded(path: Path) -> Iterator[None]:
                 fix="free some space, then run the same command again: it continues where it stopped",
             ) from error
         if any(words in text for words in _BROKEN) or isinstance(error, pa.ArrowInvalid):
-            raise UserError(
-                f"The table {path} is damaged or cannot be read: {text[:200]}.",
-                fix="restore that folder from a copy; a stage's own table can also be deleted and the stage run again",
-            ) from error
+            raise _damaged(path, text[:200]) from error
         raise
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # Lance's, no Exception and in no module that can be imported
+            raise
+        raise _damaged(path, f"{error}"[:200]) from error
+
+
+_MADE_BY = {
+    "checks": "clean check", "duplicates": "clean dedupe", "verdicts": "clean screen", "labels": "annotate settle",
+    "splits": "release split",
+}  # fmt: skip
+"""The step that makes a table anew; the other tables hold what no step can find again."""
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    step = "search index" if path.stem.startswith("embeddings_") else _MADE_BY.get(path.stem, "")
+    copy = "restore that folder from a copy"
+    return UserError(
+        f"The table {path} is damaged or cannot be read: {why}.",
+        fix=f"{copy}; or make it anew:    rm -r {shlex.quote(str(path))} && pictus {step}" if step else copy,
+    )
