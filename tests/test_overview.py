@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -8,9 +9,10 @@ import pytest
 
 import pictus
 from pictus import overview
+from pictus.errors import UserError
 from pictus.models import find_run
 from pictus.project import Project
-from pictus.records import Attempt, Check, Concept, Label, Picture, Verdict, Vote
+from pictus.records import Attempt, Check, Concept, Label, Picture, Source, Verdict, Vote
 from pictus.tables import table_of
 
 IMAGE = "a" * 64
@@ -195,3 +197,69 @@ def test_one_of_a_thing_is_told_in_the_singular(project: Project) -> None:
     project.tables.append("images", table_of("images", [picture]))
     assert note(project, "taxonomy").note == "1 class"
     assert overview.status(project).next == ("pictus clean",)
+
+
+def collected(project: Project, *found: tuple[str, str]) -> None:
+    """Pictures with these (image_id, address)."""
+    ids = dict.fromkeys(image_id for image_id, _ in found)
+    pictures = [Picture(one, "pictures-00000.tar", 0, 1, 1, 1, "png", "RGB", "") for one in ids]
+    project.tables.append("images", table_of("images", pictures))
+    sources = [Source(image_id, address, "file", "", "", "", "", "2026-01-01") for image_id, address in found]
+    project.tables.append("sources", table_of("sources", sources))
+
+
+def test_a_picture_is_known_by_the_end_of_its_address(project: Project) -> None:
+    a, b, c = "a" * 64, "b" * 64, "c" * 64
+    web = "https://photos.test/owl/5.jpg?size=big"
+    collected(project, (a, "/data/owl/1.jpg"), (b, "/data/wren/1.jpg"), (b, "/copy/it's.jpg"))
+    collected(project, (c, "/x.zip!/wren/2.png"), (c, web))
+    for text, wanted in (
+        ("owl/1.jpg", a), ("owl/1", a), ("./wren/1.jpg", b), ("it's.jpg", b), ("2.png", c), (web, c), ("5.jpg", c),
+    ):  # fmt: skip
+        assert overview.find_image(project, text) == wanted, text
+    with pytest.raises(UserError, match=r"'1\.jpg' means 2 pictures: /data/owl/1\.jpg, /data/wren/1\.jpg") as caught:
+        overview.find_image(project, "1.jpg")
+    assert caught.value.fix == "type more of the path"
+    with pytest.raises(UserError, match=r"no picture '\.jpg'"):
+        overview.find_image(project, ".jpg")
+
+
+def test_a_file_that_is_here_is_the_picture_with_its_bytes_or_its_address(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, changed = tmp_path / "photo.jpg", tmp_path / "changed.jpg"
+    photo.write_bytes(b"bytes")
+    changed.write_bytes(b"written to since it was collected")
+    image_id = hashlib.sha256(b"bytes").hexdigest()
+    collected(project, (image_id, "/elsewhere/1.jpg"), (IMAGE, str(changed)), ("b" * 64, "/other/changed.jpg"))
+    monkeypatch.chdir(tmp_path)
+    assert overview.show(project, str(photo)).summary["image_id"] == image_id
+    assert overview.show(project, "photo.jpg").summary["image_id"] == image_id
+    assert overview.show(project, "changed.jpg").summary["image_id"] == IMAGE
+
+
+def test_history_speaks_of_concepts_by_name_and_keeps_their_ids_for_programs(project: Project) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = project.tables
+    tables.replace("concepts", table_of("concepts", [Concept("x29", ("dalmatian",), is_class=True)]))
+    collected(project, (IMAGE, "/a.jpg"))
+    tables.append("labels", table_of("labels", [Label(IMAGE, "x29", 0.99, 1, "accepted", "one-coin", "")]))
+    project.journal.add_votes([
+        Vote(IMAGE, "ada", "x29", "yes", "web", "2026-01-01T00:00:00Z"),
+        Vote(IMAGE, "bob", "", "x29", "web", "2026-01-01T00:00:01Z"),
+    ])  # fmt: skip
+    folder = project.models_dir / "first/evaluations/1.0.0-test"
+    folder.mkdir(parents=True)
+    row = {"image_id": IMAGE, "cause": "", "guesses": ["x29", "gone"], "probabilities": [0.75, 0.25]}
+    pq.write_table(pa.Table.from_pylist([row]), folder / "predictions.parquet")
+    outcome = overview.show(project, IMAGE)
+    assert "label dalmatian (0.990, 1 vote)" in outcome.headline
+    told = [(moment.what, moment.why, moment.concepts) for moment in outcome if moment.stage != "collect"]
+    assert told == [
+        ("vote of ada", "is it dalmatian? yes", ("x29",)),
+        ("vote of bob", "dalmatian", ("x29",)),
+        ("accepted dalmatian", "posterior 0.990 from 1 vote by one-coin", ("x29",)),
+        ("seen by first", "dalmatian 0.75, gone 0.25", ("x29", "gone")),
+    ]

@@ -5,13 +5,17 @@ Both read every stage's tables and write none.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from pictus import models
+from pictus import models, pixels
+from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import NotThereError, UserError, clipped, counted
 from pictus.journey import TAXONOMY
 from pictus.models import WEIGHTS_NAME
@@ -49,6 +53,8 @@ class Moment:
     stage: str
     what: str
     why: str
+    concepts: tuple[str, ...] = ()
+    """Ids of the concepts that the words name."""
 
 
 @step("status", changes=False)
@@ -98,21 +104,23 @@ def status(project: Project) -> Outcome[StageStatus]:
 def show(project: Project, image: str) -> Outcome[Moment]:
     """One picture's whole history: found where, measured how, kept why, labelled by whom, used in what.
 
-    image: an image_id, its first digits, or the address it came from.
+    image: an image_id, its first digits, a picture file, or the address it came from or the end of that.
 
     Examples:
         pictus show 3f2a91
+        pictus show owl/1.jpg
     """
     image_id = find_image(project, image)
     parts = history(project, image_id)
-    moments = list(_moments(parts))
+    taxonomy = load_taxonomy(project)
+    moments = list(_moments(parts, taxonomy))
     label = next((label for label in parts["labels"] if label.status == "accepted"), None)
     verdict = next(iter(parts["verdicts"]), None)
     headline = f"{image_id[:16]}   " + "   ".join(
         [
             f"{parts['picture'].width}×{parts['picture'].height} {parts['picture'].format}",
             f"{verdict.verdict}: {verdict.reason}" if verdict else "not screened yet",
-            f"label {label.concept_id} ({label.posterior:.3f}, {counted(label.n_votes, 'vote')})"
+            f"label {_name(taxonomy, label.concept_id)} ({label.posterior:.3f}, {counted(label.n_votes, 'vote')})"
             if label else "no label",
         ]
     )
@@ -121,7 +129,7 @@ def show(project: Project, image: str) -> Outcome[Moment]:
 
 
 def find_image(project: Project, text: str) -> str:
-    """An image_id from itself, a unique prefix of it, or a source address."""
+    """An image_id from itself, a unique prefix of it, a source address, a picture file, or the end of an address."""
     tables = project.tables
     digits = text.strip().lower()
     if len(digits) >= PREFIX and all(character in "0123456789abcdef" for character in digits):
@@ -133,11 +141,55 @@ def find_image(project: Project, text: str) -> str:
     found = set(tables.read("sources", ["image_id"], where=equals("address", text)).column("image_id").to_pylist())
     if len(found) == 1:
         return str(found.pop())
+    image_id = _in_file(project, text) or _by_end(project, text)
+    if image_id:
+        return image_id
     raise NotThereError(
         f"There is no picture {clipped(text)} in {project.name}: neither an image_id (or its first {PREFIX}+ digits)"
-        " nor an address.",
+        " nor a picture file, an address or the end of one.",
         fix="pictus web    shows every picture",
     )
+
+
+def _in_file(project: Project, text: str) -> str:
+    """The picture with the bytes of an existing file, else the one collected at its place; empty where none is."""
+    try:
+        path = Path(text).expanduser().resolve()
+        if not path.is_file() or path.stat().st_size > pixels.MAX_BYTES:
+            return ""
+        image_id = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, ValueError, RuntimeError):  # no path at all, or not ours to read: it may still be an address
+        return ""
+    if project.tables.count("images", equals("image_id", image_id)):
+        return image_id
+    found = project.tables.read("sources", ["image_id"], where=equals("address", str(path))).column("image_id")
+    return str(found[0]) if len(set(found.to_pylist())) == 1 else ""
+
+
+def _by_end(project: Project, text: str) -> str:
+    """The one picture whose address ends so, with or without the file's ending; as votes files name pictures."""
+    wanted = _path_of(text).removeprefix("./").lstrip("/")
+    name = wanted.rpartition("/")[2]
+    if not name:
+        return ""
+    where = "address LIKE '%" + name.replace("'", "''") + "%'"  # too many rather than too few: looked at below
+    rows = project.tables.read("sources", ["address", "image_id"], where=where)
+    pairs = list(zip(rows.column("address").to_pylist(), rows.column("image_id").to_pylist(), strict=True))
+    for ending in (r"", r"\.[^./]+"):
+        pattern = re.compile(rf"(^|/){re.escape(wanted)}{ending}$")
+        found = {image_id: address for address, image_id in pairs if pattern.search(_path_of(address))}
+        if len(found) > 1:
+            listed = ", ".join(sorted(found.values())[:SHOWN]) + (", …" if len(found) > SHOWN else "")
+            raise UserError(f"{clipped(text)} means {len(found):,} pictures: {listed}.", fix="type more of the path")
+        if found:
+            return next(iter(found))
+    return ""
+
+
+def _path_of(address: str) -> str:
+    """An address as its end is compared: forward slashes, through archives, without what follows a web path."""
+    path = address.replace("\\", "/").replace("!/", "/")
+    return re.split(r"[?#]", path)[0] if "://" in path else path
 
 
 def history(project: Project, image_id: str) -> dict[str, Any]:
@@ -145,6 +197,7 @@ def history(project: Project, image_id: str) -> dict[str, Any]:
     tables, where = project.tables, equals("image_id", image_id)
     duplicates = list(tables.records("duplicates", Duplicate, where))
     group = duplicates[0].group_id if duplicates else ""
+    said = _said_of(project, image_id)
     return {
         "picture": next(tables.records("images", Picture, where)),
         "sources": list(tables.records("sources", Source, where)),
@@ -158,7 +211,8 @@ def history(project: Project, image_id: str) -> dict[str, Any]:
         "splits": list(tables.records("splits", Split, where)),
         "events": project.journal.events(image_id),
         "releases": _releases_with(project, image_id),
-        "predictions": _predictions_of(project, image_id),
+        "said": said,
+        "predictions": [(one.run, one.text) for one in said],
     }
 
 
@@ -169,27 +223,36 @@ def names_in(project: Project, kind: str) -> list[str]:
     return [run.root.name for run in models.runs(project, skip_broken=True)]
 
 
-def _moments(parts: dict[str, Any]) -> Iterator[Moment]:
-    yield from _found_and_cleaned(parts)
+def _moments(parts: dict[str, Any], taxonomy: Taxonomy) -> Iterator[Moment]:
+    yield from _found_and_cleaned(parts, taxonomy)
     for vote in parts["votes"]:
-        asked = f"is it {vote.question}? {vote.answer}" if vote.question else vote.answer
-        yield Moment(vote.voted_at, "annotate", f"vote of {vote.annotator}", asked)
+        answer = _name(taxonomy, vote.answer)
+        asked = f"is it {_name(taxonomy, vote.question)}? {answer}" if vote.question else answer
+        concepts = tuple(one for one in (vote.question, vote.answer) if one in taxonomy)
+        yield Moment(vote.voted_at, "annotate", f"vote of {vote.annotator}", asked, concepts)
     for label in parts["labels"]:
         why = f"posterior {label.posterior:.3f} from {counted(label.n_votes, 'vote')} by {label.method}"
-        yield Moment(label.settled_at, "annotate", f"{label.status} {label.concept_id}", why)
+        what = f"{label.status} {_name(taxonomy, label.concept_id)}"
+        yield Moment(label.settled_at, "annotate", what, why, (label.concept_id,))
     for split in parts["splits"]:
         yield Moment("", "release", f"assigned to {split.split}", f"group {split.group_id[:12]}")
     yield from (Moment("", "release", f"in {version}", split) for version, split in parts["releases"])
-    yield from (Moment("", "evaluate", f"seen by {run}", text) for run, text in parts["predictions"])
+    yield from (Moment("", "evaluate", f"seen by {said.run}", said.text, said.guesses) for said in parts["said"])
     for event in parts["events"]:
         yield Moment(event.at, event.stage, event.event, json.dumps(event.data))
 
 
-def _found_and_cleaned(parts: dict[str, Any]) -> Iterator[Moment]:
+def _name(taxonomy: Taxonomy, concept_id: str) -> str:
+    """A concept as people call it; what is no concept of the project stays as it stands."""
+    return taxonomy.name(concept_id) if concept_id in taxonomy else concept_id
+
+
+def _found_and_cleaned(parts: dict[str, Any], taxonomy: Taxonomy) -> Iterator[Moment]:
     for source in parts["sources"]:
-        claim = f" as {source.concept_id}" if source.concept_id else ""
+        claim = f" as {_name(taxonomy, source.concept_id)}" if source.concept_id else ""
         rights = f", licence {source.licence}" if source.licence else ", licence not stated"
-        yield Moment(source.found_at, "collect", f"found by {source.kind}{claim}", source.address + rights)
+        concepts = (source.concept_id,) if source.concept_id else ()
+        yield Moment(source.found_at, "collect", f"found by {source.kind}{claim}", source.address + rights, concepts)
     for check in parts["checks"]:
         numbers = f"entropy {check.entropy:.2f}, sharpness {check.sharpness:.0f}, brightness {check.brightness:.0f}"
         yield Moment("", "clean", "measured", check.cause or numbers)
@@ -210,21 +273,34 @@ def _releases_with(project: Project, image_id: str) -> list[tuple[str, str]]:
     return found
 
 
-def _predictions_of(project: Project, image_id: str) -> list[tuple[str, str]]:
+class _Said(NamedTuple):
+    """What one run's evaluation said of a picture, in words, and the ids of its guesses."""
+
+    run: str
+    text: str
+    guesses: tuple[str, ...]
+
+
+def _said_of(project: Project, image_id: str) -> list[_Said]:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    names = {one: name for run in models.runs(project, skip_broken=True)
+             for one, name in zip(run.classes, run.class_names, strict=False)}  # fmt: skip
+    taxonomy = load_taxonomy(project)
+    names |= {concept.concept_id: taxonomy.name(concept.concept_id) for concept in taxonomy}
     found = []
     for path in sorted(project.models_dir.glob("*/evaluations/*/predictions.parquet")):
         rows = pq.read_table(path, filters=[("image_id", "=", image_id)]).to_pylist()
-        found += [(path.parent.parent.parent.name, _prediction_text(row)) for row in rows]
+        run = path.parent.parent.parent.name
+        found += [_Said(run, _prediction_text(row, names), tuple(row["guesses"] or ())) for row in rows]
     return found
 
 
-def _prediction_text(row: dict[str, Any]) -> str:
+def _prediction_text(row: dict[str, Any], names: dict[str, str]) -> str:
     if row["cause"]:
         return f"not usable: {row['cause']}"
     guesses = zip(row["guesses"], row["probabilities"], strict=True)
-    return ", ".join(f"{guess} {chance:.2f}" for guess, chance in guesses)
+    return ", ".join(f"{names.get(guess, guess)} {chance:.2f}" for guess, chance in guesses)
 
 
 def _starving(project: Project) -> int:
