@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import gzip
 import io
 import random
+import struct
 import tarfile
+import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
 
@@ -130,6 +134,104 @@ def test_a_damaged_and_an_encrypted_zip_member_do_not_stop_the_others() -> None:
     assert [(entry.name, entry.cause) for entry in found] == [
         ("a.jpg", "broken-member"), ("b.jpg", "encrypted"), ("c.jpg", ""),
     ]  # fmt: skip
+
+
+def header(kind: bytes, size: int, name: str = "x") -> bytes:
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, size
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def pax(record: bytes) -> bytes:
+    """A pax header with this text in it."""
+    return header(b"x", len(record)) + record.ljust(-(-len(record) // 512) * 512, b"\0")
+
+
+OWL = tar([("owl.jpg", b"owl")])[:1024]
+END = bytes(1024)
+FILE = header(b"0", 0, "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        pytest.param(pax(b"311 size=" + b"9" * 300 + b"\n") + FILE + END, "broken-archive", id="size"),
+        pytest.param(header(b"0", 2**41, "a.jpg") + END, "broken-archive", id="base-256 size"),
+        pytest.param(header(b"x", -512) + END, "broken-archive", id="negative size"),
+        pytest.param(pax(b"20 path=aaaaaaaaaaa\n") * 3000 + FILE + END, "broken-archive", id="3,000 in a row"),
+        pytest.param(header(b"x", 2**31) + END, "bomb", id="huge pax header"),
+        pytest.param(header(b"L", 2**31) + END, "bomb", id="huge name"),
+        pytest.param(pax(b"1" * 900_000) + FILE + END, "broken-archive", id="digits"),
+    ],
+)  # fmt: skip
+def test_a_tar_header_made_to_do_harm_ends_its_archive_at_once(data: bytes, cause: str) -> None:
+    file = io.BytesIO(OWL + data)
+    started = time.monotonic()
+    found = list(entries(file, with_bytes=True))
+    assert [(entry.name, entry.cause) for entry in found] == [("owl.jpg", ""), ("", cause)]
+    assert time.monotonic() - started < 5
+
+
+def test_headers_are_read_to_a_megabyte_and_no_further() -> None:
+    file = io.BytesIO(gzip.compress(OWL + header(b"x", 64 * 2**20) + bytes(64 * 2**20) + END))
+    tracemalloc.start()
+    try:
+        found = list(entries(file, with_bytes=True))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [(entry.name, entry.cause) for entry in found] == [("owl.jpg", ""), ("", "bomb")]
+    assert peak < 8 * 2**20
+
+
+def test_long_names_and_attributes_are_read() -> None:
+    buffer, name = io.BytesIO(), f"{'folder/' * 500}owl.jpg"
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+            member = tarfile.TarInfo(name)
+            member.size, member.pax_headers = 3, {"SCHILY.xattr.user.note": "n" * 60_000}
+            archive.addfile(member, io.BytesIO(b"owl"))
+        assert read(buffer.getvalue()) == [Entry(name, b"owl")]
+        buffer = io.BytesIO()
+
+
+def test_a_tar_member_with_holes_is_not_filled_with_zeros() -> None:
+    records = b"25 GNU.sparse.size=30000\n" + b"22 GNU.sparse.map=0,1\n"
+    data = pax(records) + header(b"0", 1, "holes.bmp") + b"x".ljust(512, b"\0")
+    assert [(entry.name, entry.cause, entry.image_bytes) for entry in read(data + OWL + END)] == [
+        ("holes.bmp", "broken-member", b""), ("owl.jpg", "", b"owl"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("compression", ["", "gz"])
+def test_a_tar_cut_where_a_member_begins_has_no_end_mark(compression: str) -> None:
+    whole = tar([("a.jpg", b"a"), ("b.jpg", b"b"), ("c.jpg", b"c")])
+    cut = whole[:2048] if not compression else gzip.compress(whole[:2048])
+    found = read(cut)
+    assert [(entry.name, entry.cause) for entry in found] == [("a.jpg", ""), ("b.jpg", ""), ("", "no-end-mark")]
+    assert found[-1].detail == "it stops after 2,048 bytes, where a member could begin"
+    assert [entry.cause for entry in read(whole[: 3 * 1024 + 512])] == [""] * 3  # one block of zeros is a mark, too
+
+
+def overlapping(members: int, size: int) -> bytes:
+    """A zip whose directory names one member many times."""
+    data = zipped([("owl.bmp", random.Random(1).randbytes(size))], zipfile.ZIP_STORED)
+    directory, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    listed = data[directory:end] * members
+    counts = struct.pack("<HHHHIIH", 0, 0, members, members, len(listed), directory, 0)
+    return data[:directory] + listed + b"PK\x05\x06" + counts
+
+
+def test_a_zip_whose_members_share_their_bytes_unpacks_them_once() -> None:
+    found = read(overlapping(1000, 10_000))
+    assert [entry.cause for entry in found] == ["", *["bomb"] * 999]
+    assert sum(len(entry.image_bytes) for entry in found) == 10_000
+
+
+def test_a_zip_unpacks_in_all_to_200_times_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "FREE_BYTES", 5_000_000)
+    found = read(zipped([(f"{number}.bmp", bytes(1_000_000)) for number in range(20)]))
+    assert [entry.cause for entry in found] == [*[""] * 5, "bomb"]
 
 
 def test_links_and_folders_are_no_pictures() -> None:

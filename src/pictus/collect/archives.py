@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
+import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, cast
 
 from pictus.pixels import MAX_BYTES
@@ -34,9 +37,23 @@ FREE_BYTES = 2**30
 """A stream may unpack to this whatever its ratio: small archives of flat pictures are no danger."""
 
 FREE_MEMBER_BYTES = 2**20
-_CHUNK = 2**15  # tarfile copies what is left of it at every header
+MAX_HEADER_BYTES = 2**20
+"""Of all the headers before one tar member. Names and extended attributes take a few thousand."""
 
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error, OSError, ValueError)
+MAX_DIGITS = 1_000
+"""In a row in one of those headers: Python before 3.11.10 searches them in quadratic time (CVE-2024-6232)."""
+
+MAX_MEMBER_BYTES = 2**40
+
+_CHUNK = 2**18
+_DIGITS = re.compile(rb"[0-9]+")
+_LOCAL_HEADER_BYTES = 30  # of a zip member, without its name
+
+_BROKEN = (
+    tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error, struct.error, OSError, ValueError,
+    OverflowError, IndexError, RecursionError, MemoryError, NotImplementedError,
+)  # fmt: skip
+"""What tarfile and zipfile raise on hostile bytes. (Many pax headers in a row recurse.)"""
 
 
 class Entry(NamedTuple):
@@ -49,7 +66,7 @@ class Entry(NamedTuple):
 
 
 class _TooMuch(Exception):  # noqa: N818  it ends an iteration, nobody sees it
-    """The stream unpacks to more than any picture archive."""
+    """The archive unpacks to more than any picture archive."""
 
 
 def is_archive(name: str) -> bool:
@@ -91,9 +108,10 @@ def entries(file: BinaryIO, *, with_bytes: bool) -> Iterator[Entry]:
 
 def _tar_members(file: BinaryIO, start: bytes, with_bytes: bool) -> Iterator[Entry]:
     bad_headers: list[str] = []
+    is_cut: list[bool] = []
 
     class Noted(tarfile.TarInfo):
-        """tarfile takes a damaged header after the first for the end of the archive; this remembers it."""
+        """tarfile takes a damaged header, and no header, for the end of the archive; this remembers them."""
 
         @classmethod
         def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "Noted":
@@ -102,21 +120,33 @@ def _tar_members(file: BinaryIO, start: bytes, with_bytes: bool) -> Iterator[Ent
             except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
                 bad_headers.append(str(error))
                 raise
+            except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+                is_cut.append(True)
+                raise
 
-    stream = cast("BinaryIO", _Bounded(_unpacked(file, start), file))
-    with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK, tarinfo=Noted) as archive:
-        for member in archive:
+    stream = _Stream(_unpacked(file, start), file)
+    with tarfile.TarFile(fileobj=cast("BinaryIO", stream), tarinfo=Noted) as archive:  # it reads the first header
+        while member := archive.next():
+            if not 0 <= member.size <= MAX_MEMBER_BYTES:
+                raise tarfile.ReadError("a header gives a size that no file has")
+            stream.header_left = None
             if member.isreg() and _is_wanted(member.name):
                 yield _tar_entry(archive, member, with_bytes)
             archive.members = []  # type: ignore[attr-defined]  # else it keeps every header it has read
+            archive.pax_headers = {}  # and every global one
+            stream.header_left = MAX_HEADER_BYTES
     if bad_headers:
         yield Entry("", b"", "broken-archive", bad_headers[0])
+    elif is_cut:
+        yield Entry("", b"", "no-end-mark", f"it stops after {stream.tell():,} bytes, where a member could begin")
 
 
 def _tar_entry(archive: tarfile.TarFile, member: tarfile.TarInfo, with_bytes: bool) -> Entry:
     name = _text(member.name)
     if cause := _unwanted(member.name, member.size):
         return Entry(name, b"", cause, f"{member.size:,} bytes")
+    if member.issparse():  # a few bytes may stand for any number of zeros
+        return Entry(name, b"", "broken-member", "a file with holes in it, which no picture has")
     if not with_bytes:
         return Entry(name, b"")
     opened = archive.extractfile(member)
@@ -125,10 +155,32 @@ def _tar_entry(archive: tarfile.TarFile, member: tarfile.TarInfo, with_bytes: bo
 
 def _zip_members(file: BinaryIO, with_bytes: bool) -> Iterator[Entry]:
     with zipfile.ZipFile(file) as archive:
-        for member in archive.infolist():
+        members = archive.infolist()
+        overlapping = _overlapping(members)
+        left = max(FREE_BYTES, MAX_RATIO * file.seek(0, io.SEEK_END))
+        for number, member in enumerate(members):
             kind = stat.S_IFMT(member.external_attr >> 16)
-            if not member.is_dir() and kind in {0, stat.S_IFREG} and _is_wanted(member.filename):
-                yield _zip_entry(archive, member, with_bytes)
+            if member.is_dir() or kind not in {0, stat.S_IFREG} or not _is_wanted(member.filename):
+                continue
+            if number in overlapping:
+                yield Entry(_text(member.filename), b"", "bomb", "its bytes are also those of another member")
+                continue
+            entry = _zip_entry(archive, member, with_bytes)
+            left -= len(entry.image_bytes)
+            if left < 0:
+                raise _TooMuch(f"more than {MAX_RATIO} bytes for each byte of the archive")
+            yield entry
+
+
+def _overlapping(members: Sequence[zipfile.ZipInfo]) -> set[int]:
+    """Numbers of the members that begin inside another one: so do a few bytes become many pictures."""
+    found, end = set[int](), 0
+    for number in sorted(range(len(members)), key=lambda number: members[number].header_offset):
+        member = members[number]
+        if member.header_offset < end:
+            found.add(number)
+        end = max(end, member.header_offset + _LOCAL_HEADER_BYTES + member.compress_size)
+    return found
 
 
 def _zip_entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, with_bytes: bool) -> Entry:
@@ -181,15 +233,38 @@ def _unpacked(file: BinaryIO, start: bytes) -> BinaryIO:
     return file
 
 
-class _Bounded:
-    """Counts what comes out against what went in."""
+class _Stream:
+    """What tarfile reads from, forwards only. Counts what comes out against what went in, and what headers take."""
 
     def __init__(self, unpacked: BinaryIO, packed: BinaryIO) -> None:
         self._unpacked = unpacked
         self._packed = packed
         self._given = 0
+        self.header_left: int | None = MAX_HEADER_BYTES  # None while a member's own bytes are read
 
     def read(self, size: int) -> bytes:
+        if size < 0:
+            raise tarfile.ReadError("a header gives a negative size")
+        if self.header_left is None:
+            return self._read(size)
+        if size > self.header_left:
+            raise _TooMuch(f"a header of over {MAX_HEADER_BYTES:,} bytes")
+        self.header_left -= size
+        header = self._read(size)
+        if size > tarfile.BLOCKSIZE and any(len(digits) > MAX_DIGITS for digits in _DIGITS.findall(header)):
+            raise tarfile.ReadError(f"a header with a number of over {MAX_DIGITS:,} digits")
+        return header
+
+    def tell(self) -> int:
+        return self._given
+
+    def seek(self, position: int) -> None:
+        if position < self._given:
+            raise tarfile.StreamError("a header leads backwards")
+        while self._given < position and self._read(min(position - self._given, _CHUNK)):
+            pass
+
+    def _read(self, size: int) -> bytes:
         data = self._unpacked.read(size)
         self._given += len(data)
         if self._given > FREE_BYTES and self._given > MAX_RATIO * self._packed.tell():
