@@ -118,7 +118,7 @@ async def _given(form: Form, request: Request) -> tuple[dict[str, Any], int]:
         wanted = query.get("records", "100")
     try:
         return given, min(max(int(wanted), 0), MAX_RECORDS)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"records={wanted!r} is not a number.", fix=f"0 to {MAX_RECORDS}") from None
 
 

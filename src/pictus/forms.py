@@ -35,6 +35,9 @@ STAGES: dict[str, str] = {
 
 REQUIRED: Any = inspect.Parameter.empty
 
+_NO_SIGN = re.compile("[\0\ud800-\udfff]")
+"""NUL ends a path early; half a sign, as JSON can spell it, has no bytes."""
+
 _KINDS: dict[type, str] = {str: "a text", Path: "a path", int: "a whole number", float: "a number"}
 
 
@@ -155,7 +158,15 @@ def _one(field: Field, given: Any) -> Any:  # noqa: ANN401
     if field.choices and given not in field.choices:
         message = f"{given!r} is not one of {', '.join(field.choices)}"
         raise ValueError(message)
-    return _number(field, given) if field.kind in (int, float) else field.kind(given)
+    return _number(field, given) if field.kind in (int, float) else field.kind(_text(given))
+
+
+def _text(given: Any) -> Any:  # noqa: ANN401
+    """What is given for a text or a path, where it can be stored, printed and opened."""
+    if isinstance(given, str) and (found := _NO_SIGN.search(given)):
+        message = f"{found[0]!a} is no sign of a text"
+        raise ValueError(message)
+    return given
 
 
 def _number(field: Field, given: str | float) -> float:

@@ -62,9 +62,17 @@ class Guard:
         if self._hosts and _name(host) not in self._hosts:
             return f"This server answers to {', '.join(sorted(self._hosts))}, not to {host!r}."
         origin = headers.get("origin", "")
-        if method not in ("GET", "HEAD") and origin and urlsplit(origin).netloc != host:
+        if method not in ("GET", "HEAD") and origin and _place(origin) != host:
             return "Another site may not write here."
         return ""
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an origin; None for "null" and for what cannot be read."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str:
