@@ -182,7 +182,7 @@ def _by_end(project: Project, text: str) -> str:
             listed = ", ".join(sorted(found.values())[:SHOWN]) + (", …" if len(found) > SHOWN else "")
             raise UserError(f"{clipped(text)} means {len(found):,} pictures: {listed}.", fix="type more of the path")
         if found:
-            return next(iter(found))
+            return str(next(iter(found)))
     return ""
 
 
@@ -284,12 +284,15 @@ class _Said(NamedTuple):
 def _said_of(project: Project, image_id: str) -> list[_Said]:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    paths = sorted(project.models_dir.glob("*/evaluations/*/predictions.parquet"))
+    if not paths:
+        return []
     names = {one: name for run in models.runs(project, skip_broken=True)
              for one, name in zip(run.classes, run.class_names, strict=False)}  # fmt: skip
     taxonomy = load_taxonomy(project)
     names |= {concept.concept_id: taxonomy.name(concept.concept_id) for concept in taxonomy}
     found = []
-    for path in sorted(project.models_dir.glob("*/evaluations/*/predictions.parquet")):
+    for path in paths:
         rows = pq.read_table(path, filters=[("image_id", "=", image_id)]).to_pylist()
         run = path.parent.parent.parent.name
         found += [_Said(run, _prediction_text(row, names), tuple(row["guesses"] or ())) for row in rows]
