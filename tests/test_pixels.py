@@ -357,3 +357,25 @@ def test_garbage_and_fill_between_segments_are_passed_over(make_jpeg: MakeJpeg) 
     plain = make_jpeg()
     padded = plain[:2] + b"\0garbage" + b"\xff" * 5 + plain[2:]
     assert sniff(padded) == sniff(plain)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000"])
+def test_a_picture_whose_header_cannot_be_read_is_damaged_and_no_error_page(kind: str, make_jpeg: MakeJpeg) -> None:
+    whole = saved(Image.open(io.BytesIO(make_jpeg(120, 90))), kind)
+    assert cause_of(sniff, whole[:48] + bytes(len(whole) - 48)) == "damaged"
+
+
+def test_an_avif_is_unsupported_where_pillow_cannot_read_it(
+    make_jpeg: MakeJpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = saved(Image.open(io.BytesIO(make_jpeg(120, 90))), "AVIF")
+    monkeypatch.delitem(Image.OPEN, "AVIF")
+    assert cause_of(sniff, whole) == "unsupported"
+
+
+def test_a_heic_picture_is_unsupported() -> None:
+    assert cause_of(sniff, b"\0\0\0\x18ftypheic" + bytes(100)) == "unsupported"
+
+
+def test_a_raw_jpeg_2000_stream_that_cannot_be_read_is_damaged() -> None:
+    assert cause_of(sniff, b"\xff\x4f\xff\x51" + bytes(100)) == "damaged"

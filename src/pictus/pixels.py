@@ -45,6 +45,8 @@ _MAGIC = (
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
     (b"RIFF", "webp"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg2000"),
+    (b"\xff\x4f\xff\x51", "jpeg2000"),
 )
 
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 .. SOF15
@@ -291,6 +293,11 @@ def _opened(image_bytes: bytes) -> Any:  # noqa: ANN401  PIL.Image.Image, import
         raise PictureError("too-many-pixels", str(error)) from None
     except Exception as error:  # noqa: BLE001  Pillow's readers raise anything on hostile bytes
         kind = next((name for magic, name in _MAGIC if image_bytes.startswith(magic)), "")
+        brand = image_bytes[4:12]  # after the length of the first box
+        if brand in (b"ftypavif", b"ftypavis"):
+            kind = "avif"
+        if brand in (b"ftypheic", b"ftypheix", b"ftyphevc") or (kind == "avif" and "AVIF" not in Image.OPEN):
+            raise PictureError("unsupported", f"{kind or 'heic'} cannot be decoded here") from None
         if kind:
             raise PictureError("damaged", f"{kind} whose header cannot be read ({_short(error)})") from None
         raise PictureError("not-an-image", f"starts with {image_bytes[:12]!r}") from None
