@@ -9,11 +9,13 @@ import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from pictus.collect import archives
 from pictus.collect.archives import Entry, entries
+from pictus.collect.places import look_in
 
 Members = Sequence[tuple[str, bytes]]
 
@@ -261,3 +263,10 @@ def test_an_archive_is_known_by_its_endings() -> None:
     ]  # fmt: skip
     assert archives.is_archive("photos.ZIP")
     assert not archives.is_archive("tar")
+
+
+def test_a_hostile_archive_does_not_hide_what_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(OWL + pax(b"20 path=aaaaaaaaaaa\n") * 3000 + FILE + END)
+    (tmp_path / "b.jpg").write_bytes(b"jay")
+    found = [(Path(one.address).name, one.cause) for one in look_in(tmp_path, with_bytes=True)]
+    assert found == [("owl.jpg", ""), ("a.tar", "broken-archive"), ("b.jpg", "")]
