@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 import pictus
 from pictus.releases import (
     MANIFEST,
+    PICTURES,
     PictureReader,
     class_names,
     content_digest,
@@ -156,6 +159,17 @@ def test_a_manifest_nested_without_end_is_told(folder: Path) -> None:
 
 def test_a_missing_shard_is_told_when_it_opens(folder: Path) -> None:
     (folder / "shards/pictures-00000.tar").unlink()
+    with pytest.raises(pictus.UserError, match="1 of its shards are missing"):
+        open_release(folder)
+
+
+@pytest.mark.parametrize("shard", ["../outside.tar", "/outside.tar"])
+def test_a_shard_outside_the_release_is_none(folder: Path, shard: str) -> None:
+    (folder.parent / "outside.tar").write_bytes((folder / "shards/pictures-00000.tar").read_bytes())
+    rows = pq.read_table(folder / "pictures.parquet").to_pylist()
+    place = shard if shard[0] != "/" else f"{folder.parent}{shard}"
+    moved = pa.Table.from_pylist([{**row, "shard": place} for row in rows], PICTURES)
+    pq.write_table(moved, folder / "pictures.parquet")
     with pytest.raises(pictus.UserError, match="1 of its shards are missing"):
         open_release(folder)
 

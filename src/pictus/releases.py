@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -110,7 +110,7 @@ def open_release(path: str | Path) -> Release:
         for row in rows
     )
     classes = tuple(row["concept_id"] for row in sorted(rows, key=lambda row: row["label"]) if row["label"] >= 0)
-    missing = [shard for shard in pictures.column("shard").unique().to_pylist() if not (root / shard).is_file()]
+    missing = [shard for shard in pictures.column("shard").unique().to_pylist() if not _is_within(root, shard)]
     if missing:
         raise _damaged(root, f"{len(missing)} of its shards are missing, first {missing[0]}")
     return Release(
@@ -292,6 +292,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _NUMBER, _PART = r"(0|[1-9]\d*)", r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
 _VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_PART}(?:\.{_PART})*))?", re.ASCII)
+
+
+def _is_within(root: Path, name: str) -> bool:
+    """Whether the release has this file; a way out of its folder, or none at all, is no file of it."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and (root / path).is_file()
 
 
 def _read_table(root: Path, name: str, schema: pa.Schema) -> pa.Table:
