@@ -45,7 +45,7 @@ GAP = 2
 
 UNKNOWN = "–"
 
-HIDDEN_COLUMNS = frozenset({"pdq", "phash", "dhash", "pixel_sha256"})
+HIDDEN_COLUMNS = frozenset({"pdq", "phash", "dhash", "pixel_sha256", "concepts"})
 
 
 class _BarMeter:

@@ -124,7 +124,9 @@ def test_the_challenge_gives_the_same_score_from_the_file(world: Path, counted: 
     scored = challenge.score(bare(world), file).summary
     assert scored["top1"] == summary["top1"]["estimate"]
     assert scored["top5"] == summary["top5"]["estimate"]
-    assert scored["hierarchical_error"] == pytest.approx(summary["hierarchical_error"]["estimate"])
+    # Four classes and four guesses a row: nothing but the unreadable picture can be wrong, so challenge leaves it out.
+    assert scored["hierarchical_error"] is None
+    assert summary["hierarchical_error"]["estimate"] == pytest.approx(1 / 37)
 
 
 def test_a_second_run_predicts_nothing_again(world: Path, counted: list[int]) -> None:

@@ -71,7 +71,7 @@ def _place(origin: str) -> str | None:
     """Host and port of an origin; None for "null" and for what cannot be read."""
     try:
         return urlsplit(origin).netloc or None
-    except ValueError:
+    except ValueError:  # "http://[": no host is equal to None, so it is refused
         return None
 
 
