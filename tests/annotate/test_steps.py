@@ -178,6 +178,14 @@ def test_bad_rows_are_told_in_the_order_of_the_file_and_can_all_be_left_out(
     assert "dragon" in kept[1]
 
 
+def test_a_file_of_bad_rows_only_says_what_is_wrong_with_them(project: Project, fill: Fill, tmp_path: Path) -> None:
+    fill(project, {"1.jpg": ""})
+    path = write(tmp_path, "image,label\n1.jpg,zebra\n")
+    with pytest.raises(UserError, match="no row can be used: 1 bad row") as error:
+        annotate.import_(project, (path,), skip_bad=True)
+    assert "'zebra' is not in the taxonomy" in error.value.what
+
+
 def test_a_huge_cell_is_not_echoed_whole(project: Project, fill: Fill, tmp_path: Path) -> None:
     fill(project, {"1.jpg": ""})
     path = write(tmp_path, f"image,label\n1.jpg,{'x' * 300_000}\n{'y' * 300_000},owl\n1.jpg,owl,{'z' * 300_000}\n")

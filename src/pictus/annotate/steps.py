@@ -232,8 +232,10 @@ def _read(
     tables: list[pa.Table] = []
     refused: list[str] = []
     left_out: list[str] = []
+    has_bad = False
     for path, answers in zip(files, read, strict=True):
         entries = entries_of(answers, taxonomy, pictures, SOURCE_PREFIX + path.name)
+        has_bad = has_bad or bool(entries.bad_rows)
         tables.append(_with_source(entries.votes, f"{path.name}@{_digest(path)}"))
         for number in sorted({*entries.bad_rows, *entries.unknown_pictures}):
             bad, unknown = (found.get(number, "") for found in (entries.bad_rows, entries.unknown_pictures))
@@ -245,6 +247,8 @@ def _read(
         raise bad_rows(where, refused, fix=_ways_on(refused))
     votes = latest_votes(pa.concat_tables(tables))
     if not votes.num_rows:
+        if has_bad:
+            raise bad_rows(f"{where}: no row can be used", left_out, fix="correct the rows")
         raise UserError(f"{where}: no row is about a picture of this project.", fix="pictus collect add FOLDER")
     n_rows = sum(len(answers.row) + len(answers.torn) for answers in read)
     return votes, left_out, _counts(votes, rows=n_rows, left_out=len(left_out))

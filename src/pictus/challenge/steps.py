@@ -81,7 +81,7 @@ def rank(
         {"models": len(scores), "groups": groups, "n": n, "by": by, "truth": answers.where,
          "scores": [asdict(one) for one in scores]},
         f"{first.name}{f' (tied with {tied})' if tied else ''}: {_shares(first)};"
-        f" {len(scores)} models in {groups} tie groups on {counted(n, 'picture')}",
+        f" {counted(len(scores), 'model')} in {counted(groups, 'tie group')} on {counted(n, 'picture')}",
         problems=tuple(problem for one in submissions for problem in one.problems),
         source=lambda: iter(scores),
     )  # fmt: skip

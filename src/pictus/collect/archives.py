@@ -195,7 +195,7 @@ def _zip_entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, with_bytes: bo
     try:
         with archive.open(member) as opened:
             data = opened.read(MAX_BYTES + 1)
-    except (*_BROKEN, NotImplementedError, RuntimeError) as error:
+    except (*_BROKEN, RuntimeError) as error:
         return Entry(name, b"", "broken-member", str(error) or type(error).__name__)
     return Entry(name, data) if len(data) <= MAX_BYTES else Entry(name, b"", "too-big", f"over {MAX_BYTES:,} bytes")
 
