@@ -89,9 +89,11 @@ class Form:
 
 
 def stage_forms(stage: str) -> list[Form]:
-    """The steps of one stage, in the order they are written."""
-    importlib.import_module(f"pictus.{stage}.steps" if stage in STAGES else "pictus.overview")
-    return [form_of(found) for found in STEPS.values() if found.name.partition(" ")[0] == stage]
+    """The steps of one stage, in the order they are written: `steps.py` first, then its other files of steps."""
+    first = f"pictus.{stage}.steps" if stage in STAGES else "pictus.overview"
+    importlib.import_module(first)  # and with it the stage, which imports all of its steps
+    own = [found for found in STEPS.values() if found.name.partition(" ")[0] == stage]
+    return [form_of(found) for found in sorted(own, key=lambda found: found.function.__module__ != first)]
 
 
 def all_forms() -> list[Form]:
