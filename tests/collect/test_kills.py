@@ -55,9 +55,9 @@ import sys
 from pathlib import Path
 import pictus
 from pictus import collect
-from pictus.collect import steps
+from pictus.collect import fetching
 
-steps.COMMIT_EVERY_S = 0.2
+fetching.COMMIT_EVERY_S = 0.2
 collect.fetch(pictus.open(sys.argv[1]), Path(sys.argv[2]), allow_host=("127.0.0.1",), rate=40)
 """
 

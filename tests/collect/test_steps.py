@@ -331,7 +331,7 @@ def test_parquet_and_tsv_lists_are_read(birds: Project, served: Any, tmp_path: P
 def test_a_second_run_asks_only_for_what_may_have_changed(
     project: Project, served: Any, write_list: WriteList, make_jpeg: MakeJpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pictus.collect.steps._limits", lambda _: Limits(interval_s=0.0, back_off_s=0.01))
+    monkeypatch.setattr("pictus.collect.steps.limits_of", lambda _: Limits(interval_s=0.0, back_off_s=0.01))
     served.put("/gone.jpg", b"", status=404)
     served.put("/busy.jpg", b"", status=500)
     served.put("/page.jpg", b"<html>")

@@ -1,0 +1,191 @@
+"""What `collect fetch` does: which addresses are asked for, and what comes from the network into the intake."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from pictus.clock import now
+from pictus.collect import causes
+from pictus.collect.addresses import AllowedHosts, parse_url, without_password
+from pictus.collect.intake import Intake
+from pictus.collect.lists import Row, Wanted, rows_of_csv, rows_of_table
+from pictus.errors import PictureError, UserError, clipped
+from pictus.progress import Meter
+from pictus.records import Attempt
+from pictus.tables import Tables
+
+if TYPE_CHECKING:
+    from pictus.collect.fetcher import Fetched, Job, Limits
+
+COMMIT_EVERY_S = 10.0
+"""A killed fetch loses at most this much work of the network."""
+
+_SEED = 0
+_UNLIMITED_PER_HOST = 16
+
+
+class Plan(NamedTuple):
+    """What one fetch asks for. `image_ids`: what each address gave the last time."""
+
+    jobs: "list[Job]"
+    wanted: dict[str, Wanted]
+    image_ids: dict[str, str]
+    skipped: int
+    seen: Counter[str]
+
+
+class Run:
+    """One fetch under way: what comes from the network goes to the intake."""
+
+    def __init__(self, intake: Intake, meter: Meter, plan: Plan) -> None:
+        self._intake = intake
+        self._meter = meter
+        self._plan = plan
+        self.seen = Counter[str]()
+
+    async def fetch(self, agent: str, allowed: AllowedHosts, limits: "Limits") -> None:
+        if not self._plan.jobs:
+            return
+        import httpx  # noqa: PLC0415  0.2 s that --help does not pay
+
+        from pictus.collect.fetcher import Fetcher  # noqa: PLC0415
+        from pictus.collect.network import PinnedNetwork, connect, system_resolver  # noqa: PLC0415
+
+        threads = ThreadPoolExecutor(16, thread_name_prefix="names")
+        network = PinnedNetwork(system_resolver(threads), connect, allowed)
+        fetcher = Fetcher(
+            limits, network, agent=agent, tls=httpx.create_ssl_context(), clock=time.monotonic,
+            chance=random.Random(_SEED),  # noqa: S311  spreads retries, guards nothing
+        )  # fmt: skip
+        committed_at = time.monotonic()
+        try:
+            async with aclosing(fetcher.run(self._plan.jobs)) as results:
+                async for fetched in results:
+                    self._record(fetched)
+                    if self._intake.is_full or time.monotonic() - committed_at > COMMIT_EVERY_S:
+                        await asyncio.to_thread(self._intake.commit)
+                        committed_at = time.monotonic()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _record(self, fetched: "Fetched") -> None:
+        cause, detail, image_id = fetched.cause, fetched.detail, ""
+        claim = self._plan.wanted[fetched.address].claim
+        if cause == "ok":
+            try:
+                image_id = self._intake.take(fetched.image_bytes, fetched.address, "url", claim)
+            except PictureError as error:
+                cause, detail = error.cause, f"{error.detail}; {detail}" if detail else error.detail
+        elif cause == "unchanged":
+            image_id = self._plan.image_ids[fetched.address]
+            self._intake.claim(image_id, fetched.address, "url", claim)
+        size = len(fetched.image_bytes)
+        self._intake.note(
+            Attempt(
+                fetched.address, "url", cause, detail, image_id, claim.concept_id, fetched.status, fetched.tries, size,
+                fetched.elapsed_s, fetched.etag, fetched.last_modified, now(),
+            ),
+            fetched.order,
+        )  # fmt: skip
+        self.seen[cause] += 1
+        self._meter.advance()
+        if failed := sum(count for cause, count in self.seen.items() if cause not in causes.GOOD):
+            self._meter.say(f"{failed:,} failed")
+
+
+def planned(
+    tables: Tables, wanted: Sequence[Wanted], intake: Intake, asks_again: Callable[[str], bool]
+) -> Plan:  # fmt: skip
+    """Which addresses to ask: new ones, and those whose latest cause `asks_again`."""
+    from pictus.collect.fetcher import Job  # noqa: PLC0415  brings httpcore
+
+    history = _history(tables)
+    plan = Plan([], {}, {}, 0, Counter())
+    skipped = 0
+    for order, one in enumerate(wanted):
+        address = without_password(one.address)
+        before = history.get(address, _Past("", "", "", ""))
+        plan.wanted[address] = one
+        plan.image_ids[address] = before.image_id
+        if before.cause and not asks_again(before.cause):
+            skipped += 1
+            if before.image_id:
+                intake.claim(before.image_id, address, "url", one.claim)
+            continue
+        try:
+            url = parse_url(one.address)
+        except PictureError as error:
+            plan.seen[error.cause] += 1
+            concept_id = one.claim.concept_id
+            intake.note(
+                Attempt(address, "url", error.cause, error.detail, "", concept_id, 0, 0, 0, 0.0, "", "", now()), order
+            )
+            continue
+        validators = (before.etag, before.last_modified) if before.image_id else ("", "")
+        plan.jobs.append(Job(order, address, url, *validators))
+    return plan._replace(skipped=skipped)
+
+
+class _Past(NamedTuple):
+    cause: str
+    image_id: str
+    etag: str
+    last_modified: str
+
+
+def _history(tables: Tables) -> dict[str, _Past]:
+    """Address -> its latest attempt over the network."""
+    found: dict[str, _Past] = {}
+    for batch in tables.batches("fetches", ["address", "kind", *_Past._fields]):
+        for row in batch.to_pylist():
+            address, kind = row.pop("address"), row.pop("kind")
+            if kind == "url":
+                found[address] = _Past(**row)
+    return found
+
+
+def listed(path: Path) -> Iterator[Row]:
+    """The rows of a list of addresses, by the file's ending."""
+    path = path.expanduser()
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.", fix="pictus collect fetch LIST.csv")
+    if path.suffix.lower() in {".parquet", ".pq"}:
+        import pyarrow.parquet as pq  # noqa: PLC0415  needed for this kind of list only
+
+        try:
+            table: pa.Table = pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            why = str(error).splitlines()[0][:200]
+            raise UserError(f"{path} is not a Parquet file: {why}.", fix="write it again") from error
+        yield from rows_of_table(table, str(path))
+        return
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            yield from rows_of_csv(lines, str(path))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text.", fix="save it as UTF-8 CSV, or as Parquet") from error
+
+
+def limits_of(rate: float) -> "Limits":
+    from pictus.collect.fetcher import Limits  # noqa: PLC0415  brings httpcore
+
+    return Limits(interval_s=1 / rate) if rate else Limits(per_host=_UNLIMITED_PER_HOST, interval_s=0.0)
+
+
+def agent_of(contact: str) -> str:
+    """Who we say we are: the name that robots.txt files know us by, and whom to write to."""
+    if not contact.isascii() or not contact.isprintable():
+        raise UserError(f"--contact {clipped(contact)} cannot be sent in a header.", fix="--contact me@example.org")
+    version = metadata.version("pictus")
+    return f"pictus/{version} ({contact})" if contact else f"pictus/{version}"
