@@ -119,6 +119,42 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Relevance:
+    """How well one picture fits one concept, and what says so. Scores only: nothing is dropped by them."""
+
+    image_id: str
+    concept_id: str  # the settled label, else a claim
+    outlier: float  # 0..1, 1 = least typical of its concept
+    suspect_id: str  # another concept its neighbours speak for; "" when they speak for its own
+    margin: float  # vote for the best other concept less that for its own, -1..1
+    twin_id: str  # the picture that stays if one of two alike goes; "" when this one has no such twin
+    similarity: float  # cosine to the twin, 0 without one
+    model: str  # what made the vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The faces found in one picture. `cause`: "" or why it could not be looked at."""
+
+    image_id: str
+    cause: str
+    n_faces: int
+    boxes: str  # JSON: [[x, y, width, height, score], …] in px of the upright picture
+    detector: str
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """What a classifier that you plugged in said of one picture. `cause`: "" or why it could not be asked."""
+
+    image_id: str
+    cause: str
+    label: str
+    score: float
+    classifier: str
+
+
+@dataclass(frozen=True, slots=True)
 class Vote:
     """One answer of one annotator. `question` = concept asked with yes/no/unsure, or "" for "which?"."""
 

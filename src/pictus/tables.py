@@ -65,6 +65,11 @@ SCHEMAS: dict[str, pa.Schema] = {
     "duplicates": pa.schema(
         [_IMAGE, *_columns(group_id=_S, is_keeper=_B, relation=_S, distance=_I, evidence_id=_S, reason=_S)]
     ),
+    "relevance": pa.schema(
+        [_IMAGE, _CONCEPT, *_columns(outlier=_F, suspect_id=_S, margin=_F, twin_id=_S, similarity=_F, model=_S)]
+    ),
+    "faces": pa.schema([_IMAGE, *_columns(cause=_S, n_faces=_I, boxes=_S, detector=_S)]),
+    "safety": pa.schema([_IMAGE, *_columns(cause=_S, label=_S, score=_F, classifier=_S)]),
     "verdicts": pa.schema([_IMAGE, *_columns(verdict=_S, rule=_S, reason=_S, value=_F, threshold=_F, decided_at=_S)]),
     # annotate
     "labels": pa.schema(
@@ -278,6 +283,7 @@ def _guarded(path: Path) -> Iterator[None]:
 
 _MADE_BY = {
     "checks": "clean check", "duplicates": "clean dedupe", "verdicts": "clean screen", "labels": "annotate settle",
+    "relevance": "clean relevance", "faces": "clean faces", "safety": "clean safety",
     "splits": "release split",
 }  # fmt: skip
 """The step that makes a table anew; the other tables hold what no step can find again."""
