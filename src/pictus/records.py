@@ -23,6 +23,70 @@ class Concept:
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """One query for one concept. `because`: "" for a synonym, else the ancestor whose word is appended."""
+
+    concept_id: str
+    query: str
+    because: str
+    language: str = ""  # ISO 639 code of a word that a file of other languages gave; "" for the taxonomy's own names
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Why nothing is searched for a concept, or (source `included`) that a person wants it searched all the same."""
+
+    concept_id: str
+    reason: str
+    source: str  # person | individual | list | above | included
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One address that may be a picture of one concept ("" for none claimed), and who said so."""
+
+    address: str
+    concept_id: str
+    source: str  # a search engine's name, or the address of the web page or sitemap
+    query: str
+    language: str
+    licence: str  # as licences.py writes it: CC-BY-4.0, CC0-1.0, PDM; else in the source's own words
+    author: str
+    title: str
+    page: str  # where people see the picture with its licence
+    found_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """One finished (source, query). `found`: candidates that were new. `cause`: searches.py says which there are."""
+
+    source: str
+    query: str  # the words; for web pages the page's address
+    concept_id: str
+    found: int
+    cause: str
+    detail: str
+    searched_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How far one class is on the way from queries to labels; all but `queries` and `failed` count pictures."""
+
+    concept_id: str
+    name: str
+    queries: int
+    candidates: int
+    fetched: int
+    failed: int  # addresses whose latest attempt failed
+    kept: int
+    dropped: int
+    labelled: int
+    is_starving: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """Where one picture's bytes lie and what its header says. width, height as stored, in px."""
 

@@ -38,7 +38,18 @@ SCHEMAS: dict[str, pa.Schema] = {
     "concepts": pa.schema(
         [_CONCEPT, *_columns(names=pa.list_(_S), gloss=_S, parents=pa.list_(_S), is_class=_B, source=_S)]
     ),
+    "queries": pa.schema([_CONCEPT, *_columns(query=_S, because=_S, language=_S)]),
+    "left_out": pa.schema([_CONCEPT, *_columns(reason=_S, source=_S)]),
     # collect
+    "candidates": pa.schema(
+        _columns(
+            address=_S, concept_id=_S, source=_S, query=_S, language=_S, licence=_S, author=_S, title=_S, page=_S,
+            found_at=_S,
+        )
+    ),
+    "searches": pa.schema(
+        _columns(source=_S, query=_S, concept_id=_S, found=_I, cause=_S, detail=_S, searched_at=_S)
+    ),
     "images": pa.schema(
         [_IMAGE, *_columns(shard=_S, offset=_L, size=_L, width=_I, height=_I, format=_S, mode=_S, added_at=_S)]
     ),
