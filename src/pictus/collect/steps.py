@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pictus import archives
 from pictus.clock import now
-from pictus.collect import archives, causes
+from pictus.collect import causes
 from pictus.collect.addresses import AllowedHosts
 from pictus.collect.fetching import Run, agent_of, limits_of, listed, planned
 from pictus.collect.intake import Claim, Counts, Intake

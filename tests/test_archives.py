@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pictus.collect import archives
-from pictus.collect.archives import Entry, entries
+from pictus import archives
+from pictus.archives import Entry, entries
 from pictus.collect.places import look_in
 
 Members = Sequence[tuple[str, bytes]]
