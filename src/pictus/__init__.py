@@ -14,7 +14,7 @@ the HTTP API and the web pages change things only by calling steps.
 
 from __future__ import annotations
 
-from importlib import metadata
+from importlib.metadata import version
 
 from pictus.errors import PictureError, UserError
 from pictus.project import Project, new
@@ -22,4 +22,4 @@ from pictus.project import open_project as open  # noqa: A004  pictus.open("bird
 
 __all__ = ["PictureError", "Project", "UserError", "__version__", "new", "open"]
 
-__version__ = metadata.version("pictus")
+__version__ = version("pictus")

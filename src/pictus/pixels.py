@@ -128,7 +128,7 @@ def same_pixels_sha256(image_bytes: bytes, header: Header) -> str:
         return hashlib.sha256(b"%d %d " % pixels.shape[1::-1] + pixels.data).hexdigest()
     digest = hashlib.sha256(b"jpeg %d" % header.orientation)
     after = 0
-    for marker, body, after in _segments(image_bytes):  # noqa: B007  the scans begin where the last segment ends
+    for marker, body, after in jpeg_segments(image_bytes):  # noqa: B007  the scans begin where the last segment ends
         if marker == _APP0:
             digest.update(b"JFIF" if body.startswith(b"JFIF") else b"")  # tells which colours the components are
         elif marker not in _METADATA:
@@ -196,7 +196,7 @@ def _declared_size(image_bytes: bytes) -> tuple[int, int]:
 def _jpeg_header(image_bytes: bytes) -> Header:
     orientation = 1
     frame: tuple[int, bytes] | None = None
-    for marker, body, _ in _segments(image_bytes):
+    for marker, body, _ in jpeg_segments(image_bytes):
         if marker == _SOS and frame:
             return _frame_header(*frame, orientation, _scans(image_bytes, frame, body))
         if marker in _FRAMES:
@@ -206,7 +206,7 @@ def _jpeg_header(image_bytes: bytes) -> Header:
     raise PictureError("damaged", "JPEG without a frame header")
 
 
-def _segments(image_bytes: bytes) -> Iterator[tuple[int, bytes, int]]:
+def jpeg_segments(image_bytes: bytes) -> Iterator[tuple[int, bytes, int]]:
     """(marker, body, end) of each segment up to and with the first scan's header (ITU T.81 annex B)."""
     at, end = 2, len(image_bytes)
     for _ in range(MAX_MARKERS):

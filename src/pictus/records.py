@@ -154,6 +154,14 @@ class Check:
     dhash: int  # 64-bit gradient hash, unsigned
     pdq: bytes  # 256-bit PDQ hash, 32 bytes
     pdq_quality: int  # 0..100
+    border_frac: float = 0.0  # share of the picture in plain bars at its edges, 0..1
+    text_frac: float = 0.0  # share of its lines of pixels that look like lines of text or a user interface, 0..1
+    overlay: float = 0.0  # how much speaks for writing laid over the photograph, 0..1
+    jpeg_quality: int = 0  # 1..100 from the quantisation table, 0 for no JPEG
+    metadata: tuple[str, ...] = ()  # of exif, gps, iptc, xmp, c2pa, icc
+    creator: str = ""  # as the file's metadata names it
+    rights: str = ""
+    data_mining: str = ""  # "" or what the file's metadata says: "prohibited-aimltraining"
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             *_columns(
                 cause=_S, width=_I, height=_I, entropy=_F, sharpness=_F, brightness=_F, contrast=_F, grey_frac=_F,
                 aspect=_F, is_animated=_B, pixel_sha256=_S, phash=pa.uint64(), dhash=pa.uint64(), pdq=pa.binary(32),
-                pdq_quality=_I,
+                pdq_quality=_I, border_frac=_F, text_frac=_F, overlay=_F, jpeg_quality=_I, metadata=pa.list_(_S),
+                creator=_S, rights=_S, data_mining=_S,
             ),
         ]
     ),

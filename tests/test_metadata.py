@@ -1,0 +1,341 @@
+"""What a file says beside its pixels, in every container; and the file without where it was taken."""
+
+from __future__ import annotations
+
+import io
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin, TiffImagePlugin
+
+from pictus.metadata import Metadata, read, without_gps
+from pictus.pixels import decode, jpeg_segments, sniff
+
+MakeJpeg = Callable[..., bytes]
+
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" exif:GPSLatitude="48,8.5N"
+ exif:GPSLongitude='11,34E' drone-dji:GpsLatitude="+48.1" photoshop:City="Munich"
+ xmpRights:WebStatement="https://example.org/terms?a=1&amp;b=2" xmp:CreatorTool="Darkroom">
+<dc:creator><rdf:Seq><rdf:li>Ada Lovelace</rdf:li><rdf:li>Max &amp; Co</rdf:li></rdf:Seq></dc:creator>
+<dc:rights><rdf:Alt><rdf:li xml:lang="x-default">CC BY 4.0</rdf:li></rdf:Alt></dc:rights>
+<cc:license rdf:resource="https://creativecommons.org/licenses/by/4.0/"/>
+<exif:GPSAltitude>519/1</exif:GPSAltitude><geo:lat>48.1416</geo:lat>
+<plus:DataMining>http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED-AIMLTRAINING</plus:DataMining>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+PLACES = (b"48,8.5N", b"11,34E", b"+48.1", b"519/1", b"48.1416", b"GPS", b"Gps")
+
+RIGHTS = "CC BY 4.0; https://creativecommons.org/licenses/by/4.0/; https://example.org/terms?a=1&b=2"
+
+
+def exif(*, with_place: bool = True, **tags: str) -> Image.Exif:
+    made = Image.Exif()
+    made[0x0112] = 6
+    made[0x013B] = tags.get("artist", "Grace Hopper")
+    made[0x8298] = tags.get("rights", "(c) 2024 Grace")
+    made.get_ifd(0x8769)[0x9003] = "2024:05:01 12:00:00"
+    if with_place:
+        place = made.get_ifd(0x8825)
+        place[0], place[1], place[2], place[3] = b"\2\3\0\0", "N", (48.0, 8.0, 30.123456), "E"
+        place[4], place[29] = (11.0, 34.0, 12.654321), "2024:05:01"
+    return made
+
+
+def scene(side: int = 64) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(3).integers(0, 256, (side, side + 16, 3), dtype=np.uint8))
+
+
+def saved(kind: str, image: Image.Image | None = None, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    (image or scene()).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def in_exif(kind: str, *, with_place: bool = True) -> bytes:
+    made = exif(with_place=with_place)
+    if kind != "TIFF":
+        return saved(kind, exif=made)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()  # Pillow writes the directories of a TIFF from here only
+    tags[0x0112], tags[0x013B], tags[0x8298] = 6, made[0x013B], made[0x8298]
+    tags[0x8769] = dict(made.get_ifd(0x8769))
+    if with_place:
+        tags[0x8825] = dict(made.get_ifd(0x8825))
+    return saved("TIFF", tiffinfo=tags)
+
+
+def with_segment(jpeg: bytes, marker: int, body: bytes) -> bytes:
+    return jpeg[:2] + struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body + jpeg[2:]
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def with_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:
+    return png[:33] + png_chunk(kind, data) + png[33:]
+
+
+def photoshop(number: int, data: bytes) -> bytes:
+    padded = data + b"\0" * (len(data) % 2)
+    return b"Photoshop 3.0\0" + b"8BIM" + struct.pack(">H", number) + b"\0\0" + struct.pack(">I", len(data)) + padded
+
+
+def iptc(**datasets: bytes) -> bytes:
+    numbers = {"city": 90, "by_line": 80, "notice": 116}
+    return b"".join(
+        struct.pack(">BBBH", 0x1C, 2, numbers[name], len(value)) + value for name, value in datasets.items()
+    )
+
+
+def in_xmp(kind: str) -> bytes:
+    if kind == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        return saved("PNG", pnginfo=text)
+    if kind == "GIF":
+        return saved("GIF") + XMP
+    return saved("TIFF", tiffinfo={700: XMP}) if kind == "TIFF" else saved(kind, xmp=XMP)
+
+
+def test_a_plain_picture_says_nothing(make_jpeg: MakeJpeg) -> None:
+    for image_bytes in (make_jpeg(), saved("PNG"), saved("GIF"), saved("WEBP"), saved("TIFF"), saved("BMP"), b"", b"x"):
+        assert read(image_bytes) == Metadata()
+        assert without_gps(image_bytes) is image_bytes
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_exif_and_its_place_are_found_in_every_container(kind: str) -> None:
+    found = read(in_exif(kind))
+    assert found.kinds == ("exif", "gps")
+    assert (found.creator, found.rights) == ("Grace Hopper", "(c) 2024 Grace")
+    assert read(in_exif(kind, with_place=False)).kinds == ("exif",)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF"])
+def test_xmp_tells_creator_rights_place_and_permission(kind: str) -> None:
+    found = read(in_xmp(kind))
+    assert found.kinds == ("gps", "xmp")
+    assert (found.creator, found.rights) == ("Ada Lovelace, Max & Co", RIGHTS)
+    assert found.data_mining == "prohibited-aimltraining"
+
+
+def test_xmp_properties_may_be_attributes_or_empty() -> None:
+    found = read(saved("JPEG", xmp=b'<x:xmpmeta><rdf:Description dc:creator="Ada" dc:rights=""/></x:xmpmeta>'))
+    assert (found.creator, found.rights) == ("Ada", "")
+    assert read(saved("JPEG", xmp=b"<dc:rights/><rdf:li>of another</rdf:li>")).rights == ""
+    for word, expected in (("PROHIBITED", "prohibited"), ("ALLOWED", "allowed"), ("UNSPECIFIED", "")):
+        text = f'<a plus:DataMining="http://ns.useplus.org/ldf/vocab/DMI-{word}"/>'
+        assert read(saved("JPEG", xmp=text.encode())).data_mining == expected
+
+
+def test_iptc_icc_and_c2pa_of_a_jpeg(make_jpeg: MakeJpeg) -> None:
+    record = photoshop(0x0404, iptc(by_line=b"Jos\xe9", notice="© Zoë".encode(), city=b"Lima"))
+    found = read(with_segment(make_jpeg(), 0xED, record))
+    assert (found.kinds, found.creator, found.rights) == (("iptc",), "José", "© Zoë")
+    assert read(saved("JPEG", icc_profile=b"profile" * 40)).kinds == ("icc",)
+    box = b"JP\0\1\0\0\0\1\0\0\0\x40jumb\0\0\0\x20jumdc2pa\0\x11\0\x10c2pa\0"
+    assert read(with_segment(make_jpeg(), 0xEB, box)).kinds == ("c2pa",)
+    refusal = box + b"ec2pa.data_mining\xa1cusejnotAllowed"
+    assert read(with_segment(make_jpeg(), 0xEB, refusal)).data_mining == "prohibited"
+
+
+def test_what_else_png_and_webp_carry() -> None:
+    manifest = b"\0\0\0\x40jumb\0\0\0\x20jumdc2pa"
+    assert read(with_chunk(saved("PNG"), b"caBX", manifest)).kinds == ("c2pa",)
+    assert read(saved("PNG", icc_profile=b"profile" * 40)).kinds == ("icc",)
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Author", "Ada")
+    text.add_text("Copyright", "CC0")
+    assert read(saved("PNG", pnginfo=text))[1:3] == ("Ada", "CC0")
+    webp = saved("WEBP")
+    assert read(webp + b"C2PA" + struct.pack("<I", len(manifest)) + manifest).kinds == ("c2pa",)
+    assert read(saved("WEBP", icc_profile=b"profile" * 40)).kinds == ("icc",)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_file_loses_its_place_and_nothing_else(kind: str) -> None:
+    before = in_exif(kind)
+    after = without_gps(before)
+    assert len(after) == len(before)
+    assert np.array_equal(decode(after), decode(before))
+    assert sniff(after) == sniff(before)
+    found = Image.open(io.BytesIO(after)).getexif()
+    assert not found.get_ifd(0x8825)
+    assert 0x8825 not in found
+    assert found.get_ifd(0x8769)[0x9003] == "2024:05:01 12:00:00"
+    assert found[0x013B] == "Grace Hopper"
+    assert read(after) == read(in_exif(kind, with_place=False))
+    for order in "<>":  # 30.123456 s as Pillow writes it: the value itself is gone, not only the way to it
+        for entry in (48, 11, 34):
+            assert struct.pack(order + "II", entry, 1) not in after
+    assert without_gps(after) is after
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF"])
+def test_xmp_loses_its_co_ordinates_and_stays_xml(kind: str) -> None:
+    import xml.etree.ElementTree as ET
+
+    before = in_xmp(kind)
+    after = without_gps(before)
+    assert len(after) == len(before)
+    assert not any(place in after for place in PLACES)
+    assert read(after) == read(before)._replace(kinds=("xmp",))
+    assert np.array_equal(decode(after), decode(before))
+    declared = b' xmlns:exif="e" xmlns:photoshop="p" xmlns:xmpRights="r" xmlns:xmp="m" xmlns:cc="c"'
+    start = after.index(b"<x:xmpmeta")
+    packet = after[start : after.index(b"</x:xmpmeta>") + 12]
+    root = ET.fromstring(packet.replace(b"<x:xmpmeta", b'<x:xmpmeta xmlns:plus="l"' + declared, 1))
+    assert "Munich" in ET.tostring(root).decode()
+
+
+def test_checksums_of_a_png_are_right_afterwards() -> None:
+    after = without_gps(saved("PNG", exif=exif()))
+    at = 8
+    while at < len(after):
+        size = struct.unpack_from(">I", after, at)[0]
+        assert struct.unpack_from(">I", after, at + 8 + size)[0] == zlib.crc32(after[at + 4 : at + 8 + size])
+        at += 12 + size
+
+
+def test_deflated_texts_of_a_png_lose_their_places() -> None:
+    packed = with_chunk(saved("PNG"), b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP))
+    raw = exif().tobytes()
+    digits = b"\nexif\n%8d\n" % len(raw) + raw.hex().encode() + b"\n"
+    deflated = with_chunk(saved("PNG"), b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(digits))
+    plain = with_chunk(saved("PNG"), b"tEXt", b"Raw profile type exif\0" + digits)
+    for before in (packed, deflated, plain):
+        found = read(before)
+        assert "gps" in found.kinds
+        after = without_gps(before)
+        left = tuple(kind for kind in found.kinds if kind != "gps")
+        assert (len(after), read(after)) == (len(before), found._replace(kinds=left))
+        assert np.array_equal(decode(after), decode(before))  # upright by the orientation that the text holds
+        Image.open(io.BytesIO(after)).load()
+    other = with_chunk(saved("PNG"), b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"<dc:creator>A<"))
+    assert (read(other).creator, without_gps(other)) == ("A", other)
+
+
+def test_a_deflated_text_that_no_longer_fits_becomes_an_empty_comment(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = with_chunk(saved("PNG"), b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP))
+    monkeypatch.setattr("pictus.metadata.zlib.compress", lambda text, _level: text)
+    after = without_gps(before)
+    assert (len(after), read(after)) == (len(before), Metadata())
+    assert np.array_equal(decode(after), decode(before))
+
+
+def test_places_in_thumbnails_second_pictures_and_films_of_a_jpeg_go_too(make_jpeg: MakeJpeg) -> None:
+    second = saved("JPEG", exif=exif())
+    film = b"\0\0\0\x30moov\0\0\0\x1e\xa9xyz\0\x12\x15\xc7+48.1416+011.5603/"
+    before = make_jpeg() + second + film
+    after = without_gps(before)
+    assert b"48.1416" not in after
+    assert without_gps(second) in after
+    resource = with_segment(make_jpeg(), 0xED, photoshop(0x0422, exif().tobytes()))
+    assert "gps" in read(resource).kinds
+    assert "gps" not in read(without_gps(resource)).kinds
+
+
+def test_a_value_across_two_segments_of_extended_xmp_goes(make_jpeg: MakeJpeg) -> None:
+    head = b"http://ns.adobe.com/xmp/extension/\0" + b"A" * 32 + struct.pack(">II", 70, 0)
+    jpeg = with_segment(make_jpeg(), 0xE1, head + b'012345N" tail')  # the later one is put in first
+    jpeg = with_segment(jpeg, 0xE1, head + b'<a exif:GPSLatitude="48,')
+    assert "gps" in read(jpeg).kinds
+    after = without_gps(jpeg)
+    assert b"48," not in after
+    assert b"012345N" not in after
+    assert b" tail" in after
+
+
+def test_big_end_first_and_bigtiff_are_read() -> None:
+    entry = struct.pack(">HHI4s", 0x013B, 2, 4, b"Ada\0") + struct.pack(">HHII", 0x8825, 4, 1, 38)
+    place = struct.pack(">HHHI4sI", 1, 1, 2, 2, b"N\0\0\0", 0)
+    tiff = b"MM\0*" + struct.pack(">IH", 8, 2) + entry + struct.pack(">I", 0) + place
+    body = b"Exif\0\0" + tiff
+    jpeg = with_segment(saved("JPEG"), 0xE1, body)
+    assert read(jpeg) == Metadata(("exif", "gps"), "Ada")
+    after = without_gps(jpeg)
+    assert read(after) == Metadata(("exif",), "Ada")
+    big = struct.pack("<4sHHQQ", b"II+\0", 8, 0, 16, 1) + struct.pack("<HHQ8s", 0x013B, 2, 8, b"Grace H\0") + bytes(8)
+    assert read(big).creator == "Grace H"
+
+
+def test_a_hostile_place_can_touch_no_pixel() -> None:
+    """A GPS entry whose value is said to lie where the picture's strips lie: they stay."""
+    before = bytearray(in_exif("TIFF"))
+    image = Image.open(io.BytesIO(bytes(before)))
+    strips = image.tag_v2[273][0]
+    place = before.index(struct.pack("<HHI", 2, 5, 3))  # GPSLatitude: three fractions at an offset
+    struct.pack_into("<I", before, place + 8, strips)
+    after = without_gps(bytes(before))
+    assert np.array_equal(decode(after), decode(bytes(before)))
+    assert "gps" not in read(after).kinds
+
+
+def test_text_of_strangers_is_bounded_and_printable() -> None:
+    found = read(saved("JPEG", exif=exif(artist="a\x1b[31m\n" * 50, rights="x" * 9000)))
+    assert len(found.rights) == 500
+    assert found.creator.isprintable()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"<a:GPSa>" * 8000, b'a:GPSa="' * 8000, b"x" * 64000 + b":gps", b"<!ENTITY a '&b;&b;'>" * 3000,
+        b"dc:creator" * 6000, b":" * 60000, b"<rdf:li" * 9000,
+    ],
+)  # fmt: skip
+def test_hostile_xmp_costs_little(block: bytes) -> None:
+    jpeg = with_segment(saved("JPEG"), 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + block[:65000])
+    started = time.process_time()
+    read(jpeg)
+    assert len(without_gps(jpeg)) == len(jpeg)
+    assert time.process_time() - started < 1
+
+
+def test_a_thousand_directories_in_a_ring_end() -> None:
+    ring = b"II*\0" + b"".join(
+        struct.pack("<IHHHII", 8 + 18 * n, 1, 0x8769, 4, 1, 8 + 18 * n) for n in range(3000)
+    )  # fmt: skip
+    started = time.process_time()
+    assert len(without_gps(ring)) == len(ring)
+    read(ring)
+    assert time.process_time() - started < 1
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_corrupt_files_are_read_and_cleaned_without_an_error(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF"]))
+    image_bytes = bytearray(saved(kind, scene(8), exif=exif(), **({"xmp": XMP} if kind in ("JPEG", "WEBP") else {})))
+    for _ in range(data.draw(st.integers(1, 12))):
+        image_bytes[data.draw(st.integers(0, len(image_bytes) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(image_bytes[: data.draw(st.integers(0, len(image_bytes)))])
+    for hostile in (bytes(image_bytes), cut):
+        assert isinstance(read(hostile), Metadata)
+        assert len(without_gps(hostile)) == len(hostile)
+
+
+@pytest.mark.real_data
+def test_real_photographs_are_read_and_keep_their_scans(real_data: Callable[[str], Any]) -> None:
+    import tarfile
+
+    kinds: set[str] = set()
+    with tarfile.open(real_data("imagenet_photos_240") / "imagenet_photos_240.tar") as archive:
+        for member in archive:
+            opened = archive.extractfile(member) if member.name.lower().endswith((".jpg", ".jpeg")) else None
+            if opened:
+                image_bytes = opened.read()
+                found = read(image_bytes)
+                kinds |= set(found.kinds)
+                after = without_gps(image_bytes)
+                assert "gps" not in read(after).kinds
+                assert list(jpeg_segments(after))[-1] == list(jpeg_segments(image_bytes))[-1]
+    assert {"exif", "icc", "iptc", "xmp"} <= kinds
