@@ -11,10 +11,10 @@ import pytest
 import pictus
 from pictus import taxonomy
 from pictus.concepts import Taxonomy, load_taxonomy
+from pictus.taxonomy.files import read_packed, text_of
 from pictus.taxonomy.lexicon import Lexicon, chosen, lexicon_of_lists
 from pictus.taxonomy.lists import parse_list, parse_meta
 from pictus.taxonomy.queries import parent_words, queries
-from pictus.taxonomy.steps import _read, _text
 from pictus.taxonomy.wordnet import parse_nouns
 
 pytestmark = pytest.mark.real_data
@@ -31,7 +31,7 @@ def wordnet(wordnet_dir: Path) -> Lexicon:
 
 
 def text(path: Path) -> str:
-    return _text(_read(path, ""), path)
+    return text_of(read_packed(path, ""), path)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def test_the_steps_are_registered_under_the_words_a_user_types() -> None:
     changing = {name: step.changes for name, step in STEPS.items() if name.startswith("taxonomy ")}
     assert changing == {
         "taxonomy import": True, "taxonomy add": True, "taxonomy check": False, "taxonomy show": False,
-        "taxonomy queries": False,
+        "taxonomy queries": True,
     }  # fmt: skip
 
 
@@ -232,9 +232,9 @@ class TestBadFiles:
     def test_a_packed_bomb_stops(
         self, project: pictus.Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from pictus.taxonomy import steps
+        from pictus.taxonomy import files
 
-        monkeypatch.setattr(steps, "_LARGEST", 1 << 20)
+        monkeypatch.setattr(files, "LARGEST", 1 << 20)
         (tmp_path / "c.txt.gz").write_bytes(gzip.compress(bytes(1 << 21)))
         with pytest.raises(UserError, match="is larger than 1 MB"):
             taxonomy.import_(project, ilsvrc=tmp_path / "c.txt.gz")
@@ -341,7 +341,10 @@ class TestCheckShowAndQueries:
         assert {query.concept_id for query in taxonomy.queries(project, "bird")} == {wnid["owl"], wnid["crane_bird"]}
         outcome = taxonomy.queries(project, "whippet")
         assert [query.query for query in outcome] == ["whippet", "whippet greyhound", "whippet dog"]
-        assert outcome.summary == {"classes": 1, "queries": 3, "expanded": 1, "with_parent_word": 1}
+        assert outcome.summary == {
+            "classes": 1, "queries": 3, "expanded": 1, "with_parent_word": 1, "languages": {}, "left_out": 0,
+            "reasons": {},
+        }  # fmt: skip
         assert taxonomy.queries(project).summary["classes"] == 3
 
     @pytest.mark.parametrize("step", [taxonomy.check, taxonomy.show, taxonomy.queries])

@@ -9,20 +9,10 @@ freshwater fishes"); one that the synonym has already ("hammerhead shark") is no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from pictus.concepts import Taxonomy, plain
-from pictus.records import Concept
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One query for one concept. `because`: "" for a synonym, else the ancestor whose word is appended."""
-
-    concept_id: str
-    query: str
-    because: str
+from pictus.records import Concept, Query
 
 
 def queries(taxonomy: Taxonomy, concept_id: str) -> Iterator[Query]:
@@ -36,6 +26,15 @@ def queries(taxonomy: Taxonomy, concept_id: str) -> Iterator[Query]:
             if plain(query) not in given and not _has(word, name):
                 given.add(plain(query))
                 yield Query(concept_id, query, above)
+
+
+def in_languages(concept: Concept, words: Iterable[tuple[str, str]]) -> Iterator[Query]:
+    """Queries from (language, word) pairs; a word that is one of the concept's names, or came before, is no new one."""
+    given = {plain(name) for name in concept.names}
+    for language, word in words:
+        if plain(word) not in given:
+            given.add(plain(word))
+            yield Query(concept.concept_id, word, "", language)
 
 
 def parent_words(taxonomy: Taxonomy, concept: Concept) -> Iterator[tuple[str, str]]:

@@ -1,34 +1,30 @@
-"""taxonomy import, add, check, show, queries: the verbs. Files and the table `concepts` are touched here only."""
+"""taxonomy import, add, check, show: the verbs. The table `concepts` is written here only."""
 
 from __future__ import annotations
 
-import gzip
-import lzma
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pictus.concepts import Problem, Taxonomy, load_taxonomy, plain
 from pictus.errors import UserError, bad_rows
 from pictus.project import Project
-from pictus.records import Concept
+from pictus.records import Concept, LeftOut
 from pictus.registry import Outcome, step
 from pictus.releases import split_of_folder
 from pictus.tables import Tables, table_of
 from pictus.taxonomy import lexicon as lexicons
 from pictus.taxonomy import lists, outline, trees, wordnet
-from pictus.taxonomy import queries as query_rule
+from pictus.taxonomy.files import read_packed, text_of
 from pictus.taxonomy.lexicon import Lexicon
 from pictus.taxonomy.merge import DERIVED, merged
-from pictus.taxonomy.queries import Query
 from pictus.taxonomy.yaml_trees import parse_yaml
 
 WORDNET_DIR = Path("/usr/share/wordnet")
 """Where Debian's wordnet-base puts its files."""
 
 _USER = "user"
-_LARGEST = 1 << 28  # bytes: thirty times the largest list there is; a packed bomb stops here
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,7 @@ class _Found:
     concepts: list[Concept]
     where: str
     notes: tuple[str, ...] = ()
+    individuals: frozenset[str] = frozenset()
 
 
 @step("taxonomy import", changes=True)
@@ -87,6 +84,7 @@ def import_(
         if merge.taxonomy.concepts != before.concepts:
             _write(project, merge.taxonomy)
             project.journal.log("taxonomy", "concepts_imported", subject=found.where, **numbers)
+        _note_individuals(project.tables, found)
     n_same = len(found.concepts) - merge.n_added - merge.n_changed
     size = {"concepts": len(merge.taxonomy), "classes": len(merge.taxonomy.classes)}
     told = ", ".join(f"{count:,} {'new' if name == 'added' else name}" for name, count in numbers.items() if count)
@@ -157,7 +155,7 @@ def check(project: Project, *, thin: int = 20) -> Outcome[Problem]:
         pictus taxonomy check
         pictus taxonomy check --thin 100 --jsonl
     """
-    taxonomy = _taxonomy_of(project)
+    taxonomy = taxonomy_of(project)
     problems = taxonomy.lint(_pictures(project.tables), thin)
     kinds = Counter(problem.kind for problem in problems)
     counted = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
@@ -182,7 +180,7 @@ def show(project: Project, concept: str = "", *, lines: int = 60) -> Outcome[Con
         pictus taxonomy show
         pictus taxonomy show dog --lines 200
     """
-    taxonomy = _taxonomy_of(project)
+    taxonomy = taxonomy_of(project)
     if taxonomy.cycles:
         circle = taxonomy.circle(taxonomy.cycles[0])
         raise UserError(f"The taxonomy goes in a circle: {circle}.", fix="pictus taxonomy check")
@@ -206,52 +204,24 @@ def show(project: Project, concept: str = "", *, lines: int = 60) -> Outcome[Con
     )
 
 
-@step("taxonomy queries", changes=False)
-def queries(project: Project, concept: str = "") -> Outcome[Query]:
-    """List what to search for, by ImageNet's rule: synonyms, and a parent's word that the gloss has.
-
-    concept: an id or a name (of a group: every class below it); all classes when left out.
-
-    Examples:
-        pictus taxonomy queries whippet
-        pictus taxonomy queries --jsonl > queries.jsonl
-    """
-    taxonomy = _taxonomy_of(project)
-    wanted: tuple[str, ...] = taxonomy.classes
-    if concept:
-        top = taxonomy.resolve(concept)
-        below = taxonomy.descendants(top)
-        wanted = (top,) if taxonomy.get(top).is_class else tuple(one for one in taxonomy.classes if one in below)
-    found = [query for one in wanted for query in query_rule.queries(taxonomy, one)]
-    n_expanded = len({query.concept_id for query in found if query.because})
-    n_worded = sum(1 for one in wanted if next(query_rule.parent_words(taxonomy, taxonomy.get(one)), None))
-    summary = {"classes": len(wanted), "queries": len(found), "expanded": n_expanded, "with_parent_word": n_worded}
-    classes = f"{len(wanted):,} class{'es' if len(wanted) != 1 else ''}"
-    counted = f"{len(found):,} quer{'ies' if len(found) != 1 else 'y'}"
-    return Outcome(
-        step="taxonomy queries",
-        summary=summary,
-        headline=f"{classes}, {counted}; {n_expanded:,} with a parent's word",
-        next=("pictus collect fetch LIST",),
-        source=lambda: iter(found),
-    )
-
-
 def _from_ilsvrc(path: Path, wordnet_dir: Path | None) -> _Found:
     if path.is_dir():
         inside = [path / name for name in ("meta.mat", "data/meta.mat", "imagenet_synsets.txt")]
         path = next((one for one in inside if one.is_file()), path)
-    data = _read(path, "pictus taxonomy import --ilsvrc imagenet_synsets.txt")
+    data = read_packed(path, "pictus taxonomy import --ilsvrc imagenet_synsets.txt")
     if data.startswith(lists.MATLAB):
         return _noted(_Found(lists.parse_meta(data, str(path)), str(path)), frozenset())
-    listed = lists.parse_list(_text(data, path), str(path))
+    listed = lists.parse_list(text_of(data, path), str(path))
     lexicon = _lexicon(wordnet_dir, path.parent)
     lexicons.check_known(lexicon, listed, str(path))
-    return _noted(_Found(lexicons.chosen(lexicon, [entry.wnid for entry in listed]), str(path)), lexicon.people)
+    found = _Found(
+        lexicons.chosen(lexicon, [entry.wnid for entry in listed]), str(path), individuals=lexicon.individuals
+    )
+    return _noted(found, lexicon.people)
 
 
 def _from_file(path: Path, existing: Taxonomy) -> _Found:
-    text = _text(_read(path, "pictus taxonomy import --file concepts.csv"), path)
+    text = text_of(read_packed(path, "pictus taxonomy import --file concepts.csv"), path)
     is_yaml = path.suffix.lower() in (".yaml", ".yml")
     rows = parse_yaml(text, str(path)) if is_yaml else trees.parse_csv(text, str(path))
     return _Found(trees.concepts_of(rows, existing, f"file:{path.name}", str(path)), str(path))
@@ -261,7 +231,7 @@ def _from_wordnet(wordnet_dir: Path | None, root: tuple[str, ...]) -> _Found:
     lexicon = _lexicon(wordnet_dir, None)
     folder = wordnet_dir or WORDNET_DIR
     index = folder / "index.noun"
-    senses = _text(_read(index, ""), index) if any(".n." in one for one in root) else ""
+    senses = text_of(read_packed(index, ""), index) if any(".n." in one for one in root) else ""
     choice = lexicons.below(lexicon, [lexicons.resolve_root(lexicon, senses, one) for one in root])
     notes = []
     if choice.n_individuals or choice.n_people:
@@ -269,7 +239,7 @@ def _from_wordnet(wordnet_dir: Path | None, root: tuple[str, ...]) -> _Found:
             f"left out: {choice.n_individuals:,} named individuals, {choice.n_people:,} kinds of person"
             " (to take some: --root one of them, or --ilsvrc a list of their wnids)"
         )
-    return _Found(choice.concepts, f"WordNet below {', '.join(root)}", tuple(notes))
+    return _Found(choice.concepts, f"WordNet below {', '.join(root)}", tuple(notes), lexicon.individuals)
 
 
 def _from_folders(path: Path, wordnet_dir: Path | None, existing: Taxonomy) -> _Found:
@@ -309,7 +279,7 @@ def _lexicon(wordnet_dir: Path | None, beside: Path | None) -> Lexicon:
     folder = wordnet_dir.expanduser() if wordnet_dir else WORDNET_DIR
     for data in (folder / "data.noun", folder / "dict" / "data.noun"):
         if data.is_file():
-            return wordnet.parse_nouns(_read(data, ""), str(data))
+            return wordnet.parse_nouns(read_packed(data, ""), str(data))
     if wordnet_dir:
         raise UserError(f"{folder} has no data.noun.", fix="--wordnet the folder with WordNet 3.0's data.noun")
     words, is_a = (_packed(beside, name) for name in ("words.txt", "wordnet.is_a.txt"))
@@ -320,43 +290,13 @@ def _lexicon(wordnet_dir: Path | None, beside: Path | None) -> Lexicon:
             fix="apt install wordnet-base    or    --wordnet DIR with WordNet 3.0's data.noun",
         )
     glosses = _packed(beside, "gloss.txt") or _packed(beside, "imagenet_synset_to_definition.txt")
-    texts = [_text(_read(one, ""), one) if one else "" for one in (words, is_a, glosses)]
+    texts = [text_of(read_packed(one, ""), one) if one else "" for one in (words, is_a, glosses)]
     return lexicons.lexicon_of_lists(texts[0], texts[1], texts[2], str(beside))
 
 
 def _packed(folder: Path | None, name: str) -> Path | None:
     found = [folder / (name + end) for end in ("", ".xz", ".gz")] if folder else []
     return next((path for path in found if path.is_file()), None)
-
-
-def _read(path: Path, example: str) -> bytes:
-    """The file's bytes, unpacked when it is .xz or .gz; never more than _LARGEST."""
-    try:
-        with path.open("rb") as plain_file:
-            start = plain_file.read(6)
-            plain_file.seek(0)
-            packed: Any = plain_file
-            if start == b"\xfd7zXZ\0":
-                packed = lzma.open(plain_file)  # noqa: SIM115  closed with the file below it
-            elif start[:2] == b"\x1f\x8b":
-                packed = gzip.open(plain_file)  # noqa: SIM115
-            data: bytes = packed.read(_LARGEST + 1)
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} cannot be read: {reason}.", fix=example or "take the file again") from error
-    if len(data) > _LARGEST:
-        raise UserError(f"{path} is larger than {_LARGEST >> 20} MB: this is no list of concepts.", fix=example)
-    return data
-
-
-def _text(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"{path} line {line} is not UTF-8 text: found byte 0x{data[error.start]:02x}.", fix="save it as UTF-8"
-        ) from error
 
 
 def _noted(found: _Found, people: frozenset[str]) -> _Found:
@@ -398,7 +338,8 @@ def _check_is_meant(name: str, old: Concept) -> None:
     )
 
 
-def _taxonomy_of(project: Project) -> Taxonomy:
+def taxonomy_of(project: Project) -> Taxonomy:
+    """The project's concepts; a UserError where there are none."""
     taxonomy = load_taxonomy(project)
     if not len(taxonomy):
         fix = "pictus taxonomy import --file concepts.csv    or    pictus taxonomy add NAME"
@@ -408,6 +349,15 @@ def _taxonomy_of(project: Project) -> Taxonomy:
 
 def _write(project: Project, taxonomy: Taxonomy) -> None:
     project.tables.replace("concepts", table_of("concepts", taxonomy))
+
+
+def _note_individuals(tables: Tables, found: _Found) -> None:
+    """Which classes WordNet calls individuals: the concepts themselves do not say so, and `taxonomy queries` asks."""
+    known = tables.ids("left_out", "concept_id")
+    named = [one.concept_id for one in found.concepts if one.is_class and one.concept_id in found.individuals]
+    rows = [LeftOut(one, "a named individual, no kind", "individual") for one in named if one not in known]
+    if rows:
+        tables.append("left_out", table_of("left_out", rows))
 
 
 def _pictures(tables: Tables) -> dict[str, int] | None:
