@@ -15,9 +15,7 @@ processor, change nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import lru_cache
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,11 +57,38 @@ def phash64(luma_NHW: Luma) -> npt.NDArray[np.uint64]:
 
 def pdq256(small_NHW: F32) -> Pdq:
     """f32[N, 64, 64] from `decimate` -> hashes and qualities."""
-    low = _low_frequencies(small_NHW, _cosines(_PDQ_SIDE, 1, _PDQ_KEPT)).reshape(len(small_NHW), -1)
+    low = _low_frequencies(small_NHW, _cosines(_PDQ_SIDE, 1, _PDQ_KEPT))
+    return Pdq(_above_median(low), _quality(small_NHW))
+
+
+TURNS = ("as it is", "mirrored", "upside down mirrored", "180", "transposed", "90", "270", "across")
+"""The eight positions of a picture. Bit 2 of the place: rows and columns exchanged; then bit 0: columns
+reversed, bit 1: rows reversed. Numbers are degrees clockwise."""
+
+
+def pdq_turns(small_NHW: F32) -> Pdq:
+    """f32[N, 64, 64] from `decimate` -> hashes u8[N, 8, 32] of the picture in each of TURNS, and qualities.
+
+    Of one transform, as Meta's dihedral hashes: where rows are reversed, the coefficients of odd frequency change
+    their sign along them; exchanged rows and columns exchange them. A copy turned before it was hashed differs
+    in some bits, because `decimate` does not sample evenly about the middle.
+    """
+    low = _low_frequencies(small_NHW, _cosines(_PDQ_SIDE, 1, _PDQ_KEPT))
+    sign = np.where(np.arange(1, _PDQ_KEPT + 1) % 2, -1.0, 1.0)
+    turned = []
+    for place in range(len(TURNS)):
+        values = low.transpose(0, 2, 1) if place & 4 else low
+        values = values * sign if place & 1 else values
+        values = values * sign[:, None] if place & 2 else values
+        turned.append(_above_median(values + 0.0))  # -0.0 and 0.0 are one value
+    return Pdq(np.stack(turned, axis=1), _quality(small_NHW))
+
+
+def _above_median(low_NKK: F64) -> npt.NDArray[np.uint8]:
+    low = low_NKK.reshape(len(low_NKK), -1)
     # Meta's median of 256 values (Torben's) is the 128th smallest, not the mean of the middle two.
     median = np.partition(low, 127, axis=1)[:, 127]
-    bits = np.packbits((low > median[:, None])[:, ::-1], axis=1)  # bit 255 is written first
-    return Pdq(bits, _quality(small_NHW))
+    return np.packbits((low > median[:, None])[:, ::-1], axis=1)  # bit 255 is written first
 
 
 def decimate(luma: Luma, width: int = 0, height: int = 0, factor: int = 1) -> F32:
@@ -147,188 +172,3 @@ def _quality(small_NSS: F32) -> npt.NDArray[np.int64]:
 def _numbers(bits_NHW: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
     packed = np.packbits(bits_NHW.reshape(len(bits_NHW), -1), axis=1)
     return packed.view(">u8").ravel().astype(np.uint64)
-
-
-# The near-duplicate join: every pair within a radius, exactly (multi-index hashing, Norouzi et al. 2012).
-# Bits are cut into bands. Two hashes that differ in r of them differ in at most r // m bits of one of m
-# bands (and in at most one less in the later bands), so each band is looked up with every such difference.
-
-
-class Pairs(NamedTuple):
-    """Rows that are near each other: first < second, each pair once, in order, and the bits that differ."""
-
-    first: Rows
-    second: Rows
-    distance: npt.NDArray[np.int32]
-
-
-class Band(NamedTuple):
-    """`width` bits from bit `start` on, of which `radius` may differ."""
-
-    start: int
-    width: int
-    radius: int
-
-    @property
-    def mask_count(self) -> int:
-        return sum(math.comb(self.width, bits) for bits in range(self.radius + 1))
-
-
-_CANDIDATES = 2**21  # looked at together: about 100 MB
-_JOINED = 2**18  # pairs joined together: each time costs a pass over all labels
-_WIDEST_BAND = 24  # a table of 2**24 counts, 128 MB; the bits left over are not needed to find a pair
-_LOOKUP_S, _CANDIDATE_S, _PAIR_S, _MASK_S = 5e-9, 25e-9, 5e-9, 1e-4  # measured on one core; only their ratio matters
-
-
-def near_pairs(hashes: Hashes, radius: int, *, key_radius: int | None = None) -> Pairs:
-    """Every pair of rows of u64[N, words] that differ in at most `radius` bits; none is missed.
-
-    With `key_radius` the first word must also differ in at most so many bits; it alone is indexed,
-    and a wide hash is joined at the cost of a 64-bit one.
-    """
-    key_bits, key_limit = _key(hashes, radius, key_radius)
-    kept = [
-        _without_earlier(hashes, _compared(hashes, rows, key_limit, radius), earlier)
-        for rows, earlier in _candidates(hashes, plan(len(hashes), key_bits, key_limit))
-    ]
-    if not kept:
-        return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int32))
-    first, second, distance = (np.concatenate(column) for column in zip(*kept, strict=True))
-    first, second = np.minimum(first, second), np.maximum(first, second)
-    order = np.lexsort((second, first))
-    return Pairs(first[order], second[order], distance[order])
-
-
-def linked(hashes: Hashes, radius: int, *, key_radius: int | None = None, before: Rows | None = None) -> Rows:
-    """A label for each row, i64[N]: rows that a chain of near pairs (as `near_pairs` finds) joins have one label.
-
-    No list of pairs is held: 20,000 look-alikes have 200,000,000. `before`: labels to start from.
-    """
-    key_bits, key_limit = _key(hashes, radius, key_radius)
-    label = np.arange(len(hashes)) if before is None else before
-    waiting: list[Pairs] = []
-    count = 0
-    for (first, second), _ in _candidates(hashes, plan(len(hashes), key_bits, key_limit)):
-        is_open = label[first] != label[second]
-        pairs = _compared(hashes, (first[is_open], second[is_open]), key_limit, radius)
-        if len(pairs.first):
-            waiting.append(pairs)
-            count += len(pairs.first)
-        if count >= _JOINED:
-            label, waiting, count = _joined(label, waiting), [], 0
-    return _joined(label, waiting) if waiting else label
-
-
-def plan(count: int, bits: int, radius: int) -> tuple[Band, ...]:
-    """The bands that should cost least for `count` hashes; none when comparing all pairs costs less."""
-    best: tuple[Band, ...] = ()
-    least_s = count * count / 2 * _PAIR_S * bits / 64
-    for number in range(1, min(bits, radius + 1) + 1):
-        each, more = divmod(radius, number)
-        edges = [bits * band // number for band in range(number + 1)]
-        bands = tuple(
-            Band(edges[band], min(edges[band + 1] - edges[band], _WIDEST_BAND), each if band <= more else each - 1)
-            for band in range(number)
-            if band <= more or each > 0
-        )
-        cost_s = sum(
-            band.mask_count * (_MASK_S + count / 2 * (_LOOKUP_S + count / 2**band.width * _CANDIDATE_S))
-            for band in bands
-        )
-        if cost_s < least_s:
-            best, least_s = bands, cost_s
-    return best
-
-
-def _key(hashes: Hashes, radius: int, key_radius: int | None) -> tuple[int, int]:
-    """How many bits are indexed, and how many of them may differ."""
-    return (64 * hashes.shape[1], radius) if key_radius is None else (64, min(key_radius, radius))
-
-
-def _candidates(hashes: Hashes, bands: tuple[Band, ...]) -> Iterator[tuple[tuple[Rows, Rows], tuple[Band, ...]]]:
-    """Pairs of rows worth a look, in chunks, and the bands that were looked through before; all pairs without bands."""
-    if not bands:
-        for rows in _all_candidates(len(hashes)):
-            yield rows, ()
-    for number, band in enumerate(bands):
-        for rows in _band_candidates(_band_of(hashes, band), band):
-            yield rows, bands[:number]
-
-
-def _joined(label: Rows, pairs: list[Pairs]) -> Rows:
-    """The labels once the rows of each pair have one."""
-    from scipy.sparse import coo_array  # noqa: PLC0415  0.1 s that --help does not pay
-    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
-
-    first, second = (label[np.concatenate([getattr(one, end) for one in pairs])] for end in ("first", "second"))
-    graph = coo_array((np.ones(len(first), dtype=np.bool_), (first, second)), shape=(len(label), len(label)))
-    joined: Rows = connected_components(graph, directed=False)[1].astype(np.int64)[label]
-    return joined
-
-
-def _all_candidates(count: int) -> Iterator[tuple[Rows, Rows]]:
-    height = max(1, _CANDIDATES // max(count, 1))
-    for start in range(0, count, height):
-        first, second = np.nonzero(np.arange(start, min(start + height, count))[:, None] < np.arange(count))
-        yield first + start, second
-
-
-def _band_candidates(keys: npt.NDArray[np.int64], band: Band) -> Iterator[tuple[Rows, Rows]]:
-    """Pairs of rows whose band differs in at most its radius, each pair once; in chunks."""
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    counts = np.bincount(keys, minlength=2**band.width)
-    starts = np.cumsum(counts) - counts
-    after = np.arange(1, len(keys) + 1)
-    yield from _expanded(order, after - 1, after, starts[keys] + counts[keys] - after)
-    # A pair is found from the row that has a 0 where the difference has its highest bit.
-    lower = [np.flatnonzero(keys >> bit & 1 == 0) for bit in range(band.width)]
-    for bits in range(1, band.radius + 1):
-        for positions in combinations(range(band.width), bits):
-            rows = lower[positions[-1]]
-            partners = keys[rows] ^ sum(1 << position for position in positions)
-            found = counts[partners]
-            hits = np.flatnonzero(found)
-            yield from _expanded(order, rows[hits], starts[partners[hits]], found[hits])
-
-
-def _expanded(order: Rows, rows: Rows, starts: Rows, counts: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Sorted position rows[i] against starts[i] .. starts[i] + counts[i], as pairs of original rows."""
-    ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    at = 0
-    for edge in range(_CANDIDATES, total + _CANDIDATES, _CANDIDATES):
-        until = len(ends) if edge >= total else int(np.searchsorted(ends, edge, side="right")) + 1
-        count = counts[at:until]
-        if until > at:
-            within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-            yield order[np.repeat(rows[at:until], count)], order[np.repeat(starts[at:until], count) + within]
-        at = until
-
-
-def _compared(hashes: Hashes, rows: tuple[Rows, Rows], key_limit: int, radius: int) -> Pairs:
-    """The candidates that are near enough. Word by word: most are given up after the first two."""
-    first, second = rows
-    distance = np.zeros(len(first), dtype=np.int32)
-    for word in range(hashes.shape[1]):
-        distance += np.bitwise_count(hashes[first, word] ^ hashes[second, word])
-        is_near = distance <= (key_limit if word == 0 else radius)
-        first, second, distance = first[is_near], second[is_near], distance[is_near]
-    return Pairs(first, second, distance)
-
-
-def _without_earlier(hashes: Hashes, pairs: Pairs, earlier: tuple[Band, ...]) -> Pairs:
-    """Pairs that no earlier band has found, so that each is reported once."""
-    is_new = np.ones(len(pairs.first), dtype=np.bool_)
-    different = hashes[pairs.first] ^ hashes[pairs.second]
-    for band in earlier:
-        is_new &= np.bitwise_count(_band_of(different, band)) > band.radius
-    return Pairs(pairs.first[is_new], pairs.second[is_new], pairs.distance[is_new])
-
-
-def _band_of(hashes: Hashes, band: Band) -> npt.NDArray[np.int64]:
-    word, shift = divmod(band.start, 64)
-    bits = hashes[:, word] >> np.uint64(shift)
-    if shift + band.width > 64:  # noqa: PLR2004  the rest stands in the next word
-        bits = bits | hashes[:, word + 1] << np.uint64(64 - shift)
-    return (bits & np.uint64(2**band.width - 1)).astype(np.int64)

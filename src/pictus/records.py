@@ -178,6 +178,33 @@ class Duplicate:
 
 
 @dataclass(frozen=True, slots=True)
+class Features:
+    """What of one picture can be found again in a part or a turned copy of it. `cause`: why it cannot be decoded."""
+
+    image_id: str
+    cause: str
+    width: int  # of the view that points lie in, px
+    height: int
+    points: bytes  # u16[n, 2]: x, y in 64ths of a px, the strongest first
+    codes: bytes  # u8[n, 32]
+    mirrored_points: bytes  # of the view's mirror image
+    mirrored_codes: bytes
+    turns: bytes  # u8[8, 32]: the PDQ hashes of its eight positions (hashes.TURNS); b"" without a decode
+    quality: int  # PDQ's, 0..100
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Two pictures of which one was made from the other, proved on their pixels. `other_id` was added before."""
+
+    image_id: str
+    other_id: str
+    relation: str  # turned | crop | edit
+    similarity: float  # 0..1, mean correlation of what both show
+    detail: str  # JSON: how the one lies in the other, and the same in words
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Keep or drop, by which rule, from which value against which threshold."""
 

@@ -77,6 +77,17 @@ SCHEMAS: dict[str, pa.Schema] = {
     "duplicates": pa.schema(
         [_IMAGE, *_columns(group_id=_S, is_keeper=_B, relation=_S, distance=_I, evidence_id=_S, reason=_S)]
     ),
+    "features": pa.schema(
+        [
+            _IMAGE,
+            *_columns(
+                cause=_S, width=_I, height=_I, points=pa.binary(), codes=pa.binary(), mirrored_points=pa.binary(),
+                mirrored_codes=pa.binary(), turns=pa.binary(), quality=_I,
+            ),
+        ]
+    ),
+    "matched": pa.schema([_IMAGE]),
+    "likenesses": pa.schema([_IMAGE, *_columns(other_id=_S, relation=_S, similarity=_F, detail=_S)]),
     "relevance": pa.schema(
         [_IMAGE, _CONCEPT, *_columns(outlier=_F, suspect_id=_S, margin=_F, twin_id=_S, similarity=_F, model=_S)]
     ),
@@ -295,6 +306,7 @@ def _guarded(path: Path) -> Iterator[None]:
 
 _MADE_BY = {
     "checks": "clean check", "duplicates": "clean dedupe", "verdicts": "clean screen", "labels": "annotate settle",
+    "features": "clean match", "matched": "clean match", "likenesses": "clean match",
     "relevance": "clean relevance", "faces": "clean faces", "safety": "clean safety",
     "splits": "release split",
 }  # fmt: skip
