@@ -57,3 +57,25 @@ def test_the_pause_a_host_asks_for_is_kept_to_a_minute() -> None:
 )  # fmt: skip
 def test_an_owner_opts_out_by_header(tags: list[str], is_out: bool) -> None:
     assert opts_out(tags) is is_out
+
+
+@pytest.mark.parametrize(
+    ("body", "agent"),
+    [
+        ("User-agent: GPTBot\nDisallow: /", "gptbot"),
+        ("User-agent: gptbot\nUser-agent: CCBot # Common Crawl\nDisallow: /pictures", "ccbot"),
+        ("user-agent:img2dataset\nDisallow: /private", ""),  # not this picture
+        ("User-agent: GPTBot\nDisallow: /\n\nUser-agent: pictus\nDisallow:", ""),  # it speaks to us: that counts
+        ("User-agent: Googlebot\nDisallow: /", ""),
+        ("# User-agent: GPTBot\nUser-agent: *\nDisallow: /private", ""),
+        ("User-agent: *\nDisallow: /", ""),  # forbidden already, and for that reason
+        ("User-agent: ChatGPT-User\nDisallow: /", ""),  # looks things up for a reader
+        ("", ""),
+    ],
+)
+def test_crawlers_for_ai_are_shut_out_by_name(body: str, agent: str) -> None:
+    assert rules_of(200, body.encode()).shut_out(PICTURE) == agent
+
+
+def test_a_file_that_is_not_there_shuts_nobody_out() -> None:
+    assert rules_of(404, b"User-agent: GPTBot\nDisallow: /").shut_out(PICTURE) == ""

@@ -26,6 +26,10 @@ CAUSES: dict[str, Cause] = {
     "redirect": Cause(True, "the address leads in a circle or to something that is not http(s)"),
     # what the owner says
     "robots": Cause(True, "the host's robots.txt forbids it: ask its owner, or leave the picture out"),
+    "robots-ai": Cause(
+        True, "the host's robots.txt shuts out crawlers that gather for AI: ask its owner, or leave the picture out"
+    ),
+    "tdm-reserved": Cause(True, "the owner reserves data mining (TDMRep): ask for a licence, or leave the picture out"),
     "robots-unreachable": Cause(False, "the host's robots.txt cannot be read, which forbids everything: try later"),
     "opt-out": Cause(True, "the owner does not want it used (X-Robots-Tag noai): leave the picture out"),
     # the way there
