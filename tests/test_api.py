@@ -33,7 +33,7 @@ def test_what_is_not_there_is_404_and_every_other_mistake_400(
         ("/api/clean/check", '{"records": 1e999}'),
         ("/api/clean/check", '{"records": NaN}'),
         ("/api/taxonomy/add", r'{"name": "\ud800", "parent": ""}'),
-        ("/api/collect/add", r'{"paths": ["a\u0000b"]}'),
+        ("/api/collect/add", r'{"places": ["a\u0000b"]}'),
         ("/api/clean/check", r'{"\ud800": 1}'),
     ],
 )

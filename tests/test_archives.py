@@ -15,7 +15,7 @@ import pytest
 
 from pictus import archives
 from pictus.archives import Entry, entries
-from pictus.collect.places import look_in
+from pictus.collect.places import look_in_folder
 
 Members = Sequence[tuple[str, bytes]]
 
@@ -268,5 +268,5 @@ def test_an_archive_is_known_by_its_endings() -> None:
 def test_a_hostile_archive_does_not_hide_what_lies_beside_it(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(OWL + pax(b"20 path=aaaaaaaaaaa\n") * 3000 + FILE + END)
     (tmp_path / "b.jpg").write_bytes(b"jay")
-    found = [(Path(one.address).name, one.cause) for one in look_in(tmp_path, with_bytes=True)]
+    found = [(Path(one.address).name, one.cause) for one in look_in_folder(str(tmp_path), how="", with_bytes=True)]
     assert found == [("owl.jpg", ""), ("a.tar", "broken-archive"), ("b.jpg", "")]

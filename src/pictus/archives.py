@@ -13,6 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import BinaryIO, NamedTuple, cast
 
 from pictus.pixels import MAX_BYTES
@@ -37,6 +38,9 @@ FREE_BYTES = 2**30
 """A stream may unpack to this whatever its ratio: small archives of flat pictures are no danger."""
 
 FREE_MEMBER_BYTES = 2**20
+MAX_BESIDE_BYTES = 2**20
+"""Of a small file beside a picture that speaks of it."""
+
 MAX_HEADER_BYTES = 2**20
 """Of all the headers before one tar member. Names and extended attributes take a few thousand."""
 
@@ -57,12 +61,24 @@ _BROKEN = (
 
 
 class Entry(NamedTuple):
-    """One member that claims to be a picture. With a `cause` it has no bytes."""
+    """One member that claims to be a picture, or stands beside one. With a `cause` it has no bytes."""
 
     name: str
     image_bytes: bytes
     cause: str = ""
     detail: str = ""
+
+
+class _Wanted(NamedTuple):
+    """What a reader asks for."""
+
+    with_bytes: bool
+    beside: AbstractSet[str]
+
+    def says(self, name: str) -> bool:
+        """Whether a member is one of the small files beside pictures."""
+        last = name.rpartition("/")[2]
+        return not last.startswith(".") and last.rpartition(".")[2].lower() in self.beside
 
 
 class _TooMuch(Exception):  # noqa: N818  it ends an iteration, nobody sees it
@@ -85,15 +101,22 @@ def claims_picture(name: str) -> bool:
     return name.rpartition(".")[2].lower() in PICTURE_ENDINGS
 
 
-def entries(file: BinaryIO, *, with_bytes: bool) -> Iterator[Entry]:
+def folder_of(name: str, own_name: str) -> str:
+    """The folder that a member lies in; an archive's own name for members at its top."""
+    return name.rpartition("/")[0].rpartition("/")[2] or own_name
+
+
+def entries(file: BinaryIO, *, with_bytes: bool, beside: AbstractSet[str] = frozenset()) -> Iterator[Entry]:
     """Every member that claims to be a picture, in the archive's order; what kind it is, its first bytes tell.
 
     A damaged archive gives what is before the damage, then one entry without a name and with the
-    cause. Without `with_bytes` only names and causes are told.
+    cause. Without `with_bytes` only names and causes are told. Small members with an ending of `beside`
+    come too, with their bytes; where they cannot be read, or are not small, they are left out.
     """
     start = file.read(6)
     file.seek(0)
-    members = _zip_members(file, with_bytes) if start.startswith(b"PK") else _tar_members(file, start, with_bytes)
+    wanted = _Wanted(with_bytes, beside if with_bytes else frozenset())
+    members = _zip_members(file, wanted) if start.startswith(b"PK") else _tar_members(file, start, wanted)
     try:
         for count, entry in enumerate(members):
             if count >= MAX_MEMBERS:
@@ -106,7 +129,7 @@ def entries(file: BinaryIO, *, with_bytes: bool) -> Iterator[Entry]:
         yield Entry("", b"", "broken-archive", str(error) or type(error).__name__)
 
 
-def _tar_members(file: BinaryIO, start: bytes, with_bytes: bool) -> Iterator[Entry]:
+def _tar_members(file: BinaryIO, start: bytes, wanted: _Wanted) -> Iterator[Entry]:
     bad_headers: list[str] = []
     is_cut: list[bool] = []
 
@@ -130,8 +153,8 @@ def _tar_members(file: BinaryIO, start: bytes, with_bytes: bool) -> Iterator[Ent
             if not 0 <= member.size <= MAX_MEMBER_BYTES:
                 raise tarfile.ReadError("a header gives a size that no file has")
             stream.header_left = None
-            if member.isreg() and _is_wanted(member.name):
-                yield _tar_entry(archive, member, with_bytes)
+            if member.isreg() and (entry := _tar_entry(archive, member, wanted)):
+                yield entry
             archive.members = []  # type: ignore[attr-defined]  # else it keeps every header it has read
             archive.pax_headers = {}  # and every global one
             stream.header_left = MAX_HEADER_BYTES
@@ -141,8 +164,14 @@ def _tar_members(file: BinaryIO, start: bytes, with_bytes: bool) -> Iterator[Ent
         yield Entry("", b"", "no-end-mark", f"it stops after {stream.tell():,} bytes, where a member could begin")
 
 
-def _tar_entry(archive: tarfile.TarFile, member: tarfile.TarInfo, with_bytes: bool) -> Entry:
-    name = _text(member.name)
+def _tar_entry(archive: tarfile.TarFile, member: tarfile.TarInfo, wanted: _Wanted) -> Entry | None:
+    name, with_bytes = _text(member.name), wanted.with_bytes
+    if not _is_outside_hidden(member.name):
+        return None
+    if not _claims_anything(member.name):
+        if not wanted.says(member.name) or member.size > MAX_BESIDE_BYTES or member.issparse():
+            return None
+        with_bytes = True
     if cause := _unwanted(member.name, member.size):
         return Entry(name, b"", cause, f"{member.size:,} bytes")
     if member.issparse():  # a few bytes may stand for any number of zeros
@@ -153,23 +182,27 @@ def _tar_entry(archive: tarfile.TarFile, member: tarfile.TarInfo, with_bytes: bo
     return Entry(name, opened.read() if opened else b"")
 
 
-def _zip_members(file: BinaryIO, with_bytes: bool) -> Iterator[Entry]:
+def _zip_members(file: BinaryIO, wanted: _Wanted) -> Iterator[Entry]:
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         overlapping = _overlapping(members)
         left = max(FREE_BYTES, MAX_RATIO * file.seek(0, io.SEEK_END))
         for number, member in enumerate(members):
             kind = stat.S_IFMT(member.external_attr >> 16)
-            if member.is_dir() or kind not in {0, stat.S_IFREG} or not _is_wanted(member.filename):
+            if member.is_dir() or kind not in {0, stat.S_IFREG} or not _is_outside_hidden(member.filename):
+                continue
+            claims = _claims_anything(member.filename)
+            if not claims and not (wanted.says(member.filename) and member.file_size <= MAX_BESIDE_BYTES):
                 continue
             if number in overlapping:
                 yield Entry(_text(member.filename), b"", "bomb", "its bytes are also those of another member")
                 continue
-            entry = _zip_entry(archive, member, with_bytes)
+            entry = _zip_entry(archive, member, wanted.with_bytes)
             left -= len(entry.image_bytes)
             if left < 0:
                 raise _TooMuch(f"more than {MAX_RATIO} bytes for each byte of the archive")
-            yield entry
+            if claims or not entry.cause:
+                yield entry
 
 
 def _overlapping(members: Sequence[zipfile.ZipInfo]) -> set[int]:
@@ -200,12 +233,15 @@ def _zip_entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, with_bytes: bo
     return Entry(name, data) if len(data) <= MAX_BYTES else Entry(name, b"", "too-big", f"over {MAX_BYTES:,} bytes")
 
 
-def _is_wanted(name: str) -> bool:
-    """Pictures and archives by name, outside hidden folders (.git, __MACOSX)."""
-    *folders, last = name.split("/")
-    if any(folder == "__MACOSX" or (folder.startswith(".") and folder not in {".", ".."}) for folder in folders):
-        return False
-    return claims_picture(last) or is_archive(last)
+def _is_outside_hidden(name: str) -> bool:
+    """Whether a member lies in no hidden folder (.git, __MACOSX)."""
+    folders = name.split("/")[:-1]
+    return not any(folder == "__MACOSX" or (folder.startswith(".") and folder not in {".", ".."}) for folder in folders)
+
+
+def _claims_anything(name: str) -> bool:
+    """Pictures and archives, by name."""
+    return claims_picture(name) or is_archive(name)
 
 
 def _unwanted(name: str, size: int) -> str:

@@ -107,7 +107,7 @@ class Source:
 
     image_id: str
     address: str
-    kind: str  # folder | archive | url
+    kind: str  # folder | archive | url | parquet | video | bucket, or a plugin's word
     concept_id: str  # "" when nothing was claimed
     query: str
     licence: str

@@ -253,7 +253,9 @@ def test_all_unknown_folders_are_told_before_anything_is_added(birds: Project, p
     assert caught.value.what.startswith("The taxonomy does not know 2 folder names; nothing was added.")
     assert "owls (3 pictures): There is no concept 'owls'. Did you mean owl?" in caught.value.what
     assert "crane (2 pictures): 'crane' means 2 concepts" in caught.value.what
-    assert "pictus taxonomy import --folders DIR" in caught.value.fix
+    assert caught.value.fix == (
+        f"rename crane to the id that is meant    then    pictus taxonomy import --folders {photos}"
+    )
     assert not birds.tables.exists("images")
 
 

@@ -61,6 +61,13 @@ CAUSES: dict[str, Cause] = {
     "broken-member": Cause(True, "this member of the archive is damaged"),
     "encrypted": Cause(True, "unpack it with its password first"),
     "nested-archive": Cause(True, "an archive inside an archive: unpack the outer one first"),
+    "not-fetched": Cause(True, "whoever made the archive did not get it: fetch its address (pictus collect fetch)"),
+    # tables and videos
+    "no-pictures": Cause(True, "no column holds encoded pictures: name it, --source parquet:COLUMN"),
+    "broken-table": Cause(True, "the table ends too early or is damaged: fetch it again; rows before are taken"),
+    "not-a-video": Cause(True, "the bytes are not an mp4, mov, mkv, webm or avi video"),
+    "broken-video": Cause(True, "the video ends too early or is damaged: fetch it again; frames before are taken"),
+    "too-long": Cause(True, "the video is longer than is taken at once: cut it, or take fewer frames (video:10s)"),
     "bomb": Cause(True, "it unpacks to far more than a picture archive does"),
 }
 

@@ -1,93 +1,109 @@
-"""Pictures that lie on this machine: in folders, in archives, as single files."""
+"""Pictures that lie on this machine: in folders, and as single files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from pictus import archives
+from pictus.archives import MAX_BESIDE_BYTES
+from pictus.collect import parquets, videos
+from pictus.collect.finds import Found
+from pictus.collect.members import look_in_archive, stored
+from pictus.collect.sidecars import spoken
 from pictus.pixels import MAX_BYTES
+
+Read = Callable[[Path, Collection[str]], Iterator[Found] | None]
+"""One file, and the names beside it -> what it holds; None for a file that does not say it holds pictures."""
 
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 
 
-class Found(NamedTuple):
-    """One thing that claims to be a picture. With a `cause` it has no bytes.
+def look_in_folder(place: str, *, how: str, with_bytes: bool) -> Iterator[Found]:  # noqa: ARG001  nothing to choose
+    """Pictures, archives and tables of pictures in a folder and the folders in it; videos are told only."""
 
-    `folder` is the name of the folder it lies in (an archive's own name for members at its top).
-    """
+    def read(path: Path, names: Collection[str]) -> Iterator[Found] | None:
+        if archives.is_archive(path.name):
+            return look_in_archive(str(path), how="", with_bytes=with_bytes)
+        if parquets.is_table(path.name):
+            return parquets.look_in_table(path, "", with_bytes=with_bytes, is_named=False)
+        if videos.is_video(path.name):
+            return iter([_left_out(path)])
+        if archives.claims_picture(path.name) or _is_unnamed_picture(path):
+            return iter([_picture(path, names, with_bytes=with_bytes)])
+        return None
 
-    address: str  # the path; ARCHIVE!/MEMBER in an archive
-    kind: str  # folder | archive
-    folder: str
-    image_bytes: bytes
-    cause: str = ""
-    detail: str = ""
+    yield from walk(Path(place), read, archives.claims_picture)
 
 
-def look_in(path: Path, *, with_bytes: bool) -> Iterator[Found]:
-    """Everything under `path` that claims to be a picture, in an order that depends on names alone."""
+def look_at_file(place: str, *, how: str, with_bytes: bool) -> Iterator[Found]:  # noqa: ARG001  nothing to choose
+    """One file, whatever its name says."""
+    path = Path(place)
+    beside = [f"{path.stem}.json"] if path.with_suffix(".json").is_file() else []
+    yield _picture(path, beside, with_bytes=with_bytes)
+
+
+def only(is_wanted: Callable[[str], bool], read: Callable[[Path], Iterator[Found]], path: Path) -> Iterator[Found]:
+    """The files of one kind: `path` itself, or all in a folder whose names `is_wanted`."""
     if path.is_dir():
-        yield from _in_folder(path, path, with_bytes=with_bytes)
-    elif archives.is_archive(path.name):
-        yield from _in_archive(path, with_bytes=with_bytes)
+        yield from walk(path, lambda inside, _: read(inside) if is_wanted(inside.name) else None, is_wanted)
     else:
-        yield _file(path, with_bytes=with_bytes)
+        yield from read(path)
 
 
-def _in_folder(folder: Path, root: Path, *, with_bytes: bool) -> Iterator[Found]:  # noqa: C901  one case each
+def walk(root: Path, read: Read, claims: Callable[[str], bool]) -> Iterator[Found]:
+    """Every file below `root` in the order of names; hidden ones, and links that lead out, are causes if they claim."""
+    yield from _walked(root, root, read, claims)
+
+
+def _walked(folder: Path, root: Path, read: Read, claims: Callable[[str], bool]) -> Iterator[Found]:
     try:
         with os.scandir(folder) as listed:
             inside = sorted(listed, key=lambda entry: entry.name)
     except OSError as error:
         yield _failed(folder, "unreadable", error.strerror or "")
         return
+    names = {entry.name for entry in inside}
     for entry in inside:
         path = folder / entry.name
-        is_picture = archives.claims_picture(entry.name)
         if entry.is_symlink() and not os.path.exists(path):  # noqa: PTH110  False for a circle, too
             yield _failed(path, "symlink", "leads nowhere")
         elif entry.is_symlink() and not (target := Path(os.path.realpath(path))).is_relative_to(root):
-            if is_picture or path.is_dir():
-                yield _failed(path, "symlink", f"to {_text(target)}")
+            if claims(entry.name) or path.is_dir():
+                yield _failed(path, "symlink", f"to {stored(target)}")
         elif entry.name.startswith("."):
-            if is_picture:
+            if claims(entry.name):
                 yield _failed(path, "hidden", "")
         elif entry.is_dir(follow_symlinks=False):
-            yield from _in_folder(path, root, with_bytes=with_bytes)
-        elif entry.is_file() and archives.is_archive(entry.name):
-            yield from _in_archive(path, with_bytes=with_bytes)
-        elif entry.is_file() and (is_picture or _is_unnamed_picture(path)):
-            yield _file(path, with_bytes=with_bytes)
+            yield from _walked(path, root, read, claims)
+        elif entry.is_file() and (found := read(path, names)) is not None:
+            yield from found
 
 
-def _in_archive(path: Path, *, with_bytes: bool) -> Iterator[Found]:
-    address, own_name = _text(path), archives.stem(path.name)
-    try:
-        with path.open("rb") as file:
-            for entry in archives.entries(file, with_bytes=with_bytes):
-                folder = entry.name.rpartition("/")[0].rpartition("/")[2]
-                member = f"{address}!/{entry.name}" if entry.name else address
-                yield Found(member, "archive", folder or own_name, entry.image_bytes, entry.cause, entry.detail)
-    except OSError as error:
-        yield Found(address, "archive", own_name, b"", "unreadable", error.strerror or "")
-
-
-def _file(path: Path, *, with_bytes: bool) -> Found:
+def _picture(path: Path, beside: Collection[str], *, with_bytes: bool) -> Found:
+    found = Found(stored(path), "folder", path.parent.name, b"")
     if not with_bytes:
-        return Found(_text(path), "folder", path.parent.name, b"")
+        return found
     try:
         with path.open("rb") as file:
-            image_bytes = file.read(MAX_BYTES + 1)
+            found = found._replace(image_bytes=file.read(MAX_BYTES + 1))
+        if (name := f"{path.stem}.json") not in beside or (path.parent / name).stat().st_size > MAX_BESIDE_BYTES:
+            return found
+        with (path.parent / name).open("rb") as file:
+            told = spoken({"json": file.read(MAX_BESIDE_BYTES)})
     except OSError as error:
         return _failed(path, "unreadable", error.strerror or "")
-    return Found(_text(path), "folder", path.parent.name, image_bytes)
+    return found._replace(said=told.said, remark=told.remark)
+
+
+def _left_out(path: Path) -> Found:
+    remark = "a video beside pictures is left out: --source video takes frames of the videos in a folder"
+    return Found(stored(path), "video", path.parent.name, b"", remark=remark)
 
 
 def _failed(path: Path, cause: str, detail: str) -> Found:
-    return Found(_text(path), "folder", path.parent.name, b"", cause, detail)
+    return Found(stored(path), "folder", path.parent.name, b"", cause, detail)
 
 
 def _is_unnamed_picture(path: Path) -> bool:
@@ -99,8 +115,3 @@ def _is_unnamed_picture(path: Path) -> bool:
             return file.read(8).startswith(_STARTS)
     except OSError:  # nobody said that it is a picture: it is passed over like any other file
         return False
-
-
-def _text(path: Path) -> str:
-    """A path as text that can be stored, undecodable bytes in hexadecimal."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

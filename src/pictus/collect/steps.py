@@ -4,36 +4,43 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 
-from pictus import archives
 from pictus.clock import now
 from pictus.collect import causes
-from pictus.collect.addresses import AllowedHosts
+from pictus.collect.addresses import AllowedHosts, parse_url, without_password
+from pictus.collect.claims import Claims, Survey, concepts_of, surveyed
 from pictus.collect.fetching import Run, agent_of, limits_of, listed, planned
 from pictus.collect.intake import Claim, Counts, Intake
-from pictus.collect.lists import in_one_line, wanted_of
-from pictus.collect.places import Found, look_in
+from pictus.collect.lists import wanted_of
+from pictus.collect.sources import Chosen, Found, chosen
 from pictus.concepts import load_taxonomy
 from pictus.errors import PictureError, UserError, counted
 from pictus.journey import first_command
+from pictus.progress import Meter
 from pictus.project import Project
 from pictus.records import Attempt, Picture
 from pictus.registry import Outcome, Summary, step
 from pictus.tables import Tables
 
+_REMARKS_SHOWN = 5
+_REMARKS_COUNTED = 100  # different ones
+
 
 @step("collect add", changes=True)
 def add(
-    project: Project, paths: tuple[Path, ...], *, by_folder: bool = False, concept: str = "", licence: str = "",
-    author: str = "",
+    project: Project, places: tuple[str, ...], *, source: str = "", by_folder: bool = False, concept: str = "",
+    licence: str = "", author: str = "",
 ) -> Outcome[Picture]:  # fmt: skip
-    """Take in pictures from folders, archives (tar, tar.gz, tar.xz, tar.bz2, zip) and single files.
+    """Take in pictures from folders, archives, single files, Parquet tables, videos and object stores.
 
-    paths: folders, archives or pictures
+    places: folders, archives (tar, tar.gz, tar.xz, tar.bz2, zip), pictures, .parquet, videos, s3://BUCKET/PREFIX
+    source: how to read all these places, when not as what they are; video:2s takes a frame every two seconds
+        (1s when left out), video:scene one for each scene, parquet:COLUMN the pictures of that column
     by_folder: the folder a picture lies in names its concept
     concept: the concept of all these pictures
     licence: their licence, for example CC-BY-4.0
@@ -42,35 +49,40 @@ def add(
     Examples:
         pictus collect add photos --by-folder
         pictus collect add holiday.zip one.jpg --concept whippet --licence CC0-1.0
+        pictus collect add train-00000-of-00005.parquet s3://my-bucket/photos
+        pictus collect add clip.mp4 --source video:scene
     """
-    given = _existing(paths)
     if by_folder and concept:
         raise UserError("--by-folder and --concept both name the concept.", fix="give one of them")
-    claim = Claim(load_taxonomy(project).resolve(concept) if concept else "", "", licence, author)
-    claims, total = _surveyed(project, given, claim, by_folder=by_folder)
-    seen, empty = Counter[str](), []
-    with project.lock("collect"), project.progress.track("adding pictures", total) as meter:
+    if not places:
+        raise UserError("No place was given.", fix="pictus collect add FOLDER")
+    given, taxonomy = chosen(places, source), load_taxonomy(project)
+    common = Claim(taxonomy.resolve(concept) if concept else "", "", licence, author)
+    survey = _surveyed(given, by_folder=by_folder)
+    folders, loose = concepts_of(survey.folders, taxonomy, [one.place for one in given]) if by_folder else ({}, 0)
+    claims = Claims(common, folders, taxonomy)
+    is_counted = all(one.source.is_counted for one in given)
+    with (
+        project.lock("collect"),
+        project.progress.track("adding pictures", survey.total if is_counted else None) as meter,
+    ):
         before = project.tables.count("images")
         with Intake(project.tables, project.shards_dir, now()) as intake:
-            for path in given:
-                seen_before = seen.total()
-                for found in look_in(path, with_bytes=True):
-                    seen[_take_file(intake, found, claims.get(found.folder, claim))] += 1
-                    meter.advance()
-                    if intake.is_full:
-                        intake.commit()
-                if seen.total() == seen_before:
-                    empty.append(path)
+            seen, remarks, empty = _taken(intake, given, claims, meter)
             counts = intake.counts
         if len(empty) == len(given):
-            raise _without_pictures(given)
+            raise _without_pictures(given, remarks)
         summary = _summary(counts, seen)
-        project.journal.log("collect", "pictures_added", ", ".join(str(path) for path in given)[:500], **summary)
+        named = ", ".join(without_password(one.place) for one in given)
+        project.journal.log("collect", "pictures_added", named[:500], **summary)
+    told = [f"there is no picture in {place}" for place in empty]
+    told += [f"{counted(loose, 'picture')} beside the class folders taken without a claim"] if loose else []
+    told += [f"{count:,} × {remark}" for remark, count in remarks.most_common(_REMARKS_SHOWN)]
     return Outcome(
         step="collect add",
         summary=summary,
         headline=_headline(counts, summary["failed"]),
-        problems=(*(f"there is no picture in {path}" for path in empty), *causes.told(summary["causes"])),
+        problems=(*told, *claims.problems(), *causes.told(summary["causes"])),
         next=("pictus clean check",) if project.tables.count("images") else (),
         source=lambda: _pictures_after(project.tables, before),
     )
@@ -182,62 +194,44 @@ def _failures(tables: Tables) -> list[Attempt]:
     return list(latest.values())
 
 
-def _existing(paths: Iterable[Path]) -> list[Path]:
-    """The paths made absolute, each once; all that do not exist in one UserError."""
-    given = list(dict.fromkeys(Path(path).expanduser().resolve() for path in paths))
-    missing = [str(path) for path in given if not path.exists()]
-    if missing:
-        raise UserError(f"There is no file or folder {', '.join(missing)}.", fix="check the spelling")
-    if not given:
-        raise UserError("No path was given.", fix="pictus collect add FOLDER")
-    return given
+def _surveyed(given: Sequence[Chosen], *, by_folder: bool) -> Survey:
+    """A look at names alone, before anything is changed: at all of them where that is cheap or the claims need it.
 
-
-def _surveyed(
-    project: Project, given: Sequence[Path], common: Claim, *, by_folder: bool
-) -> tuple[dict[str, Claim], int | None]:  # fmt: skip
-    """A look at names alone, before anything is changed -> (folder name -> claim, how many pictures).
-
-    Without --by-folder the members of archives need not be known before they are read, and are not counted.
+    Elsewhere at the first of each place, so that one that cannot be read at all is told now.
     """
-    total, folders = 0, Counter[str]()
-    is_counted = True
-    for path in given:
-        if archives.is_archive(path.name) and not by_folder and not path.is_dir():
-            is_counted = False
-            continue
-        for found in look_in(path, with_bytes=False):
-            total += 1
-            folders[found.folder] += not found.cause
-    if is_counted and not total:
-        raise _without_pictures(given)
-    return (_claims_of(project, folders, common) if by_folder else {}), total if is_counted else None
+    whole = by_folder or all(one.source.is_counted for one in given)
+    looks = (one.look_in(with_bytes=False) for one in given)
+    survey = surveyed(found for look in looks for found in (look if whole else islice(look, 1)))
+    if whole and not survey.total:
+        raise _without_pictures(given, Counter())
+    return survey
 
 
-def _without_pictures(given: Sequence[Path]) -> UserError:
-    where = ", ".join(str(path) for path in given)
-    return UserError(f"There is no picture in {where}.", fix="pictus collect add FOLDER-WITH-PICTURES")
+def _without_pictures(given: Sequence[Chosen], remarks: Counter[str]) -> UserError:
+    where = ", ".join(one.place for one in given)
+    told = "".join(f" {count:,} × {remark}." for remark, count in remarks.most_common(_REMARKS_SHOWN))
+    return UserError(f"There is no picture in {where}.{told}", fix="pictus collect add FOLDER-WITH-PICTURES")
 
 
-def _claims_of(project: Project, folders: Counter[str], common: Claim) -> dict[str, Claim]:
-    taxonomy = load_taxonomy(project)
-    claims: dict[str, Claim] = {}
-    problems: list[str] = []
-    for folder, pictures in sorted(folders.items()):
-        if not pictures:
-            continue
-        try:
-            claims[folder] = common._replace(concept_id=taxonomy.resolve(folder))
-        except UserError as error:
-            problems.append(f"{folder} ({counted(pictures, 'picture')}): {in_one_line(error)}")
-    if problems:
-        listed = "\n".join(f"  {problem}" for problem in problems[:20])
-        more = f"\n  … and {len(problems) - 20:,} more" if len(problems) > 20 else ""  # noqa: PLR2004  a screenful
-        raise UserError(
-            f"The taxonomy does not know {counted(len(problems), 'folder name')}; nothing was added.\n{listed}{more}",
-            fix="pictus taxonomy import --folders DIR    or    pictus taxonomy add NAME --parent CONCEPT",
-        )
-    return claims
+def _taken(
+    intake: Intake, given: Sequence[Chosen], claims: Claims, meter: Meter
+) -> tuple[Counter[str], Counter[str], list[str]]:  # fmt: skip
+    """Take everything in -> (how often each cause, how often each remark, places with nothing in them)."""
+    seen, remarks, empty = Counter[str](), Counter[str](), list[str]()
+    for one in given:
+        seen_before = seen.total()
+        for found in one.look_in(with_bytes=True):
+            if found.remark and (len(remarks) < _REMARKS_COUNTED or found.remark in remarks):
+                remarks[found.remark] += 1
+            if found.remark and not found.cause and not found.image_bytes:
+                continue
+            seen[_take_file(intake, found, claims.of(found))] += 1
+            meter.advance()
+            if intake.is_full:
+                intake.commit()
+        if seen.total() == seen_before:
+            empty.append(one.place)
+    return seen, remarks, empty
 
 
 def _take_file(intake: Intake, found: Found, claim: Claim) -> str:
@@ -247,6 +241,8 @@ def _take_file(intake: Intake, found: Found, claim: Claim) -> str:
         try:
             image_id = intake.take(found.image_bytes, found.address, found.kind, claim)
             cause = "ok"
+            if found.said.url:
+                _note_origin(intake, image_id, found, claim)
         except PictureError as error:
             cause, detail = error.cause, error.detail
     intake.note_file(
@@ -256,6 +252,17 @@ def _take_file(intake: Intake, found: Found, claim: Claim) -> str:
         )
     )  # fmt: skip
     return cause
+
+
+def _note_origin(intake: Intake, image_id: str, found: Found, claim: Claim) -> None:
+    """The address that a place says a picture was fetched from is a second source of it; it is not asked."""
+    try:
+        parse_url(found.said.url)
+    except PictureError:
+        return  # what cannot be asked is not worth keeping, and may be there to harm who clicks it
+    known, changed = intake.counts.known, intake.counts.changed
+    intake.claim(image_id, without_password(found.said.url), found.kind, claim)
+    intake.counts.known, intake.counts.changed = known, changed  # one picture is counted once
 
 
 def _summary(counts: Counts, seen: Counter[str]) -> Summary:
