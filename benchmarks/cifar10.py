@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 import pictus
-from pictus import annotate, clean, collect, hashes, release, taxonomy
+from pictus import annotate, clean, collect, neighbours, release, taxonomy
 from pictus.clean import duplicates
 from pictus.pixels import decode
 from pictus.project import Project
@@ -115,11 +115,7 @@ def judged(project: Project) -> dict[str, Any]:
     labels = np.zeros(len(row_of), dtype=np.int64)
     for source in project.tables.records("sources", Source):
         labels[row_of[source.image_id]] = int.from_bytes(source.concept_id.encode(), "big") % (2**61 - 1)
-    pairs: set[tuple[int, int, int]] = set()
-    for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5]):
-        near = hashes.near_pairs(words[:, order], WIDEST, key_radius=duplicates.KEY_RADIUS)
-        pairs.update(zip(*(column.tolist() for column in near), strict=True))
-    found = np.array(sorted(pairs))
+    found = np.column_stack(neighbours.near_pairs(words, WIDEST, key_radius=duplicates.KEY_RADIUS, keys=2))
     different = np.bitwise_count(words[first] ^ words[second]).astype(int)
     distance = different.sum(axis=1)
     has_key = different[:, :2].min(axis=1) <= duplicates.KEY_RADIUS

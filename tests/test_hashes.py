@@ -5,22 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from pictus.hashes import Hashes, decimate, dhash64, linked, near_pairs, pdq256, phash64, plan, words_of
+from pictus.hashes import decimate, dhash64, pdq256, phash64
 from pictus.pixels import decode
-
-
-def hamming(first: Hashes, second: Hashes) -> np.ndarray:
-    distance: np.ndarray = np.bitwise_count(first ^ second).sum(axis=-1, dtype=np.int32)
-    return distance
 
 
 def luma(image_bytes: bytes) -> Image.Image:
@@ -147,103 +139,3 @@ def test_phash_and_dhash_reproduce_imagededups_hashes(real_data: Callable[[str],
     # Published for this file is the hash of the picture it was made from; its own differs in two coefficients.
     assert different.pop("ukbench00120_resize.jpg") == 2
     assert set(different.values()) == {0}
-
-
-def random_hashes(count: int, words: int, seed: int) -> Hashes:
-    """Hashes in families: a few seeds and copies with up to 20 changed bits, so that every radius has pairs."""
-    generator = np.random.default_rng(seed)
-    seeds = generator.integers(0, 2**63, (max(1, count // 8), words), dtype=np.uint64)
-    hashes: Hashes = seeds[generator.integers(0, len(seeds), count)].copy()
-    for row in range(count):
-        for bit in generator.integers(0, 64 * words, generator.integers(0, 20)).tolist():
-            hashes[row, bit // 64] ^= np.uint64(1 << (bit % 64))
-    return hashes
-
-
-def all_near(hashes: Hashes, radius: int, key_radius: int | None) -> list[tuple[int, int, int]]:
-    found = []
-    for first in range(len(hashes)):
-        for second in range(first + 1, len(hashes)):
-            distance = sum((int(a) ^ int(b)).bit_count() for a, b in zip(hashes[first], hashes[second], strict=True))
-            key = (int(hashes[first, 0]) ^ int(hashes[second, 0])).bit_count()
-            if distance <= radius and (key_radius is None or key <= key_radius):
-                found.append((first, second, distance))
-    return found
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 90), st.sampled_from([1, 4]), st.integers(0, 40), st.integers(0, 1000))
-def test_the_join_finds_exactly_the_near_pairs(count: int, words: int, radius: int, seed: int) -> None:
-    hashes = random_hashes(count, words, seed)
-    for key_radius in (None, 6):
-        found = near_pairs(hashes, radius, key_radius=key_radius)
-        rows = list(zip(*(column.tolist() for column in found), strict=True))
-        assert rows == all_near(hashes, radius, key_radius)
-
-
-@pytest.mark.parametrize(("words", "radius"), [(1, 0), (1, 3), (1, 7), (1, 10), (4, 31)])
-def test_the_bands_find_what_comparing_everything_finds(words: int, radius: int) -> None:
-    hashes = random_hashes(6000, words, seed=radius)
-    assert plan(6000, 64 * words, radius), "large enough that bands are used"
-    found = near_pairs(hashes, radius)
-    expected = []
-    for row in range(len(hashes)):
-        distance = hamming(hashes[row + 1 :], hashes[row])
-        close = np.flatnonzero(distance <= radius).tolist()
-        expected += [(row, row + 1 + other, int(distance[other])) for other in close]
-    assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
-    assert len(expected) > 0
-
-
-def test_many_equal_hashes_are_all_paired() -> None:
-    hashes = np.zeros((2500, 1), dtype=np.uint64)
-    found = near_pairs(hashes, 0)
-    assert len(found.first) == 2500 * 2499 // 2
-    assert found.distance.max() == 0
-
-
-@settings(deadline=None)
-@given(st.integers(1, 2_000_000), st.sampled_from([64, 256]), st.integers(0, 31))
-def test_bands_are_disjoint_and_keep_the_pigeonhole(count: int, width: int, radius: int) -> None:
-    bands = plan(count, width, radius)
-    if bands:
-        # If a pair missed every band it would differ in radius_i + 1 bits of each: more than `radius`.
-        assert sum(band.radius + 1 for band in bands) > radius
-        assert all(first.start + first.width <= second.start for first, second in pairwise(bands))
-
-
-@pytest.mark.real_data
-def test_metas_needles_are_found_in_the_haystack(real_data: Callable[[str], Path]) -> None:
-    folder = real_data("near_duplicates") / "pdq"
-    needles = [line.split(",")[0] for line in (folder / "needles.txt").read_text().split()]
-    haystack = [line.split(",")[0] for line in (folder / "haystack.txt").read_text().split()]
-    hashes = words_of([bytes.fromhex(text) for text in needles + haystack])
-    found = near_pairs(hashes, 31)
-    pairs = set(zip(found.first.tolist(), found.second.tolist(), strict=True))
-    expected = {
-        (first, second)
-        for first in range(len(hashes))
-        for second in (np.flatnonzero(hamming(hashes[first + 1 :], hashes[first]) <= 31) + first + 1).tolist()
-    }
-    assert pairs == expected
-    assert any(first < len(needles) <= second for first, second in pairs)
-
-
-@pytest.mark.parametrize("count", [1, 200, 4000])  # compared one by one, and looked up by bands
-@pytest.mark.parametrize("key_radius", [None, 4])
-def test_rows_that_near_pairs_join_have_one_label(count: int, key_radius: int | None) -> None:
-    random = np.random.default_rng(count)
-    hashes = random.integers(0, 2**63, (count, 2), dtype=np.uint64)
-    for row in range(1, count, 2):  # every second one a few bits off some other
-        hashes[row] = hashes[random.integers(row)] ^ np.uint64(1 << int(random.integers(60)) | 1)
-    label = linked(hashes, 6, key_radius=key_radius)
-    pairs = near_pairs(hashes, 6, key_radius=key_radius)
-    root = np.arange(count)
-    for _ in range(count):
-        before = root.copy()
-        np.minimum.at(root, pairs.first, root[pairs.second])
-        np.minimum.at(root, pairs.second, root[pairs.first])
-        if (before == root).all():
-            break
-    assert len(np.unique(label)) == len(np.unique(root)) == len({*zip(label.tolist(), root.tolist(), strict=True)})
-    assert (linked(hashes, 0, before=label) == label).all()

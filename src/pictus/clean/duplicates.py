@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pictus import hashes
+from pictus import hashes, neighbours
 from pictus.clean import rules
 from pictus.hashes import Hashes, Rows
 from pictus.records import Duplicate
@@ -142,8 +142,7 @@ def _near_members(pool: Pool, rank: Rows, best_of_pixels: Rows, radius: int) -> 
 
 def _clusters(nodes: Hashes, rank: Rows, radius: int) -> list[Rows]:
     """The nodes that chains of near pairs join, best first: indexed once by the pHash and once by the dHash."""
-    label = hashes.linked(nodes, radius, key_radius=KEY_RADIUS)
-    label = hashes.linked(nodes[:, [1, 0, 2, 3, 4, 5]], radius, key_radius=KEY_RADIUS, before=label)
+    label = neighbours.linked(nodes, radius, key_radius=KEY_RADIUS, keys=2)
     order = np.lexsort((rank, label))
     order = order[np.bincount(label)[label[order]] > 1]
     return np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
