@@ -6,20 +6,17 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-
-import pyarrow as pa
 
 from pictus.clock import now
 from pictus.collect import causes
 from pictus.collect.addresses import AllowedHosts, parse_url, without_password
 from pictus.collect.intake import Intake
-from pictus.collect.lists import Row, Wanted, rows_of_csv, rows_of_table
+from pictus.collect.lists import Wanted
 from pictus.errors import PictureError, UserError, clipped
 from pictus.progress import Meter
 from pictus.records import Attempt
@@ -153,28 +150,6 @@ def _history(tables: Tables) -> dict[str, _Past]:
             if kind == "url":
                 found[address] = _Past(**row)
     return found
-
-
-def listed(path: Path) -> Iterator[Row]:
-    """The rows of a list of addresses, by the file's ending."""
-    path = path.expanduser()
-    if not path.is_file():
-        raise UserError(f"There is no file {path}.", fix="pictus collect fetch LIST.csv")
-    if path.suffix.lower() in {".parquet", ".pq"}:
-        import pyarrow.parquet as pq  # noqa: PLC0415  needed for this kind of list only
-
-        try:
-            table: pa.Table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
-            why = str(error).splitlines()[0][:200]
-            raise UserError(f"{path} is not a Parquet file: {why}.", fix="write it again") from error
-        yield from rows_of_table(table, str(path))
-        return
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            yield from rows_of_csv(lines, str(path))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text.", fix="save it as UTF-8 CSV, or as Parquet") from error
 
 
 def limits_of(rate: float) -> "Limits":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -63,9 +64,9 @@ def rows_of_csv(lines: Iterable[str], where: str) -> Iterator[Row]:
             begin = begin if begin != end else 0
             if len(cells) == len(header):
                 url, concept, licence, author, query = (cells[place].strip() if place >= 0 else "" for place in places)
-                yield Row(end, url, concept, licence, author, query, first=begin)
+                yield _text_only(Row(end, url, concept, licence, author, query, first=begin))
             else:
-                found = clipped(delimiter.join(cells))
+                found = clipped(_shown(delimiter.join(cells)))
                 problem = f"{counted(len(cells), 'cell')}, the header has {len(header)}: {found}"
                 yield Row(end, "", "", "", "", "", problem, begin)
     except csv.Error as error:
@@ -73,12 +74,28 @@ def rows_of_csv(lines: Iterable[str], where: str) -> Iterator[Row]:
         raise UserError(what, fix="save the list again as CSV") from error
 
 
-def rows_of_table(table: pa.Table, where: str) -> Iterator[Row]:
-    """Rows of a Parquet file; an empty cell may be null."""
+def rows_of_jsonl(lines: Iterable[str]) -> Iterator[Row]:
+    """Rows of JSON Lines: one object in each line, with the names of the columns in any case; other names are free."""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            facts = json.loads(line)
+        except (ValueError, RecursionError):
+            yield _bad(number, f"is not JSON: {clipped(_shown(line))}")
+            continue
+        if isinstance(facts, dict):
+            yield _row_of(number, facts)
+        else:
+            yield _bad(number, f'is no object, {{"url": …}}: {clipped(_shown(line))}')
+
+
+def rows_of_table(table: pa.Table, where: str, after: int = 0) -> Iterator[Row]:
+    """Rows of a Parquet file, or of a part of it `after` so many rows; an empty cell may be null."""
     places = _places(table.column_names, where)
     count = table.num_rows
     columns = [_texts(table, place, where) if place >= 0 else [""] * count for place in places]
-    for line, cells in enumerate(zip(*columns, strict=True), start=1):
+    for line, cells in enumerate(zip(*columns, strict=True), start=after + 1):
         yield Row(line, *cells)
 
 
@@ -88,26 +105,30 @@ def wanted_of(rows: Iterable[Row], resolve: Callable[[str], str], where: str) ->
     Every row that cannot be read, empty address and unknown concept is told in one UserError, in the list's order.
     """
     wanted: dict[str, Wanted] = {}
-    problems: dict[Row, str] = {}
+    claims: dict[Claim, Claim] = {}  # each once: a list says the same of thousands of pictures
+    problems: list[str] = []
+    bad: list[Row] = []  # the first of them: a list of a million bad rows has nothing else to tell
     known: dict[str, str | UserError] = {"": ""}
     repeated = 0
     for row in rows:
         if row.concept not in known:
             known[row.concept] = _resolved(row.concept, resolve)
         concept = known[row.concept]
-        if row.problem or not row.url:
-            problems[row] = row.problem or "no url"
-        elif isinstance(concept, UserError):
-            problems[row] = in_one_line(concept)
+        problem = row.problem or ("" if row.url else "no url")
+        if not problem and isinstance(concept, UserError):
+            problem = in_one_line(concept)
+        if problem:
+            problems.append(f"line {row.line}: {problem}" if len(bad) <= _DELETED else "")
+            bad += [row] if len(bad) <= _DELETED else []
         elif row.url in wanted:
             repeated += 1
         else:
-            wanted[row.url] = Wanted(row.url, Claim(concept, row.query, row.licence, row.author))
+            claim = Claim(str(concept), row.query, row.licence, row.author)
+            wanted[row.url] = Wanted(row.url, claims.setdefault(claim, claim))
     if problems:
         raise bad_rows(
-            where, [f"line {row.line}: {problem}" for row, problem in problems.items()],
-            fix="correct these lines (quote cells that hold the delimiter), or"
-            " pictus taxonomy add NAME --parent CONCEPT" + _without(where, list(problems)),
+            where, problems, fix="correct these lines (quote cells that hold the delimiter), or"
+            " pictus taxonomy add NAME --parent CONCEPT" + _without(where, bad),
         )  # fmt: skip
     return list(wanted.values()), repeated
 
@@ -118,11 +139,11 @@ def _without(where: str, rows: Sequence[Row]) -> str:
     if path.suffix.lower() in {".parquet", ".pq"} or len(rows) > _DELETED:
         return ""
     lines = ";".join(f"{row.first},{row.line}d" if row.first else f"{row.line}d" for row in rows)
-    good = path.with_name(f"{path.stem}-good{path.suffix}")
-    return (
-        f", or go on without them: sed '{lines}' {shlex.quote(where)} > {shlex.quote(str(good))}"
-        f" && pictus collect fetch {shlex.quote(str(good))}"
-    )
+    is_packed = path.suffix.lower() == ".gz"
+    plain = path.with_suffix("") if is_packed else path
+    good = shlex.quote(str(plain.with_name(f"{plain.stem}-good{plain.suffix}")))
+    taken = f"gzip -dc {shlex.quote(where)} | sed '{lines}'" if is_packed else f"sed '{lines}' {shlex.quote(where)}"
+    return f", or go on without them: {taken} > {good} && pictus collect fetch {good}"
 
 
 def in_one_line(error: UserError) -> str:
@@ -140,12 +161,44 @@ def _resolved(text: str, resolve: Callable[[str], str]) -> str | UserError:
         return error
 
 
+def _row_of(line: int, facts: Mapping[str, Any]) -> Row:
+    """One row from a JSON object."""
+    cells = dict.fromkeys(COLUMNS, "")
+    for name, value in facts.items():
+        column = _ALSO_CALLED.get(name.strip().lower(), name.strip().lower())
+        if column not in cells or value is None:
+            continue
+        if isinstance(value, (bool, list, dict)):
+            return _bad(line, f"{column} is {clipped(json.dumps(value), 40)}, not a text")
+        cells[column] = str(value).strip()
+    if not cells["url"]:
+        return _bad(line, f"no url; it holds {clipped(', '.join(facts) or 'nothing')}")
+    return _text_only(Row(line, **cells))
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _bad(line: int, problem: str) -> Row:
+    return Row(line, "", "", "", "", "", problem)
+
+
+def _text_only(row: Row) -> Row:
+    """The row, or why it cannot be stored: half a sign, which is what bytes that are not UTF-8 have become."""
+    try:
+        "".join(row[1:6]).encode()
+    except UnicodeEncodeError:
+        return Row(row.line, "", "", "", "", "", f"is not UTF-8 text: {clipped(_shown(row.url))}", row.first)
+    return row
+
+
 def _places(header: Sequence[str], where: str) -> tuple[int, ...]:
     """Where each of COLUMNS stands, -1 for none."""
     names = [name.strip().removeprefix("\ufeff").lower() for name in header]
     names = [_ALSO_CALLED.get(name, name) for name in names]
     if "url" not in names:
-        found = ", ".join(clipped(name) for name in header[:20]) or "nothing"
+        found = ", ".join(clipped(_shown(name)) for name in header[:20]) or "nothing"
         raise UserError(
             f"{where} has no column 'url'; its first row holds {found[:500]}.",
             fix="name the column of addresses 'url'; optional columns: concept, licence, author, query",

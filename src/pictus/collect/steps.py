@@ -14,8 +14,9 @@ from pictus.clock import now
 from pictus.collect import causes
 from pictus.collect.addresses import AllowedHosts, parse_url, without_password
 from pictus.collect.claims import Claims, Survey, concepts_of, surveyed
-from pictus.collect.fetching import Run, agent_of, limits_of, listed, planned
+from pictus.collect.fetching import Run, agent_of, limits_of, planned
 from pictus.collect.intake import Claim, Counts, Intake
+from pictus.collect.list_files import read_list
 from pictus.collect.lists import wanted_of
 from pictus.collect.sources import Chosen, Found, chosen
 from pictus.concepts import load_taxonomy
@@ -95,7 +96,7 @@ def fetch(
 ) -> Outcome[Attempt]:  # fmt: skip
     """Fetch pictures from a list of addresses, politely; every failure is recorded with its cause.
 
-    list_path: CSV, TSV or Parquet with a column url; also concept, licence, author, query
+    list_path: CSV, TSV, JSON Lines (also .gz) or Parquet with a column url; also concept, licence, author, query
     allow_host: a host (NAME or NAME:PORT) that may lie in a private network
     rate: requests per second to one host; 0 for no limit
     contact: a mail or web address that the hosts' owners can reach you by
@@ -116,7 +117,7 @@ def fetch(
             return refresh
         return retry or not causes.is_final(cause) or (cause == "private-address" and bool(allow_host))
 
-    rows = listed(list_path)
+    rows = read_list(list_path)
     wanted, repeated = wanted_of(rows, load_taxonomy(project).resolve, str(list_path))
     with project.lock("collect"):
         before = project.tables.count("fetches")
