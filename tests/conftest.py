@@ -121,7 +121,7 @@ def write_release(folder: Path, pictures: list[tuple[str, str, bytes]], version:
                 "image_id": image_id, "key": info.name, "shard": "shards/pictures-00000.tar", "offset": offset,
                 "size": len(data), **shape, "split": split, "concept_id": concept_id,
                 "label": classes.index(concept_id), "posterior": 1.0, "n_votes": 3, "group_id": "", "licence": "CC0",
-                "author": "", "address": "drawn",
+                "author": "", "address": "drawn", "origin_id": image_id, "changes": "",
             })  # fmt: skip
     table = pa.Table.from_pylist(rows, schema=releases.PICTURES)
     pq.write_table(table, folder / "pictures.parquet")

@@ -22,7 +22,7 @@ from pictus.models import WEIGHTS_NAME
 from pictus.project import Project
 from pictus.records import Attempt, Check, Duplicate, Label, Picture, Source, Split, Verdict
 from pictus.registry import Outcome, step
-from pictus.releases import read_manifest, versions
+from pictus.releases import ids_of_origin, origins, read_manifest, versions
 from pictus.tables import equals
 
 THIN_CLASS = 20
@@ -138,6 +138,8 @@ def find_image(project: Project, text: str) -> str:
             return str(ids[0])
         if len(ids) > 1:
             raise UserError(f"{counted(len(ids), 'picture')} begin with {clipped(text)}.", fix="type more digits")
+        if origin := _of_released(project, digits):
+            return origin
     found = set(tables.read("sources", ["image_id"], where=equals("address", text)).column("image_id").to_pylist())
     if len(found) == 1:
         return str(found.pop())
@@ -151,6 +153,12 @@ def find_image(project: Project, text: str) -> str:
     )
 
 
+def _of_released(project: Project, digits: str) -> str:
+    """The picture whose bytes, changed for a release, have the image_id that begins so; empty where none is."""
+    found = [one for one in origins(project, digits) if project.tables.count("images", equals("image_id", one))]
+    return found[0] if len(found) == 1 else ""
+
+
 def _in_file(project: Project, text: str) -> str:
     """The picture with the bytes of an existing file, else the one collected at its place; empty where none is."""
     try:
@@ -162,6 +170,8 @@ def _in_file(project: Project, text: str) -> str:
         return ""
     if project.tables.count("images", equals("image_id", image_id)):
         return image_id
+    if origin := _of_released(project, image_id):
+        return origin
     found = project.tables.read("sources", ["image_id"], where=equals("address", str(path))).column("image_id")
     return str(found[0]) if len(set(found.to_pylist())) == 1 else ""
 
@@ -197,7 +207,8 @@ def history(project: Project, image_id: str) -> dict[str, Any]:
     tables, where = project.tables, equals("image_id", image_id)
     duplicates = list(tables.records("duplicates", Duplicate, where))
     group = duplicates[0].group_id if duplicates else ""
-    said = _said_of(project, image_id)
+    released = ids_of_origin(project, image_id)
+    said = _said_of(project, {image_id, *(one for ids in released.values() for one in ids)})
     return {
         "picture": next(tables.records("images", Picture, where)),
         "sources": list(tables.records("sources", Source, where)),
@@ -210,7 +221,7 @@ def history(project: Project, image_id: str) -> dict[str, Any]:
         "labels": list(tables.records("labels", Label, where)),
         "splits": list(tables.records("splits", Split, where)),
         "events": project.journal.events(image_id),
-        "releases": _releases_with(project, image_id),
+        "releases": [(version, split) for version, ids in released.items() for split in ids.values()],
         "said": said,
         "predictions": [(one.run, one.text) for one in said],
     }
@@ -262,17 +273,6 @@ def _found_and_cleaned(parts: dict[str, Any], taxonomy: Taxonomy) -> Iterator[Mo
         yield Moment(verdict.decided_at, "clean", verdict.verdict, verdict.reason)
 
 
-def _releases_with(project: Project, image_id: str) -> list[tuple[str, str]]:
-    import pyarrow.parquet as pq  # noqa: PLC0415  only for one picture's page
-
-    found = []
-    for version in names_in(project, "releases"):
-        path = project.releases_dir / version / "pictures.parquet"
-        rows = pq.read_table(path, columns=["split"], filters=[("image_id", "=", image_id)])
-        found += [(version, str(split)) for split in rows.column("split").to_pylist()]
-    return found
-
-
 class _Said(NamedTuple):
     """What one run's evaluation said of a picture, in words, and the ids of its guesses."""
 
@@ -281,7 +281,7 @@ class _Said(NamedTuple):
     guesses: tuple[str, ...]
 
 
-def _said_of(project: Project, image_id: str) -> list[_Said]:
+def _said_of(project: Project, image_ids: set[str]) -> list[_Said]:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     paths = sorted(project.models_dir.glob("*/evaluations/*/predictions.parquet"))
@@ -293,7 +293,7 @@ def _said_of(project: Project, image_id: str) -> list[_Said]:
     names |= {concept.concept_id: taxonomy.name(concept.concept_id) for concept in taxonomy}
     found = []
     for path in paths:
-        rows = pq.read_table(path, filters=[("image_id", "=", image_id)]).to_pylist()
+        rows = pq.read_table(path, filters=[("image_id", "in", image_ids)]).to_pylist()
         run = path.parent.parent.parent.name
         found += [_Said(run, _prediction_text(row, names), tuple(row["guesses"] or ())) for row in rows]
     return found

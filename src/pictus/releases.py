@@ -43,10 +43,13 @@ _S, _I, _L, _F = pa.string(), pa.int32(), pa.int64(), pa.float64()
 
 PICTURES = _columns(
     image_id=_S, key=_S, shard=_S, offset=_L, size=_L, width=_I, height=_I, format=_S, split=_S, concept_id=_S,
-    label=_I, posterior=_F, n_votes=_I, group_id=_S, licence=_S, author=_S, address=_S,
+    label=_I, posterior=_F, n_votes=_I, group_id=_S, licence=_S, author=_S, address=_S, origin_id=_S, changes=_S,
 )  # fmt: skip
 """`key`: the member's name in its shard. `label`: position of concept_id among the sorted classes.
-`group_id`: pictures that are duplicates of each other share it; one that stands alone is its own group."""
+`group_id`: pictures that are duplicates of each other share it; one that stands alone is its own group.
+`image_id` is the sha256 of the bytes that lie in the release, `origin_id` that of the bytes as they were found: they
+differ where `changes` says what was done for the release ("gps removed, 2 faces blurred"), and nowhere else."""
+
 
 CONCEPTS = _columns(
     concept_id=_S, names=pa.list_(_S), gloss=_S, parents=pa.list_(_S), is_class=pa.bool_(), source=_S, label=_I
@@ -81,6 +84,8 @@ class ReleasedPicture:
     licence: str
     author: str
     address: str
+    origin_id: str
+    changes: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,6 +268,10 @@ def _check_counts(manifest: dict[str, Any]) -> None:
     counts, files = manifest.get("counts"), manifest.get("files")
     if not isinstance(counts, dict):
         raise TypeError("it lacks counts" if counts is None else "counts is not an object")
+    lacking = [name for name in ("pictures", "classes") if name not in counts]
+    if lacking:
+        message = f"it lacks {', '.join(f'counts.{name}' for name in lacking)}"
+        raise ValueError(message)
     splits = counts.get("splits", {})
     if not isinstance(splits, dict):
         raise TypeError("counts.splits is not an object")
@@ -277,6 +286,34 @@ def _check_counts(manifest: dict[str, Any]) -> None:
         for one in sums
     ):
         raise ValueError("it lacks the sums of its files")
+
+
+def ids_of_origin(project: Project, origin_id: str) -> dict[str, dict[str, str]]:
+    """Version -> image_id there -> its split, of one of the project's pictures: changed ones have another id there."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    found: dict[str, dict[str, str]] = {}
+    for version in versions(project.releases_dir):
+        path = project.releases_dir / version / "pictures.parquet"
+        column = "origin_id" if "origin_id" in pq.read_schema(path).names else "image_id"
+        rows = pq.read_table(path, columns=["image_id", "split"], filters=[(column, "=", origin_id)])
+        if rows.num_rows:
+            found[version] = dict(zip(*(rows.column(name).to_pylist() for name in ("image_id", "split")), strict=True))
+    return found
+
+
+def origins(project: Project, digits: str) -> set[str]:
+    """The origin_ids of pictures that were changed for a release and whose image_id there begins with `digits`."""
+    import pyarrow.compute as pc  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    found: set[str] = set()
+    for version in versions(project.releases_dir):
+        path = project.releases_dir / version / "pictures.parquet"
+        if "origin_id" in pq.read_schema(path).names:
+            rows = pq.read_table(path, columns=["image_id", "origin_id"], filters=[("changes", "!=", "")])
+            found |= set(rows.filter(pc.starts_with(rows.column("image_id"), digits)).column("origin_id").to_pylist())
+    return found
 
 
 class PictureReader(ShardReader):
@@ -304,9 +341,19 @@ def _read_table(root: Path, name: str, schema: pa.Schema) -> pa.Table:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        return pq.read_table(root / name, columns=schema.names, memory_map=False).cast(schema)
-    except (OSError, pa.ArrowException, ValueError) as error:
+        rows = pq.read_table(root / name, columns=schema.names, memory_map=False)
+        return (with_newer(rows) if schema is PICTURES else rows).select(schema.names).cast(schema)
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
         raise _damaged(root, f"{name} cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def with_newer(rows: pa.Table) -> pa.Table:
+    """Rows of PICTURES with the columns that releases of before lack: nothing was changed in those."""
+    if "origin_id" not in rows.column_names:
+        rows = rows.append_column("origin_id", rows.column("image_id"))
+    if "changes" not in rows.column_names:
+        rows = rows.append_column("changes", pa.array([""] * rows.num_rows, pa.string()))
+    return rows
 
 
 def _damaged(root: Path, what: str) -> UserError:

@@ -321,7 +321,8 @@ def test_what_is_wrong_in_a_plain_folder_is_told_and_the_rest_comes_in(
     shutil.copy(dogs / "1.jpg", plain / "validation/dog/leak.jpg")
     shutil.copy(dogs / "2.jpg", dogs / "twice.jpg")
     outcome = release.import_(project, plain, "1.0.0")
-    assert len(outcome.problems) == 3
+    assert len(outcome.problems) == 4
+    assert "2 concepts taken over: the project had none" in outcome.problems
     assert any("no-picture.jpg: left out: not-an-image" in one for one in outcome.problems)
     assert any("several classes, left out" in one and "same-as-dog.jpg" in one for one in outcome.problems)
     assert any("several splits, kept in val" in one and "leak.jpg" in one for one in outcome.problems)

@@ -143,9 +143,10 @@ def _trained_on(project: Project, run: models.Run, release: Release, split: str)
     except UserError:
         where = f"release {card['version']}, not found here"
         return (f"{run.name} may have seen these pictures: it was trained on {where}",)
-    known = set(theirs.column("image_id").to_pylist())
-    ids = split_rows(release, split).column("image_id").to_pylist()
-    n = sum(image_id in known for image_id in ids)
+    # by what they were found as: the same picture without its GPS has another image_id
+    known = set(theirs.column("origin_id").to_pylist())
+    ids = split_rows(release, split).column("origin_id").to_pylist()
+    n = sum(origin_id in known for origin_id in ids)
     of_all = f"{n:,} of the {counted(len(ids), 'picture')}"
     return (f"{run.name} was trained on {of_all} here: the numbers flatter it",) if n else ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +10,12 @@ from typing import NamedTuple
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, clipped
 from pictus.project import Project
+from pictus.records import Concept
 from pictus.release import foreign, imagefolder, webdataset
 from pictus.release.exchange import PAPER, Loaded, load_release, read_paper
+from pictus.release.redaction import Redaction
 from pictus.releases import MANIFEST, read_manifest, versions
+from pictus.tables import table_of
 
 _LOADERS: dict[str, Callable[[Path], Loaded]] = {"imagefolder": imagefolder.load, "webdataset": webdataset.load}
 
@@ -32,8 +35,8 @@ def stated_version(source: Path) -> str:
     return str(read_paper(source).get("version", "")) if (source / PAPER).is_file() else ""
 
 
-def read_arrival(project: Project, source: Path) -> Arrival:
-    """Read what lies in a folder; the pictures of plain folders are all looked at."""
+def read_arrival(project: Project, source: Path, asked: Redaction) -> Arrival:
+    """Read what lies in a folder; the pictures of plain folders are all looked at, and redacted as `asked`."""
     if (source / MANIFEST).is_file():
         loaded = load_release(source)
         return Arrival(loaded, Taxonomy.of(loaded.concepts), "release")
@@ -46,9 +49,18 @@ def read_arrival(project: Project, source: Path) -> Arrival:
     known = load_taxonomy(project) if project.tables.exists("concepts") else Taxonomy.of(())
     with ExitStack() as stack:
         meter_of = lambda total: stack.enter_context(project.progress.track("reading pictures", total))  # noqa: E731
-        loaded = foreign.load(source, known, meter_of)
+        loaded = foreign.load(source, known, meter_of, asked)
     own = {one.concept_id: one for one in loaded.concepts}
     return Arrival(loaded, Taxonomy.of({**known.concepts, **own}.values()), "folder")
+
+
+def adopt_concepts(project: Project, concepts: Sequence[Concept]) -> int:
+    """Make a release's concepts those of a project that has none -> how many were taken over."""
+    with project.lock("taxonomy"):
+        if project.tables.count("concepts"):
+            return 0
+        project.tables.append("concepts", table_of("concepts", concepts))
+    return len(concepts)
 
 
 def same_content(releases_dir: Path, digest: str) -> list[str]:

@@ -17,7 +17,8 @@ from pictus.concepts import Taxonomy
 from pictus.errors import bad_rows
 from pictus.records import Concept
 from pictus.release.candidates import torn_groups, whole_groups
-from pictus.releases import CONCEPTS, PICTURES, SPLITS
+from pictus.release.redaction import KINDS, kind_of
+from pictus.releases import CONCEPTS, PICTURES, SPLITS, with_newer
 
 PLACED = ("key", "shard", "offset")
 """The columns that only packing can fill."""
@@ -52,8 +53,9 @@ def contents(about: About, rows: pa.Table, taxonomy: Taxonomy, history: dict[str
     """Number the classes that have pictures, take their ancestors along.
 
     `rows`: the columns of UNPACKED but label, sorted by image_id, each picture once. As that is a
-    digest, any run of rows holds all classes mixed.
+    digest, any run of rows holds all classes mixed. origin_id and changes may be left out.
     """
+    rows = with_newer(rows)
     classes = tuple(sorted(rows.column("concept_id").unique().to_pylist()))
     labels = pc.index_in(rows.column("concept_id"), value_set=pa.array(classes, pa.string()))
     pictures = rows.append_column("label", labels).select(UNPACKED.names).cast(UNPACKED)
@@ -107,7 +109,17 @@ def counts(pictures: pa.Table, classes: Sequence[str]) -> dict[str, Any]:
         "short_side_px": _quartiles(pc.min_element_wise(pictures.column("width"), pictures.column("height"))),
         "groups": whole_groups(pictures),
         "torn_groups": len(torn_groups(pictures)),
+        **({"changes": changed} if (changed := changes_by_kind(pictures)) else {}),  # releases of before have none
     }
+
+
+def changes_by_kind(pictures: pa.Table) -> dict[str, int]:
+    """What was done to pictures for this release -> to how many of them."""
+    found: Counter[str] = Counter()
+    for text, count in Counter(pictures.column("changes").to_pylist()).items():
+        for kind in {kind_of(part) for part in text.split(",")} & set(KINDS):
+            found[kind] += count
+    return dict(sorted(found.items()))
 
 
 def counts_by_class(rows: pa.Table) -> dict[str, dict[str, int]]:
@@ -124,10 +136,10 @@ def totals(found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "pictures": found["pictures"],
         "classes": found["classes"],
-        **{name: found["splits"].get(name, 0) for name in SPLITS},
-        "size": found["bytes"],
-        "groups": found["groups"] - found["torn_groups"],
-        "torn_groups": found["torn_groups"],
+        **{name: found.get("splits", {}).get(name, 0) for name in SPLITS},
+        "size": found.get("bytes", 0),
+        "groups": found.get("groups", 0) - found.get("torn_groups", 0),
+        "torn_groups": found.get("torn_groups", 0),
     }
 
 

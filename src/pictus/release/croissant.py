@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pictus.release.datasheet import privacy_text
 from pictus.releases import CONCEPTS, PICTURES
 from pictus.shards import extension_of
 
@@ -74,6 +75,8 @@ _ABOUT = {
     "label": "position of the class among the sorted classes, -1 for an ancestor",
     "posterior": "how probable the label is, by the method that settled it",
     "group_id": "shared by pictures that are duplicates of each other",
+    "origin_id": "sha256 of the bytes as they were found; differs from image_id where something was changed",
+    "changes": "what was done to the picture for this release: gps removed, 2 faces blurred; empty for most",
 }
 
 
@@ -94,6 +97,7 @@ def croissant(manifest: Mapping[str, Any], licences: Sequence[Mapping[str, Any]]
         "datePublished": manifest["created"],
         "version": manifest["version"],
         "isLiveDataset": False,
+        **_privacy(manifest),
         "distribution": [
             *(_file(path, facts) for path, facts in files.items()),
             {
@@ -112,6 +116,14 @@ def croissant(manifest: Mapping[str, Any], licences: Sequence[Mapping[str, Any]]
             _picture_records(),
         ],
     }
+
+
+def _privacy(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What was done for the sake of the people shown, in a property of Croissant RAI 1.0."""
+    facts = manifest["history"].get("privacy")
+    if not facts:
+        return {}
+    return {"rai:dataPreprocessingProtocol": [privacy_text(facts, manifest["counts"].get("changes", {}))]}
 
 
 def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def datasheet(manifest: Mapping[str, Any], concepts: Iterable[Concept], licences
         *_composition(manifest["counts"], names),
         *_collection(manifest["history"]),
         *_cleaning(manifest["history"]),
+        *_privacy(manifest),
         *_labelling(manifest["history"]),
         *_splits(manifest),
         *_licences(licences),
@@ -57,7 +58,8 @@ def _composition(counts: Mapping[str, Any], names: Mapping[str, str]) -> list[st
         "",
         f"{_n(counts['pictures'], 'picture')} in {_n(counts['classes'], 'class')}, {_size(counts['bytes'])}:",
         f"{formats}. Short side {smallest:,} to {largest:,} px, median {median:,}.",
-        "One label per picture. A picture is known by the sha256 of its bytes, which are as they were found.",
+        "One label per picture. A picture is known by the sha256 of its bytes, which are as they were found"
+        + (", but for those that *Privacy* counts." if counts.get("changes") else "."),
         "",
     ]
     by_class = counts["by_class"]
@@ -102,6 +104,33 @@ def _cleaning(history: Mapping[str, Any]) -> list[str]:
         were = "was" if unscreened == 1 else "were"
         lines.append(f"{_n(unscreened, 'picture')} of this release {were} never screened, duplicates included.")
     return [*lines, "", *_table(["rule", "dropped", "threshold"], rows)] if rows else lines
+
+
+def _privacy(manifest: Mapping[str, Any]) -> list[str]:
+    facts, changed = manifest["history"].get("privacy"), manifest["counts"].get("changes", {})
+    return ["", "## Privacy", "", privacy_text(facts, changed)] if facts else []
+
+
+def privacy_text(facts: Mapping[str, Any], changed: Mapping[str, int]) -> str:
+    """What was looked for and done for the sake of the people shown, in sentences."""
+    is_kept = facts.get("gps") == "kept"
+    gone = _n(changed.get("gps removed", 0), "picture")
+    said = ["Where pictures were taken (GPS) was left in them." if is_kept else f"GPS was taken out of {gone}."]
+    detectors = ", ".join(map(str, facts.get("detectors", ()))) or "no detector"
+    found = f"{facts.get('n_faces', 0)} found by {detectors} in {facts.get('with_faces', 0)} pictures"
+    if facts.get("faces") == "blurred":
+        said.append(
+            f"Faces: {found}; blurred in {_n(changed.get('faces blurred', 0), 'picture')} after Yang et al. 2022 "
+            f"(boxes enlarged by {facts.get('growth')} of their longer side, a Gaussian of {facts.get('sigma')} of the "
+            "longest). Faces that the detector missed are still there."
+        )
+    elif facts.get("looked_at"):
+        said.append(f"Faces: {found}, of {facts['looked_at']} looked at; they were not blurred.")
+    else:
+        said.append("Nobody looked for faces.")
+    if changed:
+        said.append("The column `changes` says what was done to each picture, `origin_id` which it was before.")
+    return " ".join(said)
 
 
 def _labelling(history: Mapping[str, Any]) -> list[str]:

@@ -1,43 +1,54 @@
-"""What changed between two releases: added, removed, relabelled, moved to another split."""
+"""What changed between two releases: added, removed, relabelled, moved to another split, redacted otherwise.
+
+Pictures are compared by what they were found as (origin_id): one whose GPS was taken out in the later release only
+is the same picture, redacted.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-KINDS = ("added", "removed", "relabelled", "moved")
+from pictus.releases import with_newer
+
+KINDS = ("added", "removed", "relabelled", "moved", "redacted")
+AS_FOUND = "as found"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One picture that differs. `before`, `after`: the class when relabelled, the split when moved,
-    `split/class` when added or removed.
+    """One picture that differs, by its image_id in the later release, in the earlier one when removed.
+
+    `before`, `after`: the class when relabelled, the split when moved, `split/class` when added or removed, what was
+    done to the picture when redacted.
     """
 
     image_id: str
-    change: str  # added | removed | relabelled | moved
+    change: str  # added | removed | relabelled | moved | redacted
     before: str
     after: str
 
 
 def changes(before: pa.Table, after: pa.Table) -> Iterator[Change]:
-    """Every difference by image_id; a picture can be both relabelled and moved."""
-    old, new = _by_id(before), _by_id(after)
-    for image_id in sorted(old.keys() | new.keys()):
-        if image_id not in old:
-            yield Change(image_id, "added", "", "/".join(new[image_id]))
-        elif image_id not in new:
-            yield Change(image_id, "removed", "/".join(old[image_id]), "")
+    """Every difference, by origin_id; a picture can be relabelled, moved and redacted at once."""
+    old, new = _by_origin(before), _by_origin(after)
+    for origin_id in sorted(old.keys() | new.keys()):
+        if origin_id not in old:
+            yield Change(new[origin_id].image_id, "added", "", new[origin_id].place)
+        elif origin_id not in new:
+            yield Change(old[origin_id].image_id, "removed", old[origin_id].place, "")
         else:
-            (old_split, old_class), (new_split, new_class) = old[image_id], new[image_id]
-            if old_class != new_class:
-                yield Change(image_id, "relabelled", old_class, new_class)
-            if old_split != new_split:
-                yield Change(image_id, "moved", old_split, new_split)
+            was, now = old[origin_id], new[origin_id]
+            if was.concept_id != now.concept_id:
+                yield Change(now.image_id, "relabelled", was.concept_id, now.concept_id)
+            if was.split != now.split:
+                yield Change(now.image_id, "moved", was.split, now.split)
+            if was.image_id != now.image_id:
+                yield Change(now.image_id, "redacted", was.changes or AS_FOUND, now.changes or AS_FOUND)
 
 
 def summed(before: pa.Table, after: pa.Table, found: list[Change]) -> dict[str, Any]:
@@ -54,6 +65,18 @@ def expected_version(removed: int, relabelled: int, added: int) -> str:
     return "major" if removed or relabelled else "minor" if added else "patch"
 
 
-def _by_id(pictures: pa.Table) -> dict[str, tuple[str, str]]:
-    columns = (pictures.column(name).to_pylist() for name in ("image_id", "split", "concept_id"))
-    return {image_id: (split, concept_id) for image_id, split, concept_id in zip(*columns, strict=True)}
+class _Row(NamedTuple):
+    image_id: str
+    split: str
+    concept_id: str
+    changes: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.split}/{self.concept_id}"
+
+
+def _by_origin(pictures: pa.Table) -> dict[str, _Row]:
+    pictures = with_newer(pictures)
+    columns = (pictures.column(name).to_pylist() for name in ("origin_id", *_Row._fields))
+    return {origin_id: _Row(*row) for origin_id, *row in zip(*columns, strict=True)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -83,6 +83,12 @@ def read_paper(folder: Path) -> dict[str, Any]:
 def why(error: Exception) -> str:
     """What is wrong with a row or a paper, in words."""
     return f"{clipped(error.args[0])} is missing" if isinstance(error, KeyError) else f"{error}"[:200]
+
+
+def carried(row: Mapping[str, Any], value: Callable[[str, Any], Any] = lambda _, found: found) -> dict[str, Any]:
+    """COLUMNS of an exported row, each read by `value`; exports of before lack what is newer. KeyError for the rest."""
+    row = {"origin_id": row["image_id"], "changes": "", **row}
+    return {name: value(name, row[name]) for name in COLUMNS}
 
 
 def concepts_of(paper: dict[str, Any]) -> tuple[Concept, ...]:

@@ -21,6 +21,7 @@ from pictus.pixels import decode_scaled, sniff
 from pictus.progress import Meter
 from pictus.records import Concept
 from pictus.release.exchange import Loaded, sorted_rows
+from pictus.release.redaction import Redaction, redact
 from pictus.release.splits import Shares, draw, most_held_out
 from pictus.releases import split_of_folder
 
@@ -36,7 +37,7 @@ class Found(NamedTuple):
     folder: str
 
 
-def load(folder: Path, taxonomy: Taxonomy, meter_of: Callable[[int], Meter]) -> Loaded:
+def load(folder: Path, taxonomy: Taxonomy, meter_of: Callable[[int], Meter], asked: Redaction) -> Loaded:
     """Read every picture once: hash, header, class and split. What cannot be decoded is told and left out."""
     files = find(folder)
     if not files:
@@ -52,17 +53,19 @@ def load(folder: Path, taxonomy: Taxonomy, meter_of: Callable[[int], Meter]) -> 
     for found in files:
         meter.advance()
         try:
-            image_bytes = found.path.read_bytes()
-            header = sniff(image_bytes)
-            decode_scaled(image_bytes, 64)
+            original = found.path.read_bytes()
+            header = sniff(original)
+            decode_scaled(original, 64)
         except (OSError, PictureError) as error:
             problems.append(f"{found.path.relative_to(folder)}: left out: {error}")
             continue
+        image_bytes, changes = redact("", original, asked)
         image_id = hashlib.sha256(image_bytes).hexdigest()
         claims.setdefault(image_id, []).append(found)
-        facts[image_id] = {
+        facts.setdefault(image_id, {
             "size": len(image_bytes), "width": header.width, "height": header.height, "format": header.format,
-        }  # fmt: skip
+            "origin_id": hashlib.sha256(original).hexdigest(), "changes": changes,
+        })  # fmt: skip
     rows, places, more = _settled(claims, facts, {name: one.concept_id for name, one in concepts.items()})
     if not rows:
         raise UserError(f"There is no usable picture in {folder}, of {counted(len(files), 'file')}.", fix=problems[0])
@@ -70,7 +73,7 @@ def load(folder: Path, taxonomy: Taxonomy, meter_of: Callable[[int], Meter]) -> 
 
     def read(position: int) -> bytes:
         path: Path = paths[position]
-        return path.read_bytes()
+        return redact("", path.read_bytes(), asked).image_bytes
 
     return Loaded(table, read, tuple(concepts.values()), {}, (*problems, *more))
 

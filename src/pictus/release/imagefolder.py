@@ -18,6 +18,7 @@ from pictus.release.exchange import (
     COLUMNS,
     PAPER,
     Loaded,
+    carried,
     checked_reader,
     concepts_of,
     exported_rows,
@@ -61,7 +62,7 @@ def load(folder: Path) -> Loaded:
     with (folder / METADATA).open(encoding="utf-8", newline="") as opened:
         for line, found in enumerate(csv.DictReader(opened), start=2):
             try:
-                rows.append({name: _value(name, found[name]) for name in COLUMNS})
+                rows.append(carried(found, _value))
                 places.append(_inside(folder, found["file_name"]))
             except (KeyError, TypeError, ValueError) as error:
                 bad.append(f"line {line}: {why(error)}")

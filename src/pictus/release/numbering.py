@@ -9,6 +9,8 @@ import pyarrow as pa
 from pictus.release.differences import changes, expected_version, summed
 from pictus.releases import version_key
 
+_TOLD = ("removed", "relabelled", "added", "redacted")
+
 
 def next_version(known: Sequence[str]) -> str:
     """What to propose after the newest of `known` (sorted): its final form, else the next MINOR."""
@@ -31,5 +33,5 @@ def advice(before: str, old: pa.Table, version: str, new: pa.Table) -> str:
     rank = ("major", "minor", "patch").index(wanted) + 1
     if version_key(before)[:rank] != version_key(version)[:rank]:
         return ""
-    counted = ", ".join(f"{found[kind]:,} {kind}" for kind in ("removed", "relabelled", "added") if found[kind])
+    counted = ", ".join(f"{found[kind]:,} {kind}" for kind in _TOLD if found[kind])
     return f"since {before}: {counted or 'nothing but splits'}; by convention that is a new {wanted.upper()} version"

@@ -17,11 +17,13 @@ from typing import Any
 import pyarrow as pa
 
 from pictus.errors import PictureError, UserError, bad_rows, counted
+from pictus.pixels import sniff
 from pictus.progress import Progress
 from pictus.project import write_bytes, write_text
 from pictus.release.contents import Contents, as_csv, concept_rows, counts, licences
 from pictus.release.croissant import croissant
 from pictus.release.datasheet import datasheet
+from pictus.release.redaction import Redacted, Redaction, redact
 from pictus.releases import FORMAT, MANIFEST, PICTURES, content_digest
 from pictus.shards import MAX_SHARD_BYTES, ShardWriter, extension_of
 
@@ -32,6 +34,10 @@ ROOM = 1.02
 """Free space asked for, relative to the pictures' own bytes: tar headers and tables come on top."""
 
 LICENCE_COLUMNS = ("licence", "pictures", "authors")
+MERGED = "same_once_changed"
+"""In a release's history: pictures left out, because another was the same once both were changed."""
+
+AS_FOUND = Redaction(keeps_gps=True)
 _PART = ".part"
 
 
@@ -78,17 +84,22 @@ def sweep(folder: Path) -> None:
 
 def pack(
     folder: Path, what: Contents, read: ReadRow, *, progress: Progress, fix: str, previous: str = "",
-    max_shard_bytes: int = MAX_SHARD_BYTES,
+    asked: Redaction = AS_FOUND, max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> dict[str, Any]:  # fmt: skip
     """Write all of a release into `folder` -> its manifest. Every picture is hashed on its way.
 
-    Damaged or missing pictures are all reported at once, with `fix`; nothing is released without them.
+    Damaged or missing pictures are all reported at once, with `fix`; nothing is released without them. What is
+    `asked` is done to each picture before it is written, under the sha256 of what is written; of two that are the
+    same afterwards one is written.
     """
     _check_room(folder, what)
     placed = _write_shards(
-        folder / "shards", what.pictures, read, progress=progress, fix=fix, max_shard_bytes=max_shard_bytes
-    )
+        folder / "shards", what.pictures, read, progress=progress, fix=fix, asked=asked,
+        max_shard_bytes=max_shard_bytes,
+    )  # fmt: skip
     manifest = head(what, placed, previous=previous)
+    if merged := what.pictures.num_rows - placed.num_rows:
+        manifest["history"] = {**manifest["history"], MERGED: merged}
     licence_rows = licences(placed)
     write_bytes(folder / "pictures.parquet", _parquet(placed))
     write_bytes(folder / "concepts.parquet", _parquet(concept_rows(what.concepts, what.classes)))
@@ -154,31 +165,68 @@ def why_unreadable(read: ReadRow, position: int, image_id: str) -> tuple[bytes, 
 
 
 def _write_shards(
-    folder: Path, pictures: pa.Table, read: ReadRow, *, progress: Progress, fix: str, max_shard_bytes: int
-) -> pa.Table:
+    folder: Path, pictures: pa.Table, read: ReadRow, *, progress: Progress, fix: str, asked: Redaction,
+    max_shard_bytes: int,
+) -> pa.Table:  # fmt: skip
+    """Write the pictures in the order of their rows -> the rows of what was written, by the image_id it has now."""
     image_ids, formats = pictures.column("image_id").to_pylist(), pictures.column("format").to_pylist()
-    keys, shards, offsets, bad = [], [], [], []
+    taken, rows, bad = set(image_ids), [], []
+    keys, shards, offsets = [], [], []
+    changed: dict[int, dict[str, Any]] = {}  # position among `rows` -> what its row says otherwise
     with (
         ShardWriter(folder, max_bytes=max_shard_bytes) as writer,
         progress.track("copying pictures", len(image_ids)) as meter,
     ):
         for position, (image_id, name) in enumerate(zip(image_ids, formats, strict=True)):
+            meter.advance()
             image_bytes, problem = why_unreadable(read, position, image_id)
             if problem:
                 bad.append(f"{image_id}: {problem}")
-            if not bad:
-                extension = extension_of(name)
-                placed = writer.add(image_id, extension, image_bytes)
-                keys.append(f"{image_id}.{extension}")
-                shards.append(f"{folder.name}/{placed.shard}")
-                offsets.append(placed.offset)
-            meter.advance()
+            if bad:
+                continue
+            found, new_id, extension = redact(image_id, image_bytes, asked), image_id, extension_of(name)
+            if found.changes:
+                facts = _facts(found)
+                new_id, extension = facts["image_id"], extension_of(facts["format"])
+                if new_id in taken:
+                    continue
+                taken.add(new_id)
+                changed[len(rows)] = facts
+            placed = writer.add(new_id, extension, found.image_bytes)
+            rows.append(position)
+            keys.append(f"{new_id}.{extension}")
+            shards.append(f"{folder.name}/{placed.shard}")
+            offsets.append(placed.offset)
     if bad:
         raise bad_rows(f"Of {counted(len(image_ids), 'picture')} not all can be copied", bad, fix=fix)
-    table = pictures.append_column("key", pa.array(keys, pa.string()))
+    table = pictures.take(pa.array(rows, pa.int64())) if len(rows) < len(image_ids) else pictures
+    table = table.append_column("key", pa.array(keys, pa.string()))
     table = table.append_column("shard", pa.array(shards, pa.string()))
     table = table.append_column("offset", pa.array(offsets, pa.int64()))
-    return table.select(PICTURES.names).cast(PICTURES)
+    return (_restated(table, changed) if changed else table).select(PICTURES.names).cast(PICTURES)
+
+
+def _facts(found: Redacted) -> dict[str, Any]:
+    """What the row of a changed picture says otherwise."""
+    header = sniff(found.image_bytes)
+    return {
+        "image_id": hashlib.sha256(found.image_bytes).hexdigest(), "changes": found.changes,
+        "size": len(found.image_bytes), "width": header.width, "height": header.height, "format": header.format,
+    }  # fmt: skip
+
+
+def _restated(table: pa.Table, changed: dict[int, dict[str, Any]]) -> pa.Table:
+    """The rows with what changed, sorted by the image_id they have now; groups are named by theirs."""
+    renamed = {table.column("image_id")[row].as_py(): facts["image_id"] for row, facts in changed.items()}
+    groups = [renamed.get(group_id, group_id) for group_id in table.column("group_id").to_pylist()]
+    columns = {"group_id": groups, **{name: table.column(name).to_pylist() for name in next(iter(changed.values()))}}
+    for row, facts in changed.items():
+        for name, value in facts.items():
+            columns[name][row] = value
+    for name, values in columns.items():
+        column = pa.array(values, PICTURES.field(name).type)
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    return table.sort_by("image_id").combine_chunks()
 
 
 def _check_room(folder: Path, what: Contents) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pictus.errors import UserError, counted
 from pictus.release.candidates import Eligible, whole_groups
+from pictus.release.packing import MERGED
 from pictus.release.splits import Drawn
 from pictus.release.verification import Finding
 from pictus.releases import SPLITS
@@ -99,3 +100,21 @@ def undecodable_note(causes: Counter[str]) -> list[str]:
 def unscreened_note(count: int) -> list[str]:
     """What is told of pictures that no screen has seen."""
     return [f"{counted(count, 'picture')} never screened, duplicates included: pictus clean"] if count else []
+
+
+def changes_told(manifest: Mapping[str, Any]) -> str:
+    """What was done to pictures, for a headline."""
+    changed = manifest["counts"].get("changes", {})
+    return "".join(f", {kind} in {count:,}" for kind, count in changed.items())
+
+
+def changes_notes(manifest: Mapping[str, Any]) -> list[str]:
+    """What is told of faces that are still there and of pictures that became the same as another."""
+    notes, privacy = [], manifest["history"].get("privacy", {})
+    if privacy.get("with_faces") and privacy.get("faces") != "blurred":
+        words = counted(privacy["with_faces"], "picture shows a face", "pictures show faces")
+        notes.append(f"{words} as found: pictus release cut VERSION --blur-faces")
+    if isinstance(merged := manifest["history"].get(MERGED), int):
+        words = counted(merged, "picture")
+        notes.append(f"{words} left out: the same as another once both were changed")
+    return notes

@@ -20,7 +20,7 @@ from pictus.project import Project
 from pictus.records import Concept
 from pictus.registry import Outcome, step
 from pictus.release import history, imagefolder, webdataset
-from pictus.release.arrivals import read_arrival, same_content, stated_version
+from pictus.release.arrivals import adopt_concepts, read_arrival, same_content, stated_version
 from pictus.release.candidates import (
     Eligible,
     described,
@@ -29,12 +29,15 @@ from pictus.release.candidates import (
     undecodable,
 )
 from pictus.release.contents import About, contents, counts, totals
-from pictus.release.differences import Change, changes, summed
+from pictus.release.differences import KINDS, Change, changes, summed
 from pictus.release.exchange import PAPER, Writer
 from pictus.release.lines import ClassSplits, ReleaseLine, class_lines, release_line
 from pictus.release.numbering import advice, next_version, version_before
 from pictus.release.packing import building, pack, sweep, why_unreadable
+from pictus.release.redaction import Redaction, asked_of, of_a_folder
 from pictus.release.remarks import (
+    changes_notes,
+    changes_told,
     damaged,
     kept_whole,
     none_decodable,
@@ -120,18 +123,24 @@ def split(
 
 @step("release cut", changes=True)
 def cut(
-    project: Project, version: str, *, description: str = "", creator: str = "", url: str = ""
+    project: Project, version: str, *, description: str = "", creator: str = "", url: str = "",
+    blur_faces: bool = False, keep_gps: bool = False,
 ) -> Outcome[ClassSplits]:  # fmt: skip
     """Freeze the split pictures into releases/VERSION: shards, tables, manifest, datasheet. It never changes again.
+
+    GPS is taken out of every picture. A changed picture has an image_id of its own, and `origin_id` is the project's.
 
     version: MAJOR.MINOR.PATCH; MAJOR when pictures go or labels change, MINOR when pictures come.
     description: what this set is and is for, for the datasheet and Croissant.
     creator: who answers for it.
     url: where it can be found.
+    blur_faces: blur the faces that `pictus clean faces` found.
+    keep_gps: leave in the pictures where they were taken.
 
     Examples:
         pictus release cut 1.0.0
         pictus release cut 1.1.0 --description "Birds at feeders" --creator "Our institute"
+        pictus release cut 2.0.0 --blur-faces
     """
     with project.lock("release"):
         previous = _new_version(project, version)
@@ -139,25 +148,28 @@ def cut(
         ready, problems = _ready_rows(project, found)
         rows, broken = _decoded(project, ready, found)
         taxonomy = load_taxonomy(project)
-        unscreened = len(set(found.unscreened.to_pylist()) & set(rows.column("image_id").to_pylist()))
-        facts = _history(project, taxonomy, rows, unscreened)
+        released = set(rows.column("image_id").to_pylist())
+        unscreened = len(set(found.unscreened.to_pylist()) & released)
+        asked, privacy = asked_of(released, project.tables.read("faces"), blur_faces=blur_faces, keep_gps=keep_gps)
+        facts = {**_history(project, taxonomy, rows, unscreened), "privacy": privacy}
         what = contents(About(project.name, version, now(), description, creator, url), rows, taxonomy, facts)
         reader = ShardReader(project.shards_dir)
         shards, offsets, sizes = (rows.column(name).to_pylist() for name in ("shard", "offset", "size"))
         with building(project.releases_dir / version) as folder:
             manifest = pack(
                 folder, what, lambda row: reader.read(shards[row], offsets[row], sizes[row]),
-                progress=project.progress, previous=previous,
+                progress=project.progress, previous=previous, asked=asked,
                 fix=f"restore the shards in {project.shards_dir} from a copy, then run the same command again",
             )  # fmt: skip
         project.journal.log("release", "release_cut", version, digest=manifest["digest"], **totals(manifest["counts"]))
     release = open_release(project.releases_dir / version)
-    problems += [*undecodable_note(broken), *unscreened_note(unscreened)]
+    problems += [*undecodable_note(broken), *unscreened_note(unscreened), *changes_notes(manifest)]
     problems += _version_problems(project, release, previous)
     outcome = _released("release cut", release, problems)
     first, _, rest = outcome.headline.partition("\n")
-    told = f", {unscreened:,} never screened" if unscreened else ""
-    extra = {"undecodable": broken.total(), "unscreened": unscreened}
+    told = (f", {unscreened:,} never screened" if unscreened else "") + changes_told(manifest)
+    changed = manifest["counts"].get("changes", {})
+    extra = {"undecodable": broken.total(), "unscreened": unscreened, "changes": changed, "privacy": privacy}
     return replace(outcome, summary=outcome.summary | extra, headline=f"{first}{told}\n{rest}")
 
 
@@ -191,7 +203,7 @@ def verify(project: Project, version: str = "", *, quick: bool = False) -> Outco
 
 @step("release diff", changes=False, needs_project=False)
 def diff(project: Project, before: str, after: str) -> Outcome[Change]:
-    """What changed between two releases: pictures added, removed, relabelled, moved to another split.
+    """What changed between two releases: pictures added, removed, relabelled, moved to another split, redacted.
 
     before: the earlier version or folder.
     after: the later version or folder.
@@ -207,7 +219,7 @@ def diff(project: Project, before: str, after: str) -> Outcome[Change]:
         "classes_added": sorted(set(new.classes) - set(old.classes)),
         "classes_removed": sorted(set(old.classes) - set(new.classes)),
     }  # fmt: skip
-    told = ", ".join(f"{summary[kind]:,} {kind}" for kind in ("added", "removed", "relabelled", "moved"))
+    told = ", ".join(f"{summary[kind]:,} {kind}" for kind in KINDS if summary[kind] or kind != "redacted")
     headline = f"{old.version} -> {new.version}: " + ("the same" if summary["same_digest"] else told)
     return Outcome("release diff", summary, headline, source=lambda: iter(found))
 
@@ -241,7 +253,7 @@ def export(
         pictus release export 1.0.0 ~/birds --format webdataset
     """
     release = find_release(project, version)
-    target = out.expanduser().absolute()
+    target = out.expanduser().resolve()
     with building(target) as folder, project.progress.track("exporting", release.pictures.num_rows) as meter:
         _WRITERS[format](release, folder, meter)
     files = sum(1 for path in target.rglob("*") if path.is_file())
@@ -254,17 +266,20 @@ def export(
 
 
 @step("release import", changes=True)
-def import_(project: Project, path: Path, version: str = "") -> Outcome[ClassSplits]:
+def import_(project: Project, path: Path, version: str = "", *, keep_gps: bool = False) -> Outcome[ClassSplits]:
     """Make a release of this project from an export, a release folder, or plain class folders.
+
+    A project without a taxonomy takes over the concepts.
 
     path: what `release export` wrote, a release, or SPLIT/CLASS/picture.jpg or CLASS/picture.jpg.
     version: MAJOR.MINOR.PATCH of the new release; that of the export or release when left out.
+    keep_gps: leave in the pictures of plain folders where they were taken; those of a release stay as they are.
 
     Examples:
         pictus release import ~/birds
         pictus release import ~/photos 1.0.0
     """
-    source = path.expanduser().absolute()
+    source = path.expanduser().resolve()
     if not source.is_dir():
         raise UserError(f"{source} is not a folder.", fix="unpack it first, then name the folder")
     version = version or stated_version(source)
@@ -272,11 +287,11 @@ def import_(project: Project, path: Path, version: str = "") -> Outcome[ClassSpl
     if not version:
         raise UserError(f"{source} is a plain folder: it does not say which version it is.", fix=again)
     with project.lock("release"):
-        loaded, taxonomy, form = read_arrival(project, source)
+        loaded, taxonomy, form = read_arrival(project, source, Redaction(keep_gps))
         paper = loaded.paper
         kept = {name: str(paper.get(name, "")) for name in ("description", "creator", "url")}
         about = About(str(paper.get("name") or project.name), version, now(), **kept)
-        facts = paper.get("history") or {"origin": f"a folder of pictures ({source.name})"}
+        facts = paper.get("history") or of_a_folder(source.name, keep_gps=keep_gps)
         what = contents(about, loaded.rows, taxonomy, facts)
         found = content_digest(what.pictures, what.classes)
         if paper and found != paper["digest"]:
@@ -291,10 +306,12 @@ def import_(project: Project, path: Path, version: str = "") -> Outcome[ClassSpl
         with building(project.releases_dir / version) as folder:
             fix = "copy or export the pictures again"
             manifest = pack(folder, what, loaded.read, progress=project.progress, fix=fix, previous=previous)
-        facts = {"digest": manifest["digest"], "form": form, **totals(manifest["counts"])}
+        adopted = adopt_concepts(project, what.concepts)
+        facts = {"digest": manifest["digest"], "form": form, "concepts": adopted, **totals(manifest["counts"])}
         project.journal.log("release", "release_imported", version, **facts)
     problems = [f"its digest is identical to that of release {same[-1]}: the same content twice"] if same else []
-    problems += loaded.problems
+    problems += [f"{counted(adopted, 'concept')} taken over: the project had none"] if adopted else []
+    problems += [*changes_notes(manifest), *loaded.problems]
     return _released("release import", open_release(project.releases_dir / version), problems)
 
 

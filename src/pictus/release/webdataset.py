@@ -20,6 +20,7 @@ from pictus.release.exchange import (
     COLUMNS,
     PAPER,
     Loaded,
+    carried,
     checked_reader,
     concepts_of,
     exported_rows,
@@ -57,7 +58,7 @@ def load(folder: Path) -> Loaded:
                 continue
             try:
                 row = json.loads(reader.read(path.name, sample["json"].offset, sample["json"].size))
-                rows.append({name: row[name] for name in COLUMNS})
+                rows.append(carried(row))
             except (ValueError, KeyError, TypeError) as error:
                 bad.append(f"{path.name}: {key}.json: {why(error)}")
                 continue

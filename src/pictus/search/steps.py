@@ -24,6 +24,7 @@ from pictus.journey import TAXONOMY, first_command
 from pictus.progress import Meter
 from pictus.project import Project
 from pictus.registry import Outcome, step
+from pictus.releases import origins
 from pictus.search import descriptor
 from pictus.search.nearest import Block, Found, nearest, typical
 from pictus.tables import one_of
@@ -280,8 +281,11 @@ def _by_picture(project: Project, maker: Maker, image: Path | None, like: str, c
 
 def _stored(project: Project, maker: Maker, like: str) -> tuple[str, Floats]:
     """The id and vector of an indexed picture by its id or the beginning of it."""
-    where = f"starts_with(image_id, '{_hex(like)}')"
+    digits = _hex(like)
+    where = f"starts_with(image_id, '{digits}')"
     rows = project.tables.read(maker.table, where=where, limit=2)
+    if not rows.num_rows and (origin := origins(project, digits)):  # a picture that was changed for a release
+        rows = project.tables.read(maker.table, where=one_of("image_id", sorted(origin)), limit=2)
     if rows.num_rows != 1:
         what = "is not in the index" if not rows.num_rows else "is the beginning of several pictures in the index"
         raise UserError(f"{like!r} {what} {maker.name!r}.", fix="give more digits" if rows.num_rows else maker.command)
