@@ -188,6 +188,31 @@ class TestImportOfFolders:
         with pytest.raises(UserError, match="folder 'crane' means 2 concepts: a, b"):
             taxonomy.import_(project, folders=self.make(tmp_path / "b", "crane"))
 
+    @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
+    def test_takes_the_folders_that_an_archives_pictures_lie_in(
+        self, project: pictus.Project, tmp_path: Path, kind: str
+    ) -> None:
+        root = self.make(tmp_path, "train/Barn_Owl", "val/Barn_Owl", "train/gull", "notes")
+        for name in ("train/Barn_Owl/1.jpg", "val/Barn_Owl/2.jpg", "train/gull/3.png", "loose.jpg", "notes/a.txt"):
+            (root / name).write_bytes(b"x")
+        format_ = {"tar.gz": "gztar", "zip": "zip"}[kind]
+        outcome = taxonomy.import_(project, folders=Path(shutil.make_archive(str(tmp_path / "a"), format_, root)))
+        assert sorted(concepts(project)) == ["Barn Owl", "gull"]
+        assert f"1 picture at the top of a.{kind} in no folder" in outcome.problems
+
+    def test_tells_of_an_archive_that_is_damaged_or_has_no_folders(
+        self, project: pictus.Project, tmp_path: Path
+    ) -> None:
+        root = self.make(tmp_path, "gull", "owl")
+        for name in ("gull/1.jpg", "owl/2.jpg"):
+            (root / name).write_bytes(b"x" * 600)
+        path = Path(shutil.make_archive(str(tmp_path / "a"), "tar", root))
+        path.write_bytes(path.read_bytes()[:3_500])  # in the second picture
+        assert any("a.tar: " in one for one in taxonomy.import_(project, folders=path).problems)
+        (tmp_path / "b.zip").write_bytes(b"PK nonsense")
+        with pytest.raises(UserError, match=r"b\.zip has no folders in it"):
+            taxonomy.import_(project, folders=tmp_path / "b.zip")
+
     def test_refuses_every_name_of_a_split_that_a_release_knows(
         self, project: pictus.Project, tmp_path: Path
     ) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from pictus import archives
 from pictus.concepts import Problem, Taxonomy, load_taxonomy, plain
-from pictus.errors import UserError, bad_rows
+from pictus.errors import UserError, bad_rows, counted
 from pictus.project import Project
 from pictus.records import Concept, LeftOut
 from pictus.registry import Outcome, step
@@ -49,7 +50,7 @@ def import_(
     ilsvrc: a list of wnids (.txt, .xz, .json), or the ILSVRC devkit's meta.mat or folder;
         names, glosses and parents come from WordNet, or from words.txt and wordnet.is_a.txt beside the list.
     file: a CSV or YAML file; columns name, and id, parent, gloss, is_class if wanted.
-    folders: one class for each folder in this one, by its name or wnid.
+    folders: one class for each folder in this one, or in this archive, by its name or wnid.
     wordnet: the folder of WordNet 3.0's files (data.noun); /usr/share/wordnet where it exists.
     root: with WordNet, take everything below this: a wnid, a sense (seed.n.01) or a name.
     fresh: forget the present concepts first.
@@ -58,6 +59,7 @@ def import_(
         pictus taxonomy import --ilsvrc imagenet_synsets.txt
         pictus taxonomy import --file concepts.csv
         pictus taxonomy import --folders ~/photos
+        pictus taxonomy import --folders photos.tar.gz
         pictus taxonomy import --wordnet /usr/share/wordnet --root n01503061
     """
     given = [name for name, value in (("--ilsvrc", ilsvrc), ("--file", file), ("--folders", folders)) if value]
@@ -243,9 +245,7 @@ def _from_wordnet(wordnet_dir: Path | None, root: tuple[str, ...]) -> _Found:
 
 
 def _from_folders(path: Path, wordnet_dir: Path | None, existing: Taxonomy) -> _Found:
-    if not path.is_dir():
-        raise UserError(f"{path} is not a folder.", fix="--folders DIR, with one folder for each class in it")
-    names = sorted(one.name for one in path.iterdir() if one.is_dir() and one.name[:1] not in "._")
+    names, notes = _folders_in(path)
     if not names:
         raise UserError(f"{path} has no folders in it.", fix="one folder for each class, named like it")
     if strange := [name for name in names if not name.isprintable()]:
@@ -257,7 +257,7 @@ def _from_folders(path: Path, wordnet_dir: Path | None, existing: Taxonomy) -> _
     unknown = [name for name in names if lexicons.WNID.fullmatch(name) and name not in existing]
     concepts: list[Concept] = []
     if unknown:
-        lexicon = _lexicon(wordnet_dir, path)
+        lexicon = _lexicon(wordnet_dir, path if path.is_dir() else path.parent)
         lexicons.check_known(lexicon, [(f"folder {name}", name) for name in unknown], str(path))
         concepts += lexicons.chosen(lexicon, unknown)
     by_name = {name: existing.find(name) for name in names if name not in unknown}
@@ -271,7 +271,25 @@ def _from_folders(path: Path, wordnet_dir: Path | None, existing: Taxonomy) -> _
     own = trees.own_ids(new.values(), existing)
     source = f"folders:{path.name}"
     concepts += [Concept(own[key], (name,), is_class=True, source=source) for key, name in new.items()]
-    return _Found(concepts, str(path))
+    return _Found(concepts, str(path), tuple(notes))
+
+
+def _folders_in(path: Path) -> tuple[list[str], list[str]]:
+    """Names of the folders directly in a folder, or of those that an archive's pictures lie in; what to tell."""
+    if path.is_dir():
+        return sorted(one.name for one in path.iterdir() if one.is_dir() and one.name[:1] not in "._"), []
+    if not (path.is_file() and archives.is_archive(path.name)):
+        raise UserError(f"{path} is not a folder or an archive.", fix="--folders DIR, one folder in it for each class")
+    names, notes, loose = set[str](), list[str](), 0
+    with path.open("rb") as file:
+        for entry in archives.entries(file, with_bytes=False):
+            folder = archives.folder_of(entry.name, "")
+            names |= {folder} - {""}
+            loose += bool(entry.name and not folder)
+            notes += [f"{path.name}: {entry.cause}: {entry.detail}"] if not entry.name else []
+    if loose and names:
+        notes.append(f"{counted(loose, 'picture')} at the top of {path.name} in no folder")
+    return sorted(names), notes
 
 
 def _lexicon(wordnet_dir: Path | None, beside: Path | None) -> Lexicon:
