@@ -45,9 +45,9 @@ def pairs(project: Project, offset: int, count: int) -> tuple[list[Pair], int]:
     order = [("distance", "descending"), ("relation", "ascending"), ("image_id", "ascending")]
     chosen = rows.take(pc.sort_indices(rows, order).slice(offset, count))
     found = [Duplicate(**row) for row in chosen.to_pylist()]
-    sides = _sides(project, {row.image_id for row in found} | {row.group_id for row in found})
+    seen = sides(project, {row.image_id for row in found} | {row.group_id for row in found})
     shown = [
-        Pair(sides[row.group_id], sides[row.image_id], row.evidence_id, row.relation, row.distance, _reason(row))
+        Pair(seen[row.group_id], seen[row.image_id], row.evidence_id, row.relation, row.distance, _reason(row))
         for row in found
     ]
     return shown, rows.num_rows
@@ -59,7 +59,8 @@ def _reason(row: Duplicate) -> str:
     return f"the left one {better}" if better and row.evidence_id == row.group_id else row.reason
 
 
-def _sides(project: Project, image_ids: set[str]) -> dict[str, Side]:
+def sides(project: Project, image_ids: set[str]) -> dict[str, Side]:
+    """Size and fate of each picture; 0 × 0 for one that is in no table any more."""
     if not image_ids:
         return {}
     where = one_of("image_id", sorted(image_ids))
@@ -69,7 +70,7 @@ def _sides(project: Project, image_ids: set[str]) -> dict[str, Side]:
     size = {row["image_id"]: (row["width"], row["height"]) for row in images}
     found: dict[str, Side] = {}
     for image_id in image_ids:
-        width, height = size[image_id]
+        width, height = size.get(image_id, (0, 0))
         now, rule = fate.get(image_id, ("unscreened", ""))
         found[image_id] = {"image_id": image_id, "width": width, "height": height, "fate": now, "rule": rule}
     return found

@@ -2,87 +2,60 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from math import isnan
 from pathlib import Path
 from shlex import quote
 from typing import Any
-from urllib.parse import quote_plus
 
 import pyarrow.compute as pc
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from pictus import clean, models, overview, pixels, shards
-from pictus.concepts import Taxonomy, load_taxonomy
+from pictus import models, overview, pixels, shards
+from pictus.concepts import load_taxonomy
 from pictus.errors import NotThereError, PictureError, UserError
-from pictus.journey import first_command
 from pictus.project import Project, write_bytes
 from pictus.records import Picture
-from pictus.web import duplicates, edges, releases, runs, search
-from pictus.web.charts import charts, placeholder
+from pictus.web import clean, coverage, privacy, releases, relevance, runs, search
+from pictus.web.charts import placeholder
+from pictus.web.layout import TEMPLATES, MissingError, Shell, whole
 from pictus.web.places import Places
 from pictus.web.security import SANDBOX
 from pictus.web.tree import by_name, chain, counts_inside, in_order
-from pictus.web.wall import SORTS, Filter, Wall, cells, little
+from pictus.web.wall import SORTS, Filter
 
 THUMBNAIL_SIDES = (160, 320, 640)
-MAX_FORM = 10_000
 KINDS, STRIP = 20, 8
-PAIRS_SHOWN, PAIRS_PAGE = 6, 30
 FULL_TREE = 2_000
 """Up to here the tree shows every concept; above, those with pictures and the classes."""
 YEAR = "private, max-age=31536000, immutable"
-BACK = re.compile(r"/clean|/clean/duplicates\?offset=\d{1,9}|/pictures/[0-9a-f]{64}")
-"""Where a form may lead back to."""
-
-TEMPLATES = Environment(
-    loader=PackageLoader("pictus", "web/templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-    lstrip_blocks=True,
-)  # fmt: skip
-TEMPLATES.filters |= {"count": "{:,}".format, "shell": quote, "query": quote_plus}
-TEMPLATES.filters |= {"percent": lambda share: "–" if isnan(share) else f"{share * 100:.1f}\N{NO-BREAK SPACE}%"}
-TEMPLATES.filters |= {"when": lambda at: at.replace("T", " ").rstrip("Z")}
-TEMPLATES.globals |= {"cells": cells, "little": little}
-
-Page = Callable[[Request], Awaitable[Response]]
-
-
-class MissingError(NotThereError):
-    """A thing named in the address is not there. `title` names the page that says so."""
-
-    def __init__(self, title: str, what: str, *, fix: str = "") -> None:
-        super().__init__(what, fix=fix)
-        self.title = title
 
 
 def routes(project: Project, *, is_open: bool = False) -> list[Route]:
     """Every page of one project. `is_open`: others can reach them, so that nothing can be changed through them."""
-    view = _View(project, is_open=is_open)
-    changing = [] if is_open else [Route("/clean/restore", view.restore, methods=["POST"])]
+    shell = Shell(project, is_open=is_open)
+    view = _View(shell)
     return [
-        Route("/", view.page("status.html", view.status)),
-        Route("/concepts", view.page("concepts.html", view.concepts)),
-        Route("/concepts/{concept_id}", view.page("concept.html", view.concept)),
-        Route("/pictures", view.page("pictures.html", view.pictures)),
-        Route("/pictures/{image_id}", view.page("picture.html", view.picture)),
-        Route("/clean", view.page("clean.html", view.clean)),
-        Route("/clean/duplicates", view.page("duplicates.html", view.duplicates)),
-        *changing,
-        Route("/releases", view.page("releases.html", view.releases)),
+        Route("/", shell.page("status.html", view.status)),
+        Route("/concepts", shell.page("concepts.html", view.concepts)),
+        Route("/concepts/{concept_id}", shell.page("concept.html", view.concept)),
+        Route("/pictures", shell.page("pictures.html", view.pictures)),
+        Route("/pictures/{image_id}", shell.page("picture.html", view.picture)),
+        *relevance.routes(shell),
+        *privacy.routes(shell),
+        *clean.routes(shell),
+        *coverage.routes(shell),
+        Route("/releases", shell.page("releases.html", view.releases)),
         Route("/releases/{version}/{name}", view.release_file),
-        Route("/runs", view.page("runs.html", view.runs)),
-        Route("/runs/{run}", view.page("run.html", view.run)),
+        Route("/runs", shell.page("runs.html", view.runs)),
+        Route("/runs/{run}", shell.page("run.html", view.run)),
         Route("/runs/{run}/{evaluation}", view.report),
-        Route("/search", view.page("search.html", view.search)),
+        Route("/search", shell.page("search.html", view.search)),
         Route("/search", view.upload, methods=["POST"]),
-        Route("/wall", view.wall_json),
+        Route("/wall", shell.json(view.wall_rows)),
         Route("/thumbnails/{side:int}/{image_id}", view.thumbnail),
         Route("/bytes/{image_id}", view.original),
     ]
@@ -118,26 +91,11 @@ def _error_page(request: Request, status: int, title: str, what: str, fix: str) 
 class _View:
     """One project's pages. Methods named after a page return what its template needs."""
 
-    def __init__(self, project: Project, *, is_open: bool) -> None:
-        self.project = project
-        self.is_open = is_open
-        self.wall = Wall(project)
-        self.places = Places(project.tables)
-
-    def page(self, template: str, values: Callable[[Request], dict[str, Any]]) -> Page:
-        """Render `template` with what `values` finds, off the event loop."""
-
-        async def endpoint(request: Request) -> Response:
-            return await run_in_threadpool(self._render, template, values, request)
-
-        return endpoint
-
-    def _render(
-        self, template: str, values: Callable[[Request], dict[str, Any]], request: Request, status: int = 200
-    ) -> Response:
-        shared = {"project_name": self.project.name, "here": request.url.path, "is_open": self.is_open}
-        html = TEMPLATES.get_template(template).render(**shared, **values(request))
-        return HTMLResponse(html, status_code=status)
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self.project = shell.project
+        self.wall = shell.wall
+        self.places = Places(shell.project.tables)
 
     def status(self, _request: Request) -> dict[str, Any]:
         outcome = overview.status(self.project)
@@ -206,22 +164,13 @@ class _View:
             "classes": by_name(taxonomy, taxonomy.classes),
         }  # fmt: skip
 
-    async def wall_json(self, request: Request) -> Response:
+    def wall_rows(self, request: Request) -> dict[str, Any]:
         """The next rows of a wall: what the page's script asks for while scrolling."""
-        return JSONResponse(await run_in_threadpool(self._wall_rows, request))
-
-    def _wall_rows(self, request: Request) -> dict[str, Any]:
-        offset = self._offset(request)
+        offset = whole(request, "offset")
         taxonomy = load_taxonomy(self.project)
         rows, total = self.wall.page(Filter.of(dict(request.query_params)), taxonomy, offset)
         html = TEMPLATES.get_template("tiles.html").render(rows=rows, taxonomy=taxonomy)
         return {"total": total, "html": html, "count": len(rows)}
-
-    def _offset(self, request: Request) -> int:
-        offset = request.query_params.get("offset", "0")
-        if not re.fullmatch(r"\d{1,9}", offset, re.ASCII):
-            raise UserError(f"offset={offset[:80]!r} is not a number.")
-        return int(offset)
 
     def picture(self, request: Request) -> dict[str, Any]:
         asked = request.path_params["image_id"]
@@ -235,42 +184,6 @@ class _View:
             return overview.find_image(self.project, asked)
         except UserError as error:
             raise MissingError("No such picture", error.what) from error  # who reads this sees the pictures already
-
-    def clean(self, _request: Request) -> dict[str, Any]:
-        verdicts = self.project.tables.read("verdicts", ["rule", "verdict"])
-        dropped = Counter(verdicts.filter(pc.equal(verdicts.column("verdict"), "drop")).column("rule").to_pylist())
-        walls = {rule: self.wall.page(Filter(rule=rule, verdict="drop"), Taxonomy.of(()), 0, 24)[0] for rule in dropped}
-        screened = self.project.journal.events(event="pictures_screened", limit=1)
-        lines = screened[0].data.get("lines", []) if screened else []
-        pairs, n_pairs = duplicates.pairs(self.project, 0, PAIRS_SHOWN)
-        return {
-            "charts": charts([{**line, "dropped": dropped[line["rule"]]} for line in lines]),
-            "strips": edges.strips(self.project, lines), "dropped": dropped.most_common(),
-            "walls": walls, "checked": self.project.tables.count("checks"),
-            "kept": verdicts.num_rows - sum(dropped.values()), "pairs": pairs, "n_pairs": n_pairs,
-            "first": "pictus clean" if self.wall.rows().num_rows else first_command(self.project, "pictures"),
-        }  # fmt: skip
-
-    def duplicates(self, request: Request) -> dict[str, Any]:
-        offset = self._offset(request)
-        pairs, n_pairs = duplicates.pairs(self.project, offset, PAIRS_PAGE)
-        has_looked = self.project.tables.exists("duplicates")
-        return {
-            "pairs": pairs, "n_pairs": n_pairs, "offset": offset, "page_size": PAIRS_PAGE, "has_looked": has_looked
-        }  # fmt: skip
-
-    async def restore(self, request: Request) -> Response:
-        """Keep one dropped picture for good, then back to the page it was seen on."""
-        length = request.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > MAX_FORM:
-            raise UserError("The form is too large.")
-        async with request.form(max_files=0, max_fields=4) as form:
-            image_id, back = str(form.get("image", "")), str(form.get("back", ""))
-        if not re.fullmatch(r"[0-9a-f]{64}", image_id, re.ASCII):
-            raise UserError("No picture was named.", fix="pictus clean restore IMAGE")
-        await run_in_threadpool(clean.restore, self.project, (image_id,))
-        where = back if BACK.fullmatch(back) else f"/pictures/{image_id}"
-        return RedirectResponse(f"{where}#p-{image_id[:16]}", status_code=303)
 
     def releases(self, _request: Request) -> dict[str, Any]:
         return {"releases": releases.pages(self.project), "shown_licences": releases.SHOWN_LICENCES}
@@ -317,7 +230,7 @@ class _View:
             values = await run_in_threadpool(search.answer, self.project, image_bytes=image_bytes)
         status = 400 if values["problem"] else 200
         return await run_in_threadpool(
-            self._render, "search.html", lambda _request: self._searched(values), request, status
+            self.shell.render, "search.html", lambda _request: self._searched(values), request, status
         )
 
     def _searched(self, values: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,66 @@
+// Two pictures at one place: flicked by a key, one over the other, or what differs between them.
+
+const dialog = document.getElementById("compare");
+const members = [...document.querySelectorAll(".member[data-b]")];
+const svg = document.getElementById("compare-svg"), under = document.getElementById("compare-a");
+const over = document.getElementById("compare-b"), group = document.getElementById("compare-g");
+let at = -1, way = "flick", isOver = false;
+
+const set = (one, values) => { for (const [name, value] of Object.entries(values)) one.setAttribute(name, value); };
+
+const show = (index) => {
+  at = Math.min(Math.max(index, 0), members.length - 1);
+  const { a, b, size, frame, turn, mirrored, words } = members[at].dataset;
+  let [width, height, otherWidth, otherHeight] = size.split(" ").map((one) => Number(one) || 1);
+  const beside = way === "beside";
+  // the frame of the first picture; the other one is laid on it, or into the part of it that it shows
+  const [x, y, w, h] = frame && !beside ? frame.split(" ").map(Number).map((share, place) => share * (place % 2 ? height : width)) : [0, 0, width, height];
+  set(under, { href: `/thumbnails/640/${a}`, x: 0, y: 0, width, height });
+  const degrees = beside ? 0 : Number(turn), isTurned = degrees % 180 === 90;
+  if (beside) {
+    const scaled = height / otherHeight * otherWidth;
+    set(svg, { viewBox: `0 0 ${width * 1.01 + scaled} ${height}` });
+    set(over, { href: `/thumbnails/640/${b}`, x: width * 1.01, y: 0, width: scaled, height });
+    group.removeAttribute("transform");
+  } else {
+    set(svg, { viewBox: `0 0 ${width} ${height}` });
+    const [bw, bh] = isTurned ? [h, w] : [w, h];
+    set(over, { href: `/thumbnails/640/${b}`, x: -bw / 2, y: -bh / 2, width: bw, height: bh });
+    // detail.turn is how the first picture was turned to give the other one: turned back here
+    set(group, { transform: `translate(${x + w / 2} ${y + h / 2})${mirrored ? " scale(-1 1)" : ""} rotate(${-degrees})` });
+  }
+  over.style.mixBlendMode = way === "differ" ? "difference" : "normal";
+  over.style.opacity = way === "over" ? 0.5 : 1;
+  over.style.visibility = way === "flick" && !isOver ? "hidden" : "visible";
+  document.getElementById("compare-words").textContent = words;
+  const which = { flick: isOver ? "the other one" : "the one it was matched with", over: "one over the other", differ: "black: no difference", beside: "left the one it was matched with" }[way];
+  document.getElementById("compare-which").textContent = `${which} · pair ${at + 1} of ${members.length}`;
+  for (const button of dialog.querySelectorAll("[data-way]")) button.setAttribute("aria-pressed", String(button.dataset.way === way));
+};
+
+const choose = (next) => { isOver = next === "flick" && way === "flick" ? !isOver : next === "flick"; way = next; show(at); };
+const open = (member) => { way = "flick"; isOver = false; show(members.indexOf(member)); dialog.showModal(); };
+
+for (const button of document.querySelectorAll("button.compare")) button.addEventListener("click", () => open(button.closest(".member")));
+for (const button of dialog.querySelectorAll("[data-way]")) button.addEventListener("click", () => choose(button.dataset.way));
+dialog.addEventListener("close", () => members[at]?.querySelector(".tile")?.focus());
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (dialog.open) {
+    const wish = { " ": "flick", o: "over", d: "differ", b: "beside" }[event.key];
+    const step = { ArrowLeft: -1, ArrowRight: 1, k: -1, j: 1 }[event.key];
+    if (wish) choose(wish);
+    else if (step) { isOver = false; show(at + step); }
+    else return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    return;
+  }
+  const member = event.target.closest?.(".member[data-b]");
+  if (!member || event.target.closest("input, select, textarea")) return;
+  if (event.key === "c") open(member);
+  else if (event.key === "r") member.querySelector("form.do")?.requestSubmit();
+  else return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, { capture: true });
