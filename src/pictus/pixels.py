@@ -9,6 +9,7 @@ unsupported.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import re
@@ -48,6 +49,8 @@ _MAGIC = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg2000"),
     (b"\xff\x4f\xff\x51", "jpeg2000"),
 )
+
+_BEGINNINGS = (b"\xff\xd8", b"II", b"MM", b"P", *(magic for magic, _ in _MAGIC))  # also of the formats without a magic
 
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 .. SOF15
 _SOS, _EOI, _APP0, _APP1 = 0xDA, 0xD9, 0xE0, 0xE1
@@ -89,6 +92,23 @@ def sniff(image_bytes: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
             header = _pillow_header(image)
     _check_size(header.width, header.height, max_pixels)
     return header
+
+
+def refuse_early(head: bytes, *, max_pixels: int = MAX_PIXELS) -> None:
+    """For bytes still arriving: PictureError where their beginning (32 bytes or more) shows that they are no use.
+
+    That is no known format (a web page), or more pixels than are decoded. `sniff` has the last word on the rest.
+    """
+    if not (head.startswith(_BEGINNINGS) or head[4:8] == b"ftyp"):
+        raise PictureError("not-an-image", f"starts with {head[:12]!r}")
+    width, height = _declared_size(head)
+    if head[:2] == b"\xff\xd8":
+        with contextlib.suppress(PictureError):  # its header has not come to its end
+            for marker, body, _ in jpeg_segments(head):
+                if marker in _FRAMES and len(body) >= 6:  # noqa: PLR2004  precision, height, width, components
+                    height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
+                    break
+    _check_size(width, height, max_pixels)
 
 
 def decode(image_bytes: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import ssl
 import threading
 import time
@@ -13,7 +14,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpcore
 import pytest
 
 from pictus import Project
@@ -140,7 +140,7 @@ class Net:
             return (host,)
         raise PictureError("dns", f"{host}: unknown")
 
-    async def connect(self, address: str, port: int, timeout_s: float | None) -> httpcore.AsyncNetworkStream:
+    async def connect(self, address: str, port: int, timeout_s: float | None) -> socket.socket:
         self.connected.append((address, port))
         return await connect("127.0.0.1", self.port, timeout_s)
 

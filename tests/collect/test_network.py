@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h2.config
 import h2.connection
 import h2.events
-import httpcore
 import pytest
 
 from pictus.collect.addresses import AllowedHosts, parse_url
+from pictus.collect.bodies import Body
 from pictus.collect.fetcher import Fetched, Fetcher, Job, Limits
+from pictus.collect.http1 import Patience, Reply
 from pictus.collect.network import Connections, PinnedNetwork, connect, system_resolver
 from pictus.errors import PictureError
 
@@ -101,7 +105,7 @@ def fetch(port: int, tls: ssl.SSLContext, *urls: str) -> list[Fetched]:
     async def resolve(_host: str, _port: int) -> Sequence[str]:
         return ("93.184.216.34",)
 
-    async def lead(_address: str, _port: int, timeout_s: float | None) -> httpcore.AsyncNetworkStream:
+    async def lead(_address: str, _port: int, timeout_s: float | None) -> socket.socket:
         return await connect("127.0.0.1", port, timeout_s)
 
     async def run() -> list[Fetched]:
@@ -155,40 +159,73 @@ def test_the_next_address_is_tried_when_one_is_deaf() -> None:
     async def resolve(_host: str, _port: int) -> Sequence[str]:
         return ("93.184.216.1", "93.184.216.2", "93.184.216.3", "93.184.216.4")
 
-    async def deaf(address: str, _port: int, _timeout_s: float | None) -> httpcore.AsyncNetworkStream:
+    async def deaf(address: str, _port: int, _timeout_s: float | None) -> socket.socket:
         tried.append(address)
-        raise httpcore.ConnectError(address)
+        raise ConnectionRefusedError(address)
 
-    with pytest.raises(httpcore.ConnectError, match=r"93\.184\.216\.3"):
-        asyncio.run(PinnedNetwork(resolve, deaf, AllowedHosts()).connect_tcp("a.example", 80))
+    with pytest.raises(ConnectionRefusedError, match=r"93\.184\.216\.3"):
+        asyncio.run(PinnedNetwork(resolve, deaf, AllowedHosts()).connect("a.example", 80))
     assert tried == ["93.184.216.1", "93.184.216.2", "93.184.216.3"]
 
 
-def test_connections_of_origins_long_unused_are_closed() -> None:
-    closed: list[str] = []
+def ask(held: Connections, address: str) -> Coroutine[Any, Any, Reply]:
+    patience = Patience(2.0, 2.0, asyncio.get_running_loop().time() + 2.0)
+    return held.ask(parse_url(address), {}, lambda head: Body(head.headers, 9), patience)
 
-    class Stream(httpcore.AsyncMockStream):
-        def __init__(self, address: str) -> None:
-            super().__init__([b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"] * 2)
-            self._address = address
 
-        async def aclose(self) -> None:
-            closed.append(self._address)
+def test_connections_longest_unused_are_closed(web: Any, net: Any) -> None:
+    web.put("/", b"owl")
+    net.names["d.example"] = net.names["a.example"]
 
-    class Network(httpcore.AsyncNetworkBackend):
-        async def connect_tcp(self, host: str, *_: object, **__: object) -> httpcore.AsyncNetworkStream:
-            return Stream(host)
-
-    async def run() -> None:
-        held = Connections(Network(), ssl.create_default_context(), keep_origins=2)
-        for host in ("a", "b", "c", "b", "d"):
-            url = parse_url(f"http://{host}.example/")
-            response = await held.send(url, httpcore.Request("GET", url.text, headers=[("host", host)]))
-            await response.aread()
-            await response.aclose()
-            await held.done(url)
-        assert closed == ["a.example", "c.example"]
+    async def run() -> list[int]:
+        network = PinnedNetwork(net.resolve, net.connect, AllowedHosts())
+        held = Connections(network, ssl.create_default_context(), connect_s=2.0, keep=2)
+        opened = []
+        for host in ("a", "b", "c", "b", "d", "c", "a"):
+            reply = await ask(held, f"http://{host}.example/")
+            assert reply.body == b"owl"
+            opened.append(len(net.connected))
         await held.close()
+        return opened
 
-    asyncio.run(run())
-    assert sorted(closed) == ["a.example", "b.example", "c.example", "d.example"]
+    # a and b are kept; c takes a's place; b is there; d takes c's; c is opened anew, and so is a
+    assert asyncio.run(run()) == [1, 2, 3, 3, 4, 5, 6]
+
+
+def test_a_connection_that_died_while_nobody_used_it_costs_no_try(web: Any, net: Any) -> None:
+    """The server hangs up just when the next request is sent: it is sent again over a new connection."""
+
+    def hang_up_silently(handler: Any) -> None:
+        handler.answer(200, b"owl")
+        handler.close_connection = True
+
+    web.pages["/"] = hang_up_silently
+
+    async def run() -> list[bytes]:
+        network = PinnedNetwork(net.resolve, net.connect, AllowedHosts())
+        held = Connections(network, ssl.create_default_context(), connect_s=2.0)
+        bodies = [(await ask(held, "http://a.example/")).body for _ in range(5)]
+        await held.close()
+        return bodies
+
+    assert asyncio.run(run()) == [b"owl"] * 5
+    assert len(net.connected) == 5
+
+
+def test_what_fails_on_the_way_has_its_cause(net: Any) -> None:
+    async def cause(error: Exception) -> str:
+        async def fail(_address: str, _port: int, _timeout_s: float | None) -> socket.socket:
+            raise error
+
+        held = Connections(
+            PinnedNetwork(net.resolve, fail, AllowedHosts()), ssl.create_default_context(), connect_s=2.0
+        )
+        with pytest.raises(PictureError) as raised:
+            await ask(held, "http://a.example/")
+        return raised.value.cause
+
+    for error, expected in (
+        (ConnectionRefusedError(errno.ECONNREFUSED, "no"), "refused"), (TimeoutError(), "timeout"),
+        (OSError(errno.ENETUNREACH, "no"), "unreachable"), (ssl.SSLError("no"), "tls"),
+    ):  # fmt: skip
+        assert asyncio.run(cause(error)) == expected

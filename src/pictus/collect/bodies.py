@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -16,32 +16,108 @@ DEFAULT_WAIT_S = 60.0
 _LENGTH = re.compile("[0-9]{1,18}")  # a longer one says nothing: the body is capped while it comes
 
 
-async def read_body(
-    chunks: AsyncIterable[bytes], headers: Mapping[str, str], max_bytes: int, *, is_cut: bool = False
-) -> bytes:
-    """The whole body, at most `max_bytes` packed and unpacked; PictureError `too-big`, `truncated` or `protocol`.
+Look = Callable[[bytes], None]
+"""Sees the first bytes of a body as soon as they are there; a PictureError from it ends the reading."""
 
-    With `is_cut` the first `max_bytes` are enough.
+LOOK_AT_BYTES = (32, 256 * 1024)
+"""When a look is taken: a format and most sizes stand in the first 32 bytes, a JPEG's size behind its captions.
+A JPEG that ends before the second look has cost less than a look at every one would."""
+
+_FIRST_ROOM = 128 * 1024
+_MOST_ROOM = 4 * 2**20
+
+
+class Body:
+    """One body while it arrives: at most `max_bytes` packed and unpacked, else PictureError `too-big`.
+
+    With `is_cut` the first `max_bytes` are enough and no look is taken. Bytes are received where they stay
+    (`room`, then `added`) or, where they come packed or in chunks, are brought (`feed`). Room is made as
+    bytes come: a length that is only announced takes no memory.
     """
-    declared = headers.get("content-length", "")
-    if _LENGTH.fullmatch(declared) and int(declared) > max_bytes and not is_cut:
-        raise PictureError("too-big", f"{int(declared):,} bytes announced, at most {max_bytes:,} are read")
-    decoder = _decoder(headers.get("content-encoding", ""))
-    body = bytearray()
-    received = 0
-    async for chunk in chunks:
-        received += len(chunk)
-        try:
-            body += decoder.decompress(chunk, max_bytes + 1 - len(body)) if decoder else chunk
-        except zlib.error as error:
-            raise PictureError("protocol", f"Content-Encoding: {error}") from error
-        if len(body) > max_bytes or received > max_bytes or (decoder and decoder.unconsumed_tail):
-            if is_cut:
-                return bytes(body[:max_bytes])
-            raise PictureError("too-big", f"more than {max_bytes:,} bytes")
-    if decoder and not decoder.eof and received:
-        raise PictureError("truncated", "the packed body ends too early")
-    return bytes(body)
+
+    def __init__(
+        self, headers: Mapping[str, str], max_bytes: int, *, is_cut: bool = False, look: Look | None = None
+    ) -> None:  # fmt: skip
+        declared = headers.get("content-length", "")
+        self._announced = int(declared) if _LENGTH.fullmatch(declared) else 0
+        if self._announced > max_bytes and not is_cut:
+            raise PictureError("too-big", f"{self._announced:,} bytes announced, at most {max_bytes:,} are read")
+        self._decoder = _decoder(headers.get("content-encoding", ""))
+        self._max_bytes = max_bytes
+        self._is_cut = is_cut
+        self._looks = [] if look is None or is_cut else list(LOOK_AT_BYTES)
+        self._look = look
+        self._full: list[bytearray] = []  # filled to their ends
+        self._part = bytearray()
+        self._part_view = memoryview(self._part)
+        self._filled = 0  # of the part
+        self._fed = bytearray()
+        self.received = 0  # bytes as they came, still packed
+        self.is_enough = False  # no more need be read
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether bytes must be brought by `feed`."""
+        return self._decoder is not None
+
+    def room(self) -> memoryview:
+        """Where the next bytes go, never empty. Not for a body that is packed or was fed."""
+        if self._filled == len(self._part):
+            if self._part:
+                self._full.append(self._part)
+            left = min(self._announced, self._max_bytes + 1) - self.received
+            size = min(max(self.received, _FIRST_ROOM), _MOST_ROOM)
+            self._part = bytearray(min(size, left) if left > 0 else size)
+            self._part_view, self._filled = memoryview(self._part), 0
+        return self._part_view[self._filled :]
+
+    def added(self, count: int) -> None:
+        """So many bytes have come into `room`."""
+        self._filled += count
+        self.received += count
+        self._check(self.received)
+        if self._looks and self.received >= self._looks[0]:
+            self._take_look()
+
+    def feed(self, data: "bytes | memoryview") -> None:
+        """Bytes have come, packed or not."""
+        self.received += len(data)
+        if self._decoder is None:
+            self._fed += data
+        else:
+            try:
+                self._fed += self._decoder.decompress(data, self._max_bytes + 1 - len(self._fed))
+            except zlib.error as error:
+                raise PictureError("protocol", f"Content-Encoding: {error}") from error
+        is_over = self._decoder is not None and bool(self._decoder.unconsumed_tail)
+        self._check(self._max_bytes + 1 if is_over else max(self.received, len(self._fed)))
+        if self._looks and len(self._fed) >= self._looks[0]:
+            self._take_look()
+
+    def whole(self) -> bytes:
+        """All of it, once it has ended."""
+        if self._decoder is not None and not self._decoder.eof and self.received and not self.is_enough:
+            raise PictureError("truncated", "the packed body ends too early")
+        return self._so_far()[: self._max_bytes]
+
+    def _so_far(self) -> bytes:
+        if self._fed or not self._part:
+            return bytes(self._fed)
+        if not self._full:
+            return bytes(self._part_view[: self._filled])
+        return b"".join((*self._full, self._part_view[: self._filled]))
+
+    def _check(self, size: int) -> None:
+        if size > self._max_bytes:
+            if not self._is_cut:
+                raise PictureError("too-big", f"more than {self._max_bytes:,} bytes")
+            self.is_enough = True
+
+    def _take_look(self) -> None:
+        self._looks = [at for at in self._looks if at > max(self.received, len(self._fed))]
+        first = self._fed or (self._full[0] if self._full else self._part[: self._filled])
+        if self._look is not None:
+            self._look(bytes(first[:_FIRST_ROOM]))
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -58,15 +134,6 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     if until is None:
         return None
     return max(0.0, (until - since).total_seconds()) if since else DEFAULT_WAIT_S
-
-
-def headers_of(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Header name in lower case -> value; those that occur more than once joined by commas."""
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        found[key] = f"{found[key]}, {text}" if key in found else text
-    return found
 
 
 def _date(text: str) -> datetime | None:

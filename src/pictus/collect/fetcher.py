@@ -8,20 +8,21 @@ here touches the disk; time, randomness and the network come in as arguments.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import random
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterable
-from dataclasses import dataclass, replace
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-import httpcore
-
 from pictus.collect.addresses import Url, redirected
-from pictus.collect.bodies import headers_of, read_body, retry_after_s
+from pictus.collect.bodies import Body, Look, retry_after_s
 from pictus.collect.causes import GOOD, is_final
-from pictus.collect.network import Connections
+from pictus.collect.http1 import Head, Patience, Reply
+from pictus.collect.network import Connections, PinnedNetwork
+from pictus.collect.pace import Pace
 from pictus.collect.robots import LASTS_S, MAX_ROBOTS_BYTES, Rules, opts_out, rules_of
 from pictus.collect.schedule import Schedule
 from pictus.errors import PictureError
@@ -34,7 +35,7 @@ class Limits:
 
     per_host: int = 4
     interval_s: float = 0.2
-    connections: int = 64
+    connections: int = 2_000  # at most; how many there are is found out while fetching
     connect_s: float = 10.0
     read_s: float = 15.0  # of silence
     total_s: float = 60.0
@@ -47,8 +48,7 @@ class Limits:
     held_bytes: int = 128 * 2**20  # fetched and not yet taken by the caller
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One address on its way. `order` is its place in the list; etag and last_modified make it conditional."""
 
     order: int
@@ -92,18 +92,20 @@ class _Answer(NamedTuple):
 _log = logging.getLogger(__name__)
 _NO_ANSWER = frozenset({"dns", "refused", "unreachable", "timeout", "tls", "disconnected", "protocol"})
 _DRAINED_BYTES = 64 * 1024
+_SLICE = 256
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Fetcher:
-    """One run. `clock` tells seconds that only grow; `chance` spreads the retries."""
+    """One run. `clock` tells seconds that only grow; `chance` spreads the retries; `look` may refuse by first bytes."""
 
     def __init__(
-        self, limits: Limits, network: httpcore.AsyncNetworkBackend, *, agent: str, tls: ssl.SSLContext,
-        clock: Callable[[], float], chance: random.Random,
+        self, limits: Limits, network: PinnedNetwork, *, agent: str, tls: ssl.SSLContext,
+        clock: Callable[[], float], chance: random.Random, look: Look | None = None,
     ) -> None:  # fmt: skip
         self._limits = limits
-        self._open = Connections(network, tls)
+        self._open = Connections(network, tls, connect_s=limits.connect_s)
+        self._look = look
         self._agent = agent
         self._clock = clock
         self._chance = chance
@@ -111,44 +113,90 @@ class Fetcher:
         self._rules: dict[str, tuple[float, Rules]] = {}  # origin -> when read, what it says
         self._parked: dict[str, list[Job]] = {}  # origin -> jobs that wait for its robots.txt
         self._failed_in_a_row: dict[str, int] = {}
-        self._results: asyncio.Queue[Fetched | None] = asyncio.Queue()
+        self._ended: list[Fetched] = []  # not yet taken by the caller
         self._held_bytes = 0
+        self._pace = Pace(limits.connections)
         self._running = 0
-        self._wake = asyncio.Event()
+        self._admitting = 0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._news = asyncio.Event()
+        self._is_done = asyncio.Event()
 
     async def run(self, jobs: Iterable[Job]) -> AsyncGenerator[Fetched, None]:
         """Every job's end, in the order in which they end. Close it (`aclosing`) to stop early."""
-        dispatcher = asyncio.create_task(self._dispatch(jobs))
-        dispatcher.add_done_callback(lambda _: self._results.put_nowait(None))
+        async with aclosing(self.batches(jobs)) as batches:
+            async for batch in batches:
+                for result in batch:
+                    yield result
+
+    async def batches(self, jobs: Iterable[Job]) -> AsyncGenerator[list[Fetched], None]:
+        """As `run`, all that ended meanwhile at once. A batch counts as held until the next is asked for."""
+        visits = asyncio.create_task(self._visit_all(jobs))
+        visits.add_done_callback(lambda _: self._news.set())
         try:
-            while (result := await self._results.get()) is not None:
-                self._held_bytes -= len(result.image_bytes)
-                self._wake.set()
-                yield result
-            await dispatcher
+            while not visits.done() or self._ended:
+                await self._news.wait()
+                self._news.clear()
+                batch, self._ended = self._ended, []
+                if batch:
+                    yield batch
+                    self._held_bytes -= sum(len(result.image_bytes) for result in batch)
+                    self._start()
+                if visits.done():
+                    self._news.set()
+            await visits
         finally:
-            dispatcher.cancel()
-            await asyncio.gather(dispatcher, return_exceptions=True)
+            visits.cancel()
+            await asyncio.gather(visits, return_exceptions=True)
+            if self._alarm:
+                self._alarm.cancel()
             await self._open.close()
 
-    async def _dispatch(self, jobs: Iterable[Job]) -> None:
-        for job in jobs:
-            self._admit(job)
-        limits, loop = self._limits, asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as visits:
-            while self._schedule.open:
-                self._wake.clear()
-                while has_room := self._running < limits.connections and self._held_bytes < limits.held_bytes:
-                    taken = self._schedule.take(self._clock())
-                    if taken is None:
-                        break
-                    self._running += 1
-                    visits.create_task(self._visit(*taken))
-                wait_s = self._schedule.wait_s(self._clock()) if has_room else None
-                alarm = loop.call_later(wait_s, self._wake.set) if wait_s is not None else None
-                await self._wake.wait()
-                if alarm:
-                    alarm.cancel()
+    async def _visit_all(self, jobs: Iterable[Job]) -> None:
+        self._admitting += 1
+        async with asyncio.TaskGroup() as self._visits:
+            await self._admit_all(jobs)
+            await self._is_done.wait()
+
+    async def _admit_all(self, jobs: Iterable[Job]) -> None:
+        """In slices: a million addresses must not keep those waiting that are on their way. Counted by the caller."""
+        for number, job in enumerate(jobs, start=1):
+            self._admit_safely(job)
+            if number % _SLICE == 0:
+                self._start()
+                await asyncio.sleep(0)
+        self._admitting -= 1
+        self._start()
+
+    def _start(self) -> None:
+        """Start what may start now, and an alarm for what may start later."""
+        while self._has_room and (taken := self._schedule.take(self._clock())):
+            self._running += 1
+            self._visits.create_task(self._visit_many(*taken))
+        if not self._schedule.open and not self._admitting:
+            self._is_done.set()
+        if not self._has_room or (wait_s := self._schedule.wait_s(self._clock())) is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._alarm and not self._alarm.cancelled() and loop.time() < self._alarm.when() <= loop.time() + wait_s:
+            return  # it rings early enough, and then sets the next one
+        if self._alarm:
+            self._alarm.cancel()
+        self._alarm = loop.call_later(wait_s, self._start)
+
+    @property
+    def _has_room(self) -> bool:
+        return self._running < self._pace.limit and self._held_bytes < self._limits.held_bytes
+
+    async def _visit_many(self, host: str, job: Job) -> None:
+        """One visit after the other, as long as one may start; a task for each would cost more than its turn."""
+        taken: tuple[str, Job] | None = (host, job)
+        while taken:
+            await self._visit(*taken)
+            self._running -= 1
+            taken = self._schedule.take(self._clock()) if self._has_room else None
+            self._running += taken is not None
+            self._start()  # the visit may have brought a retry, or addresses of another host
 
     def _admit(self, job: Job) -> None:
         """Into the schedule if its origin's robots.txt is known and allows it; else wait for that, or end."""
@@ -182,8 +230,12 @@ class Fetcher:
             self._break_off(job, error)
         finally:
             self._schedule.done(host)
-            self._running -= 1
-            self._wake.set()
+
+    def _admit_safely(self, job: Job) -> None:
+        try:
+            self._admit(job)
+        except Exception as error:  # noqa: BLE001  as in a visit
+            self._break_off(job, error)
 
     def _break_off(self, job: Job, error: Exception) -> None:
         """A bug of ours ends the addresses it concerns, told loudly, and not the thousands of others."""
@@ -194,24 +246,25 @@ class Fetcher:
             for parked in self._parked.pop(job.address, []):
                 self._finish(parked, answer)
         else:
-            self._finish(replace(job, tries=job.tries + 1), answer)
+            self._finish(job._replace(tries=job.tries + 1), answer)
 
     async def _request_once(self, host: str, job: Job) -> None:
         """One request, and what follows from its answer."""
         started = self._clock()
         answer = await self._ask(job)
         now = self._clock()
-        job = replace(job, tries=job.tries + 1, elapsed_s=job.elapsed_s + now - started)
+        job = job._replace(tries=job.tries + 1, elapsed_s=job.elapsed_s + now - started)
         self._count_failure(host, answer)
+        self._pace.ended(now, is_failure=answer.cause in _NO_ANSWER, running=self._running)
         wait_s = self._wait_s(job, answer)
         if answer.location is not None and job.hops < self._limits.redirects:
-            self._follow(replace(job, url=answer.location, hops=job.hops + 1))
+            self._follow(job._replace(url=answer.location, hops=job.hops + 1))
         elif answer.location is not None:
             self._end(job, _Answer("redirect", f"more than {self._limits.redirects}", answer.status))
         elif wait_s is not None and wait_s <= self._limits.max_wait_s:
             if answer.retry_after_s is not None:
                 self._schedule.pause(host, now + wait_s)
-            self._schedule.add(host, replace(job, failures=job.failures + 1), job.order, now + wait_s)
+            self._schedule.add(host, job._replace(failures=job.failures + 1), job.order, now + wait_s)
         else:
             self._end(job, answer)
         if wait_s is not None and wait_s > self._limits.max_wait_s:
@@ -247,11 +300,8 @@ class Fetcher:
             server = self._parked[origin][0].url.server
             self._schedule.slow_down(server, rules.crawl_delay_s)
             self._schedule.pause(server, self._clock() + rules.crawl_delay_s)
-        for parked in self._parked.pop(origin, []):
-            try:
-                self._admit(parked)
-            except Exception as error:  # noqa: BLE001  the others of its host still wait
-                self._break_off(parked, error)
+        self._admitting += 1
+        self._visits.create_task(self._admit_all(self._parked.pop(origin, [])))
 
     def _finish(self, job: Job, answer: _Answer) -> None:
         detail = answer.detail
@@ -259,7 +309,8 @@ class Fetcher:
             detail = f"{detail}; " * bool(detail) + f"redirected to {job.url.text}"
         body = answer.body if answer.cause == "ok" else b""
         self._held_bytes += len(body)
-        self._results.put_nowait(
+        self._news.set()
+        self._ended.append(
             Fetched(
                 job.order, job.address, answer.cause, detail[:500], body, answer.status, job.tries,
                 round(job.elapsed_s, 3), answer.etag, answer.last_modified,
@@ -276,78 +327,58 @@ class Fetcher:
 
     async def _ask(self, job: Job) -> _Answer:
         """One request -> its answer; every way to fail is an answer too."""
+        limits, loop = self._limits, asyncio.get_running_loop()
+        patience = Patience(limits.read_s, limits.total_s, loop.time() + limits.total_s)
         try:
-            async with asyncio.timeout(self._limits.total_s):
-                return await self._exchange(job)
+            reply = await self._open.ask(job.url, self._fields(job), partial(self._judge, job), patience)
+            return _answer_of(job, reply)
         except PictureError as error:
             return _Answer(error.cause, error.detail)
-        except (TimeoutError, httpcore.TimeoutException) as error:
-            stage = type(error).__name__.removesuffix("Timeout").lower()
-            limit = {"connect": self._limits.connect_s, "read": self._limits.read_s}.get(stage, self._limits.total_s)
-            return _Answer("timeout", f"nothing for {limit:g} s" if stage == "read" else f"over {limit:g} s")
-        except httpcore.ConnectError as error:
-            return _Answer(_why_not_connected(error), str(error)[:200])
-        except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
-            is_hung_up = isinstance(error, httpcore.NetworkError) or "disconnected" in str(error)
-            return _Answer("disconnected" if is_hung_up else "protocol", str(error)[:200])
-        except (httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
-            return _Answer("protocol", str(error)[:200])
 
-    async def _exchange(self, job: Job) -> _Answer:
-        try:
-            response = await self._open.send(job.url, self._request(job))
-            try:
-                return await self._read(job, response)
-            finally:
-                await response.aclose()
-        finally:
-            await self._open.done(job.url)
+    def _fields(self, job: Job) -> dict[str, str]:
+        fields = {
+            "user-agent": self._agent,
+            "accept": "text/plain" if job.is_robots else "image/*,*/*;q=0.1",
+            "accept-encoding": "identity",
+        }
+        if job.etag.isprintable() and job.etag:
+            fields["if-none-match"] = job.etag
+        if job.last_modified.isprintable() and job.last_modified:
+            fields["if-modified-since"] = job.last_modified
+        return fields
 
-    def _request(self, job: Job) -> httpcore.Request:
-        url, limits = job.url, self._limits
-        place = f"[{url.host}]" if ":" in url.host else url.host
-        default_port = {"http": 80, "https": 443}[url.scheme]
-        headers = [
-            ("host", place if url.port == default_port else f"{place}:{url.port}"),
-            ("user-agent", self._agent),
-            ("accept", "text/plain" if job.is_robots else "image/*,*/*;q=0.1"),
-            ("accept-encoding", "identity"),
-        ]
-        headers += [("if-none-match", job.etag)] if job.etag else []
-        headers += [("if-modified-since", job.last_modified)] if job.last_modified else []
-        timeout = {"connect": limits.connect_s, "read": limits.read_s, "write": limits.read_s, "pool": limits.total_s}
-        return httpcore.Request(
-            "GET",
-            httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target),
-            headers=[(name, value.encode("latin-1", "replace")) for name, value in headers],
-            extensions={"timeout": timeout},
-        )
+    def _judge(self, job: Job, head: Head) -> Body:
+        """Where the body of an answer goes, or why it is refused: decided when its header is there."""
+        if head.status != 200:  # noqa: PLR2004  OK
+            return Body(head.headers, _DRAINED_BYTES, is_cut=True)
+        if job.is_robots:
+            return Body(head.headers, MAX_ROBOTS_BYTES, is_cut=True)
+        if reason := refusal_of(head.pairs):
+            raise PictureError("opt-out", reason)
+        return Body(head.headers, self._limits.max_bytes, look=self._look)
 
-    async def _read(self, job: Job, response: httpcore.Response) -> _Answer:
-        headers, status = headers_of(response.headers), response.status
-        if status in _REDIRECTS and "location" in headers:
-            await _drain(response)
-            return _Answer("redirect", "", status, location=redirected(job.url, headers["location"]))
-        if status == 304 and (job.etag or job.last_modified):  # noqa: PLR2004  not modified
-            etag, last_modified = headers.get("etag", job.etag), headers.get("last-modified", job.last_modified)
-            return _Answer("unchanged", "", status, etag=etag, last_modified=last_modified)
-        if status != 200:  # noqa: PLR2004  OK
-            await _drain(response)
-            return _Answer(f"http-{status}", "", status, retry_after_s=retry_after_s(headers))
-        tags = [value.decode("latin-1") for name, value in response.headers if name.lower() == b"x-robots-tag"]
-        if not job.is_robots and opts_out(tags):
-            return _Answer("opt-out", f"X-Robots-Tag: {', '.join(tags)[:200]}", status)
-        return await self._read_body(job, response, headers)
 
-    async def _read_body(self, job: Job, response: httpcore.Response, headers: dict[str, str]) -> _Answer:
-        status, max_bytes = response.status, MAX_ROBOTS_BYTES if job.is_robots else self._limits.max_bytes
-        try:
-            body = await read_body(response.aiter_stream(), headers, max_bytes, is_cut=job.is_robots)
-        except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
-            return _Answer("truncated", str(error)[:200], status)
-        except PictureError as error:
-            return _Answer(error.cause, error.detail, status)
-        return _Answer("ok", "", status, body, headers.get("etag", ""), headers.get("last-modified", ""))
+def refusal_of(pairs: Iterable[tuple[str, str]]) -> str:
+    """Why the owner of a picture does not want it used, by the header of the answer; "" where nothing is said.
+
+    pairs: (name in lower case, value), as they came.
+    """
+    tags = [value for name, value in pairs if name == "x-robots-tag"]
+    return f"X-Robots-Tag: {', '.join(tags)[:200]}" if opts_out(tags) else ""
+
+
+def _answer_of(job: Job, reply: Reply) -> _Answer:
+    (status, headers, *_), body, error = reply
+    if status in _REDIRECTS and "location" in headers:
+        return _Answer("redirect", "", status, location=redirected(job.url, headers["location"]))
+    if status == 304 and (job.etag or job.last_modified):  # noqa: PLR2004  not modified
+        etag, last_modified = headers.get("etag", job.etag), headers.get("last-modified", job.last_modified)
+        return _Answer("unchanged", "", status, etag=etag, last_modified=last_modified)
+    if status != 200:  # noqa: PLR2004  OK
+        return _Answer(f"http-{status}", "", status, retry_after_s=retry_after_s(headers))
+    if error is not None:
+        return _Answer(error.cause, error.detail, status)
+    return _Answer("ok", "", status, body, headers.get("etag", ""), headers.get("last-modified", ""))
 
 
 def _rules_from(job: Job, answer: _Answer) -> Rules:
@@ -359,23 +390,3 @@ def _rules_from(job: Job, answer: _Answer) -> Rules:
     if answer.cause in {*_NO_ANSWER, "private-address"} and not job.hops:
         return Rules(None, answer.cause, answer.detail)  # so would every picture of this origin fail
     return Rules(None, "robots-unreachable", f"{answer.cause} {answer.detail}".strip())
-
-
-async def _drain(response: httpcore.Response) -> None:
-    """Read a short error page to its end, so that the connection can be used again."""
-    received = 0
-    async for chunk in response.aiter_stream():
-        received += len(chunk)
-        if received > _DRAINED_BYTES:
-            return
-
-
-def _why_not_connected(error: BaseException) -> str:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLError):
-            return "tls"
-        if isinstance(seen, OSError) and seen.errno == errno.ECONNREFUSED:
-            return "refused"
-        seen = seen.__cause__ or seen.__context__
-    return "refused" if "refused" in str(error).lower() else "unreachable"

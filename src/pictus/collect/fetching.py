@@ -18,6 +18,7 @@ from pictus.collect.addresses import AllowedHosts, parse_url, without_password
 from pictus.collect.intake import Intake
 from pictus.collect.lists import Wanted
 from pictus.errors import PictureError, UserError, clipped
+from pictus.pixels import refuse_early
 from pictus.progress import Meter
 from pictus.records import Attempt
 from pictus.tables import Tables
@@ -30,6 +31,7 @@ COMMIT_EVERY_S = 10.0
 
 _SEED = 0
 _UNLIMITED_PER_HOST = 16
+_NAME_THREADS = 32
 
 
 class Plan(NamedTuple):
@@ -43,12 +45,18 @@ class Plan(NamedTuple):
 
 
 class Run:
-    """One fetch under way: what comes from the network goes to the intake."""
+    """One fetch under way: what comes from the network goes to the intake, which has a thread of its own.
 
-    def __init__(self, intake: Intake, meter: Meter, plan: Plan) -> None:
+    Hashing and writing let go of Python's lock, so that the network goes on meanwhile. The thread is the only
+    one to touch the intake until `fetch` has returned.
+    """
+
+    def __init__(self, intake: Intake, meter: Meter, plan: Plan, short_side: int = 0) -> None:
         self._intake = intake
         self._meter = meter
         self._plan = plan
+        self._short_side = short_side
+        self._committed_at = time.monotonic()
         self.seen = Counter[str]()
 
     async def fetch(self, agent: str, allowed: AllowedHosts, limits: "Limits") -> None:
@@ -59,24 +67,34 @@ class Run:
         from pictus.collect.fetcher import Fetcher  # noqa: PLC0415
         from pictus.collect.network import PinnedNetwork, connect, system_resolver  # noqa: PLC0415
 
-        threads = ThreadPoolExecutor(16, thread_name_prefix="names")
-        network = PinnedNetwork(system_resolver(threads), connect, allowed)
+        names = ThreadPoolExecutor(_NAME_THREADS, thread_name_prefix="names")
+        network = PinnedNetwork(system_resolver(names), connect, allowed)
         fetcher = Fetcher(
-            limits, network, agent=agent, tls=httpx.create_ssl_context(), clock=time.monotonic,
+            limits, network, agent=agent, tls=httpx.create_ssl_context(), clock=time.monotonic, look=refuse_early,
             chance=random.Random(_SEED),  # noqa: S311  spreads retries, guards nothing
         )  # fmt: skip
-        committed_at = time.monotonic()
+        recorder = ThreadPoolExecutor(1, thread_name_prefix="intake")
+        loop = asyncio.get_running_loop()
         try:
-            async with aclosing(fetcher.run(self._plan.jobs)) as results:
-                async for fetched in results:
-                    self._record(fetched)
-                    if self._intake.is_full or time.monotonic() - committed_at > COMMIT_EVERY_S:
-                        await asyncio.to_thread(self._intake.commit)
-                        committed_at = time.monotonic()
+            async with aclosing(fetcher.batches(self._plan.jobs)) as batches:
+                async for batch in batches:
+                    await loop.run_in_executor(recorder, self._take_in, batch)
         finally:
-            threads.shutdown(wait=False, cancel_futures=True)
+            names.shutdown(wait=False, cancel_futures=True)
+            recorder.shutdown()  # what it is at ends before the intake is closed
 
-    def _record(self, fetched: "Fetched") -> None:
+    def _take_in(self, batch: "Sequence[Fetched]") -> None:
+        at = now()
+        for fetched in batch:
+            self._record(fetched, at)
+            if self._intake.is_full or time.monotonic() - self._committed_at > COMMIT_EVERY_S:
+                self._intake.commit()
+                self._committed_at = time.monotonic()
+        self._meter.advance(len(batch))
+        if failed := sum(count for cause, count in self.seen.items() if cause not in causes.GOOD):
+            self._meter.say(f"{failed:,} failed")
+
+    def _record(self, fetched: "Fetched", at: str) -> None:
         cause, detail, image_id = fetched.cause, fetched.detail, ""
         claim = self._plan.wanted[fetched.address].claim
         if cause == "ok":
@@ -91,14 +109,11 @@ class Run:
         self._intake.note(
             Attempt(
                 fetched.address, "url", cause, detail, image_id, claim.concept_id, fetched.status, fetched.tries, size,
-                fetched.elapsed_s, fetched.etag, fetched.last_modified, now(),
+                fetched.elapsed_s, fetched.etag, fetched.last_modified, at,
             ),
             fetched.order,
         )  # fmt: skip
         self.seen[cause] += 1
-        self._meter.advance()
-        if failed := sum(count for cause, count in self.seen.items() if cause not in causes.GOOD):
-            self._meter.say(f"{failed:,} failed")
 
 
 def planned(

@@ -8,26 +8,33 @@ really connected to could not be judged.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-import httpcore
-
+from pictus.collect import http1
 from pictus.collect.addresses import AllowedHosts, Url, checked_addresses
+from pictus.collect.http1 import Judge, Patience, Reply
 from pictus.errors import PictureError
 
+if TYPE_CHECKING:
+    from pictus.collect import http2
+
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-Connect = Callable[[str, int, float | None], Awaitable[httpcore.AsyncNetworkStream]]
+Connect = Callable[[str, int, float | None], Awaitable[socket.socket]]
 
 MAX_ADDRESSES_TRIED = 3
 KEEP_ALIVE_S = 15.0
 
+_SCRATCH_BYTES = 64 * 1024
 
-class PinnedNetwork(httpcore.AsyncNetworkBackend):
+
+class PinnedNetwork:
     """Resolves a host, refuses private addresses, and connects to exactly the addresses it judged."""
 
     def __init__(self, resolve: Resolve, connect: Connect, allowed: AllowedHosts) -> None:
@@ -35,93 +42,134 @@ class PinnedNetwork(httpcore.AsyncNetworkBackend):
         self._connect = connect
         self._allowed = allowed
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  httpcore's signature
-        local_address: str | None = None,  # noqa: ARG002
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
-    ) -> httpcore.AsyncNetworkStream:
+    async def connect(self, host: str, port: int, timeout_s: float | None = None) -> socket.socket:
+        """A connected socket; PictureError `dns` or `private-address`, OSError or TimeoutError when there is none."""
         found = await self._resolve(host, port)
         if not found:
             raise PictureError("dns", f"{host} has no address")
         addresses = checked_addresses(host, port, found, self._allowed)[:MAX_ADDRESSES_TRIED]
         for address in addresses[:-1]:
             try:
-                return await self._connect(address, port, timeout)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._connect(address, port, timeout_s)
+            except OSError:  # TimeoutError is one
                 continue  # the last address says why when none answers
-        return await self._connect(addresses[-1], port, timeout)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        return await self._connect(addresses[-1], port, timeout_s)
 
 
 class Connections:
     """Open connections by origin, used again while they live; those longest unused are closed when there are many.
 
-    How many one host may have is the schedule's business. (httpcore's own pool looks at every open
-    connection twice for each request, which costs more than the request.)
+    How many one host may have is the schedule's business.
     """
 
-    def __init__(self, network: httpcore.AsyncNetworkBackend, tls: ssl.SSLContext, keep_origins: int = 128) -> None:
+    def __init__(self, network: PinnedNetwork, tls: ssl.SSLContext, *, connect_s: float, keep: int = 512) -> None:
+        tls.set_alpn_protocols(["h2", "http/1.1"])
         self._network = network
         self._tls = tls
-        self._keep_origins = keep_origins
-        self._open: OrderedDict[str, list[httpcore.AsyncHTTPConnection]] = OrderedDict()
-        self._in_use: dict[str, int] = {}
+        self._connect_s = connect_s
+        self._keep = keep
+        self._scratch = bytearray(_SCRATCH_BYTES)
+        self._idle: dict[str, list[http1.Connection]] = {}
+        self._idle_order: OrderedDict[http1.Connection, str] = OrderedDict()  # longest unused first -> its origin
+        self._shared: dict[str, list[http2.Connection]] = {}
 
-    async def send(self, url: Url, request: httpcore.Request) -> httpcore.Response:
-        """Send over a connection of its origin; `done` must follow once the response is closed, or on failure."""
-        origin = url.origin
-        self._in_use[origin] = self._in_use.get(origin, 0) + 1
+    async def ask(self, url: Url, fields: Mapping[str, str], judge: Judge, patience: Patience) -> Reply:
+        """One GET over a connection of its origin; PictureError when no answer came."""
+        fields = {"host": _place(url), **fields}
         while True:
-            connection = await self._available(origin, request)
+            if url.origin in self._shared and (shared := await self._available(url.origin)):
+                if answer := await shared.ask(url, fields, judge, patience):
+                    return answer
+                continue
+            is_reused, connection = True, self._taken(url.origin)
+            if connection is None:
+                is_reused, connection = False, await self._opened(url, patience)
+                if connection is None:
+                    continue  # it speaks HTTP/2: now one is available
             try:
-                return await connection.handle_async_request(request)
-            except httpcore.ConnectionNotAvailable:
-                continue  # another request was faster, or the server allows no more
-
-    async def done(self, url: Url) -> None:
-        """A `send` has ended, well or not."""
-        self._in_use[url.origin] -= 1
-        while len(self._open) > self._keep_origins:
-            oldest = next((origin for origin in self._open if not self._in_use[origin]), None)
-            if oldest is None:
-                return
-            del self._in_use[oldest]
-            for connection in self._open.pop(oldest):
-                await connection.aclose()
+                reply = await connection.ask(_request(url, fields), judge, patience)
+            except PictureError as error:
+                if is_reused and error.cause == "disconnected" and not connection.has_answered:
+                    continue  # the server hung up while nothing was asked: nobody's failure
+                raise
+            self._put_back(url.origin, connection)
+            return reply
 
     async def close(self) -> None:
         """Close every connection."""
-        while self._open:
-            _, connections = self._open.popitem()
-            for connection in connections:
-                await connection.aclose()
+        for connection in self._idle_order:
+            connection.close()
+        self._idle.clear()
+        self._idle_order.clear()
+        for shared in self._shared.values():
+            for one in shared:
+                await one.aclose()
+        self._shared.clear()
+        await asyncio.sleep(0)  # transports tell their protocols of the end in the loop's next round
 
-    async def _available(self, origin: str, request: httpcore.Request) -> httpcore.AsyncHTTPConnection:
-        """A connection of this origin that can take a request now, a new one where there is none."""
-        connections = self._open.setdefault(origin, [])
-        self._open.move_to_end(origin)
-        for connection in tuple(connections):
-            if connection.is_closed():
-                connections.remove(connection)
-            elif connection.is_available():
-                if not connection.has_expired():
-                    return connection
-                connections.remove(connection)
-                await connection.aclose()
-        made = httpcore.AsyncHTTPConnection(
-            request.url.origin,
-            ssl_context=self._tls,
-            keepalive_expiry=KEEP_ALIVE_S,
-            http2=True,
-            network_backend=self._network,
-        )
-        connections.append(made)
-        return made
+    def _taken(self, origin: str) -> http1.Connection | None:
+        """The connection of an origin that was used last, if one is left that lives."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            del self._idle_order[connection]
+            if connection.is_open and asyncio.get_running_loop().time() - connection.used_at < KEEP_ALIVE_S:
+                return connection
+            connection.close()
+        self._idle.pop(origin, None)
+        return None
+
+    def _put_back(self, origin: str, connection: http1.Connection) -> None:
+        if not connection.is_open:
+            connection.close()
+            return
+        self._idle.setdefault(origin, []).append(connection)
+        self._idle_order[connection] = origin
+        if len(self._idle_order) > self._keep:
+            oldest, of = self._idle_order.popitem(last=False)
+            self._idle[of].remove(oldest)
+            oldest.close()
+
+    async def _opened(self, url: Url, patience: Patience) -> http1.Connection | None:
+        """A new connection, judged and, for https, verified; None when the server chose HTTP/2."""
+        loop, limit_s = asyncio.get_running_loop(), self._connect_s
+        is_tls = url.scheme == "https"
+        try:
+            async with asyncio.timeout_at(patience.until):
+                opened = await self._network.connect(url.host, url.port, limit_s)
+                try:
+                    _, connection = await loop.create_connection(
+                        lambda: http1.Connection(self._scratch, partial(self._share, url)), sock=opened,
+                        ssl=self._tls if is_tls else None, server_hostname=url.host if is_tls else None,
+                        ssl_handshake_timeout=limit_s if is_tls else None,
+                    )  # fmt: skip
+                except BaseException:
+                    opened.close()
+                    raise
+        except (OSError, ssl.CertificateError) as error:
+            if isinstance(error, TimeoutError) or "handshake is taking longer" in str(error):
+                late_s = limit_s if loop.time() < patience.until else patience.total_s
+                raise PictureError("timeout", f"over {late_s:g} s") from error
+            raise PictureError(_why_not_connected(error), str(error)[:200]) from error
+        return None if connection.is_handed_over else connection
+
+    def _share(self, url: Url, transport: asyncio.Transport) -> None:
+        """The server chose HTTP/2: from its first byte on, the connection is one for many requests."""
+        from pictus.collect import http2  # noqa: PLC0415  brings httpcore, which most fetches never need
+
+        self._shared.setdefault(url.origin, []).append(http2.switched(url, transport, KEEP_ALIVE_S))
+
+    async def _available(self, origin: str) -> "http2.Connection | None":
+        """An HTTP/2 connection of this origin that can take a request; those that never will are closed."""
+        for one in tuple(self._shared[origin]):
+            if one.is_available:
+                return one
+            if not one.asking:
+                self._shared[origin].remove(one)
+                await one.aclose()
+        if not self._shared[origin]:
+            del self._shared[origin]
+        return None
 
 
 def system_resolver(threads: Executor) -> Resolve:
@@ -140,6 +188,38 @@ def system_resolver(threads: Executor) -> Resolve:
     return resolve
 
 
-async def connect(address: str, port: int, timeout_s: float | None) -> httpcore.AsyncNetworkStream:
+async def connect(address: str, port: int, timeout_s: float | None) -> socket.socket:
     """A TCP connection to an address given by number."""
-    return await httpcore.AnyIOBackend().connect_tcp(address, port, timeout=timeout_s)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(timeout_s):
+            await asyncio.get_running_loop().sock_connect(made, (address, port))
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _place(url: Url) -> str:
+    """Host and, where it is not the usual one, port."""
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return host if url.port == (443 if url.scheme == "https" else 80) else f"{host}:{url.port}"
+
+
+def _request(url: Url, fields: Mapping[str, str]) -> bytes:
+    lines = [f"GET {url.target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join((*lines, "", "")).encode("latin-1", "replace")
+
+
+def _why_not_connected(error: BaseException) -> str:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError):
+            return "tls"
+        if isinstance(seen, OSError) and seen.errno == errno.ECONNREFUSED:
+            return "refused"
+        seen = seen.__cause__ or seen.__context__
+    return "unreachable"
