@@ -102,6 +102,7 @@ def frames_of(file: BinaryIO, every_s: Fraction | None, clock: Clock) -> Iterato
             stream = container.streams.best("video")
             if stream is None:
                 raise BadVideoError("broken-video", "it has no pictures, only sound or text")
+            _check_size(stream.width, stream.height)
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             stream.thread_type = "NONE"  # the same pixels each time, also of a damaged stream
             start: Fraction | None = None
@@ -126,8 +127,7 @@ def _decoded(av: Any, container: Any, stream: Any, end: "_End") -> Iterator[Any]
             end.count_bad(str(error))
             continue
         for frame in frames:
-            if frame.width * frame.height > MAX_PIXELS:
-                raise BadVideoError("too-many-pixels", f"a frame of {frame.width:,} × {frame.height:,} px")
+            _check_size(frame.width, frame.height)  # a stream may grow while it lasts
             if frame.pts is not None and frame.time_base:
                 yield frame
 
@@ -192,14 +192,19 @@ class _Scenes:
 
     def takes(self, frame: Any, _at_s: Fraction) -> bool:  # noqa: ANN401
         width, height = _SCENE_SIZE
-        small = frame.reformat(width=width, height=height, format="gray", interpolation="AREA")
-        grey_HW = small.to_ndarray().astype(np.int16)
-        before, self._before = self._before, grey_HW
+        small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+        colours_HW3 = small.to_ndarray().astype(np.int16)
+        before, self._before = self._before, colours_HW3
         if before is None:
             return True
-        difference = float(np.abs(grey_HW - before).mean())
+        difference = float(np.abs(colours_HW3 - before).mean())
         jump, self._difference = abs(difference - self._difference), difference
         return min(difference, jump) / 100 > SCENE_THRESHOLD
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadVideoError("too-many-pixels", f"frames of {width:,} × {height:,} px, at most {MAX_PIXELS:,} are decoded")
 
 
 def _format_of(start: bytes) -> str:
