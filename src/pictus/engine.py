@@ -65,6 +65,17 @@ def run(
     return written
 
 
+def spread(
+    compute: Compute, batches: Iterator[pa.RecordBatch], *, engine: str = "local", workers: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """What `compute` makes of each batch, in order, on either runner: for joins, whose results are not rows to append.
+
+    A Ray worker that dies loses one batch, which another computes again. A local one ends the run: `compute` keeps
+    what must outlive it.
+    """
+    yield from RUNNERS.get(engine)(compute, batches, workers or cpu_count())
+
+
 def cpu_count() -> int:
     """CPUs this process may use: the smaller of its affinity and its cgroup quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -171,10 +171,24 @@ class Duplicate:
     image_id: str
     group_id: str  # = image_id of the keeper
     is_keeper: bool
-    relation: str  # pixels | near
-    distance: int  # Hamming distance to evidence_id, bits; 0 for equal pixels
+    relation: str  # to evidence_id: pixels | near | turned | edit | crop; of the keeper, the loosest in its group
+    distance: int  # Hamming distance to evidence_id, bits; 0 for equal pixels and where hashes are not the evidence
     evidence_id: str  # the member it was matched with; "" for the keeper
     reason: str  # why the keeper is kept, why this one is not
+    similarity: float = 1.0  # to evidence_id, 0..1
+    detail: str = ""  # JSON: how the two lie in each other
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A picture that is, or is near, one of an evaluation set."""
+
+    image_id: str
+    set: str
+    item: str  # what the set calls it: an id, a file, a line
+    relation: str  # bytes | pixels | near
+    distance: int  # bits
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

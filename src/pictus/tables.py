@@ -75,8 +75,20 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
     "duplicates": pa.schema(
-        [_IMAGE, *_columns(group_id=_S, is_keeper=_B, relation=_S, distance=_I, evidence_id=_S, reason=_S)]
+        [
+            _IMAGE,
+            *_columns(
+                group_id=_S, is_keeper=_B, relation=_S, distance=_I, evidence_id=_S, reason=_S, similarity=_F, detail=_S
+            ),
+        ]
     ),
+    "evaluation_hashes": pa.schema(
+        _columns(
+            set=_S, item=_S, sha256=_S, pixel_sha256=_S, phash=pa.uint64(), dhash=pa.uint64(), pdq=pa.binary(32),
+            pdq_quality=_I,
+        )
+    ),
+    "leaks": pa.schema([_IMAGE, *_columns(set=_S, item=_S, relation=_S, distance=_I, reason=_S)]),
     "features": pa.schema(
         [
             _IMAGE,
@@ -308,6 +320,7 @@ _MADE_BY = {
     "checks": "clean check", "duplicates": "clean dedupe", "verdicts": "clean screen", "labels": "annotate settle",
     "features": "clean match", "matched": "clean match", "likenesses": "clean match",
     "relevance": "clean relevance", "faces": "clean faces", "safety": "clean safety",
+    "leaks": "clean leaks",
     "splits": "release split",
 }  # fmt: skip
 """The step that makes a table anew; the other tables hold what no step can find again."""

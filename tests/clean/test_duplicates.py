@@ -10,8 +10,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pictus.clean import duplicates
-from pictus.clean.duplicates import Pool, find
+from pictus.clean import duplicates, keepers
+from pictus.clean.duplicates import Ids, Pool, find
+from pictus.clean.keepers import Merits
 from pictus.records import Duplicate
 
 
@@ -26,6 +27,10 @@ class Drawn:
     pixels: str = ""
     quality: int = 100
     is_grey: bool = False
+    jpeg_quality: int = 90
+    sharpness: int = 100
+    freedom: int = keepers.UNKNOWN
+    added: int = 0
 
 
 def far(seed: int) -> tuple[int, ...]:
@@ -38,11 +43,19 @@ def pool(*drawn: Drawn) -> Pool:
     for row, picture in enumerate(drawn):
         for bit in picture.bits:
             hashes[row, bit // 64] ^= np.uint64(1 << (bit % 64))
-    sides = np.array([picture.side for picture in drawn], dtype=np.int64)
-    return Pool(
-        [picture.name for picture in drawn], sides, sides, np.array([picture.size for picture in drawn]),
-        [picture.pixels or picture.name for picture in drawn], hashes,
-        np.array([picture.quality for picture in drawn]), np.array([picture.is_grey for picture in drawn]),
+    names = sorted({picture.pixels or picture.name for picture in drawn})
+    pixels = np.array([[names.index(picture.pixels or picture.name)] for picture in drawn], dtype=np.uint64)
+    quality = np.array([picture.quality for picture in drawn], dtype=np.int64)
+    return Pool(Ids([picture.name for picture in drawn]), pixels.reshape(-1, 1), hashes, quality, merits(*drawn))
+
+
+def merits(*drawn: Drawn) -> Merits:
+    def column(name: str) -> np.ndarray:
+        return np.array([getattr(picture, name) for picture in drawn], dtype=np.int64)
+
+    return Merits(
+        column("side"), column("side"), column("is_grey").astype(np.bool_), column("size"), column("jpeg_quality"),
+        column("sharpness").astype(np.float64), column("freedom"), column("added"),
     )  # fmt: skip
 
 
@@ -148,7 +161,7 @@ def test_look_alikes_need_memory_for_the_pictures_and_not_for_their_pairs() -> N
     alike = pool(*(Drawn(f"p{number:04d}", size=number) for number in range(2000)))
     alike = alike._replace(hashes=np.packbits(flips.astype(np.uint8), axis=1).view(np.uint64))
     tracemalloc.start()
-    found = duplicates.group(alike)
+    found = duplicates.group(alike, keepers.order(alike.merits))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found) > 1900
@@ -200,7 +213,7 @@ def grouped_by_the_book(drawn: Pool, radius: int) -> set[tuple[int, int, int]]:
     distance = bits.sum(axis=2).astype(int)
     is_near = (distance <= radius) & (bits[:, :, :2].min(axis=2) <= duplicates.KEY_RADIUS)
     drift = max(radius, duplicates.DRIFT)
-    rank = duplicates.preference(drawn.width * drawn.height, drawn.is_grey, drawn.size)
+    rank = keepers.order(drawn.merits).rank
     free = set(range(count))
     members: set[tuple[int, int, int]] = set()
     for keeper in sorted(range(count), key=lambda row: int(rank[row])):
@@ -228,7 +241,8 @@ def test_the_groups_are_those_of_comparing_every_pair(seed: int, radius: int, co
         bits[row, random.permutation(384)[: random.integers(5, 60)]] ^= 1
     drawn = pool(*(Drawn(f"p{row:02d}", side=100 + int(random.integers(3))) for row in range(count)))
     drawn = drawn._replace(hashes=np.packbits(bits, axis=1).view(np.uint64))
-    found = {(member.row, member.keeper, member.evidence) for member in duplicates.group(drawn, radius=radius)}
+    grouped = duplicates.group(drawn, keepers.order(drawn.merits), radius=radius)
+    found = {(member.row, member.keeper, member.evidence) for member in grouped}
     assert found == grouped_by_the_book(drawn, radius)
 
 

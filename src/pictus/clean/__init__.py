@@ -1,7 +1,9 @@
 """Measure, find duplicates, keep or drop with a reason."""
 
+from pictus.clean.dedupe_steps import dedupe
+from pictus.clean.match_steps import match
 from pictus.clean.privacy_steps import faces, privacy, safety
 from pictus.clean.relevance_steps import relevance
-from pictus.clean.steps import check, dedupe, restore, screen
+from pictus.clean.steps import check, restore, screen
 
-__all__ = ["check", "dedupe", "faces", "privacy", "relevance", "restore", "safety", "screen"]
+__all__ = ["check", "dedupe", "faces", "match", "privacy", "relevance", "restore", "safety", "screen"]

@@ -5,23 +5,26 @@ three hashes differ (64 pHash + 64 dHash + 256 PDQ), and at most KEY_RADIUS of t
 dHash's; every such pair is found. Pictures that say too little (PDQ quality under LEAST_QUALITY) are
 never grouped by hash.
 
-A group grows from its keeper: the most pixels, then colour, then the most bytes, then added first.
-A member is within the radius of the keeper, or within the radius of another member (its evidence)
-and then still within DRIFT of the keeper: what a chain of small steps reaches further away starts a
-group of its own.
+A group grows from its keeper, the best by the order of `keepers`. A member is within the radius of the
+keeper, or within the radius of another member (its evidence) and then still within DRIFT of the keeper:
+what a chain of small steps reaches further away starts a group of its own. Then groups join whose
+pictures were made from each other (`relatives`).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pictus import hashes, neighbours
-from pictus.clean import rules
+from pictus.clean import keepers, rules
+from pictus.clean.keepers import Merits, Order
+from pictus.clean.relatives import CROP, EDIT, NEAR, PIXELS, RELATIONS, TURNED, Edge, Member, with_relatives
 from pictus.hashes import Hashes, Rows
 from pictus.records import Duplicate
 
@@ -38,27 +41,27 @@ LEAST_QUALITY = 50
 _SHORT = 12
 
 
+class Ids(Sequence[str]):
+    """Names in one column: 14 M of them as Python texts are 1.6 GB."""
+
+    def __init__(self, names: pa.Array | Sequence[str]) -> None:
+        self.column = pa.array(names, pa.large_string()) if not isinstance(names, pa.Array) else names
+
+    def __getitem__(self, row: Any) -> Any:  # noqa: ANN401  Sequence's overloads: here always int -> str
+        return self.column[row].as_py()
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+
 class Pool(NamedTuple):
     """The pictures to compare, one row each, in the order they were added."""
 
-    image_ids: Sequence[str]
-    width: Rows
-    height: Rows
-    size: Rows  # bytes
-    pixel_sha256: Sequence[str]
+    image_ids: Ids
+    pixels: Hashes  # u64[N, words], equal rows for equal pixels
     hashes: Hashes  # u64[N, 6]: pHash, dHash, PDQ
     quality: Rows  # PDQ's, 0..100
-    is_grey: npt.NDArray[np.bool_]
-
-
-class Member(NamedTuple):
-    """Row `row` belongs to keeper `keeper` because of `evidence` (all rows of the pool)."""
-
-    row: int
-    keeper: int
-    evidence: int
-    distance: int
-    has_same_pixels: bool
+    merits: Merits
 
 
 def stack(phash: npt.NDArray[np.uint64], dhash: npt.NDArray[np.uint64], pdq: list[bytes]) -> Hashes:
@@ -66,36 +69,87 @@ def stack(phash: npt.NDArray[np.uint64], dhash: npt.NDArray[np.uint64], pdq: lis
     return np.column_stack([phash, dhash, hashes.words_of(pdq)])
 
 
-def find(pool: Pool, *, radius: int = RADIUS) -> list[Duplicate]:
-    """Every member of every group, keepers first within their group, groups by their keeper's place in the pool."""
-    members = group(pool, radius=radius)
+def find(
+    pool: Pool, *, radius: int = RADIUS, keep: Sequence[str] = (keepers.RESOLUTION,), edges: Sequence[Edge] = (),
+    label: Rows | None = None,
+) -> list[Duplicate]:  # fmt: skip
+    """Every member of every group, keepers first within their group, groups by their keeper's place in the pool.
+
+    `label`: as `labels` gives it, for who has it already.
+    """
+    order = keepers.order(pool.merits, keep)
+    members = group(pool, order, radius=radius, edges=edges, label=label)
     by_keeper: dict[int, list[Member]] = {}
     for member in members:
         by_keeper.setdefault(member.keeper, []).append(member)
     rows: list[Duplicate] = []
     for keeper in sorted(by_keeper):
         others = sorted(by_keeper[keeper])
-        rows.append(_kept(pool, keeper, others))
-        rows.extend(_dropped(pool, member) for member in others)
+        rows.append(_kept(pool, order, keeper, others))
+        rows.extend(_dropped(pool, order, member) for member in others)
     return rows
 
 
-def group(pool: Pool, *, radius: int = RADIUS) -> list[Member]:
+def group(
+    pool: Pool, order: Order, *, radius: int = RADIUS, edges: Sequence[Edge] = (), label: Rows | None = None
+) -> list[Member]:
     """Members of all groups, keepers left out."""
-    rank = preference(pool.width * pool.height, pool.is_grey, pool.size)
-    best_of_pixels = _best_of_equal(np.unique(np.asarray(pool.pixel_sha256), return_inverse=True)[1], rank)
+    rank = order.rank
+    best_of_pixels = _best_of_equal(first_of_equal(pool.pixels), rank)
+    copies = np.flatnonzero(best_of_pixels != np.arange(len(rank)))
     members = {
-        int(row): Member(int(row), int(best), int(best), 0, has_same_pixels=True)
-        for row, best in enumerate(best_of_pixels)
-        if row != best
+        row: Member(row, best, best, 0, PIXELS)
+        for row, best in zip(copies.tolist(), best_of_pixels[copies].tolist(), strict=True)
     }
-    for member in _near_members(pool, rank, best_of_pixels, radius):
+    for member in _near_members(pool, rank, best_of_pixels, radius, labels(pool, radius) if label is None else label):
         members[member.row] = member
     # Copies of a picture that is itself a member follow it to its keeper; their evidence stays.
     for row, member in members.items():
-        if member.has_same_pixels and member.evidence in members:
+        if member.relation == PIXELS and member.evidence in members:
             members[row] = member._replace(keeper=members[member.evidence].keeper)
-    return list(members.values())
+    return with_relatives(list(members.values()), edges, rank)
+
+
+def labels(pool: Pool, radius: int = RADIUS) -> Rows:
+    """For each row the first row that chains of near pairs join it with; itself for what says too little."""
+    nodes = heads(pool)
+    linked = neighbours.linked(pool.hashes[nodes], radius, key_radius=KEY_RADIUS, keys=2)
+    return spread_labels(pool, nodes, linked)
+
+
+def heads(pool: Pool) -> Rows:
+    """The first row of each different hash, in order, of the pictures that say enough."""
+    usable = np.flatnonzero(pool.quality >= LEAST_QUALITY)
+    first = first_of_equal(pool.hashes[usable])
+    return usable[first == np.arange(len(usable))]
+
+
+def spread_labels(pool: Pool, nodes: Rows, linked: Rows) -> Rows:
+    """Labels of the nodes (`neighbours.linked` over `heads`) -> labels of all rows."""
+    label = np.arange(len(pool.quality))
+    usable = np.flatnonzero(pool.quality >= LEAST_QUALITY)
+    place = np.zeros(len(label), dtype=np.int64)
+    place[nodes] = np.arange(len(nodes))
+    label[usable] = nodes[linked[place[usable[first_of_equal(pool.hashes[usable])]]]]
+    return label
+
+
+def first_of_equal(words_NW: Hashes) -> Rows:
+    """For each row the first row equal to it. u64[N, W] -> i64[N]."""
+    mixed = np.zeros(len(words_NW), dtype=np.uint64)
+    for word in range(words_NW.shape[1]):  # one word to sort by; what is equal in it is compared whole
+        mixed = (mixed ^ words_NW[:, word]) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(32)
+    order = np.argsort(mixed, kind="stable")
+    is_same_mix = mixed[order[1:]] == mixed[order[:-1]]
+    is_new = np.ones(len(order), dtype=np.bool_)
+    is_new[1:] = (words_NW[order[1:]] != words_NW[order[:-1]]).any(axis=1)
+    if (is_new[1:] & is_same_mix).any():  # two that differ met in one word: sort by all of them
+        order = np.lexsort(words_NW.T[::-1])
+        is_new[1:] = (words_NW[order[1:]] != words_NW[order[:-1]]).any(axis=1)
+    first = np.empty(len(order), dtype=np.int64)
+    first[order] = order[is_new][np.cumsum(is_new) - 1]
+    return first
 
 
 def preference(pixels: Rows | rules.Values, is_grey: npt.NDArray[np.bool_], size: Rows) -> Rows:
@@ -116,40 +170,37 @@ def _best_of_equal(label: Rows, rank: Rows) -> Rows:
     return best
 
 
-def _near_members(pool: Pool, rank: Rows, best_of_pixels: Rows, radius: int) -> list[Member]:
+def _near_members(pool: Pool, rank: Rows, best_of_pixels: Rows, radius: int, label: Rows) -> list[Member]:
     """Group what is near. Rows with equal hashes stand for each other, so that a thousand copies are one node."""
     usable = np.flatnonzero((pool.quality >= LEAST_QUALITY) & (best_of_pixels == np.arange(len(rank))))
+    counts = np.bincount(label[usable], minlength=1)
+    usable = usable[counts[label[usable]] > 1]
     if not len(usable):
         return []
-    nodes, node_of = np.unique(pool.hashes[usable], axis=0, return_inverse=True)
-    best = _best_of_equal(node_of.ravel(), rank[usable])
-    head = np.empty(len(nodes), dtype=np.int64)  # node -> its best row
-    head[node_of.ravel()] = usable[best]
-    placed = [place for cluster in _clusters(nodes, rank[head], radius) for place in _placed(nodes, cluster, radius)]
-    keeper_of = {node: keeper for node, keeper, _, _ in placed}
-    members = [
-        Member(int(head[node]), int(head[keeper]), int(head[evidence]), distance, has_same_pixels=False)
-        for node, keeper, evidence, distance in placed
-        if node != keeper
-    ]
-    for place, row in enumerate(usable.tolist()):
-        node = int(node_of.ravel()[place])
-        if row != head[node]:
-            keeper = int(head[keeper_of.get(node, node)])
-            members.append(Member(row, keeper, int(head[node]), 0, has_same_pixels=False))
-    return members
+    first = first_of_equal(pool.hashes[usable])
+    heads_of = usable[_best_of_equal(first, rank[usable])]  # row -> the best row of its hash
+    nodes = np.unique(heads_of)
+    members = []
+    keeper_of: dict[int, int] = {}
+    for cluster in _clusters(nodes, label, rank):
+        for node, keeper, evidence, distance in _placed(pool.hashes, cluster, radius):
+            keeper_of[node] = keeper
+            if node != keeper:
+                members.append(Member(node, keeper, evidence, distance))
+    for row, head in zip(usable.tolist(), heads_of.tolist(), strict=True):
+        if row != head:
+            members.append(Member(row, keeper_of.get(head, head), head))
+    return [member._replace(similarity=1 - member.distance / HASH_BITS) for member in members]
 
 
-def _clusters(nodes: Hashes, rank: Rows, radius: int) -> list[Rows]:
-    """The nodes that chains of near pairs join, best first: indexed once by the pHash and once by the dHash."""
-    label = neighbours.linked(nodes, radius, key_radius=KEY_RADIUS, keys=2)
-    order = np.lexsort((rank, label))
-    order = order[np.bincount(label)[label[order]] > 1]
-    return np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
+def _clusters(nodes: Rows, label: Rows, rank: Rows) -> list[Rows]:
+    """The nodes of one label each, best first."""
+    order = nodes[np.lexsort((rank[nodes], label[nodes]))]
+    return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
 
 
-def _placed(nodes: Hashes, cluster: Rows, radius: int) -> Iterator[tuple[int, int, int, int]]:
-    """(node, keeper, evidence, distance to evidence) for every node of a cluster, keepers included.
+def _placed(words: Hashes, cluster: Rows, radius: int) -> Iterator[tuple[int, int, int, int]]:
+    """(row, keeper, evidence, distance to evidence) for every row of a cluster, keepers included.
 
     Distances are computed when they are asked for: a cluster of look-alikes has too many pairs to hold.
     """
@@ -157,79 +208,64 @@ def _placed(nodes: Hashes, cluster: Rows, radius: int) -> Iterator[tuple[int, in
     while len(left):
         keeper, left = int(left[0]), left[1:]
         yield keeper, keeper, keeper, 0
-        is_gone = np.bitwise_count(nodes[left] ^ nodes[keeper]).sum(axis=1) <= max(radius, DRIFT)
+        is_gone = np.bitwise_count(words[left] ^ words[keeper]).sum(axis=1) <= max(radius, DRIFT)
         places = np.flatnonzero(is_gone)  # what may still join this keeper
-        found = nodes[left[places]]
+        found = words[left[places]]
         waiting = deque([keeper])
         while waiting and len(places):
             evidence = waiting.popleft()
-            bits = np.bitwise_count(found ^ nodes[evidence])
+            bits = np.bitwise_count(found ^ words[evidence])
             distance = bits.sum(axis=1)
             is_near = (distance <= radius) & (bits[:, :2].min(axis=1) <= min(KEY_RADIUS, radius))
             if is_near.any():
                 nearest = np.flatnonzero(is_near)[np.argsort(distance[is_near], kind="stable")]
                 reached = left[places[nearest]].tolist()
                 waiting.extend(reached)
-                for node, far in zip(reached, distance[nearest].tolist(), strict=True):
-                    yield node, keeper, evidence, far
+                for row, far in zip(reached, distance[nearest].tolist(), strict=True):
+                    yield row, keeper, evidence, far
                 places, found = places[~is_near], found[~is_near]
         is_gone[places] = False
         left = left[~is_gone]
 
 
-def _kept(pool: Pool, keeper: int, members: list[Member]) -> Duplicate:
-    others = [member.row for member in members]
-    size = f"{pool.width[keeper]} × {pool.height[keeper]} px"
-    pixels = int(pool.width[keeper] * pool.height[keeper])
-    rivals = [row for row in others if int(pool.width[row] * pool.height[row]) == pixels]
-    if not rivals:
-        reason = f"kept: {size} is the largest of {len(others) + 1}"
-    elif all(_merit(pool, row)[1:2] < _merit(pool, keeper)[1:2] for row in rivals):
-        reason = f"kept: the one in colour of {len(rivals) + 1} of {size}"
-    elif all(_merit(pool, row) < _merit(pool, keeper) for row in rivals):
-        reason = f"kept: {size}, and the most bytes ({pool.size[keeper]:,}) of {len(rivals) + 1} of this size"
-    else:
-        reason = f"kept: added first of {len(rivals) + 1} of {size}"
-    relation = "pixels" if all(member.has_same_pixels for member in members) else "near"
+def _kept(pool: Pool, order: Order, keeper: int, members: list[Member]) -> Duplicate:
+    reason = keepers.why_kept(pool.merits, order, keeper, [member.row for member in members])
+    loosest = max((member.relation for member in members), key=RELATIONS.index)
     image_id = pool.image_ids[keeper]
-    return Duplicate(image_id, image_id, is_keeper=True, relation=relation, distance=0, evidence_id="", reason=reason)
+    return Duplicate(image_id, image_id, is_keeper=True, relation=loosest, distance=0, evidence_id="", reason=reason)
 
 
-def _dropped(pool: Pool, member: Member) -> Duplicate:
+def _dropped(pool: Pool, order: Order, member: Member) -> Duplicate:
     return Duplicate(
         pool.image_ids[member.row],
         pool.image_ids[member.keeper],
         is_keeper=False,
-        relation="pixels" if member.has_same_pixels else "near",
+        relation=member.relation,
         distance=member.distance,
         evidence_id=pool.image_ids[member.evidence],
-        reason=_why_dropped(pool, member),
+        reason=_why_dropped(pool, order, member),
+        similarity=member.similarity,
+        detail=member.detail,
     )
 
 
-def _merit(pool: Pool, row: int) -> tuple[int, bool, int]:
-    """What makes a picture worth keeping, before the order of arrival decides."""
-    return int(pool.width[row] * pool.height[row]), not pool.is_grey[row], int(pool.size[row])
+_MATCHES = {
+    PIXELS: "same pixels as {evidence}",
+    TURNED: "the same as {evidence}, turned or mirrored",
+    EDIT: "the same as {evidence}, edited",
+    CROP: "{evidence} cropped, or what it was cropped from",
+}
 
 
-def _why_dropped(pool: Pool, member: Member) -> str:
-    keeper = member.keeper
+def _why_dropped(pool: Pool, order: Order, member: Member) -> str:
     evidence = pool.image_ids[member.evidence][:_SHORT]
-    if member.has_same_pixels:
-        match = f"same pixels as {evidence}"
+    if member.relation != NEAR:
+        match = _MATCHES[member.relation].format(evidence=evidence)
     elif member.distance:
         match = f"{member.distance} of {HASH_BITS} bits differ from {evidence}"
     else:
         match = f"same hashes as {evidence}"
-    mine, kept = _merit(pool, member.row), _merit(pool, keeper)
-    if kept[0] > mine[0]:
-        better = f"has more pixels ({pool.width[keeper]} × {pool.height[keeper]})"
-    elif kept[1] > mine[1]:
-        better = "has colour"
-    elif kept[2] > mine[2]:
-        better = f"has more bytes ({pool.size[keeper]:,})"
-    else:
-        better = "was added first"
-    if member.evidence == keeper:
+    better = keepers.why_better(pool.merits, order, member.keeper, member.row)
+    if member.evidence == member.keeper:
         return f"{match}, which {better}"
-    return f"{match}; its keeper {pool.image_ids[keeper][:_SHORT]} {better}"
+    return f"{match}; its keeper {pool.image_ids[member.keeper][:_SHORT]} {better}"

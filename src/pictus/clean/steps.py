@@ -1,4 +1,4 @@
-"""The verbs of `clean`: check, dedupe, screen, restore. Nothing is deleted; judgements are rows."""
+"""The verbs of `clean` that decide: check, screen, restore. Nothing is deleted; judgements are rows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from pictus.clean.measurements import measure
 from pictus.clock import now
 from pictus.errors import UserError, bad_rows, counted
 from pictus.project import Project
-from pictus.records import Check, Duplicate, Verdict
+from pictus.records import Check, Verdict
 from pictus.registry import Outcome, step
 from pictus.tables import equals, one_of, table_of
 
 _PLACE = ("image_id", "shard", "offset", "size")
-MANY_DOUBTFUL = 5
 _DUPLICATES = "duplicates"  # subject of the event that says how the table came about
 
 
@@ -60,58 +59,6 @@ def check(project: Project, *, engine: str = "local", workers: int = 0) -> Outco
         next=("pictus clean dedupe",),
         source=lambda: project.tables.records("checks", Check),
     )
-
-
-@step("clean dedupe", changes=True)
-def dedupe(project: Project, *, radius: int = duplicates.RADIUS) -> Outcome[Duplicate]:
-    """Find pictures with equal pixels and near-duplicates; say which one stays and why.
-
-    The keeper has the most pixels, then colour, then the most bytes, then was added first.
-
-    radius: how many of the 384 bits of two pictures' hashes may differ; 0 for equal hashes only
-
-    Examples:
-        pictus clean dedupe
-        pictus clean dedupe --radius 60
-    """
-    if not 0 <= radius <= duplicates.HASH_BITS // 3:
-        raise UserError(
-            f"--radius {radius} is not between 0 and {duplicates.HASH_BITS // 3}: unrelated pictures differ in more.",
-            fix=f"pictus clean dedupe --radius {duplicates.RADIUS}",
-        )
-    with project.lock("clean"):
-        checks, sizes, unmeasured = _measured(project)
-        with project.progress.track("dedupe", None):
-            found = duplicates.find(_pool(checks, sizes), radius=radius)
-        table = table_of("duplicates", found)
-        if not project.tables.exists("duplicates") or not project.tables.read("duplicates").equals(table):
-            project.tables.replace("duplicates", table)
-        groups = sum(row.is_keeper for row in found)
-        same = sum(row.relation == "pixels" and not row.is_keeper for row in found)
-        near = len(found) - groups - same
-        numbers = {"pictures": checks.num_rows, "groups": groups, "same_pixels": same, "near": near, "radius": radius}
-        project.journal.log(
-            "clean", "duplicates_found", _DUPLICATES, **numbers, version=project.tables.version("duplicates")
-        )
-    return Outcome(
-        step="clean dedupe",
-        summary={**numbers, "duplicates": same + near, "distances": _distances(found)},
-        headline=f"{counted(same + near, 'duplicate')} in {counted(groups, 'group')}: {same:,} with the same pixels,"
-        f" {near:,} near (at most {radius} of {duplicates.HASH_BITS} bits)",
-        problems=(*_unmeasured(unmeasured), *_doubtful(found, radius)),
-        next=("pictus clean screen",),
-        source=lambda: project.tables.records("duplicates", Duplicate),
-    )
-
-
-def _doubtful(found: Sequence[Duplicate], radius: int) -> tuple[str, ...]:
-    """A word when the near ones crowd under the radius: copies lie far below it, look-alikes close to it."""
-    near = [row.distance for row in found if row.relation == "near" and not row.is_keeper]
-    close = sum(distance > 0.75 * radius for distance in near)
-    if close < MANY_DOUBTFUL or close < len(near) / 3:
-        return ()
-    words = f"{close:,} of {len(near):,} near ones differ in over {0.75 * radius:.0f} bits: they may only look alike"
-    return (f"{words}. Look at them (pictus web, Clean), or: pictus clean dedupe --radius {radius * 3 // 4}",)
 
 
 @step("clean screen", changes=True)
@@ -215,25 +162,6 @@ def _measured(project: Project) -> tuple[pa.Table, np.ndarray[Any, np.dtype[np.i
     return rows, sizes, int(pictures.num_rows - rows.num_rows)
 
 
-def _pool(checks: pa.Table, sizes: np.ndarray[Any, np.dtype[np.int64]]) -> duplicates.Pool:
-    whole = np.array([not cause for cause in checks.column("cause").to_pylist()], dtype=np.bool_)
-    rows = checks.filter(pa.array(whole))
-
-    def numbers(name: str) -> Any:  # noqa: ANN401  an array of the column's type
-        return rows.column(name).to_numpy()
-
-    return duplicates.Pool(
-        image_ids=rows.column("image_id").to_pylist(),
-        width=numbers("width").astype(np.int64),
-        height=numbers("height").astype(np.int64),
-        size=sizes[whole],
-        pixel_sha256=rows.column("pixel_sha256").to_pylist(),
-        hashes=duplicates.stack(numbers("phash"), numbers("dhash"), rows.column("pdq").to_pylist()),
-        quality=numbers("pdq_quality").astype(np.int64),
-        is_grey=numbers("grey_frac") >= rules.GREY_FROM,
-    )
-
-
 def _values(checks: pa.Table) -> dict[str, rules.Values]:
     """Every measure a rule asks for, f64[N]."""
     names = ("contrast", "brightness", "sharpness", "aspect", "grey_frac")
@@ -297,12 +225,6 @@ def _restored(count: int, again: int, rule: str) -> str:
 
 def _unmeasured(count: int) -> tuple[str, ...]:
     return (f"{counted(count, 'picture')} not measured yet: pictus clean check",) if count else ()
-
-
-def _distances(found: Sequence[Duplicate]) -> dict[str, int]:
-    """How many near-duplicates lie at which distance, by tens of bits: for the picture of the radius."""
-    tens = Counter(row.distance // 10 * 10 for row in found if row.relation == "near" and not row.is_keeper)
-    return {f"{ten}-{ten + 9}": tens[ten] for ten in sorted(tens)}
 
 
 def _resolved(images: Sequence[str], known: Sequence[str]) -> list[str]:
