@@ -184,7 +184,7 @@ def test_caps_end_a_video_with_a_cause(make: Make, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr(videos, "MAX_PIXELS", 1_000)
         (end,) = look(path)
-        assert (end.cause, end.detail) == ("too-many-pixels", "frames of 96 × 64 px, at most 1,000 are decoded")
+        assert (end.cause, end.detail) == ("too-many-pixels", "frames of 96 × 64 px, at most 1,000")
 
 
 def test_a_sound_without_pictures_is_told(tmp_path: Path) -> None:

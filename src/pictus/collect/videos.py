@@ -204,7 +204,7 @@ class _Scenes:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise BadVideoError("too-many-pixels", f"frames of {width:,} × {height:,} px, at most {MAX_PIXELS:,} are decoded")
+        raise BadVideoError("too-many-pixels", f"frames of {width:,} × {height:,} px, at most {MAX_PIXELS:,}")
 
 
 def _format_of(start: bytes) -> str:
