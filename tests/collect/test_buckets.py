@@ -17,7 +17,7 @@ import pytest
 
 from pictus import Project, collect
 from pictus.collect.buckets import is_bucket, look_in_bucket
-from pictus.collect.finds import Found
+from pictus.collect.found import Found
 from pictus.errors import UserError
 
 fsspec = pytest.importorskip("fsspec", reason="the extra `cloud` is not installed")

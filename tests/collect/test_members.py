@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pictus.archives import MAX_BESIDE_BYTES
-from pictus.collect.finds import Found, Said
+from pictus.collect.found import Found, Said
 from pictus.collect.members import in_archive, look_in_archive
 from pictus.collect.places import look_in_folder
 from pictus.collect.sidecars import MAX_SIGNS, plain_text, said_in, spoken

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pictus.collect.finds import Found, Said
+from pictus.collect.found import Found, Said
 from pictus.collect.parquets import look_in_table
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pictus.collect import videos
-from pictus.collect.finds import Found
+from pictus.collect.found import Found
 from pictus.collect.videos import interval_s, look_in_video
 from pictus.errors import UserError
 from pictus.pixels import decode

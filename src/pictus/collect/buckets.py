@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pictus import archives
 from pictus.collect import parquets
-from pictus.collect.finds import Found
+from pictus.collect.found import Found
 from pictus.collect.members import in_archive
 from pictus.errors import UserError, clipped
 from pictus.extras import need

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pictus import archives
-from pictus.collect.finds import Found, Said
+from pictus.collect.found import Found, Said
 from pictus.collect.intake import Claim
 from pictus.collect.lists import in_one_line
 from pictus.concepts import Taxonomy

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from pictus import archives
 from pictus.archives import MAX_BESIDE_BYTES, Entry
-from pictus.collect.finds import Found
+from pictus.collect.found import Found
 from pictus.collect.sidecars import CLASS_NAMES, ENDINGS, names_in, spoken
 
 _WAITING = 8

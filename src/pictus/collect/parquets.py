@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
-from pictus.collect.finds import Found
+from pictus.collect.found import Found
 from pictus.collect.members import class_names_beside, stored
 from pictus.collect.sidecars import COLUMNS, NAMES, plain_text, said_in
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pictus import archives
 from pictus.archives import MAX_BESIDE_BYTES
 from pictus.collect import parquets, videos
-from pictus.collect.finds import Found
+from pictus.collect.found import Found
 from pictus.collect.members import look_in_archive, stored
 from pictus.collect.sidecars import spoken
 from pictus.pixels import MAX_BYTES

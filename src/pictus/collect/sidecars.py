@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pictus.collect.finds import Said
+from pictus.collect.found import Said
 
 ENDINGS = frozenset({"json", "cls", "txt"})
 

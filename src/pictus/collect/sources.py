@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pictus import archives
 from pictus.collect import buckets, parquets, videos
-from pictus.collect.finds import Found, LookIn, Said
+from pictus.collect.found import Found, LookIn, Said
 from pictus.collect.members import look_in_archive
 from pictus.collect.places import look_at_file, look_in_folder, only
 from pictus.errors import UserError, clipped

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pictus.collect.finds import Found
+from pictus.collect.found import Found
 from pictus.collect.members import stored
 from pictus.errors import PictureError, UserError, clipped, counted
 from pictus.extras import need
