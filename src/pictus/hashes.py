@@ -104,13 +104,25 @@ def decimate(luma: Luma, width: int = 0, height: int = 0, factor: int = 1) -> F3
         return np.zeros((_PDQ_SIDE, _PDQ_SIDE), dtype=np.float32)
     rows, row_weights = _samples(height, factor)
     columns, column_weights = _samples(width, factor)
-    half = luma[rows[0]] * row_weights[0]
-    for lines, weights in zip(rows[1:], row_weights[1:], strict=True):
-        half += luma[lines] * weights
-    small: F32 = half[:, columns[0]] * column_weights[0].T
-    for lines, weights in zip(columns[1:], column_weights[1:], strict=True):
-        small += half[:, lines] * weights.T
+    half = np.einsum("tsw,ts->ws", luma.take(rows, axis=0), row_weights[:, :, 0])
+    small: F32 = np.einsum("tsh,ts->hs", half.take(columns, axis=0), column_weights[:, :, 0])
     return small
+
+
+def shrunk(small_NHW: F32, width: int, height: int) -> Luma:
+    """f32[N, 64, 64] from `decimate` -> u8[N, height, width] by Lanczos, as Pillow resizes."""
+    rows, columns = _lanczos(height), _lanczos(width)
+    shrunk = np.round(rows @ small_NHW.astype(np.float64) @ columns.T, _DECIMALS)  # the last bits change no level
+    return np.clip(np.rint(shrunk), 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _lanczos(side: int) -> F64:
+    """Three lobes, f64[side, 64]: the weights of Pillow's LANCZOS from 64 lines to `side`."""
+    scale = _PDQ_SIDE / side
+    away = (np.arange(_PDQ_SIDE) + 0.5 - (np.arange(side)[:, None] + 0.5) * scale) / scale
+    weights = np.where(np.abs(away) < 3, np.sinc(away) * np.sinc(away / 3), 0.0)  # noqa: PLR2004
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def words_of(pdq: list[bytes]) -> Hashes:
@@ -163,9 +175,12 @@ def _low_frequencies(values_NSS: npt.NDArray[Any], cosines_KS: F64) -> F64:
 
 def _quality(small_NSS: F32) -> npt.NDArray[np.int64]:
     """Meta's: gradients in whole hundredths of the range, their sum / 90, at most 100."""
-    down = (np.diff(small_NSS, axis=1) * 100 / 255).astype(np.int64)
-    across = (np.diff(small_NSS, axis=2) * 100 / 255).astype(np.int64)
-    total: Rows = np.abs(down).sum(axis=(1, 2)) + np.abs(across).sum(axis=(1, 2))
+    total = np.zeros(len(small_NSS), dtype=np.int64)
+    for axis in (1, 2):
+        steps = np.diff(small_NSS, axis=axis)
+        steps *= 100
+        steps /= 255
+        total += np.abs(steps, out=steps).astype(np.int8).sum(axis=(1, 2), dtype=np.int64)  # cut towards 0, at most 100
     return np.minimum(total // 90, 100)
 
 

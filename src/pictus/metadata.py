@@ -17,12 +17,12 @@ from __future__ import annotations
 import html
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from pictus.errors import PictureError
-from pictus.pixels import jpeg_segments
+from pictus.pixels import Segments, jpeg_segments
 from pictus.tiff import EXIF, Directory, Entry, Shape, all_directories, directory_at, first_offset, numbers, shape_of
 
 KINDS = ("exif", "gps", "iptc", "xmp", "c2pa", "icc")
@@ -73,13 +73,16 @@ class _Block(NamedTuple):
     end: int
 
 
-def read(image_bytes: bytes) -> Metadata:
-    """What the file says beside its pixels. Never raises: what makes no sense is not there."""
+def read(image_bytes: bytes, *, segments: Segments | None = None) -> Metadata:
+    """What the file says beside its pixels. Never raises: what makes no sense is not there.
+
+    `segments`: those of a JPEG where they were walked already.
+    """
     kinds: set[str] = set()
     creators: list[str] = []
     rights: list[str] = []
     mining = ""
-    for kind, start, end in _blocks(image_bytes):
+    for kind, start, end in _blocks(image_bytes, segments):
         data, first, last = image_bytes, start, end
         if kind == "text":
             kind, data = _unpacked(image_bytes[start:end])  # noqa: PLW2901  what the text holds
@@ -141,10 +144,10 @@ def without_gps(image_bytes: bytes) -> bytes:
 # Containers: where the blocks lie.
 
 
-def _blocks(image_bytes: bytes) -> Iterator[_Block]:
+def _blocks(image_bytes: bytes, segments: Segments | None = None) -> Iterator[_Block]:
     head = image_bytes[:16]
     if head[:2] == b"\xff\xd8":
-        return _jpeg_blocks(image_bytes)
+        return _jpeg_blocks(image_bytes, jpeg_segments(image_bytes) if segments is None else segments)
     if head.startswith(_PNG_MAGIC):
         return _png_blocks(image_bytes)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -154,9 +157,9 @@ def _blocks(image_bytes: bytes) -> Iterator[_Block]:
     return _loose_blocks(image_bytes)
 
 
-def _jpeg_blocks(image_bytes: bytes) -> Iterator[_Block]:
+def _jpeg_blocks(image_bytes: bytes, segments: Iterable[tuple[int, bytes, int]]) -> Iterator[_Block]:
     try:
-        for marker, body, end in jpeg_segments(image_bytes):
+        for marker, body, end in segments:
             start = end - len(body)
             if marker == _APP1 and body.startswith(b"Exif\0\0"):
                 yield _Block("exif", start + 6, end)

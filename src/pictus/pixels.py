@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,13 +53,18 @@ _MAGIC = (
 _BEGINNINGS = (b"\xff\xd8", b"II", b"MM", b"P", *(magic for magic, _ in _MAGIC))  # also of the formats without a magic
 
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 .. SOF15
-_SOS, _EOI, _APP0, _APP1 = 0xDA, 0xD9, 0xE0, 0xE1
+_SOS, _EOI, _APP0, _APP1, _APP14 = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE
+_AS_IT_IS = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0"
 _METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})  # APP1 .. APP15 and comments; APP14 tells the colours
 _NOT_FILL = re.compile(rb"[^\xff]")
 _NO_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})  # stuffing, TEM, restarts, SOI
 
 _TRUNCATED = (" truncated", "truncated ", "premature", "unexpected end", "eof", "not enough")
 _HARMLESS = ("extraneous bytes", "premature end of jpeg file", "unknown adobe", "jfif", "sos parameters")
+
+
+Segments = list[tuple[int, bytes, int]]
+"""A JPEG's segments up to its first scan: marker, body, where it ends."""
 
 
 class Header(NamedTuple):
@@ -78,14 +83,17 @@ class Header(NamedTuple):
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)  # noqa: PLR2004
 
 
-def sniff(image_bytes: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
-    """Read the header only: no pixel is decoded. Raises PictureError for what must not be decoded."""
+def sniff(image_bytes: bytes, *, max_pixels: int = MAX_PIXELS, segments: Segments | None = None) -> Header:
+    """Read the header only: no pixel is decoded. Raises PictureError for what must not be decoded.
+
+    `segments`: those of a JPEG where they were walked already.
+    """
     if not image_bytes:
         raise PictureError("empty", "0 bytes")
     if len(image_bytes) > MAX_BYTES:
         raise PictureError("too-many-bytes", f"{len(image_bytes):,} bytes, at most {MAX_BYTES:,} are read")
     if image_bytes[:2] == b"\xff\xd8":
-        header = _jpeg_header(image_bytes)
+        header = _jpeg_header(image_bytes, jpeg_segments(image_bytes) if segments is None else segments)
     else:
         _check_size(*_declared_size(image_bytes), max_pixels)
         with _opened(image_bytes) as image:
@@ -123,9 +131,32 @@ def decode_known(image_bytes: bytes, header: Header, *, factor: int = 1) -> Pixe
     A JPEG is decoded small, which costs less; other formats are averaged over factor × factor pixels.
     """
     if header.format == "jpeg" and header.mode in ("L", "RGB"):
-        return _decode_jpeg(image_bytes, header, factor)
+        try:
+            return _decode_jpeg(image_bytes, header, factor)
+        except _HarmlessError:
+            pass  # Pillow knows a missing end marker from missing pixels
     pixels = _decode_pillow(image_bytes)
     return pixels if factor == 1 else _averaged(pixels, factor)
+
+
+def decode_luma(image_bytes: bytes, header: Header, *, factor: int = 1, segments: Segments | None = None) -> Pixels:
+    """Upright luma and colour at 1 / factor: u8[H, W, 3] of Y, Cb, Cr (JFIF 1.02), or u8[H, W, 1] without colour.
+
+    What most JPEGs hold is taken as it is held: without its colour markers libjpeg hands out Y, Cb and Cr, and
+    neither turning them to RGB nor RGB back to luma is paid. Equal to `decode_known`'s luma but for its clipping.
+    """
+    from PIL import Image  # noqa: PLC0415  0.05 s that --help does not pay
+
+    if header.format == "jpeg" and header.mode in ("L", "RGB"):
+        segments = list(jpeg_segments(image_bytes)) if segments is None else segments
+        if header.mode == "L" or _is_ycc(segments):
+            coded = image_bytes if header.mode == "L" else _without_colour_markers(image_bytes, segments)
+            try:
+                return _decode_jpeg(coded, header, factor, "GRAY" if header.mode == "L" else "RGB")
+            except _HarmlessError:
+                pass  # Pillow knows how to go on; below, as every other format
+    pixels = decode_known(image_bytes, header, factor=factor)
+    return np.array(Image.fromarray(pixels).convert("YCbCr"))
 
 
 def decode_scaled(image_bytes: bytes, short_side: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -137,7 +168,7 @@ def decode_scaled(image_bytes: bytes, short_side: int, *, max_pixels: int = MAX_
     return decode_known(image_bytes, header, factor=_factor(min(header.width, header.height), short_side))
 
 
-def same_pixels_sha256(image_bytes: bytes, header: Header) -> str:
+def same_pixels_sha256(image_bytes: bytes, header: Header, *, segments: Segments | None = None) -> str:
     """Equal only for pictures with equal pixels, whatever captions and other metadata they carry.
 
     A JPEG: sha256 of all that its pixels are decoded from (tables, scans, colour markers, orientation), so
@@ -147,13 +178,13 @@ def same_pixels_sha256(image_bytes: bytes, header: Header) -> str:
         pixels = _decode_pillow(image_bytes)
         return hashlib.sha256(b"%d %d " % pixels.shape[1::-1] + pixels.data).hexdigest()
     digest = hashlib.sha256(b"jpeg %d" % header.orientation)
-    after = 0
-    for marker, body, after in jpeg_segments(image_bytes):  # noqa: B007  the scans begin where the last segment ends
+    segments = list(jpeg_segments(image_bytes)) if segments is None else segments
+    for marker, body, _ in segments:
         if marker == _APP0:
             digest.update(b"JFIF" if body.startswith(b"JFIF") else b"")  # tells which colours the components are
         elif marker not in _METADATA:
             digest.update(b"%d %d " % (marker, len(body)) + body)
-    digest.update(memoryview(image_bytes)[after:])
+    digest.update(memoryview(image_bytes)[segments[-1][2] :])  # the scans
     return digest.hexdigest()
 
 
@@ -213,10 +244,10 @@ def _declared_size(image_bytes: bytes) -> tuple[int, int]:
 # JPEG: the header is walked here (20 µs against Pillow's 200), pixels come from libjpeg-turbo.
 
 
-def _jpeg_header(image_bytes: bytes) -> Header:
+def _jpeg_header(image_bytes: bytes, segments: Iterable[tuple[int, bytes, int]]) -> Header:
     orientation = 1
     frame: tuple[int, bytes] | None = None
-    for marker, body, _ in jpeg_segments(image_bytes):
+    for marker, body, _ in segments:
         if marker == _SOS and frame:
             return _frame_header(*frame, orientation, _scans(image_bytes, frame, body))
         if marker in _FRAMES:
@@ -230,10 +261,13 @@ def jpeg_segments(image_bytes: bytes) -> Iterator[tuple[int, bytes, int]]:
     """(marker, body, end) of each segment up to and with the first scan's header (ITU T.81 annex B)."""
     at, end = 2, len(image_bytes)
     for _ in range(MAX_MARKERS):
-        at = image_bytes.find(b"\xff", at)  # libjpeg skips garbage between segments too
-        filled = _NOT_FILL.search(image_bytes, at) if at >= 0 else None
-        if not filled or (at := filled.start()) + 3 > end:
-            raise PictureError("truncated", f"the JPEG ends in its header, after {end:,} bytes")
+        if at + 4 <= end and image_bytes[at] == 0xFF and image_bytes[at + 1] != 0xFF:  # noqa: PLR2004
+            at += 1  # as every encoder writes it
+        else:
+            at = image_bytes.find(b"\xff", at)  # libjpeg skips garbage between segments too
+            filled = _NOT_FILL.search(image_bytes, at) if at >= 0 else None
+            if not filled or (at := filled.start()) + 3 > end:
+                raise PictureError("truncated", f"the JPEG ends in its header, after {end:,} bytes")
         marker = image_bytes[at]
         if marker in _NO_LENGTH:
             at += 1
@@ -286,17 +320,42 @@ def _exif_orientation(tiff: bytes) -> int:
     return 1
 
 
-def _decode_jpeg(image_bytes: bytes, header: Header, factor: int) -> Pixels:
+def _is_ycc(segments: Segments) -> bool:
+    """Whether libjpeg takes three components for Y, Cb, Cr (jdapimin.c, default_decompress_parms)."""
+    adobe, ids = b"", b""
+    for marker, body, _ in segments:
+        if marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 14:  # noqa: PLR2004  a whole one
+            return True
+        if marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:  # noqa: PLR2004
+            adobe = body[11:12]
+        elif marker in _FRAMES:
+            ids = body[6::3][:3]
+    return adobe == b"\1" if adobe else ids == b"\1\2\3"
+
+
+def _without_colour_markers(image_bytes: bytes, segments: Segments) -> bytes:
+    """The same coded picture, said to hold colours that are not to be changed (Adobe's transform 0)."""
+    parts = [b"\xff\xd8", _AS_IT_IS]
+    for marker, body, _ in segments:
+        if not 0xE0 <= marker <= 0xEF and marker != 0xFE:  # noqa: PLR2004  applications' own, comments
+            parts.append(b"\xff%c" % marker + (len(body) + 2).to_bytes(2, "big") + body)
+    return b"".join([*parts, memoryview(image_bytes)[segments[-1][2] :]])
+
+
+class _HarmlessError(Exception):
+    """libjpeg warns of something that Pillow reads on from."""
+
+
+def _decode_jpeg(image_bytes: bytes, header: Header, factor: int, colours: str = "RGB") -> Pixels:
     import simplejpeg  # noqa: PLC0415
 
     least = {"min_height": -(-header.height // factor), "min_width": -(-header.width // factor)} if factor > 1 else {}
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(image_bytes, "RGB", **least)
+        pixels: Pixels = simplejpeg.decode_jpeg(image_bytes, colours, **least)
     except ValueError as error:
         message = str(error).lower()
         if any(words in message for words in _HARMLESS):
-            pixels = _decode_pillow(image_bytes)  # it knows a missing end marker from missing pixels
-            return pixels if factor == 1 else _averaged(pixels, factor)
+            raise _HarmlessError from None
         raise PictureError(_cause(message), str(error)) from None
     return _turned(pixels, header.orientation)
 
@@ -380,6 +439,8 @@ def _averaged(pixels: Pixels, factor: int) -> Pixels:
 
 def _turned(pixels: Pixels, orientation: int) -> Pixels:
     """EXIF orientation -> upright (TIFF 6.0 / EXIF 2.3 tag 0x0112)."""
+    if orientation == 1:
+        return pixels
     if orientation >= 5:  # noqa: PLR2004
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):

@@ -76,10 +76,10 @@ def test_sharpness_means_the_same_at_any_size() -> None:
 def test_colour_is_counted_by_the_pixel() -> None:
     pixels = grey(np.full((64, 64), 90))
     pixels[:, :16] = (200, 10, 10)  # a quarter is red
-    pixels[0, 63] = (90, 98, 90)  # within the tolerance of 8 levels
+    pixels[0, 63] = (90, 97, 90)  # within the tolerance of 8 levels
     assert measured(pixels).grey_frac == 0.75
     large = np.kron(pixels, np.ones((5, 5, 1)))
-    assert measured(large).grey_frac == pytest.approx(0.75, abs=0.02)  # counted on a grid of at most 128
+    assert measured(large).grey_frac == pytest.approx(0.75, abs=0.02)  # counted on a grid of at most 64
 
 
 def test_equal_pixels_have_equal_hashes_in_any_container() -> None:
@@ -94,7 +94,7 @@ def test_a_turned_picture_is_measured_upright(make_jpeg: MakeJpeg) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # shown after a quarter turn clockwise
     turned = saved(upright.transpose(Image.Transpose.ROTATE_90), exif=exif)
-    assert measure("x", turned) == measure("x", saved(upright))
+    assert measure("x", turned) == replace(measure("x", saved(upright)), metadata=("exif",))
 
 
 def test_what_cannot_be_decoded_has_a_cause_and_zeros(make_jpeg: MakeJpeg) -> None:
