@@ -1,0 +1,328 @@
+"""The verbs find and coverage: from the query plan to addresses that may be pictures, and which classes starve."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pictus.clock import now
+from pictus.collect.addresses import AllowedHosts, parse_url, without_password
+from pictus.collect.fetching import agent_of
+from pictus.concepts import Taxonomy, load_taxonomy
+from pictus.errors import PictureError, UserError, clipped, counted
+from pictus.journey import TAXONOMY
+from pictus.project import Project
+from pictus.records import Candidate, Coverage, LeftOut, Query
+from pictus.registry import Outcome, Summary, step
+from pictus.tables import Tables
+
+if TYPE_CHECKING:
+    from pictus.collect.asking import Asker
+    from pictus.collect.coverage import Means, Rows
+    from pictus.collect.finding import Ended
+    from pictus.collect.ledger import Ledger
+    from pictus.collect.searches import Engine
+
+LIMIT = 1_000
+"""Candidates of a class from one source: of ImageNet's, about one in ten was right (Deng et al. 2009)."""
+
+SHOWN = 10
+"""So many starving classes are named."""
+
+_PLAN = "pictus taxonomy queries"
+
+
+@step("collect find", changes=True)
+def find(
+    project: Project, where: tuple[str, ...], *, concept: tuple[str, ...] = (), limit: int = LIMIT,
+    allow_host: tuple[str, ...] = (), contact: str = "", again: bool = False,
+) -> Outcome[Candidate]:  # fmt: skip
+    """Look for addresses of pictures: in search engines by the query plan, on a web page, through a sitemap.
+
+    where: a search engine (commons, openverse, or a plugin's), or the address of a web page or sitemap
+    concept: only these classes (a group: all below it); of a page or sitemap: what its pictures show
+    limit: candidates of one class from one source; of a page or sitemap, in all
+    allow_host: a host (NAME or NAME:PORT) that may lie in a private network; it is asked without pauses
+    contact: a mail or web address that the source's owners can reach you by
+    again: ask again also what was finished
+
+    Examples:
+        pictus collect find commons openverse --contact me@example.org
+        pictus collect find commons --concept owl --limit 200 --contact me@example.org
+        pictus collect find https://example.org/owls.html --concept owl
+        pictus collect find https://example.org/sitemap.xml --limit 5000
+    """
+    if limit < 1:
+        raise UserError(f"--limit {limit} is no number of candidates.", fix=f"--limit {LIMIT}")
+    taxonomy = load_taxonomy(project)
+    engines, places = _sources(where)
+    if engines and not len(taxonomy):
+        raise UserError("The taxonomy is empty: there is nothing to search for.", fix=TAXONOMY)
+    chosen = _chosen(taxonomy, concept)
+    plan, out = _plan(project.tables, taxonomy, chosen) if engines else ({}, [])
+    claimed = _claimed(taxonomy, concept) if places else ""
+    if not contact and (named := [name for name, engine in engines.items() if engine.needs_contact]):
+        raise UserError(
+            f"{' and '.join(named)} asks programs to say whom to write to.", fix="--contact you@example.org"
+        )
+    ended: dict[str, Ended] = {}
+    ledgers: dict[str, Ledger] = {}
+    with project.lock("find"), _asking(agent_of(contact), AllowedHosts.of(allow_host)) as asker:
+        from pictus.collect.finding import Run, ask_engine, read_site  # noqa: PLC0415  brings protego and pyarrow
+        from pictus.collect.ledger import Ledger  # noqa: PLC0415
+
+        before = project.tables.count("candidates")
+        for name in (*engines, *places):
+            ledgers[name] = ledger = Ledger(project.tables, name, clock=time.monotonic, now=now)
+            of = list(plan) if name in engines else [claimed]
+            if again:
+                ledger.forget(of)
+            total = len(of) if name in engines else None
+            with project.progress.track(f"searching {name}", total) as meter:
+                run = Run(limit, ledger, asker, meter)
+                if engine := engines.get(name):
+                    if not asker.is_own(engine.endpoint):
+                        asker.slow_down(engine.endpoint, engine.interval_s)
+                    ended[name] = ask_engine(engine, plan, run)
+                else:
+                    ended[name] = read_site(name, claimed, run)
+        summary = _summary(ended, ledgers, out)
+        project.journal.log("collect", "candidates_found", ", ".join(ended)[:500], **summary)
+    return Outcome(
+        step="collect find",
+        summary=summary,
+        headline=_headline(summary, len(plan)),
+        problems=(*_told(ended, summary["causes"], limit), *_told_left_out(taxonomy, out)),
+        next=_next(project.tables, where, summary),
+        source=lambda: (Candidate(**row) for row in project.tables.read("candidates", offset=before).to_pylist()),
+    )
+
+
+@step("collect coverage", changes=False)
+def coverage(project: Project, *, wanted: int = 0) -> Outcome[Coverage]:
+    """How far each class is, from queries to labels; which starve, and what would feed them.
+
+    wanted: pictures that a class needs (kept ones, once pictures were screened);
+        half the median class when left out, and at least 20
+
+    Examples:
+        pictus collect coverage
+        pictus collect coverage --wanted 500 --jsonl
+    """
+    if wanted < 0:
+        raise UserError(f"--wanted {wanted} is negative.", fix="--wanted 500")
+    from pictus.collect.coverage import FEWEST, coverage_of, help_for  # noqa: PLC0415  brings pyarrow.compute
+
+    taxonomy = load_taxonomy(project)
+    if not taxonomy.classes:
+        raise UserError("The taxonomy has no class.", fix=TAXONOMY)
+    tables = project.tables
+    out = tables.ids("left_out", "concept_id") - tables.ids("queries", "concept_id")
+    names = {concept_id: taxonomy.name(concept_id) for concept_id in taxonomy.classes}
+    report = coverage_of(names, _rows(tables), wanted, frozenset(out))
+    starving = [one for one in report.classes if one.is_starving]
+    means = _means(tables)
+    summary: Summary = {
+        "classes": len(names), "starving": len(starving), "wanted": report.wanted, "basis": report.basis,
+        **{column: sum(getattr(one, column) for one in report.classes)
+           for column in ("queries", "candidates", "fetched", "failed", "kept", "dropped", "labelled")},
+        "left_out": len(out & names.keys()),
+    }  # fmt: skip
+    what = {"kept": "kept pictures", "fetched": "pictures", "candidates": "candidates"}[report.basis]
+    problems = [
+        f"{taxonomy.quoted(one.concept_id)}: {counted(one.candidates, 'candidate')}, {one.fetched:,} fetched,"
+        f" {one.kept:,} kept    fix: {help_for(one, means)}"
+        for one in starving[:SHOWN]
+    ]
+    if len(starving) > SHOWN:
+        problems.append(f"… and {len(starving) - SHOWN:,} more starve: pictus collect coverage --jsonl")
+    return Outcome(
+        step="collect coverage",
+        summary=summary,
+        headline=f"{len(starving):,} of {counted(len(names), 'class', 'classes')}"
+        f" {'starves' if len(starving) == 1 else 'starve'}: fewer than {report.wanted:,} {what}"
+        + ("" if wanted else f" (half the median class, at least {FEWEST})")
+        + f". {_funnel(summary)}",
+        problems=tuple(problems),
+        next=tuple(dict.fromkeys(help_for(one, means) for one in starving))[:3],
+        source=lambda: iter(report.classes),
+    )
+
+
+def _sources(where: Sequence[str]) -> "tuple[dict[str, Engine], list[str]]":
+    """What was named: search engines with their endpoints, and addresses in their one spelling."""
+    from pictus.collect import commons, openverse  # noqa: F401, PLC0415  they register themselves
+    from pictus.collect.searches import SEARCHES  # noqa: PLC0415  brings protego
+
+    engines: dict[str, Engine] = {}
+    places: list[str] = []
+    for name in where:
+        if "://" in name:
+            try:
+                places.append(parse_url(name).text)
+            except PictureError as error:
+                what = f"{clipped(without_password(name), 200)} cannot be asked for: {error.detail}."
+                raise UserError(what, fix="pictus collect find https://host/path") from error
+        elif "/" in name or ("." in name and name not in SEARCHES.names()):
+            raise UserError(f"{clipped(name)} is no address and no search engine.", fix=f"https://{name[:100]}")
+        else:
+            engine = SEARCHES.get(name)
+            own = os.environ.get(f"PICTUS_{name.upper().replace('-', '_')}_URL", "")
+            engines[name] = engine._replace(endpoint=own) if own else engine
+    return engines, list(dict.fromkeys(places))
+
+
+@contextmanager
+def _asking(agent: str, allowed: AllowedHosts) -> "Iterator[Asker]":
+    """The polite getter over the real network, for one run."""
+    import httpx  # noqa: PLC0415  0.2 s that --help does not pay
+
+    from pictus.collect.asking import Asker  # noqa: PLC0415
+    from pictus.collect.network import PinnedNetwork, connect, system_resolver  # noqa: PLC0415
+
+    names = ThreadPoolExecutor(2, thread_name_prefix="names")
+    network = PinnedNetwork(system_resolver(names), connect, allowed)
+    asker = Asker(
+        network, httpx.create_ssl_context(), agent=agent, clock=time.monotonic, sleep=time.sleep, own=allowed
+    )
+    try:
+        yield asker
+    finally:
+        asker.close()
+        names.shutdown(wait=False, cancel_futures=True)
+
+
+def _chosen(taxonomy: Taxonomy, concepts: Sequence[str]) -> tuple[str, ...]:
+    """The classes meant: those named and those below the groups named, all when none is."""
+    tops = [taxonomy.resolve(one) for one in concepts]
+    if not tops:
+        return taxonomy.classes
+    wanted = {one for top in tops for one in (top, *taxonomy.descendants(top))}
+    return tuple(one for one in taxonomy.classes if one in wanted)
+
+
+def _claimed(taxonomy: Taxonomy, concepts: Sequence[str]) -> str:
+    if len(concepts) > 1:
+        raise UserError("The pictures of a page or sitemap can claim one concept.", fix="give --concept once")
+    return taxonomy.resolve(concepts[0]) if concepts else ""
+
+
+def _plan(
+    tables: Tables, taxonomy: Taxonomy, chosen: Sequence[str]
+) -> tuple[dict[str, list[Query]], list[LeftOut]]:  # fmt: skip
+    """The planned queries of the classes, and which of them are left out, and why."""
+    if not tables.exists("queries"):
+        raise UserError("It is not planned yet what to search for.", fix=_PLAN)
+    plan: dict[str, list[Query]] = {concept_id: [] for concept_id in chosen}
+    for query in tables.records("queries", Query):
+        if query.concept_id in plan:
+            plan[query.concept_id].append(query)
+    bare = {concept_id for concept_id, queries in plan.items() if not queries}
+    out = {one.concept_id: one for one in tables.records("left_out", LeftOut) if one.concept_id in bare}
+    missing = sorted(bare - out.keys())
+    if missing:
+        some = ", ".join(taxonomy.quoted(one) for one in missing[:3]) + (" …" if len(missing) > 3 else "")  # noqa: PLR2004
+        raise UserError(f"{counted(len(missing), 'class', 'classes')} came after the plan: {some}.", fix=_PLAN)
+    if not plan.keys() - bare:
+        told = "; ".join(f"{taxonomy.quoted(one.concept_id)}: {one.reason}" for one in list(out.values())[:3])
+        first = next(iter(out), "CONCEPT")
+        raise UserError(f"Nothing is left to search for: {told or 'no class'}.", fix=f"{_PLAN} --include {first}")
+    return {one: queries for one, queries in plan.items() if queries}, list(out.values())
+
+
+def _summary(
+    ended: "Mapping[str, Ended]", ledgers: "Mapping[str, Ledger]", out: Sequence[LeftOut]
+) -> Summary:  # fmt: skip
+    from pictus.collect.searches import is_done  # noqa: PLC0415
+
+    causes = sum((ledger.causes for ledger in ledgers.values()), Counter[str]())
+    return {
+        "found": sum(ledger.found for ledger in ledgers.values()),
+        "known": sum(ledger.known for ledger in ledgers.values()),
+        "unusable": sum(ledger.unusable for ledger in ledgers.values()),
+        "asked": sum(one.asked for one in ended.values()),
+        "skipped": sum(one.skipped for one in ended.values()),
+        "not_asked": sum(one.not_asked for one in ended.values()),
+        "failed": sum(count for cause, count in causes.items() if not is_done(cause)),
+        "causes": dict(causes.most_common()),
+        "sources": {name: ledger.found for name, ledger in ledgers.items()},
+        "left_out": len(out),
+    }
+
+
+def _headline(summary: Summary, classes: int) -> str:
+    of = f" for {counted(classes, 'class', 'classes')}" if classes else ""
+    parts = [f"{counted(summary['found'], 'new candidate')}{of}"]
+    parts += [f"{summary['asked']:,} asked"] if summary["asked"] else []
+    parts += [f"{summary['skipped']:,} done before"] if summary["skipped"] else []
+    parts += [f"{summary['known']:,} known before"] if summary["known"] else []
+    parts += [f"{summary['failed']:,} failed"] if summary["failed"] else []
+    parts += [f"{summary['not_asked']:,} not asked yet"] if summary["not_asked"] else []
+    return ", ".join(parts) + "."
+
+
+def _told(ended: "Mapping[str, Ended]", causes: Mapping[str, int], limit: int) -> Iterator[str]:
+    from pictus.collect.searches import advice  # noqa: PLC0415
+
+    for name, one in ended.items():
+        if one.why:
+            yield f"{name} was given up for this run, {one.why}"
+    for cause, count in causes.items():
+        if cause == "limit":
+            yield f"{count:,} × limit: {limit:,} candidates were reached; for more: --limit {limit * 10}"
+        elif cause != "ok":
+            yield f"{count:,} × {cause}: {advice(cause)}"
+
+
+def _told_left_out(taxonomy: Taxonomy, out: Sequence[LeftOut]) -> Iterator[str]:
+    for one in out[:SHOWN]:
+        yield f"not searched for: {taxonomy.quoted(one.concept_id)}: {one.reason}"
+    if len(out) > SHOWN:
+        yield f"… and {len(out) - SHOWN:,} more not searched for: {_PLAN}"
+
+
+def _next(tables: Tables, where: Sequence[str], summary: Summary) -> tuple[str, ...]:
+    again = f"pictus collect find {' '.join(where)}" if summary["failed"] or summary["not_asked"] else ""
+    has_some = tables.count("candidates") > 0
+    return tuple(
+        command for command in (again, "pictus collect fetch" if has_some else "", "pictus collect coverage") if command
+    )
+
+
+def _rows(tables: Tables) -> "Rows":
+    from pictus.collect.coverage import Rows  # noqa: PLC0415
+
+    return Rows(
+        searches=tables.read("searches", ["concept_id", "cause"]),
+        candidates=tables.read("candidates", ["concept_id"]),
+        sources=tables.read("sources", ["image_id", "concept_id"]),
+        fetches=tables.read("fetches", ["address", "concept_id", "cause"]),
+        verdicts=tables.read("verdicts", ["image_id", "verdict"]),
+        labels=tables.read("labels", ["concept_id", "status"]),
+    )
+
+
+def _means(tables: Tables) -> "Means":
+    from pictus.collect import commons, openverse  # noqa: F401, PLC0415  they register themselves
+    from pictus.collect.coverage import Means  # noqa: PLC0415
+    from pictus.collect.searches import SEARCHES  # noqa: PLC0415
+
+    plan = tables.read("queries", ["concept_id", "language"])
+    asked = [name for name in SEARCHES.names() if name in tables.ids("searches", "source")]
+    return Means(
+        planned=Counter(plan["concept_id"].to_pylist()),
+        engines=SEARCHES.names(),
+        asked=asked or SEARCHES.names()[:1],
+        has_languages=any(plan["language"].to_pylist()),
+        limit=LIMIT,
+    )
+
+
+def _funnel(summary: Summary) -> str:
+    stages = ("candidates", "fetched", "kept", "labelled")
+    return ", ".join(f"{summary[stage]:,} {stage}" for stage in stages)
