@@ -1,0 +1,293 @@
+"""The verb `clean match`: crops, turned, mirrored and overlaid copies, proved on their pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from pictus import engine as engines
+from pictus import shards
+from pictus.clean import alignment, features, likeness, lookup
+from pictus.clean.likeness import AS_IT_IS, MIRRORED, Side
+from pictus.errors import UserError, counted
+from pictus.extras import need
+from pictus.hashes import TURNS, Rows
+from pictus.project import Project
+from pictus.records import Likeness
+from pictus.registry import Outcome, step
+from pictus.tables import SCHEMAS, table_of
+
+CHUNK = 20_000
+"""Pictures compared with all before them between two commits."""
+
+MEETING_BITS = 48
+"""Of 256, at which two codes count as met; at 64 look-ups of unrelated photographs meet three times as often."""
+LEAST_MEETINGS = 2
+MOST_CANDIDATES = 16
+"""Of one picture: those it shares most with."""
+TURN_BITS = 31
+"""Meta's radius for PDQ."""
+LEAST_QUALITY = 50
+
+_PLACE = ("image_id", "shard", "offset", "size")
+_PAIRS = 128  # of one task: about half a second
+
+
+class _Held(NamedTuple):
+    """What is looked up of all pictures, in the order of the table `features`."""
+
+    image_ids: list[str]
+    counts: Rows  # codes of each picture
+    codes: np.ndarray[Any, np.dtype[np.uint8]]
+    points: list[bytes]
+    pdq: np.ndarray[Any, np.dtype[np.uint8]]  # u8[N, 32]
+    is_clear: np.ndarray[Any, np.dtype[np.bool_]]  # of PDQ quality enough
+
+
+@step("clean match", changes=True)
+def match(project: Project, *, engine: str = "local", workers: int = 0) -> Outcome[Likeness]:
+    """Find crops, turned, mirrored and overlaid copies by what they show, each proved on its pixels.
+
+    What no hash of the whole picture sees: a tenth or a quarter cut off, a turn, a mirror image, a frame, a
+    line of text. `clean dedupe` then takes what is found. Each picture is described once and compared with
+    those before it; a stopped run continues where it was.
+
+    engine: where to compute, `local` or `ray`
+    workers: processes at once, 0 for one per CPU
+
+    Examples:
+        pictus clean match
+        pictus clean match --engine ray
+    """
+    need("cv2", "vision")
+    with project.lock("clean"):
+        rows, unmeasured = _undescribed(project)
+        describing = partial(describe_batch, project.shards_dir)
+        described = engines.run(project, "features", rows, describing, engine=engine, workers=workers, label="describe")
+        done = _begun(project)
+        total = project.tables.count("features")
+        compared = pairs = 0
+        if done < total:
+            held = _held(project)
+            with project.progress.track("match", total - done) as meter:
+                for start in range(done, total, CHUNK):
+                    until = min(start + CHUNK, total)
+                    candidates = _candidates(project, held, start, until)
+                    found = _proved(project, candidates, engine, workers or engines.cpu_count())
+                    _commit(project, held.image_ids[start:until], found)
+                    compared, pairs = compared + until - start, pairs + candidates.num_rows
+                    meter.advance(until - start)
+        relations = Counter(project.tables.read("likenesses", ["relation"]).column("relation").to_pylist())
+        if compared:
+            project.journal.log(
+                "clean", "likenesses_found", described=described, compared=compared, candidates=pairs,
+                relations=dict(relations), engine=engine,
+            )  # fmt: skip
+    plain = project.tables.count("features", "cause = '' AND points = X''")
+    which = ", ".join(f"{relations[kind]:,} {kind}" for kind in ("turned", "crop", "edit"))
+    return Outcome(
+        step="clean match",
+        summary={
+            "pictures": total, "described": described, "compared": compared, "candidates": pairs,
+            "likenesses": relations.total(), "relations": dict(relations), "without_features": plain,
+        },
+        headline=f"{counted(relations.total(), 'likeness', 'likenesses')} ({which}) among {counted(total, 'picture')};"
+        f" {compared:,} of them new" + (f"; {plain:,} too small or too plain, left to the hashes" if plain else ""),
+        problems=(f"{counted(unmeasured, 'picture')} not measured yet: pictus clean check",) if unmeasured else (),
+        next=("pictus clean dedupe",),
+        source=lambda: project.tables.records("likenesses", Likeness),
+    )  # fmt: skip
+
+
+def describe_batch(shards_dir: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """What the engine runs on every worker: (image_id, shard, offset, size) rows -> rows of `features`."""
+    places = zip(*(batch.column(name).to_pylist() for name in _PLACE), strict=True)
+    pictures = ((image_id, shards.read(shards_dir, shard, offset, size)) for image_id, shard, offset, size in places)
+    return table_of("features", features.describe(pictures)).combine_chunks().to_batches()[0]
+
+
+def prove_batch(shards_dir: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Candidate pairs -> rows of `likenesses`, only for those whose pixels prove it."""
+
+    @lru_cache(maxsize=64)
+    def luma(shard: str, offset: int, size: int) -> features.View:
+        return features.view(shards.read(shards_dir, shard, offset, size))
+
+    def side(row: dict[str, Any], name: str) -> Side:
+        return Side(row[f"{name}_id"], luma(*(row[f"{name}_{column}"] for column in _PLACE[1:])).luma)
+
+    found = [_first_proof(row, partial(side, row)) for row in batch.to_pylist()]
+    table = table_of("likenesses", [row for row in found if row])
+    return pa.RecordBatch.from_arrays([column.combine_chunks() for column in table.columns], schema=table.schema)
+
+
+def _first_proof(row: dict[str, Any], side: Callable[[str], Side]) -> Likeness | None:
+    """The pair by the first of its ways that its pixels prove. Pictures are decoded only when their points fit."""
+    for way in row["ways"]:
+        found = None
+        if way in (AS_IT_IS, MIRRORED):
+            image = "mirrored" if way == MIRRORED else "image"
+            packed = [row[f"{name}_{kind}"] for name in (image, "other") for kind in ("points", "codes")]
+            one, other = (
+                (likeness.points_of(points), likeness.codes_of(codes)) for points, codes in (packed[:2], packed[2:])
+            )
+            fit = alignment.fit(*one, *other)
+            found = likeness.part(side("image"), side("other"), way, fit) if fit else None
+        else:
+            found = likeness.whole_turn(side("image"), side("other"), way)
+        if found:
+            return found
+    return None
+
+
+def _undescribed(project: Project) -> tuple[pa.Table, int]:
+    """Where the pictures lie that have no features yet, and how many are not measured.
+
+    Left out: what cannot be decoded, and every picture with the pixels of an earlier one: what holds of that one
+    holds of it.
+    """
+    import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
+
+    checks = project.tables.read("checks", ["image_id", "cause", "pixel_sha256"])
+    if not checks.num_rows:
+        raise UserError("No picture has been measured yet.", fix="pictus clean check")
+    images = project.tables.read("images", _PLACE)
+    place = pc.index_in(images.column("image_id"), value_set=checks.column("image_id").combine_chunks())
+    unmeasured = place.null_count
+    images, place = images.filter(pc.is_valid(place)), pc.drop_null(place)
+    cause, pixels = (checks.column(name).take(place).to_pylist() for name in ("cause", "pixel_sha256"))
+    first: set[str] = set()
+    chosen = []
+    for row, (why, same) in enumerate(zip(cause, pixels, strict=True)):
+        if not why and same not in first:
+            first.add(same)
+            chosen.append(row)
+    images = images.take(pa.array(chosen, pa.int64()))
+    described = project.tables.read("features", ["image_id"]).column("image_id").combine_chunks()
+    return images.filter(pc.invert(pc.is_in(images.column("image_id"), value_set=described))), unmeasured
+
+
+def _begun(project: Project) -> int:
+    """How many pictures, from the first of `features` on, were compared before; 0 after `features` was made anew."""
+    before = project.tables.read("matched").column("image_id").to_pylist()
+    described = project.tables.read("features", ["image_id"], limit=max(1, len(before))).column("image_id")
+    if before and before != described.to_pylist():
+        for name in ("matched", "likenesses"):
+            project.tables.drop(name)
+        return 0
+    return len(before)
+
+
+def _held(project: Project) -> _Held:
+    ids: list[str] = []
+    points: list[bytes] = []
+    codes, pdq, clear = [], [], []
+    for batch in project.tables.batches("features", ["image_id", "points", "codes", "turns", "quality"]):
+        ids += batch.column("image_id").to_pylist()
+        points += batch.column("points").to_pylist()
+        codes.append(likeness.codes_of(b"".join(batch.column("codes").to_pylist())))
+        turns = batch.column("turns").to_pylist()
+        plain = [row[: features.CODE_BYTES].ljust(features.CODE_BYTES, b"\0") for row in turns]
+        pdq.append(likeness.codes_of(b"".join(plain)))
+        clear.append(batch.column("quality").to_numpy() >= LEAST_QUALITY)
+    counts = np.array([len(packed) // 4 for packed in points], dtype=np.int64)
+    return _Held(ids, counts, np.concatenate(codes), points, np.concatenate(pdq), np.concatenate(clear))
+
+
+def _candidates(project: Project, held: _Held, start: int, until: int) -> pa.Table:
+    """Pairs worth a proof, each of a picture of start .. until and one before it, with all that the proof needs."""
+    columns = ["image_id", "mirrored_points", "mirrored_codes", "turns"]
+    new = project.tables.read("features", columns, limit=until - start, offset=start)
+    if new.column("image_id").to_pylist() != held.image_ids[start:until]:
+        raise UserError("The table features changed while it was read.", fix="pictus clean match")
+    mirrored = [new.column(name).to_pylist() for name in ("mirrored_points", "mirrored_codes")]
+    owner = np.repeat(np.arange(len(held.counts)), held.counts)
+    first, last = np.searchsorted(owner, [start, until])
+    all_codes = lookup.Codes(owner, held.codes)
+    asked = {
+        AS_IT_IS: lookup.Codes(owner[first:last], held.codes[first:last]),
+        MIRRORED: lookup.Codes(
+            start + np.repeat(np.arange(until - start), [len(packed) // features.CODE_BYTES for packed in mirrored[1]]),
+            likeness.codes_of(b"".join(mirrored[1])),
+        ),
+    }
+    met = {
+        way: lookup.meetings(
+            all_codes, codes, key_bytes=4, radius=MEETING_BITS, least=LEAST_MEETINGS, most=MOST_CANDIDATES
+        )
+        for way, codes in asked.items()
+    }
+    met |= _turned(held, new.column("turns").to_pylist(), start)
+    ways: dict[tuple[int, int], list[int]] = {}
+    for way in sorted(met):
+        for pair in zip(met[way].asked.tolist(), met[way].held.tolist(), strict=True):
+            ways.setdefault(pair, []).append(way)
+    return _pair_table(project, held, dict(sorted(ways.items())), (start, *mirrored))
+
+
+def _turned(held: _Held, turns: list[bytes], start: int) -> dict[int, lookup.Votes]:
+    """Whole pictures that are another one turned, by their PDQ hashes: way -> pairs."""
+    clear = np.flatnonzero(held.is_clear)
+    plain = lookup.Codes(clear, held.pdq[clear])
+    rows = clear[(clear >= start) & (clear < start + len(turns))]
+    if not len(rows):
+        return {}
+    each = np.stack([np.frombuffer(turns[row - start], np.uint8).reshape(len(TURNS), -1) for row in rows])
+    return {
+        way: lookup.meetings(
+            plain, lookup.Codes(rows, np.ascontiguousarray(each[:, way])), key_bytes=3, radius=TURN_BITS, least=1,
+            most=MOST_CANDIDATES,
+        )
+        for way in range(1, len(TURNS))
+    }  # fmt: skip
+
+
+def _pair_table(
+    project: Project,
+    held: _Held,
+    ways: dict[tuple[int, int], list[int]],
+    mirrored: tuple[int, list[bytes], list[bytes]],
+) -> pa.Table:
+    """One row for each pair: where both pictures lie, their points and codes, the ways in which they met."""
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    start, *packed = mirrored
+    images = project.tables.read("images", _PLACE)
+    known = images.column("image_id").combine_chunks()
+    ends = np.cumsum(held.counts)
+    columns: dict[str, Any] = {"ways": pa.array(ways.values(), pa.list_(pa.int32()))}
+    for at, name in enumerate(("image", "other")):
+        rows = [pair[at] for pair in ways]
+        ids = pa.array([held.image_ids[row] for row in rows], pa.string())
+        places = images.take(pc.index_in(ids, value_set=known))
+        codes = [held.codes[ends[row] - held.counts[row] : ends[row]].tobytes() for row in rows]
+        columns |= {f"{name}_id": ids, **{f"{name}_{column}": places.column(column) for column in _PLACE[1:]}}
+        columns |= {f"{name}_points": pa.array([held.points[row] for row in rows], pa.binary())}
+        columns |= {f"{name}_codes": pa.array(codes, pa.binary())}
+    for kind, values in zip(("points", "codes"), packed, strict=True):
+        found = [values[pair[0] - start] if MIRRORED in way else b"" for pair, way in ways.items()]
+        columns[f"mirrored_{kind}"] = pa.array(found, pa.binary())
+    return pa.table(columns)
+
+
+def _proved(project: Project, candidates: pa.Table, engine: str, workers: int) -> pa.Table:
+    """The pairs that are proved, in their order: rows of `likenesses`."""
+    if not candidates.num_rows:
+        return SCHEMAS["likenesses"].empty_table()
+    runner = engines.RUNNERS.get(engine)
+    batches = iter(candidates.combine_chunks().to_batches(max_chunksize=_PAIRS))
+    return pa.Table.from_batches(list(runner(partial(prove_batch, project.shards_dir), batches, workers)))
+
+
+def _commit(project: Project, image_ids: list[str], found: pa.Table) -> None:
+    """First what was found, then for which pictures: after a kill between the two the rows are written again."""
+    project.tables.upsert("likenesses", found, key=("image_id", "other_id"))
+    project.tables.append("matched", pa.table({"image_id": image_ids}, schema=SCHEMAS["matched"]))
+    for name in ("likenesses", "matched"):
+        project.tables.compact(name)
