@@ -1,0 +1,300 @@
+"""The step: incremental and resumable, equal on every runner, with evidence, and a word when splits are crossed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pictus import engine, neighbours, release
+from pictus.clean import dedupe, dedupe_steps, duplicates, restore, screen
+from pictus.errors import UserError
+from pictus.project import Project
+from pictus.records import Duplicate, Source, Split
+from pictus.tables import SCHEMAS, table_of
+
+
+def name(row: int) -> str:
+    return f"{row:064x}"
+
+
+def hashes_of(count: int, seed: int = 0) -> np.ndarray:
+    """u64[N, 6]: two of three are up to 60 bits off the one before."""
+    random = np.random.default_rng(seed)
+    bits = random.integers(0, 2, (count, 384), dtype=np.uint8)
+    for row in range(count):
+        if row % 3:
+            bits[row] = bits[row - 1]
+            bits[row, random.permutation(384)[: random.integers(0, 60)]] ^= 1
+    return np.packbits(bits, axis=1).view(np.uint64)
+
+
+def add(project: Project, words: np.ndarray, first: int = 0, **columns: Any) -> list[str]:
+    """Rows of `images` and `checks` as if pictures with these hashes had been added and measured."""
+    count = len(words)
+    ids = [name(first + row) for row in range(count)]
+    images = {"image_id": ids, "shard": ["s"] * count, "offset": range(count), "size": [1000] * count,
+              "width": [100] * count, "height": [80] * count, "format": ["jpeg"] * count, "mode": ["RGB"] * count,
+              "added_at": [f"2026-01-01T00:00:{row % 60:02}Z" for row in range(count)]}  # fmt: skip
+    project.tables.append("images", pa.table(images, schema=SCHEMAS["images"]))
+    usual: dict[str, Any] = {field.name: [0] * count for field in SCHEMAS["checks"] if field.name != "image_id"}
+    usual |= {
+        "image_id": ids, "cause": [""] * count, "width": [100] * count, "height": [80] * count,
+        "is_animated": [False] * count, "pixel_sha256": ids, "phash": words[:, 0], "dhash": words[:, 1],
+        "pdq": [row.tobytes() for row in words[:, 2:]], "pdq_quality": [100] * count, "brightness": [120.0] * count,
+        "contrast": [60.0] * count, "sharpness": [900.0] * count, "aspect": [1.25] * count,
+        "metadata": [[]] * count, "creator": [""] * count, "rights": [""] * count, "data_mining": [""] * count,
+    }  # fmt: skip
+    schema = SCHEMAS["checks"]
+    columns = {**usual, **columns}
+    rows = {field.name: pa.array(list(columns[field.name]), field.type) for field in schema}
+    project.tables.append("checks", pa.table(rows, schema=schema))
+    return ids
+
+
+def rows_of(project: Project) -> pa.Table:
+    return project.tables.read("duplicates")
+
+
+def from_scratch(project: Project, **how: Any) -> pa.Table:
+    (project.cache_dir / "dedupe" / "state").unlink()
+    project.tables.drop("duplicates")
+    dedupe(project, **how)
+    return rows_of(project)
+
+
+def test_what_is_added_later_gives_the_table_of_a_whole_search(project: Project) -> None:
+    words = hashes_of(300)
+    for start, end in ((0, 1), (1, 200), (200, 201), (201, 300)):
+        add(project, words[start:end], start)
+        outcome = dedupe(project)
+    found = rows_of(project)
+    assert outcome.summary["duplicates"] > 150
+    assert found.equals(from_scratch(project))
+
+
+def test_only_what_is_new_is_compared(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = hashes_of(120)
+    add(project, words[:100])
+    dedupe(project)
+    add(project, words[100:], 100)
+    asked = []
+    real = duplicates.find
+
+    def find(pool: duplicates.Pool, **how: Any) -> list[Duplicate]:
+        asked.append(len(pool.image_ids))
+        return real(pool, **how)
+
+    monkeypatch.setattr(duplicates, "find", find)
+    dedupe(project)
+    assert 20 <= asked[0] < 30
+    version = project.tables.version("duplicates")
+    dedupe(project)
+    assert asked[1:] == [0]
+    assert project.tables.version("duplicates") == version, "nothing new, nothing written"
+
+
+@pytest.mark.parametrize("damage", ["gone", "a byte", "short", "empty"])
+def test_a_damaged_state_means_a_whole_search(project: Project, damage: str) -> None:
+    words = hashes_of(60)
+    add(project, words[:50])
+    dedupe(project)
+    path = project.cache_dir / "dedupe" / "state"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    broken = {"a byte": bytes(data), "short": bytes(data[:40]), "empty": b""}
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(broken[damage])
+    add(project, words[50:], 50)
+    dedupe(project)
+    assert rows_of(project).equals(from_scratch(project))
+
+
+def test_a_table_changed_by_hand_is_made_anew(project: Project) -> None:
+    add(project, hashes_of(30))
+    dedupe(project)
+    right = rows_of(project)
+    project.tables.replace("duplicates", right.slice(4))
+    dedupe(project)
+    assert rows_of(project).equals(right)
+
+
+def test_another_radius_and_back_is_right_each_time(project: Project) -> None:
+    add(project, hashes_of(90))
+    near = dedupe(project, radius=76).summary
+    assert dedupe(project, radius=20).summary["near"] < near["near"]
+    assert dedupe(project, radius=76).summary == near
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were so much to do that it is cut into parts and spread."""
+    monkeypatch.setattr(dedupe_steps, "ALONE_S", 0.0)
+    monkeypatch.setattr(neighbours, "PART_S", 1e-5)
+    monkeypatch.setattr(neighbours, "_PAIR_S", 1e-6)
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_one_process_and_several_find_the_same_rows(project: Project) -> None:
+    add(project, hashes_of(400))
+    dedupe(project, workers=1)
+    alone = rows_of(project)
+    assert alone.num_rows > 200
+    assert from_scratch(project, workers=2).equals(alone)
+    left = [path.name for path in (project.cache_dir / "dedupe").iterdir()]
+    assert left == ["state"], "parts are cleared away"
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_ray_finds_the_same_rows(project: Project) -> None:
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    words = hashes_of(400)
+    add(project, words[:300])
+    dedupe(project, workers=1)
+    add(project, words[300:], 300)
+    dedupe(project, workers=1)
+    alone = rows_of(project)
+    assert from_scratch(project, engine="ray", workers=2).equals(alone)
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_a_stopped_run_goes_on_with_the_parts_it_has(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(project, hashes_of(200))
+    calls = 0
+    real = neighbours.edges_of
+
+    def counting(*given: Any) -> pa.RecordBatch:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    def here(
+        compute: neighbours.Compute, batches: Iterator[pa.RecordBatch], **_: object
+    ) -> Iterator[pa.RecordBatch]:  # fmt: skip
+        yield from map(compute, batches)
+
+    monkeypatch.setattr(neighbours, "edges_of", counting)
+    monkeypatch.setattr(engine, "spread", here)
+    with pytest.raises(KeyboardInterrupt):
+        dedupe(project, workers=2)
+    parts = [path for path in (project.cache_dir / "dedupe").glob("*/*") if path.suffix != ".npy"]
+    assert len(parts) == 3
+    parts[0].write_bytes(parts[0].read_bytes()[:-1] + b"?")  # damaged: computed again
+    dedupe(project, workers=2)
+    planned = calls - 4 + 2
+    found = rows_of(project)
+    calls = 100
+    assert from_scratch(project, workers=2).equals(found)
+    assert calls - 100 == planned
+
+
+def likeness(image: int, other: int, relation: str = "crop", similarity: float = 0.9) -> dict[str, Any]:
+    return {"image_id": name(image), "other_id": name(other), "relation": relation, "similarity": similarity,
+            "detail": json.dumps({"scale": 0.7})}  # fmt: skip
+
+
+def test_likenesses_join_groups_and_are_counted(project: Project) -> None:
+    add(project, hashes_of(9))  # 0-2, 3-5, 6-8 are near each other
+    dedupe(project)
+    rows = [likeness(3, 0), likeness(8, 6, "turned"), likeness(7, 1, "turned", 0.8)]
+    project.tables.append("likenesses", pa.Table.from_pylist(rows, schema=SCHEMAS["likenesses"]))
+    outcome = dedupe(project)
+    found = {row.image_id: row for row in outcome}
+    assert {row.group_id for row in found.values()} == {name(0)}
+    assert (found[name(3)].relation, found[name(3)].evidence_id, found[name(3)].similarity) == ("crop", name(0), 0.9)
+    assert found[name(3)].detail == '{"scale": 0.7}'
+    assert "cropped, or what it was cropped from" in found[name(3)].reason
+    assert (found[name(7)].relation, found[name(7)].evidence_id) == ("turned", name(1))
+    assert found[name(0)].relation == "crop", "the keeper names the loosest of its group"
+    assert outcome.summary["relations"] == {"pixels": 0, "near": 6, "turned": 1, "edit": 0, "crop": 1}
+    assert "1 turned or mirrored, 1 cropped" in outcome.headline
+    for row in found.values():
+        assert row.is_keeper or (row.evidence_id in found and row.reason)
+        assert row.similarity == (1.0 if row.is_keeper else row.similarity)
+        if row.relation == "near":
+            assert row.similarity == pytest.approx(1 - row.distance / 384)
+    assert rows_of(project).equals(from_scratch(project)), "new edges are looked at, and only they"
+    assert screen(project).summary["rules"] == {"duplicate": 8}
+
+
+def test_a_free_licence_or_age_may_decide_who_stays(project: Project) -> None:
+    words = np.repeat(hashes_of(1), 3, axis=0)
+    add(project, words, width=[100, 300, 200])
+    sources = [Source(name(row), f"a/{row}", "url", "", "", licence, "", "") for row, licence in
+               enumerate(["", "CC-BY-SA-4.0", "https://creativecommons.org/publicdomain/zero/1.0/"])]  # fmt: skip
+    sources.append(Source(name(7), "elsewhere", "url", "", "", "CC0", "", ""))
+    project.tables.append("sources", table_of("sources", sources))
+    kept = {}
+    for keep in ((), ("licence",), ("age",)):
+        (kept[keep],) = (row for row in dedupe(project, keep=keep) if row.is_keeper)
+    assert [row.image_id for row in kept.values()] == [name(1), name(2), name(0)]
+    assert kept["licence",].reason == "kept: the freest licence of 3 (CC0)"
+    assert project.journal.events("duplicates", limit=1)[0].data["keep"] == ["age"]
+    with pytest.raises(UserError, match="no reason to keep 'size'"):
+        dedupe(project, keep=("size",))
+    with pytest.raises(UserError, match="no engine 'rya'"):
+        dedupe(project, engine="rya")
+
+
+def test_a_group_that_lies_across_splits_is_told(project: Project) -> None:
+    ids = add(project, hashes_of(6))
+    splits = [Split(ids[row], "test" if row in {0, 3} else "train", "n1", "") for row in (0, 1, 3, 4)]
+    project.tables.append("splits", table_of("splits", splits))
+    (words,) = dedupe(project).problems
+    assert words.startswith("2 groups of the same picture lie in several splits of the last draw of splits, e.g. ")
+    assert f"{ids[0][:12]} (test) and {ids[1][:12]} (train)" in words
+    assert words.endswith("pictus release split")
+
+
+def test_a_picture_near_one_tested_in_an_earlier_release_is_told(project: Project, make_release: Any) -> None:
+    folder = project.releases_dir / "1.0.0"
+    make_release(folder, [("test", "n02", b"one"), ("train", "n02", b"two"), ("train", "n03", b"three")])
+    import pyarrow.parquet as pq
+
+    released = pq.read_table(folder / "pictures.parquet")
+    words = hashes_of(3)
+    add(project, words)
+    for table in ("images", "checks"):  # the first two of these near ones are the released pictures
+        rows = project.tables.read(table)
+        ids = [*released.column("image_id").to_pylist()[:2], name(2)]
+        project.tables.replace(table, rows.set_column(0, rows.schema.field(0), pa.array(ids)))
+    (told,) = dedupe(project).problems
+    assert "1 group of the same picture lies in several splits of release 1.0.0" in told
+    Path(folder / "pictures.parquet").write_bytes(b"?")
+    (told,) = dedupe(project).problems
+    assert told.startswith("release 1.0.0 was not looked at: ")
+
+
+def test_crops_and_turned_copies_go_to_one_split(project: Project) -> None:
+    words = hashes_of(60)
+    ids = add(project, words)
+    rows = [likeness(row, row - 3) for row in range(3, 60, 6)]
+    project.tables.append("likenesses", pa.Table.from_pylist(rows, schema=SCHEMAS["likenesses"]))
+    found = {row.image_id: row.group_id for row in dedupe(project)}
+    screen(project)
+    restore(project, rule="duplicate")  # dropped ones are in no release; a person may want them back
+    labels = [{"image_id": image_id, "concept_id": "n1", "posterior": 1.0, "n_votes": 1, "status": "accepted",
+               "method": "given", "settled_at": ""} for image_id in ids]  # fmt: skip
+    project.tables.append("labels", pa.Table.from_pylist(labels, schema=SCHEMAS["labels"]))
+    concept = {"concept_id": "n1", "names": ["owl"], "gloss": "", "parents": [], "is_class": True, "source": ""}
+    project.tables.append("concepts", pa.Table.from_pylist([concept], schema=SCHEMAS["concepts"]))
+    release.split(project)
+    rows_split = {row["image_id"]: row for row in project.tables.read("splits").to_pylist()}
+    assert rows_split
+    for image_id, row in rows_split.items():
+        assert row["group_id"] == found.get(image_id, image_id)
+    by_group: dict[str, set[str]] = {}
+    for row in rows_split.values():
+        by_group.setdefault(row["group_id"], set()).add(row["split"])
+    assert all(len(splits) == 1 for splits in by_group.values())
+    assert len(rows_split) == 60
+    assert len(by_group) < 15, "each a group of six: three near ones and three near their crop"
