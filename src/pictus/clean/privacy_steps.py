@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from pictus import engine as engines
 from pictus import shards
-from pictus.clean import faces as detectors
-from pictus.clean import safety as classifiers
+from pictus.clean import classifiers, detectors
 from pictus.concepts import load_taxonomy
 from pictus.errors import UserError, counted
 from pictus.journey import first_command

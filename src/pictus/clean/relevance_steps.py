@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pictus import models
-from pictus.clean import relevance as scores
+from pictus.clean import relevance_scores as scores
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, counted
 from pictus.progress import Meter
@@ -22,6 +22,9 @@ PREFIX, CLASSICAL = "embeddings_", "classical"
 SHOWN = 3
 OUTLIER_FROM = 0.999
 """One in a thousand of a well-behaved concept lies so far out."""
+
+TELLING = 0.5
+"""Share of pictures whose own concept must win the vote for a suspect to be one."""
 
 
 class _Pool(NamedTuple):
@@ -65,6 +68,7 @@ def relevance(
             project.tables.replace("relevance", table)
         summary = {
             "model": model, "rows": table.num_rows, "concepts": len(pool.concept_ids and set(pool.concepts.tolist())),
+            "agreement": round(float((table.column("margin").to_numpy() < 0).mean()), 4),
             "outliers": int((table.column("outlier").to_numpy() >= OUTLIER_FROM).sum()),
             "suspects": int((table.column("margin").to_numpy() > 0).sum()),
             "twins": sum(bool(twin) for twin in table.column("twin_id").to_pylist()),
@@ -72,7 +76,7 @@ def relevance(
         }  # fmt: skip
         project.journal.log("clean", "relevance_scored", model, **summary)
     taxonomy = load_taxonomy(project)
-    notes = _notes(project, pool, model)
+    notes = _notes(project, pool, model, summary["agreement"])
     headline = (
         f"{counted(summary['rows'], 'picture')} of {counted(summary['concepts'], 'concept')} scored by {model}: "
         f"{counted(summary['outliers'], 'outlier')} from {OUTLIER_FROM:g}, {counted(summary['suspects'], 'suspect')} "
@@ -89,10 +93,12 @@ def relevance(
 def _scored(pool: _Pool, model: str, *, neighbours: int, threshold: float, seed: int, meter: Meter) -> pa.Table:
     """The table `relevance`: in the order of the pool."""
     meter.say("outliers")
-    outlier = scores.outliers(pool.vectors, pool.concepts, neighbours)
+    even = scores.whitened(pool.vectors, pool.concepts)
+    outlier = scores.outliers(even, pool.concepts, neighbours)
     meter.say("neighbours")
-    found = scores.nearest(pool.vectors, max(1, min(neighbours, len(pool.vectors) - 1)), seed=seed)
-    other = scores.suspects(found, pool.concepts)
+    found = scores.nearest(even, max(1, min(neighbours, len(even) - 1)), seed=seed)
+    del even
+    other = scores.suspects(found, pool.vectors, pool.concepts)
     meter.say("twins")
     twin = scores.twins(pool.vectors, threshold, seed=seed)
     names = [pool.concept_ids[number] for number in pool.concepts.tolist()]
@@ -181,8 +187,14 @@ def _concepts(project: Project) -> dict[str, str]:
     return found
 
 
-def _notes(project: Project, pool: _Pool, model: str) -> tuple[str, ...]:
+def _notes(project: Project, pool: _Pool, model: str, agreement: float) -> tuple[str, ...]:
     notes = []
+    if agreement < TELLING and len(pool.concept_ids) > 1:
+        share = f"{100 * agreement:.0f} %"
+        notes.append(
+            f"the neighbours agree with the concept of {share} of the pictures only: these vectors hardly tell the "
+            "concepts apart, and their suspects say little"
+        )
     if pool.unindexed:
         words = counted(pool.unindexed, "picture")
         notes.append(f"{words} without a vector of {model!r} left out: pictus search index --run {model}")

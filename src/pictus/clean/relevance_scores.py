@@ -1,14 +1,20 @@
 """How well pictures fit their concept, from vectors of length 1: outliers, wrong concepts, semantic twins. Pure.
 
+What varies within concepts says little about which concept it is, so the first two are told in a space where it is
+evened out: vectors less their mean, whitened by the covariance within concepts (Fisher 1936; for outliers Lee et al.
+2018, "A simple unified framework for detecting out-of-distribution samples", §2.1) and scaled to length 1 again.
+
 Outlier. The mean cosine distance to the K nearest pictures of the same concept (Ramaswamy et al. 2000, "Efficient
 algorithms for mining outliers"; Kuan & Mueller 2022, "Back to the basics", found it as good as newer scores). Raw
 distances mean another thing in every concept, so each is told as a tail: with m and s the median and 1.4826 × the
 median absolute deviation of the logarithms of the concept's distances, outlier = Φ((log d - m) / s). 0.99 says that
 one in a hundred of a concept whose distances spread log-normally lies as far out. 1 is least typical.
 
-Wrong concept. The K nearest of all pictures vote for their concepts with weight exp(cosine / 0.07) (Wu et al. 2018,
-"Unsupervised feature learning via non-parametric instance discrimination", §3.4). Votes sum to 1; the margin is the
-best other concept's less the own one's, -1..1. Above 0 the other one is the suspect.
+Wrong concept. Two judges give each concept a share, and the shares are averaged. The K nearest of all pictures vote
+with weight exp(cosine / 0.1) (Wu et al. 2018, "Unsupervised feature learning via non-parametric instance
+discrimination", §3.4). And a ridge regression on the concepts says what it expects of the picture when it has not
+seen it: leaving one out has a closed form (Allen 1974; Rifkin & Lippert 2007, "Notes on regularized least squares",
+§4). The margin is the best other concept's share less the own one's, -1..1. Above 0 the other one is the suspect.
 
 Twins. k-means, then cosines within each cluster (Abbas et al. 2023, "SemDeDup", §3): of pictures at least as alike
 as the threshold the one farthest from its cluster's centre stays, and is the others' twin.
@@ -29,9 +35,11 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-NEIGHBOURS = 20
-"""Wu et al. and later work find 10 to 200 to do nearly the same; a small concept has not many more pictures."""
-TEMPERATURE = 0.07
+NEIGHBOURS = 50
+"""30 to 80 do nearly the same (benchmarks/relevance.py), as do 10 to 200 for Wu et al."""
+TEMPERATURE = 0.1
+WHITENED, RIDGE = 0.5, 0.1
+"""How much of the mean variance is added to each direction's, so that one that hardly varies is not blown up."""
 TWINS = 0.95
 ASKED, BLOCK = 1_024, 8_192
 """Vectors compared at once: 32 MB of cosines."""
@@ -73,7 +81,7 @@ def nearest(vectors: Floats, count: int, *, seed: int = 0, exact_up_to: int = EX
     everything = np.arange(len(vectors))
     if len(vectors) <= exact_up_to:
         return _nearest_among(vectors, everything, everything, count)
-    centres, cluster_of = clusters(vectors, max(1, len(vectors) // ROOM), seed)
+    centres, cluster_of = clusters(vectors, -(-len(vectors) // ROOM), seed)
     members = _members(cluster_of, len(centres))
     found = Neighbours(np.full((len(vectors), count), -1, np.int64), np.zeros((len(vectors), count), np.float32))
     likeness_CC = centres @ centres.T
@@ -86,7 +94,10 @@ def nearest(vectors: Floats, count: int, *, seed: int = 0, exact_up_to: int = EX
 
 
 def outliers(vectors: Floats, concepts: Rows, count: int = NEIGHBOURS) -> Doubles:
-    """Outlier score of every picture within its concept (a number per picture), f64[N] in 0..1; 0 for one alone."""
+    """Outlier score of every picture within its concept (a number per picture), f64[N] in 0..1; 0 for one alone.
+
+    `vectors`: as `whitened` gives them.
+    """
     distances = np.full(len(vectors), np.nan)
     groups = _members(concepts, int(concepts.max(initial=-1)) + 1)
     for members in groups:
@@ -104,24 +115,48 @@ def outliers(vectors: Floats, concepts: Rows, count: int = NEIGHBOURS) -> Double
     return scores
 
 
-def suspects(found: Neighbours, concepts: Rows) -> Suspects:
-    """Which other concept the neighbours speak for, and by how much more than for the own one."""
+def whitened(vectors: Floats, concepts: Rows) -> Floats:
+    """The vectors where all directions vary alike within concepts, f32[N, D], of length 1 again."""
+    n_concepts = int(concepts.max(initial=-1)) + 1
+    means, covariance = np.zeros((n_concepts, vectors.shape[1])), np.zeros((vectors.shape[1],) * 2)
+    for number, members in enumerate(_members(concepts, n_concepts)):
+        if len(members):
+            means[number] = vectors[members].mean(axis=0, dtype=np.float64)
+    for start in range(0, len(vectors), BLOCK):
+        rest = vectors[start : start + BLOCK] - means[concepts[start : start + BLOCK]]
+        covariance += rest.T @ rest / len(vectors)
+    values, directions = np.linalg.eigh(covariance)
+    values = np.maximum(values, 0)
+    turned = (directions / np.sqrt(values + WHITENED * values.mean() + 1e-9)).astype(np.float32)
+    centre, made = vectors.mean(axis=0, dtype=np.float64).astype(np.float32), np.empty_like(vectors)
+    for start in range(0, len(vectors), BLOCK):
+        block = (vectors[start : start + BLOCK] - centre) @ turned
+        lengths = np.linalg.norm(block, axis=1, keepdims=True)
+        made[start : start + BLOCK] = block / np.where(lengths > 0, lengths, 1)
+    return made
+
+
+def suspects(found: Neighbours, vectors: Floats, concepts: Rows) -> Suspects:
+    """Which other concept the neighbours and the regression speak for, and by how much more than for the own one."""
     n_concepts = int(concepts.max(initial=-1)) + 1
     best, margins = np.full(len(concepts), -1, np.int64), np.full(len(concepts), -1.0)
+    if n_concepts < 2:  # noqa: PLR2004  no other
+        return Suspects(best, margins)
+    inverse, weights = _ridge(vectors, concepts, n_concepts)
     for start in range(0, len(concepts), ASKED):
-        rows_QK = found.rows[start : start + ASKED]
-        cosines_QK = found.cosines[start : start + ASKED].astype(np.float64)
-        below_QK = cosines_QK - cosines_QK.max(axis=1, keepdims=True)
-        weights_QK = np.where(rows_QK >= 0, np.exp(below_QK / TEMPERATURE), 0)
-        total_Q = weights_QK.sum(axis=1)
-        for at in np.flatnonzero(total_Q > 0):
-            votes = np.bincount(concepts[rows_QK[at]], weights_QK[at], n_concepts) / total_Q[at]
-            own = votes[concepts[start + at]]
-            votes[concepts[start + at]] = -1
-            other = int(votes.argmax())
-            if votes[other] > 0:
-                best[start + at] = other
-            margins[start + at] = max(votes[other], 0) - own
+        own_Q = concepts[start : start + ASKED]
+        rows = np.arange(len(own_Q))
+        given = _with_one(vectors[start : start + ASKED])
+        leverage = np.einsum("qd,de,qe->q", given, inverse, given, optimize=True)
+        expected = given @ weights
+        expected[rows, own_Q] -= leverage
+        expected /= np.maximum(1 - leverage, 1e-6)[:, None]
+        shares = (expected + _votes(found, concepts, start, n_concepts)) / 2
+        own = shares[rows, own_Q].copy()
+        shares[rows, own_Q] = -np.inf
+        other = shares.argmax(axis=1)
+        best[start : start + ASKED] = other
+        margins[start : start + ASKED] = (shares[rows, other] - own).clip(-1, 1)
     return Suspects(best, margins)
 
 
@@ -157,6 +192,38 @@ def clusters(vectors: Floats, count: int, seed: int) -> tuple[Floats, Rows]:
         alive = lengths > 0
         centres[alive] = (sums[alive] / lengths[alive, None]).astype(np.float32)
     return centres, cluster_of
+
+
+def _ridge(vectors: Floats, concepts: Rows, n_concepts: int) -> tuple[Doubles, Doubles]:
+    """The inverse of the regularised Gram matrix, f64[D + 1, D + 1], and the weights f64[D + 1, C], from all."""
+    size = vectors.shape[1] + 1
+    gram, towards = np.zeros((size, size)), np.zeros((n_concepts, size))
+    for start in range(0, len(vectors), BLOCK):
+        given, here = _with_one(vectors[start : start + BLOCK]), concepts[start : start + BLOCK]
+        gram += given.T @ given
+        order = np.argsort(here, kind="stable")
+        firsts = np.flatnonzero(np.diff(here[order], prepend=-1))
+        towards[here[order][firsts]] += np.add.reduceat(given[order], firsts, axis=0)
+    inner = np.arange(size - 1)  # the constant is not held down
+    gram[inner, inner] += RIDGE * np.trace(gram) / size
+    inverse = np.linalg.inv(gram)
+    return inverse, inverse @ towards.T
+
+
+def _with_one(vectors: Floats) -> Doubles:
+    return np.concatenate([vectors.astype(np.float64), np.ones((len(vectors), 1))], axis=1)
+
+
+def _votes(found: Neighbours, concepts: Rows, start: int, n_concepts: int) -> Doubles:
+    """The share of each concept in the votes of the neighbours, f64[Q, C]; zeros where there are none."""
+    rows_QK = found.rows[start : start + ASKED]
+    cosines_QK = found.cosines[start : start + ASKED].astype(np.float64)
+    below_QK = cosines_QK - cosines_QK.max(axis=1, keepdims=True)
+    weights_QK = np.where(rows_QK >= 0, np.exp(below_QK / TEMPERATURE), 0)
+    weights_QK /= np.maximum(weights_QK.sum(axis=1, keepdims=True), 1e-12)
+    cells = np.arange(len(rows_QK))[:, None] * n_concepts + concepts[rows_QK]
+    votes = np.bincount(cells.ravel(), weights_QK.ravel(), len(rows_QK) * n_concepts)
+    return votes.reshape(len(rows_QK), n_concepts)
 
 
 def _settle(vectors: Floats, kept: Rows, asked: Rows, threshold: float, found: Twins) -> None:
