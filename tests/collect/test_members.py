@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import tracemalloc
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,11 @@ FACTS = {"label": "owl", "license": "CC-BY-4.0", "author": "Ann", "url": "http:/
 SAID = Said("owl", "at night", "CC-BY-4.0", "Ann", "http://a.example/1")
 
 
-def tar(*members: tuple[str, bytes | dict[str, object]]) -> bytes:
+def tar(*members: tuple[str, bytes | Mapping[str, object]]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, data in members:
-            held = json.dumps(data).encode() if isinstance(data, dict) else data
+            held = data if isinstance(data, bytes) else json.dumps(data).encode()
             member = tarfile.TarInfo(name)
             member.size = len(held)
             archive.addfile(member, io.BytesIO(held))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from pictus.collect.intake import Claim
 from pictus.collect.lists import in_one_line
 from pictus.concepts import Taxonomy
 from pictus.errors import UserError, clipped, counted
+from pictus.releases import split_of_folder
 
 _SHOWN = 20
 _SHOWN_LABELS = 5
@@ -33,19 +35,21 @@ class Survey(NamedTuple):
     """Names alone, before anything is changed: how many pictures lie in each folder. `total`: failures too."""
 
     folders: Counter[Folder]
+    remarks: Counter[str]
     total: int
 
 
 def surveyed(found: Iterable[Found]) -> Survey:
     """Count what a look without bytes finds."""
-    folders, total = Counter[Folder](), 0
+    folders, remarks, total = Counter[Folder](), Counter[str](), 0
     for one in found:
         if one.remark and not one.cause:
+            remarks[one.remark] += 1
             continue
         total += 1
         if not one.cause:
             folders[folder_of(one)] += 1
-    return Survey(folders, total)
+    return Survey(folders, remarks, total)
 
 
 def folder_of(found: Found) -> Folder:
@@ -58,9 +62,9 @@ def concepts_of(
 ) -> tuple[dict[Folder, str], int]:  # fmt: skip
     """The concept each folder's name means -> (by folder, how many pictures lie loose beside class folders).
 
-    Loose pictures, in a folder that the taxonomy does not know above others with pictures, get no claim. Every
-    other name that means none or several is told in one UserError, with the command that mends it; `places` are
-    where the look began.
+    Loose pictures get no claim: those in a folder that the taxonomy does not know and that all others of a place lie
+    in, or that is called like a split. Every other name that means none or several is told in one UserError, with
+    the command that mends it; `places` are where the look began.
     """
     known: dict[Folder, str] = {}
     unknown: dict[Folder, UserError] = {}
@@ -69,9 +73,13 @@ def concepts_of(
             known[folder] = taxonomy.resolve(folder.name)
         except UserError as error:
             unknown[folder] = error
+    tops = _tops(folders, places)
     above = {parent for folder in folders for parent in _parents(folder.address)}
-    loose = [folder for folder in unknown if folder.address in above]
-    bad = {folder: error for folder, error in unknown.items() if folder.address not in above}
+    loose = {
+        folder for folder in unknown
+        if folder.address in above and (folder.address in tops or split_of_folder(folder.name))
+    }  # fmt: skip
+    bad = {folder: error for folder, error in unknown.items() if folder not in loose}
     if bad:
         raise _unknown_folders(bad, folders, taxonomy, places)
     return known | dict.fromkeys(loose, ""), sum(folders[folder] for folder in loose)
@@ -174,6 +182,17 @@ def _importable(folder: Folder, places: Collection[str]) -> str:
     parent = folder.address.rpartition("/")[0]
     is_below = any(parent == place or parent.startswith(f"{place}/") for place in places)
     return parent if is_below and Path(parent).is_dir() else ""
+
+
+def _tops(folders: Iterable[Folder], places: Collection[str]) -> set[str]:
+    """For each place the address that all its folders with pictures lie at or under."""
+    tops: dict[str, str] = {}
+    for folder in folders:
+        place = max((one for one in places if folder.address.startswith(one)), key=len, default="")
+        before = tops.setdefault(place, folder.address)
+        shared = zip(before.split("/"), folder.address.split("/"), strict=False)
+        tops[place] = "/".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], shared))
+    return set(tops.values())
 
 
 def _parents(address: str) -> Iterator[str]:

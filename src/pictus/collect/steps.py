@@ -34,7 +34,7 @@ _REMARKS_COUNTED = 100  # different ones
 
 @step("collect add", changes=True)
 def add(
-    project: Project, places: tuple[str, ...], *, source: str = "", by_folder: bool = False, concept: str = "",
+    project: Project, places: tuple[str | Path, ...], *, source: str = "", by_folder: bool = False, concept: str = "",
     licence: str = "", author: str = "",
 ) -> Outcome[Picture]:  # fmt: skip
     """Take in pictures from folders, archives, single files, Parquet tables, videos and object stores.
@@ -57,7 +57,7 @@ def add(
         raise UserError("--by-folder and --concept both name the concept.", fix="give one of them")
     if not places:
         raise UserError("No place was given.", fix="pictus collect add FOLDER")
-    given, taxonomy = chosen(places, source), load_taxonomy(project)
+    given, taxonomy = chosen((str(place) for place in places), source), load_taxonomy(project)
     common = Claim(taxonomy.resolve(concept) if concept else "", "", licence, author)
     survey = _surveyed(given, by_folder=by_folder)
     folders, loose = concepts_of(survey.folders, taxonomy, [one.place for one in given]) if by_folder else ({}, 0)
@@ -204,7 +204,7 @@ def _surveyed(given: Sequence[Chosen], *, by_folder: bool) -> Survey:
     looks = (one.look_in(with_bytes=False) for one in given)
     survey = surveyed(found for look in looks for found in (look if whole else islice(look, 1)))
     if whole and not survey.total:
-        raise _without_pictures(given, Counter())
+        raise _without_pictures(given, survey.remarks)
     return survey
 
 
