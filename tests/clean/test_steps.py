@@ -14,15 +14,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image, ImageFilter
 
 import pictus
 from pictus import engine
-from pictus.clean import check, dedupe, restore, screen
+from pictus.clean import check, dedupe, preview, restore, screen
 from pictus.errors import UserError
 from pictus.project import Project
 from pictus.records import Check, Verdict
+from pictus.tables import SCHEMAS
 
 MakeJpeg = Callable[..., bytes]
 Fill = Callable[[Iterable[bytes]], list[str]]
@@ -377,3 +379,95 @@ def test_modified_copies_are_found_among_real_photos(
     check(project)
     groups = [{row.image_id for row in dedupe(project)}]
     assert groups == [{ids[path] for path in modified}], "all 12 in one group; no turned one, no other photo"
+
+
+def claim(project: Project, concepts: dict[str, tuple[str, ...]], claims: dict[str, str]) -> None:
+    """A tree (concept: its parents) and which picture is claimed to show which concept."""
+    tree = [
+        {"concept_id": name, "names": [name], "gloss": "", "parents": list(parents), "is_class": True, "source": "test"}
+        for name, parents in concepts.items()
+    ]
+    project.tables.replace("concepts", pa.Table.from_pylist(tree, schema=SCHEMAS["concepts"]))
+    rows = [source(image_id, f"file/{number}", concept) for number, (image_id, concept) in enumerate(claims.items())]
+    project.tables.append("sources", pa.Table.from_pylist(rows, schema=SCHEMAS["sources"]))
+
+
+def source(image_id: str, address: str, concept_id: str = "") -> dict[str, str]:
+    return {"image_id": image_id, "address": address, "kind": "url", "concept_id": concept_id, "query": "",
+            "licence": "", "author": "", "found_at": "2026-01-01T00:00:00Z"}  # fmt: skip
+
+
+def attempt(address: str, cause: str, at: str) -> dict[str, object]:
+    texts = dict.fromkeys(("detail", "image_id", "concept_id", "etag", "last_modified"), "")
+    return {**texts, "address": address, "kind": "url", "cause": cause, "attempted_at": at,
+            "status": 200, "tries": 1, "size": 1, "elapsed_s": 0.1}  # fmt: skip
+
+
+def soft(seed: int) -> bytes:
+    """A scene blurred to a sharpness between 5 and 30."""
+    return saved(scene(seed).filter(ImageFilter.GaussianBlur(1.7)), "PNG")
+
+
+def test_a_concept_and_what_is_below_it_may_have_its_own_line(project: Project, fill: Fill) -> None:
+    ids = fill([soft(1), soft(2), soft(3), *(saved(scene(seed)) for seed in range(10, 20))])
+    check(project)
+    sharpness = {row.image_id: row.sharpness for row in project.tables.records("checks", Check)}
+    assert all(5 < sharpness[one] < 30 for one in ids[:3])
+    claim(project, {"dog": (), "whippet": ("dog",), "cat": ()}, {ids[0]: "whippet", ids[1]: "dog", ids[2]: "cat"})
+    summary = screen(project, line=("blurred=30", "dog:blurred=off", "whippet:blurred=29")).summary
+    found = verdicts_of(project)
+    assert [found[one].verdict for one in ids[:3]] == ["drop", "keep", "drop"]
+    assert found[ids[0]].reason.endswith("is under 29 (the line of whippet)")
+    assert summary["own_lines"] == ["dog:blurred=off", "whippet:blurred=29"]
+    assert next(one for one in summary["lines"] if one["rule"] == "blurred")["own"] == summary["own_lines"]
+    with pytest.raises(UserError, match="horse"):
+        screen(project, line=("horse:blurred=3", "dog:dark=1"))
+
+
+def test_what_its_owner_refuses_everywhere_is_dropped_unless_switched_off(project: Project, fill: Fill) -> None:
+    said = b'<x:xmpmeta plus:DataMining="http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED"></x:xmpmeta>'
+    ids = fill([saved(scene(1)), saved(scene(2)), saved(scene(3)), saved(scene(4), xmp=said)])
+    check(project)
+    sources = [source(ids[0], "a"), source(ids[0], "b"), source(ids[1], "c"), source(ids[1], "d"), source(ids[2], "e")]
+    project.tables.append("sources", pa.Table.from_pylist(sources, schema=SCHEMAS["sources"]))
+    attempts = [
+        attempt("a", "ok", "1"), attempt("b", "robots", "1"), attempt("a", "opt-out", "2"),
+        attempt("c", "robots", "1"), attempt("d", "ok", "1"), attempt("e", "tdm-reserved", "1"),
+        attempt("e", "ok", "2"),
+    ]  # fmt: skip
+    project.tables.append("fetches", pa.Table.from_pylist(attempts, schema=SCHEMAS["fetches"]))
+    screen(project)
+    found = verdicts_of(project)
+    assert [found[one].rule for one in ids] == ["opt-out", "", "", "opt-out"]
+    assert found[ids[0]].reason == "its owner does not want it used: opt-out, robots at all its 2 addresses"
+    assert "(prohibited)" in found[ids[3]].reason
+    assert screen(project, line=("opt-out=off",)).summary["switched_off"] == ["opt-out=off"]
+    assert {row.verdict for row in verdicts_of(project).values()} == {"keep"}
+
+
+def test_a_picture_of_a_test_set_is_dropped_as_a_leak(project: Project, fill: Fill) -> None:
+    ids = fill([saved(scene(1)), saved(scene(2))])
+    check(project)
+    leak = {"image_id": ids[0], "set": "val", "item": "7", "relation": "near", "distance": 3, "reason": "7 of val"}
+    project.tables.append("leaks", pa.Table.from_pylist([leak], schema=SCHEMAS["leaks"]))
+    screen(project)
+    assert (verdicts_of(project)[ids[0]].rule, verdicts_of(project)[ids[0]].reason) == ("leak", "7 of val")
+    assert restore(project, rule="leak").summary["restored"] == 1
+    screen(project)
+    assert verdicts_of(project)[ids[0]].rule == "restored"
+
+
+def test_a_preview_tells_what_would_change_and_writes_nothing(project: Project, fill: Fill) -> None:
+    ids = fill([soft(1), *(saved(scene(seed)) for seed in range(10, 14))])
+    check(project)
+    screen(project, line=("blurred=1",))
+    version, events = project.tables.version("verdicts"), len(project.journal.events())
+    outcome = preview(project, line=("blurred=29",))
+    assert (outcome.summary["lines"], outcome.summary["newly_dropped"]) == ({"blurred=29": 1}, 1)
+    assert [(row.image_id, row.rule) for row in outcome] == [(ids[0], "blurred")]
+    assert "1 picture more would be dropped" in outcome.headline
+    assert outcome.next == ("pictus clean screen --line blurred=29",)
+    assert (project.tables.version("verdicts"), len(project.journal.events())) == (version, events)
+    assert preview(project, line=("blurred=1",)).summary["changed"] == 0
+    with pytest.raises(UserError, match="which line"):
+        preview(project, line=())

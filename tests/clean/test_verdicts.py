@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from pictus.clean.rules import draw
-from pictus.clean.verdicts import Earlier, Grouped, Measured, judge, restored
+from pictus.clean.verdicts import Earlier, Grouped, Judged, Measured, Own, judge, restored
 
-FINE = {"contrast": 60.0, "brightness": 120.0, "sharpness": 1500.0, "aspect": 1.3, "short side": 400.0}
+FINE = {
+    "contrast": 60.0, "brightness": 120.0, "sharpness": 1500.0, "aspect": 1.3, "short side": 400.0, "entropy": 7.0,
+    "text_frac": 0.0, "overlay": 0.05, "border_frac": 0.0, "jpeg_quality": 90.0, "is_animated": 0.0,
+}  # fmt: skip
 NO_GROUPS = Grouped([], [], [], [], [])
 
 
@@ -26,9 +29,9 @@ def pool(*pictures: dict[str, Any]) -> Measured:
 
 
 def verdicts(measured: Measured, grouped: Grouped = NO_GROUPS, earlier: dict[str, Earlier] | None = None,
-             at: str = "now") -> dict[str, dict[str, Any]]:  # fmt: skip
+             at: str = "now", judged: Judged | None = None) -> dict[str, dict[str, Any]]:  # fmt: skip
     cuts = draw(measured.values, {})
-    table = judge(measured, cuts, grouped, earlier or {}, radius=90, at=at)
+    table = judge(measured, cuts, grouped, earlier or {}, radius=90, at=at, judged=judged)
     return {row["image_id"]: row for row in table.to_pylist()}
 
 
@@ -56,6 +59,7 @@ def test_a_fine_picture_is_kept_without_a_rule() -> None:
         ("bright", "brightness", 254, 245, "almost white: brightness 254 is over 245"),
         ("low-contrast", "contrast", 4, 8, "hardly any difference in light: contrast 4 is under 8"),
         ("blurred", "sharpness", 3.14, 30, "no sharp edge: sharpness 3.1 is under 30"),
+        ("low-entropy", "entropy", 0.25, 2, "few levels of light: entropy 0.25 is under 2"),
         ("odd-aspect", "aspect", 7, 3, "a strip: aspect 7 is over 3"),
     ],
 )
@@ -80,6 +84,51 @@ def test_grey_is_a_flag_on_a_kept_picture() -> None:
     found = verdicts(pool({"grey_frac": 1.0}, {"grey_frac": 0.98}))
     assert (found["a"]["verdict"], found["a"]["rule"]) == ("keep", "grey")
     assert found["b"]["rule"] == ""
+
+
+@pytest.mark.parametrize(
+    ("rule", "measure", "value", "words"),
+    [
+        ("text-heavy", "text_frac", 0.4, "a page or a screenshot: text_frac 0.4 is over 0.2"),
+        ("overlay", "overlay", 0.25, "writing laid over it: overlay 0.25 is over 0.2"),
+        ("borders", "border_frac", 0.24, "plain bars or a frame: border_frac 0.24 is over 0.1"),
+        ("compressed", "jpeg_quality", 12, "compressed hard: jpeg_quality 12 is under 25"),
+        ("animated", "is_animated", 1, "it moves, its first frame is judged: is_animated 1 is over 0.5"),
+        ("grey", "grey_frac", 1, "no colour: grey_frac 1 is over 0.99"),
+    ],
+)
+def test_what_is_uncertain_or_may_be_wanted_is_flagged_and_kept(
+    rule: str, measure: str, value: float, words: str
+) -> None:
+    found = verdicts(pool(*[{}] * 9, {measure: value}))["j"]
+    assert (found["verdict"], found["rule"], found["value"]) == ("keep", rule, value)
+    assert found["reason"] == f"kept, flagged as {rule}: {words}"
+
+
+def test_a_picture_has_one_flag_and_names_the_others_and_none_when_it_is_dropped() -> None:
+    both = {"border_frac": 0.3, "grey_frac": 1.0}
+    found = verdicts(pool({}, both, {**both, "sharpness": 1.0}, {}))
+    assert found["b"]["rule"] == "borders"
+    assert found["b"]["reason"].endswith("; also grey")
+    assert (found["c"]["verdict"], found["c"]["rule"]) == ("drop", "blurred")
+
+
+def test_who_opted_out_and_what_leaks_is_dropped_before_any_line() -> None:
+    judged = Judged(opted_out={"a": "robots at its address", "b": "x"}, leaked={"b": "y", "c": "in a test set"})
+    found = verdicts(pool({"sharpness": 1.0}, {}, {}, {}), judged=judged)
+    assert [found[name]["rule"] for name in "abcd"] == ["opt-out", "opt-out", "leak", ""]
+    assert (found["a"]["reason"], found["c"]["reason"]) == ("robots at its address", "in a test set")
+
+
+def test_a_concept_has_a_line_of_its_own_and_the_narrower_one_holds() -> None:
+    soft = {"sharpness": 25.0}
+    own = [Own("blurred", 20.0, "dog", np.array([0, 1, 2])), Own("blurred", 28.0, "whippet", np.array([1])),
+           Own("blurred", None, "pug", np.array([2]))]  # fmt: skip
+    found = verdicts(pool(soft, soft, {"sharpness": 1.0}, soft, {}, {}, {}, {}, {}), judged=Judged(own=own))
+    assert [found[name]["verdict"] for name in "abcd"] == ["keep", "drop", "keep", "drop"]
+    assert found["b"]["reason"] == "no sharp edge: sharpness 25 is under 28 (the line of whippet)"
+    assert found["d"]["reason"] == "no sharp edge: sharpness 25 is under 30"
+    assert (found["b"]["threshold"], found["d"]["threshold"]) == (28.0, 30.0)
 
 
 def test_all_of_a_group_but_its_keeper_are_dropped() -> None:

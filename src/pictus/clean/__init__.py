@@ -4,6 +4,6 @@ from pictus.clean.dedupe_steps import dedupe
 from pictus.clean.match_steps import match
 from pictus.clean.privacy_steps import faces, privacy, safety
 from pictus.clean.relevance_steps import relevance
-from pictus.clean.steps import check, restore, screen
+from pictus.clean.steps import check, preview, restore, screen
 
-__all__ = ["check", "dedupe", "faces", "match", "privacy", "relevance", "restore", "safety", "screen"]
+__all__ = ["check", "dedupe", "faces", "match", "preview", "privacy", "relevance", "restore", "safety", "screen"]

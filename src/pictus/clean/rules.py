@@ -4,6 +4,9 @@ A line is drawn from the pool itself: FENCE robust standard deviations (1.4826 Ã
 deviation) from the median, so that a clean pool loses nothing for being a pool, and is then held
 between two guards, so that a bad pool does not excuse itself and a good one is not cut to its taste.
 Measures that span decades (sharpness, aspect) are fenced on a log scale.
+
+What is a fault of the picture drops it. What a person may want all the same (a frame can be cut off, a menu is a
+page of text, an old file is compressed hard) or what is only guessed (an overlay) is a flag on a kept picture.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ class Rule:
     is_upper: bool = False
     is_log: bool = False
     share_of_median: float = 0.0  # instead of the fence
+    is_flag: bool = False  # the picture is kept, and said to be so
 
 
 RULES: dict[str, Rule] = {
@@ -53,10 +57,34 @@ RULES: dict[str, Rule] = {
         Rule("blank", "contrast", "nothing to see", 3, 3),
         Rule("low-contrast", "contrast", "hardly any difference in light", 5, 8),
         Rule("blurred", "sharpness", "no sharp edge", 10, 30, is_log=True),
+        Rule("low-entropy", "entropy", "few levels of light", 1, 2),
         Rule("odd-aspect", "aspect", "a strip", 3, 4, is_upper=True, is_log=True),
+        Rule("text-heavy", "text_frac", "a page or a screenshot", 0.2, 0.2, is_upper=True, is_flag=True),
+        Rule("overlay", "overlay", "writing laid over it", 0.2, 0.2, is_upper=True, is_flag=True),
+        Rule("borders", "border_frac", "plain bars or a frame", 0.1, 0.1, is_upper=True, is_flag=True),
+        Rule("compressed", "jpeg_quality", "compressed hard", 25, 25, is_flag=True),
+        Rule("animated", "is_animated", "it moves, its first frame is judged", 0.5, 0.5, is_upper=True, is_flag=True),
+        Rule("grey", "grey_frac", "no colour", GREY_FROM, GREY_FROM, is_upper=True, is_flag=True),
     )
 }
 """In the order in which they are tried: the first that is broken is the reason. Sources: docs/clean.md."""
+
+SWITCHES = ("opt-out", "leak")
+"""Rules without a number, which `RULE=off` switches off."""
+
+
+class Line(NamedTuple):
+    """A line set by hand: of a rule, for every picture or for those of one concept. `value` None: the rule is off."""
+
+    rule: str
+    value: float | None
+    concept: str = ""  # as it was typed
+
+    @property
+    def text(self) -> str:
+        """As it is typed after --line."""
+        value = "off" if self.value is None else f"{self.value:.12g}"
+        return f"{self.concept}:{self.rule}={value}" if self.concept else f"{self.rule}={value}"
 
 
 class Cut(NamedTuple):
@@ -81,25 +109,38 @@ def draw(measures: Mapping[str, Values], given: Mapping[str, float | None]) -> l
     return [_cut(rule, measures[rule.measure], given) for rule in RULES.values()]
 
 
-def read_lines(texts: Sequence[str]) -> dict[str, float | None]:
-    """`("blurred=40", "dark=off")` -> lines by rule; all the wrong ones in one error."""
-    lines: dict[str, float | None] = {}
+def read_lines(texts: Sequence[str]) -> list[Line]:
+    """`("blurred=40", "dark=off", "whippet:blurred=20")` -> lines; all the wrong ones in one error."""
+    lines: list[Line] = []
     problems = []
     for text in texts:
-        name, _, value = text.partition("=")
-        if name not in RULES:
-            missed = unknown("rule", name, list(RULES))
+        left, _, value = text.rpartition("=")
+        concept, _, name = left.rpartition(":")
+        if name not in RULES and name not in SWITCHES:
+            missed = unknown("rule", name or text, [*RULES, *SWITCHES])
             problems.append(f"{text!r}: {missed.what} ({missed.fix})")
-            continue
-        try:
-            lines[name] = None if value == "off" else float(value)
-            if value != "off" and not math.isfinite(float(value)):
-                raise ValueError  # noqa: TRY301  one place says what a value may be
-        except ValueError:
+        elif name in SWITCHES and (value != "off" or concept):
+            problems.append(f"{text!r}: {name} has no line, it can only be {name}=off, for every picture")
+        elif value != "off" and not _is_number(value):
             problems.append(f"{text!r}: {value!r} is neither a number nor off")
+        else:
+            lines.append(Line(name, None if value == "off" else float(value), concept))
     if problems:
-        raise bad_rows("--line", problems, fix=f"RULE=NUMBER or RULE=off, with RULE one of {', '.join(RULES)}")
+        fix = f"[CONCEPT:]RULE=NUMBER or RULE=off, with RULE one of {', '.join([*RULES, *SWITCHES])}"
+        raise bad_rows("--line", problems, fix=fix)
     return lines
+
+
+def of_all(lines: Sequence[Line]) -> dict[str, float | None]:
+    """The lines that are set for every picture, by rule; of two for one rule the later."""
+    return {line.rule: line.value for line in lines if not line.concept}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:  # no number
+        return False
 
 
 def one_rule(name: str, more: Sequence[str]) -> str:
@@ -109,12 +150,16 @@ def one_rule(name: str, more: Sequence[str]) -> str:
     return name
 
 
-def as_json(cut: Cut, dropped: int) -> dict[str, Any]:
-    """What a page needs to draw the line beside the distribution."""
+def as_json(cut: Cut, dropped: int, own: Sequence[Line] = ()) -> dict[str, Any]:
+    """What a page needs to draw the line beside the distribution. `dropped`: kept and flagged, of a flag.
+
+    The strip of pictures around the cut is the rows of `checks` sorted by `measure`. `own`: lines of concepts.
+    """
     return {
         "rule": cut.rule.name, "measure": cut.rule.measure, "line": cut.line, "origin": cut.origin,
         "is_upper": cut.rule.is_upper, "median": cut.median, "edges": cut.edges, "counts": cut.counts,
-        "dropped": dropped,
+        "dropped": dropped, "is_flag": cut.rule.is_flag, "low_guard": cut.rule.low_guard,
+        "high_guard": cut.rule.high_guard, "own": [line.text for line in own if line.rule == cut.rule.name],
     }  # fmt: skip
 
 
@@ -127,7 +172,7 @@ def as_line(cut: Cut, dropped: int) -> str:
     if cut.origin == "off":
         return f"{rule.name:<13} off"
     what = f"{rule.measure} {'over' if rule.is_upper else 'under'} {short(cut.line)}"
-    return f"{rule.name:<13} {what:<24} {_strip(cut)}  {dropped:,} dropped"
+    return f"{rule.name:<13} {what:<24} {_strip(cut)}  {dropped:,} {'flagged' if rule.is_flag else 'dropped'}"
 
 
 def _cut(rule: Rule, values: Values, given: Mapping[str, float | None]) -> Cut:
@@ -184,5 +229,7 @@ def _strip(cut: Cut) -> str:
 
 
 def short(value: float) -> str:
-    """A measured value for a sentence: 1,516 or 3.1."""
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.1f}"  # noqa: PLR2004
+    """A measured value for a sentence: 1,516 or 3.1 or 0.23."""
+    if abs(value) >= 100 or value == int(value):  # noqa: PLR2004
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"

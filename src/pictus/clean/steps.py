@@ -1,13 +1,13 @@
-"""The verbs of `clean` that decide: check, screen, restore. Nothing is deleted; judgements are rows."""
+"""The verbs of `clean` that decide: check, screen, preview, restore. Nothing is deleted; judgements are rows."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from pictus import shards
 from pictus.clean import duplicates, rules, verdicts
 from pictus.clean.measurements import measure
 from pictus.clock import now
+from pictus.concepts import load_taxonomy
 from pictus.errors import UserError, bad_rows, counted
 from pictus.project import Project
 from pictus.records import Check, Verdict
@@ -29,7 +30,9 @@ _DUPLICATES = "duplicates"  # subject of the event that says how the table came 
 
 @step("clean check", changes=True)
 def check(project: Project, *, engine: str = "local", workers: int = 0) -> Outcome[Check]:
-    """Measure every picture once, in one decode pass: size, light, sharpness, colour, hashes.
+    """Measure every picture once, in one decode pass: size, light, sharpness, colour, bars, writing, hashes.
+
+    What the file says beside its pixels (EXIF, IPTC, XMP, C2PA, who made it) is read on the way.
 
     Pictures that cannot be decoded get a cause (truncated, not-an-image, …) and the run goes on.
     What is measured already is skipped; a stopped run continues where it was.
@@ -65,38 +68,68 @@ def check(project: Project, *, engine: str = "local", workers: int = 0) -> Outco
 def screen(project: Project, *, line: tuple[str, ...] = ()) -> Outcome[Verdict]:
     """Give every picture a verdict, keep or drop, with the rule, the value and the line it crossed.
 
-    Lines come from the pool's own distribution between fixed guards and are shown beside it. Rules:
-    tiny, dark, bright, blank, low-contrast, blurred, odd-aspect; and broken, duplicate. Grey pictures
-    are flagged and kept. What was restored stays.
+    Lines come from the pool's own distribution between fixed guards and are shown beside it. Dropped are:
+    broken, opt-out, leak, tiny, dark, bright, blank, low-contrast, blurred, low-entropy, odd-aspect, duplicate.
+    Kept and flagged are: text-heavy, overlay, borders, compressed, animated, grey. What was restored stays.
 
-    line: set a rule's line yourself, RULE=NUMBER, or RULE=off
+    line: set a line yourself, RULE=NUMBER, RULE=off, or for a concept and what is below it CONCEPT:RULE=NUMBER
 
     Examples:
         pictus clean screen
         pictus clean screen --line blurred=40 --line dark=off
+        pictus clean screen --line whippet:blurred=15
     """
-    given = rules.read_lines(line)
+    lines = rules.read_lines(line)
     with project.lock("clean"):
-        checks, sizes, unmeasured = _measured(project)
-        whole = np.array([not cause for cause in checks.column("cause").to_pylist()], dtype=np.bool_)
-        values = _values(checks)
-        cuts = rules.draw({name: column[whole] for name, column in values.items()}, given)
-        pictures = verdicts.Measured(
-            checks.column("image_id").to_pylist(), checks.column("cause").to_pylist(), sizes, values
-        )
-        grouped, radius, stale = _grouped(project, checks.num_rows)
-        table = verdicts.judge(pictures, cuts, grouped, _earlier(project), radius=radius, at=now())
+        decided = _decided(project, lines)
+        table = decided.table
         if not project.tables.exists("verdicts") or not project.tables.read("verdicts").equals(table):
             project.tables.replace("verdicts", table)
-        summary = _screened(table, cuts)
+        summary = _screened(decided, lines)
         project.journal.log("clean", "pictures_screened", **summary)
     return Outcome(
         step="clean screen",
         summary=summary,
-        headline=_headline(summary, cuts),
-        problems=_unmeasured(unmeasured) + stale,
+        headline=_headline(summary, decided.cuts),
+        problems=decided.problems,
         next=("pictus status", "pictus clean restore --rule RULE"),
         source=lambda: project.tables.records("verdicts", Verdict),
+    )
+
+
+@step("clean preview", changes=False)
+def preview(project: Project, *, line: tuple[str, ...]) -> Outcome[Verdict]:
+    """Say what a screen with these lines would change, picture by picture; nothing is written.
+
+    line: as for clean screen: RULE=NUMBER, RULE=off or CONCEPT:RULE=NUMBER
+
+    Examples:
+        pictus clean preview --line blurred=40
+        pictus clean preview --line blurred=40 --jsonl
+    """
+    lines = rules.read_lines(line)
+    if not lines:
+        raise UserError("Say which line to look at.", fix="pictus clean preview --line blurred=40")
+    decided = _decided(project, lines)
+    earlier = _earlier(project)
+    rows = [Verdict(**row) for row in decided.table.to_pylist()]
+    plain = Verdict("", "keep", "", "", 0.0, 0.0, "")
+    changed = [row for row in rows if earlier.get(row.image_id, plain)[:2] != (row.verdict, row.rule)]
+    dropped = [row for row in changed if row.verdict == "drop" and _was(earlier, row) == "keep"]
+    back = [row for row in changed if row.verdict == "keep" and _was(earlier, row) == "drop"]
+    beyond = Counter(row.rule for row in rows)
+    summary = {
+        "lines": {one.text: beyond[one.rule] for one in lines}, "changed": len(changed), "newly_dropped": len(dropped),
+        "back": len(back), "rules": dict(Counter(row.rule for row in dropped).most_common()),
+    }  # fmt: skip
+    told = ", ".join(f"{text} takes {count:,}" for text, count in summary["lines"].items())
+    return Outcome(
+        step="clean preview",
+        summary=summary,
+        headline=f"{told}: {counted(len(dropped), 'picture')} more would be dropped, {len(back):,} would come back",
+        problems=decided.problems,
+        next=(f"pictus clean screen {' '.join('--line ' + one.text for one in lines)}",),
+        source=lambda: iter(changed),
     )
 
 
@@ -164,9 +197,10 @@ def _measured(project: Project) -> tuple[pa.Table, np.ndarray[Any, np.dtype[np.i
 
 def _values(checks: pa.Table) -> dict[str, rules.Values]:
     """Every measure a rule asks for, f64[N]."""
-    names = ("contrast", "brightness", "sharpness", "aspect", "grey_frac")
-    values = {name: checks.column(name).to_numpy().astype(np.float64) for name in names}
-    width, height = (checks.column(name).to_numpy().astype(np.float64) for name in ("width", "height"))
+    names = {rule.measure for rule in rules.RULES.values()} & set(checks.column_names) | {"width", "height"}
+    values = {name: checks.column(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in names}
+    width, height, quality = values["width"], values["height"], values["jpeg_quality"]
+    values["jpeg_quality"] = np.where(quality > 0, quality, 100.0)  # what is no JPEG was not compressed as one
     return {**values, "short side": np.minimum(width, height), "pixels": width * height}
 
 
@@ -193,7 +227,94 @@ def _earlier(project: Project) -> dict[str, verdicts.Earlier]:
     return {row[0]: verdicts.Earlier(*row[1:]) for row in zip(*columns, strict=True)}
 
 
-def _screened(table: pa.Table, cuts: Sequence[rules.Cut]) -> dict[str, Any]:
+class _Decided(NamedTuple):
+    """A screen before it is written."""
+
+    table: pa.Table
+    cuts: list[rules.Cut]
+    problems: tuple[str, ...]
+
+
+def _decided(project: Project, lines: Sequence[rules.Line]) -> _Decided:
+    checks, sizes, unmeasured = _measured(project)
+    whole = np.array([not cause for cause in checks.column("cause").to_pylist()], dtype=np.bool_)
+    values = _values(checks)
+    given = rules.of_all(lines)
+    cuts = rules.draw({name: column[whole] for name, column in values.items()}, given)
+    image_ids = checks.column("image_id").to_pylist()
+    pictures = verdicts.Measured(image_ids, checks.column("cause").to_pylist(), sizes, values)
+    judged = verdicts.Judged(
+        opted_out={} if verdicts.OPT_OUT in given else _opted_out(project, checks),
+        leaked={} if verdicts.LEAK in given else _leaked(project),
+        own=_own(project, image_ids, lines),
+    )
+    grouped, radius, stale = _grouped(project, checks.num_rows)
+    table = verdicts.judge(pictures, cuts, grouped, _earlier(project), radius=radius, at=now(), judged=judged)
+    return _Decided(table, cuts, _unmeasured(unmeasured) + stale)
+
+
+def _own(project: Project, image_ids: list[str], lines: Sequence[rules.Line]) -> list[verdicts.Own]:
+    """The lines of concepts with their pictures: claimed by a source or labelled as it or as something below it."""
+    if not any(line.concept for line in lines):
+        return []
+    taxonomy = load_taxonomy(project)
+    row_of = {image_id: row for row, image_id in enumerate(image_ids)}
+    pictures_of: dict[str, set[int]] = defaultdict(set)
+    for name, where in (("sources", "concept_id != ''"), ("labels", "status = 'accepted'")):
+        table = project.tables.read(name, ["image_id", "concept_id"], where=where)
+        for image_id, concept_id in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            if image_id in row_of:
+                pictures_of[concept_id].add(row_of[image_id])
+    found, problems = [], []
+    for line in lines:
+        if line.concept:
+            try:
+                concept_id = taxonomy.resolve(line.concept)
+            except UserError as error:
+                problems.append(f"{line.text!r}: {error.what}")
+                continue
+            below = taxonomy.descendants(concept_id)
+            rows = sorted(set().union(pictures_of[concept_id], *(pictures_of[one] for one in below)))
+            own = verdicts.Own(line.rule, line.value, taxonomy.name(concept_id), np.array(rows, dtype=np.int64))
+            found.append((len(below), own))
+    if problems:
+        raise bad_rows("--line", problems, fix="pictus taxonomy show NAME   tells what a concept is called")
+    return [own for _, own in sorted(found, key=lambda item: -item[0])]  # the narrower concept holds
+
+
+def _leaked(project: Project) -> dict[str, str]:
+    table = project.tables.read("leaks", ["image_id", "reason"])
+    return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def _opted_out(project: Project, checks: pa.Table) -> dict[str, str]:
+    """Whose picture it is says no: at each of its addresses, the last time it was asked, or in the file itself."""
+    said = dict(zip(*(checks.column(name).to_pylist() for name in ("image_id", "data_mining")), strict=True))
+    words = "its metadata says that it must not be mined or trained on"
+    found = {image_id: f"{words} ({word})" for image_id, word in said.items() if word.startswith("prohibited")}
+    attempts = project.tables.read("fetches", ["address", "cause", "attempted_at"])
+    if not set(verdicts.REFUSALS) & set(attempts.column("cause").unique().to_pylist()):
+        return found
+    latest: dict[str, tuple[str, str]] = {}
+    for address, cause, at in zip(*(column.to_pylist() for column in attempts.columns), strict=True):
+        latest[address] = max(latest.get(address, ("", "")), (at, cause))
+    answers: dict[str, list[str]] = defaultdict(list)
+    sources = project.tables.read("sources", ["image_id", "address"])
+    for image_id, address in zip(*(column.to_pylist() for column in sources.columns), strict=True):
+        answers[image_id].append(latest.get(address, ("", ""))[1])
+    for image_id, causes in answers.items():
+        if image_id not in found and all(cause in verdicts.REFUSALS for cause in causes):
+            where = "at its address" if len(causes) == 1 else f"at all its {len(causes)} addresses"
+            found[image_id] = f"its owner does not want it used: {', '.join(dict.fromkeys(causes))} {where}"
+    return found
+
+
+def _was(earlier: Mapping[str, verdicts.Earlier], row: Verdict) -> str:
+    return earlier[row.image_id].verdict if row.image_id in earlier else "keep"
+
+
+def _screened(decided: _Decided, lines: Sequence[rules.Line]) -> dict[str, Any]:
+    table, own = decided.table, [line for line in lines if line.concept]
     pairs = list(zip(table.column("verdict").to_pylist(), table.column("rule").to_pylist(), strict=True))
     dropped = Counter(rule for verdict, rule in pairs if verdict == "drop")
     flags = Counter(rule for verdict, rule in pairs if verdict == "keep" and rule)
@@ -203,15 +324,20 @@ def _screened(table: pa.Table, cuts: Sequence[rules.Cut]) -> dict[str, Any]:
         "dropped": sum(dropped.values()),
         "rules": dict(dropped.most_common()),
         "flags": dict(flags),
-        "lines": [rules.as_json(cut, dropped[cut.rule.name]) for cut in cuts],
-    }
+        "lines": [rules.as_json(cut, (flags if cut.rule.is_flag else dropped)[cut.rule.name], own)
+                  for cut in decided.cuts],
+        "own_lines": [line.text for line in own],
+        "switched_off": [line.text for line in lines if line.rule in rules.SWITCHES],
+    }  # fmt: skip
 
 
 def _headline(summary: dict[str, Any], cuts: Sequence[rules.Cut]) -> str:
     why = ", ".join(f"{count:,} {rule}" for rule, count in summary["rules"].items())
     flags = ", ".join(f"{count:,} {rule}" for rule, count in summary["flags"].items())
     first = f"{summary['kept']:,} kept, {summary['dropped']:,} dropped" + (f": {why}" if why else "")
-    lines = [rules.as_line(cut, summary["rules"].get(cut.rule.name, 0)) for cut in cuts]
+    counts = {**summary["rules"], **summary["flags"]}
+    shown = [cut for cut in cuts if not cut.rule.is_flag or cut.rule.name in summary["flags"]]
+    lines = [rules.as_line(cut, counts.get(cut.rule.name, 0)) for cut in shown]
     return "\n".join([first + (f"  (kept and flagged: {flags})" if flags else ""), *(f"  {text}" for text in lines)])
 
 

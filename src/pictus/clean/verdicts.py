@@ -1,12 +1,17 @@
 """Keep or drop: one verdict per picture with its rule, its reason, the value and the line. Pure.
 
-Rules are tried in order; the first that is broken is the reason: broken, the lines of `rules`, then
-duplicate. `grey` is a flag on a kept picture. What a person restored stays as it was written.
+Rules are tried in order; the first that is broken is the reason: broken, opt-out, leak, the lines of
+`rules`, then duplicate. Flags stand on kept pictures. What a person restored stays as it was written.
+
+    opt-out     nobody who shows the picture wants it used: the latest attempt at each of its addresses ended in
+                robots, opt-out or tdm-reserved; or its own metadata forbids data mining (PLUS, C2PA)
+    leak        it is in a set that models are tested on (`clean leaks`): to train on it would be to cheat
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +22,12 @@ from pictus.clean.duplicates import preference
 from pictus.clean.rules import GREY_FROM, Cut, Values, short
 from pictus.tables import SCHEMAS
 
-BROKEN, DUPLICATE, GREY, RESTORED = "broken", "duplicate", "grey", "restored"
-DROPPING = (BROKEN, DUPLICATE)
+BROKEN, OPT_OUT, LEAK, DUPLICATE, RESTORED = "broken", "opt-out", "leak", "duplicate", "restored"
+DROPPING = (BROKEN, OPT_OUT, LEAK, DUPLICATE)
 """The rules that drop pictures without a line of their own."""
+
+REFUSALS = ("robots", "robots-ai", "opt-out", "tdm-reserved")
+"""Causes of a fetch by which an owner says no."""
 
 _PASSED = "passed every rule"
 _SHORT = 12
@@ -32,6 +40,23 @@ class Measured(NamedTuple):
     causes: list[str]  # "" or why it cannot be decoded
     sizes: npt.NDArray[np.int64]  # bytes
     values: dict[str, Values]  # by the rules' measures, and grey_frac, pixels
+
+
+class Own(NamedTuple):
+    """A line for the pictures of one concept and what is below it."""
+
+    rule: str
+    value: float | None  # None: the rule is off for them
+    concept: str
+    rows: npt.NDArray[np.int64]
+
+
+class Judged(NamedTuple):
+    """What is decided elsewhere, by image_id: why."""
+
+    opted_out: Mapping[str, str] = MappingProxyType({})
+    leaked: Mapping[str, str] = MappingProxyType({})
+    own: Sequence[Own] = ()  # the wider concept before the narrower: the later holds
 
 
 class Grouped(NamedTuple):
@@ -75,23 +100,26 @@ class _Sheet:
 
 
 def judge(
-    measured: Measured, cuts: Sequence[Cut], grouped: Grouped, earlier: Mapping[str, Earlier], *, radius: int, at: str
-) -> pa.Table:
+    measured: Measured, cuts: Sequence[Cut], grouped: Grouped, earlier: Mapping[str, Earlier], *, radius: int, at: str,
+    judged: Judged | None = None,
+) -> pa.Table:  # fmt: skip
     """The table of verdicts, in the order of `measured`. A verdict that did not change keeps its time.
 
     `radius`: within which near-duplicates were looked for; `at`: the time of the new verdicts.
     """
+    judged = judged or Judged()
     sheet = _Sheet(len(measured.image_ids))
-    for row, cause in enumerate(measured.causes):
+    for row, (image_id, cause) in enumerate(zip(measured.image_ids, measured.causes, strict=True)):
         if cause:
             sheet.put(row, BROKEN, f"broken: {cause}", 0.0, 0.0, is_dropped=True)
+        elif image_id in judged.opted_out:
+            sheet.put(row, OPT_OUT, judged.opted_out[image_id], 0.0, 0.0, is_dropped=True)
+        elif image_id in judged.leaked:
+            sheet.put(row, LEAK, judged.leaked[image_id], 0.0, 0.0, is_dropped=True)
     is_whole = np.array([not cause for cause in measured.causes], dtype=np.bool_)
-    for cut in cuts:
-        _apply(sheet, cut, measured.values[cut.rule.measure], is_whole)
-    grey = measured.values["grey_frac"]
-    for row in np.flatnonzero(is_whole & ~sheet.is_dropped & (grey >= GREY_FROM)).tolist():
-        words = f"kept, flagged as grey: {grey[row]:.0%} of its pixels have no colour"
-        sheet.put(row, GREY, words, float(grey[row]), GREY_FROM, is_dropped=False)
+    for cut in sorted(cuts, key=lambda cut: cut.rule.is_flag):  # a flag stands only on what no rule drops
+        own = [one for one in judged.own if one.rule == cut.rule.name]
+        _apply(sheet, cut, measured.values[cut.rule.measure], is_whole, own)
     for row, image_id in enumerate(measured.image_ids):
         if image_id in earlier and earlier[image_id].rule == RESTORED:
             sheet.restore(row)  # before the groups: a keeper that is back needs nobody in its place
@@ -105,13 +133,24 @@ def restored(old: Earlier, at: str) -> Earlier:
     return Earlier("keep", RESTORED, f"restored by hand{was}", old.value, old.threshold, at)
 
 
-def _apply(sheet: _Sheet, cut: Cut, values: Values, is_whole: npt.NDArray[np.bool_]) -> None:
+def _apply(sheet: _Sheet, cut: Cut, values: Values, is_whole: npt.NDArray[np.bool_], own: Sequence[Own]) -> None:
     rule = cut.rule
+    never = np.inf if rule.is_upper else -np.inf
+    lines = np.full(len(values), never if cut.origin == "off" else cut.line, dtype=np.float64)
+    whose = np.full(len(values), "", dtype=object)
+    for one in own:
+        lines[one.rows] = never if one.value is None else one.value
+        whose[one.rows] = f" (the line of {one.concept})"
+    beyond = values > lines if rule.is_upper else values < lines
     side = "over" if rule.is_upper else "under"
-    for row in np.flatnonzero(is_whole & ~sheet.is_dropped & cut.is_beyond(values)).tolist():
-        value = float(values[row])
-        words = f"{rule.words}: {rule.measure} {short(value)} is {side} {short(cut.line)}"
-        sheet.put(row, rule.name, words, value, cut.line, is_dropped=True)
+    for row in np.flatnonzero(is_whole & ~sheet.is_dropped & beyond).tolist():
+        value, line = float(values[row]), float(lines[row])
+        if rule.is_flag and sheet.rule[row]:
+            sheet.reason[row] += f"; also {rule.name}"
+            continue
+        words = f"{rule.words}: {rule.measure} {short(value)} is {side} {short(line)}{whose[row]}"
+        kept = f"kept, flagged as {rule.name}: " if rule.is_flag else ""
+        sheet.put(row, rule.name, kept + words, value, line, is_dropped=not rule.is_flag)
 
 
 def _apply_duplicates(sheet: _Sheet, measured: Measured, grouped: Grouped, radius: int) -> None:
