@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -167,7 +167,7 @@ def shape_cost_s(count: int, limit: int, number: int, width: int, *, since: int 
 
 def cost_s(count: int, band: Band, since: int = 0) -> float:
     """About how long one core takes for one band of `count` hashes whose bits were drawn at random."""
-    own = count / 2 ** len(band.bits)
+    own = count / (1 << len(band.bits))
     looking = count - since
     sort_s = count * _SORT_S * bool(band.bits)
     if since and own < _CROWDED:
@@ -177,7 +177,7 @@ def cost_s(count: int, band: Band, since: int = 0) -> float:
     partners = band.masks if since else band.masks / 2
     pairs = looking * own * (partners if since else max(partners, 0.5))
     per_bucket = _BUCKET_S + partners * (_PARTNER_S + own * _GATHER_S)
-    return sort_s + min(looking, 2 ** len(band.bits)) * per_bucket + pairs * _PAIR_S
+    return sort_s + min(looking, 1 << len(band.bits)) * per_bucket + pairs * _PAIR_S
 
 
 def parts_of(hashes: Hashes, bands: Iterable[Band], *, since: int = 0) -> list[Part]:
@@ -447,9 +447,10 @@ def _indexed(hashes: Hashes, band: Band) -> _Index:
     if not band.bits:
         return _Index(np.arange(len(words)), words, np.array([0, len(words)]))
     bytes_N8 = words.astype("<u8").view(np.uint8).reshape(-1, 8)
-    keys = np.zeros(len(words), dtype=np.uint16 if len(band.bits) <= 16 else np.uint32)  # noqa: PLR2004  16 bits: radix
+    kind = np.dtype(np.uint16 if len(band.bits) <= 16 else np.uint32)  # noqa: PLR2004  16 bits are sorted by radix
+    keys: npt.NDArray[np.unsignedinteger[Any]] = np.zeros(len(words), dtype=kind)
     for byte, table in _tables(band.bits).items():
-        keys |= table.astype(keys.dtype)[bytes_N8[:, byte]]
+        np.bitwise_or(keys, table.astype(kind)[bytes_N8[:, byte]], out=keys)
     order = np.argsort(keys, kind="stable")
     counts = np.bincount(keys, minlength=2 ** len(band.bits))
     return _Index(order, words[order], np.concatenate([[0], np.cumsum(counts)]))

@@ -121,7 +121,8 @@ def heads(pool: Pool) -> Rows:
     """The first row of each different hash, in order, of the pictures that say enough."""
     usable = np.flatnonzero(pool.quality >= LEAST_QUALITY)
     first = first_of_equal(pool.hashes[usable])
-    return usable[first == np.arange(len(usable))]
+    nodes: Rows = usable[first == np.arange(len(usable))]
+    return nodes
 
 
 def spread_labels(pool: Pool, nodes: Rows, linked: Rows) -> Rows:

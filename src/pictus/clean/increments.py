@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pictus.clean import duplicates
@@ -102,7 +103,7 @@ def regrouped(
     return table.take(pa.array(order)).combine_chunks()
 
 
-def touched(pool: Pool, edges: Sequence[Edge], label: Rows, rows: int, old_edges: int) -> np.ndarray[Any, Any]:
+def touched(pool: Pool, edges: Sequence[Edge], label: Rows, rows: int, old_edges: int) -> npt.NDArray[np.bool_]:
     """bool[N]: rows that are new, and all that near pairs, equal pixels or edges may join with a new row or edge."""
     from scipy.sparse import coo_array  # noqa: PLC0415  0.1 s that --help does not pay
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
@@ -116,12 +117,13 @@ def touched(pool: Pool, edges: Sequence[Edge], label: Rows, rows: int, old_edges
     is_new = np.zeros(int(component.max(initial=-1)) + 1, dtype=np.bool_)
     is_new[component[rows:]] = True
     is_new[component[ends[old_edges:].ravel()]] = True
-    return is_new[component]
+    is_touched: npt.NDArray[np.bool_] = is_new[component]
+    return is_touched
 
 
 def taken(pool: Pool, rows: Rows) -> Pool:
     """The pool of some rows, in their order."""
-    merits = Merits(*(column[rows] for column in pool.merits))
+    merits = Merits._make(column[rows] for column in pool.merits)
     ids = Ids(pool.image_ids.column.take(pa.array(rows)))
     return Pool(ids, pool.pixels[rows], pool.hashes[rows], pool.quality[rows], merits)
 
@@ -167,7 +169,8 @@ def decoded(data: bytes) -> Found | None:
     if inside is None:
         return None
     head, _, labels = inside.partition(b"\n")
-    return Found(*json.loads(head), np.frombuffer(labels, dtype="<i8").astype(np.int64))
+    label = np.frombuffer(labels, dtype="<i8").astype(np.int64)
+    return Found._make([*json.loads(head), label])
 
 
 def sealed(data: bytes) -> bytes:
