@@ -19,6 +19,7 @@ from pictus.collect.bodies import Body, retry_after_s
 from pictus.collect.causes import is_final
 from pictus.collect.http1 import Head, Patience
 from pictus.collect.network import Connections, PinnedNetwork
+from pictus.collect.reservations import MAX_TDM_BYTES, TDM_TARGET, Reservations, reservations_of, reserved
 from pictus.collect.robots import MAX_ROBOTS_BYTES, Rules, opts_out, rules_of
 from pictus.errors import PictureError, clipped
 
@@ -28,6 +29,7 @@ MAX_BYTES = 8 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ERROR_BYTES = 4_096  # enough of an error's page to say what it says
 _OK = 200
+_NO_INDEX = frozenset({"noindex", "noimageindex", "none"})  # a page that no index of pictures is to hold
 _PAGE = "text/html,application/xml;q=0.9,*/*;q=0.1"
 _ROBOTS = "text/plain"
 
@@ -79,6 +81,7 @@ class Asker:
         self._interval_s: dict[str, float] = {}
         self._closed: dict[str, ClosedError] = {}
         self._rules: dict[str, Rules] = {}
+        self._reservations: dict[str, Reservations] = {}
 
     def close(self) -> None:
         """Close every connection."""
@@ -92,10 +95,11 @@ class Asker:
     def page(self, address: str, max_bytes: int = MAX_BYTES) -> Answer:
         """Ask for a page of the web: PictureError `robots` or `opt-out` where its owner does not want that."""
         answer = self._followed(parse_url(address), max_bytes, _PAGE, is_page=True)
-        if opts_out([answer.headers.get("x-robots-tag", "")]):
-            raise PictureError("opt-out", f"X-Robots-Tag: {answer.headers['x-robots-tag'][:200]}")
-        if answer.headers.get("tdm-reservation", "").strip() == "1":
-            raise PictureError("opt-out", "tdm-reservation: 1")
+        tag = answer.headers.get("x-robots-tag", "")
+        if opts_out([tag]) or not _NO_INDEX.isdisjoint(word.strip() for word in tag.lower().split(",")):
+            raise PictureError("opt-out", f"X-Robots-Tag: {tag[:200]}")
+        if sign := reserved(answer.headers, self._reservations_of(answer.url), answer.url):
+            raise PictureError("opt-out", sign)
         return answer
 
     def slow_down(self, address: str, interval_s: float) -> None:
@@ -116,6 +120,8 @@ class Asker:
         for _ in range(self._manners.redirects + 1):
             if is_page and not (rules := self._rules_of(url)).allow(url):
                 raise PictureError(rules.cause or "robots", rules.detail or f"{url.origin}/robots.txt")
+            if is_page and (agent := rules.shut_out(url)):
+                raise PictureError("opt-out", f"{url.origin}/robots.txt shuts out {agent}, which gathers for AI")
             head, body = self._tried(url, max_bytes, accept)
             if head.status == _OK:
                 return Answer(url, head.headers, body)
@@ -185,6 +191,18 @@ class Asker:
                 return rules_of(int(error.cause.removeprefix("http-")), b"")
             return Rules(None, error.cause, error.detail)
         return Rules(None)
+
+    def _reservations_of(self, url: Url) -> Reservations:
+        """The origin's tdmrep.json; what cannot be had reserves nothing."""
+        if url.origin not in self._reservations:
+            where = url._replace(text=f"{url.origin}{TDM_TARGET}", target=TDM_TARGET)
+            try:
+                head, body = self._tried(where, MAX_TDM_BYTES, "application/json")
+                found = reservations_of(head.status, body)
+            except PictureError:  # most origins have none
+                found = Reservations()
+            self._reservations[url.origin] = found
+        return self._reservations[url.origin]
 
     def _wait_for_turn(self, url: Url) -> None:
         server = url.server

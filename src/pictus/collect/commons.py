@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
+from pictus.collect.bodies import retry_after_s
 from pictus.collect.licences import licence_of
 from pictus.collect.searches import SEARCHES, Ask, BusyError, Engine, Hit, Results, json_of, text_in
 from pictus.errors import PictureError, clipped
@@ -39,7 +40,7 @@ def search(endpoint: str, query: str, language: str, cursor: str, ask: Ask) -> R
     going_on = json.loads(cursor) if cursor else {}
     answer = ask(f"{endpoint}?{urlencode(_ASKED | words | going_on)}")
     found = json_of(answer)
-    if (error := found.get("error")) and _end_of(error, answer.headers.get("retry-after", "")):
+    if (error := found.get("error")) and _end_of(error, retry_after_s(answer.headers)):
         return Results(())
     result = found.get("query", {})
     pages = result.get("pages", []) if isinstance(result, dict) else []
@@ -49,15 +50,14 @@ def search(endpoint: str, query: str, language: str, cursor: str, ask: Ask) -> R
     return Results(tuple(_hits(files)), _cursor(found.get("continue")))
 
 
-def _end_of(error: object, retry_after: str) -> bool:
+def _end_of(error: object, asked_to_wait_s: float | None) -> bool:
     """Whether the error only means that there is no more."""
     code = text_in(error.get("code")) if isinstance(error, dict) else ""
     info = text_in(error.get("info")) if isinstance(error, dict) else clipped(error)
     if code == _END:
         return True
     if code in _LATER:
-        asked_s = float(retry_after) if retry_after.isdigit() and len(retry_after) < 7 else MAX_LAG_S  # noqa: PLR2004
-        raise BusyError(asked_s, f"{code}: {info}")
+        raise BusyError(MAX_LAG_S if asked_to_wait_s is None else asked_to_wait_s, f"{code}: {info}")
     raise PictureError("bad-answer", f"{code}: {info}".strip(": "))
 
 

@@ -18,7 +18,7 @@ _TEXT = re.compile(
 )
 _UNPORTED = frozenset({"", "INTL", "INTERNATIONAL", "UNPORTED", "GENERIC", "DEED", "LEGALCODE"})
 _ZERO = re.compile(r"cc[\s-]?(?:0|zero)(?:[\s-]*1\.0)?|zero|cc0-1\.0", re.IGNORECASE)
-_MARK = re.compile(r"pd|pdm|public[\s-]domain(?:[\s-]mark)?(?:[\s-]*1\.0)?|pd-[a-z0-9-]+", re.IGNORECASE)
+_MARK = re.compile(r"pdm?(?:[\s-]*1\.0)?|public[\s-]domain(?:[\s-]mark)?(?:[\s-]*1\.0)?|pd-[a-z0-9-]+", re.IGNORECASE)
 
 
 def licence_of(*said: str) -> str:

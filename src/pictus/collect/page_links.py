@@ -18,7 +18,7 @@ from pictus.collect.addresses import parse_url
 from pictus.collect.html_tags import Tag, tags_of
 from pictus.collect.licences import licence_of
 from pictus.collect.robots import AGENT
-from pictus.collect.searches import Hit, text_in
+from pictus.collect.searches import Hit, line_in, text_in
 from pictus.errors import PictureError
 
 MOST_PICTURES = 10_000
@@ -166,24 +166,24 @@ class _Reader:
         elif name in _META_PICTURES:
             self._put(Hit(content))
         elif name in {"author", "dcterms.creator", "dc.creator"}:
-            self.seen.author = self.seen.author or text_in(content)
+            self.seen.author = self.seen.author or line_in(content)
         elif name in {"dcterms.license", "dc.rights", "dcterms.rights"}:
-            self.seen.licence = self.seen.licence or licence_of(text_in(content))
+            self.seen.licence = self.seen.licence or licence_of(line_in(content))
 
     def _follow(self, tag: str, given: dict[str, str]) -> None:
         relations, target = given.get("rel", "").lower().split(), given.get("href", "")
         if "license" in relations:
-            self.seen.licence = self.seen.licence or licence_of(text_in(target))
+            self.seen.licence = self.seen.licence or licence_of(line_in(target))
         elif tag == "link" and "image_src" in relations:
             self._put(Hit(target))
         elif tag == "a" and "nofollow" not in relations and not self.seen.is_nofollow:
             self._link = target if _is_picture_file(target) else ""
             if self._link:
-                self._put(Hit(target, title=text_in(given.get("title", ""))))
+                self._put(Hit(target, title=line_in(given.get("title", ""))))
 
     def _img(self, given: dict[str, str]) -> None:
         image = self._image or _Image(_Sized("", 0.0))
-        image.title = text_in(given.get("alt") or given.get("title", ""))
+        image.title = line_in(given.get("alt") or given.get("title", ""))
         sizes = [given.get(name, "").removesuffix("px") for name in ("width", "height")]
         image.is_icon = any(size.isascii() and size.isdigit() and int(size[:6]) < SMALLEST_PX for size in sizes)
         self._better(image, given)

@@ -132,6 +132,9 @@ def text_in(value: object) -> str:
     """Text from a field that may be HTML, a number or not there: tags out, entities read, on one line, not long."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return ""
-    bare = unescaped(re.sub(r"<[^<>]{0,2000}>", " ", str(value)[:20_000]))
-    line = "".join(sign if sign.isprintable() else " " for sign in bare)
-    return " ".join(line.split())[:_MOST_TEXT]
+    return line_in(unescaped(re.sub(r"<[^<>]{0,2000}>", " ", str(value)[:20_000])))
+
+
+def line_in(text: str) -> str:
+    """Plain text on one line, not long."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text[:20_000]).split())[:_MOST_TEXT]
