@@ -86,16 +86,35 @@ def test_an_object_that_cannot_be_read_is_a_cause_and_the_walk_goes_on(
     store = fsspec.filesystem("memory")
     read = type(store).cat_file
 
-    def cat_file(self: Any, path: str, **options: Any) -> Any:
+    def cat_file(self: Any, path: str, *limits: Any, **options: Any) -> Any:
         if "jay" in path:
             raise PermissionError("Access Denied")
-        return read(self, path, **options)
+        return read(self, path, *limits, **options)
 
     monkeypatch.setattr(type(store), "cat_file", cat_file)
     assert [(one.cause, one.detail) for one in look(f"{memory}/photos") if "jay" in one.address] == [
         ("unreadable", "Access Denied")
     ]
     assert len(look(f"{memory}/photos")) == len(FOUND)
+
+
+def test_many_pictures_are_asked_for_together_and_come_in_order(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fsspec.filesystem("memory")
+    names = [f"{number:03}.jpg" for number in range(70)]
+    for name in names:
+        store.pipe_file(f"/bucket/many/{name}", name.encode())
+    together: list[int] = []
+    read = type(store).cat_ranges
+
+    def cat_ranges(self: Any, paths: list[str], *limits: Any, **options: Any) -> Any:
+        together.append(len(paths))
+        return read(self, paths, *limits, **options)
+
+    monkeypatch.setattr(type(store), "cat_ranges", cat_ranges)
+    assert [one.image_bytes.decode() for one in look(f"{memory}/many")] == names
+    assert together == [32, 32, 6]
 
 
 def test_a_bug_of_ours_is_no_cause(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:

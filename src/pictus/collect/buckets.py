@@ -30,6 +30,10 @@ _OUR_OWN = frozenset({"builtins", "pictus", "pyarrow"})
 _BLOCK_BYTES = 8 * 2**20
 _MAX_DEPTH = 64  # of folders: no person goes deeper
 
+AT_ONCE = 32
+AT_ONCE_BYTES = 64 * 2**20
+"""Pictures asked for together: a store answers each in some 50 ms, whatever its size."""
+
 
 def is_bucket(place: str) -> bool:
     """Whether a place is written as an address that a store's driver may know."""
@@ -41,8 +45,7 @@ def look_in_bucket(place: str, *, how: str, with_bytes: bool) -> Iterator[Found]
     """Objects below a prefix, in the order of their names: pictures, archives and tables of pictures."""
     bucket = _opened(place)
     try:
-        info = bucket.store.info(bucket.root)
-        first = [info] if info["type"] == "file" else _listed(bucket, bucket.root)
+        first = _listed(bucket, bucket.root)
     except Exception as error:  # the drivers' own kinds; a bug of ours goes on
         _check_is_drivers(error)
         raise UserError(
@@ -81,47 +84,73 @@ def _opened(place: str) -> _Bucket:
 
 
 def _walked(bucket: _Bucket, entries: list[dict[str, Any]], depth: int, *, with_bytes: bool) -> Iterator[Found]:
+    waiting: list[dict[str, Any]] = []  # pictures that lie one after the other
     for entry in entries:
-        name, last = entry["name"], entry["name"].rstrip("/").rpartition("/")[2]
-        if last.startswith("."):
-            if archives.claims_picture(last):
-                yield _failed(bucket, name, "hidden", "")
-        elif entry["type"] == "directory":
-            try:
-                inside = _listed(bucket, name) if depth < _MAX_DEPTH else []
-            except Exception as error:  # noqa: BLE001  the drivers' own kinds; a bug of ours goes on
-                _check_is_drivers(error)
-                yield _failed(bucket, name, "unreadable", _why(error))
-                continue
-            yield from _walked(bucket, inside, depth + 1, with_bytes=with_bytes)
+        last = entry["name"].rstrip("/").rpartition("/")[2]
+        is_picture = entry["type"] != "directory" and archives.claims_picture(last) and not last.startswith(".")
+        if is_picture and (entry.get("size") or 0) <= MAX_BYTES:
+            if len(waiting) >= AT_ONCE or sum(one.get("size") or 0 for one in waiting) >= AT_ONCE_BYTES:
+                yield from _pictures(bucket, waiting, with_bytes=with_bytes)
+                waiting = []
+            waiting.append(entry)
+            continue
+        yield from _pictures(bucket, waiting, with_bytes=with_bytes)
+        waiting = []
+        try:
+            yield from _other(bucket, entry, last, depth, with_bytes=with_bytes)
+        except Exception as error:  # noqa: BLE001  the drivers' own kinds; a bug of ours goes on
+            _check_is_drivers(error)
+            yield _failed(bucket, entry["name"], "unreadable", _why(error))
+    yield from _pictures(bucket, waiting, with_bytes=with_bytes)
+
+
+def _pictures(bucket: _Bucket, entries: list[dict[str, Any]], *, with_bytes: bool) -> Iterator[Found]:
+    """The objects' bytes, all asked for at the same time where the driver can; at most MAX_BYTES and one of each."""
+    names = [entry["name"] for entry in entries]
+    asked = [entry["name"] for entry in entries if with_bytes and entry.get("size") != 0]
+    held: dict[str, bytes | Exception] = {}
+    if asked:
+        starts, ends = [0] * len(asked), [MAX_BYTES + 1] * len(asked)
+        try:
+            answers = bucket.store.cat_ranges(asked, starts, ends, on_error="return")
+        except Exception as error:  # noqa: BLE001  some drivers raise all the same
+            answers = [error] * len(asked)
+        held = dict(zip(asked, answers, strict=True))
+    for name in names:
+        answer = held.get(name, b"")
+        if isinstance(answer, Exception):
+            _check_is_drivers(answer)
+            yield _failed(bucket, name, "unreadable", _why(answer))
         else:
-            try:
-                yield from _object(bucket, name, last, entry.get("size") or 0, with_bytes=with_bytes)
-            except Exception as error:  # noqa: BLE001  the drivers' own kinds; a bug of ours goes on
-                _check_is_drivers(error)
-                yield _failed(bucket, name, "unreadable", _why(error))
+            yield Found(bucket.address(name), "bucket", _folder_of(name), bytes(answer))
 
 
-def _object(bucket: _Bucket, name: str, last: str, size: int, *, with_bytes: bool) -> Iterator[Found]:
+def _other(bucket: _Bucket, entry: dict[str, Any], last: str, depth: int, *, with_bytes: bool) -> Iterator[Found]:
+    """What lies below a prefix, in an archive or a table; nothing for an object that does not say it has pictures."""
+    name = entry["name"]
     address, folder = bucket.address(name), _folder_of(name)
-    if archives.is_archive(last):
+    if last.startswith("."):
+        if archives.claims_picture(last):
+            yield _failed(bucket, name, "hidden", "")
+    elif entry["type"] == "directory":
+        inside = _listed(bucket, name) if depth < _MAX_DEPTH else []
+        yield from _walked(bucket, inside, depth + 1, with_bytes=with_bytes)
+    elif archives.claims_picture(last):
+        yield _failed(bucket, name, "too-big", f"{entry['size']:,} bytes")
+    elif archives.is_archive(last):
         with bucket.store.open(name, "rb", block_size=_BLOCK_BYTES) as file:
             yield from in_archive(file, address, archives.stem(last), with_bytes=with_bytes)
     elif parquets.is_table(last):
         with bucket.store.open(name, "rb", block_size=_BLOCK_BYTES) as file:
             yield from parquets.in_table(file, address, folder, with_bytes=with_bytes, is_named=False)
-    elif archives.claims_picture(last):
-        if size > MAX_BYTES:
-            yield _failed(bucket, name, "too-big", f"{size:,} bytes")
-            return
-        image_bytes = bucket.store.cat_file(name, start=0, end=MAX_BYTES + 1) if with_bytes and size else b""
-        yield Found(address, "bucket", folder, image_bytes)
 
 
 def _listed(bucket: _Bucket, name: str) -> list[dict[str, Any]]:
-    """What lies directly below a prefix, by name, without the mark that stands for the prefix itself."""
+    """What lies directly below a prefix, by name, or the one object of that name; not the mark of the prefix itself."""
     found = bucket.store.ls(name, detail=True)
     own = name.strip("/")
+    if len(found) == 1 and found[0]["name"].lstrip("/") == own and found[0]["type"] != "directory":
+        return list(found)
     return sorted((one for one in found if one["name"].strip("/") != own), key=lambda one: one["name"])
 
 
