@@ -150,11 +150,11 @@ def test_a_full_disk_is_told_and_the_flushed_pictures_stay(tmp_path: Path, monke
     writer.flush()
     writer.add(sha256(second), "jpg", second)
 
-    def full(fd: int, data: bytes, offset: int) -> int:
+    def full(fd: int, parts: list[bytes], offset: int) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", full)
+        patch.setattr(os, "pwritev", full)
         with pytest.raises(UserError, match="disk is full") as caught:
             writer.flush()
     assert "run the same command again" in caught.value.fix

@@ -39,6 +39,7 @@ MAX_LOST_BYTES = 512 * 2**20
 
 _END = bytes(2 * BLOCK)
 _WRITE_BYTES = 4 * 2**20
+_WRITE_PARTS = 900  # POSIX systems gather 1,024 at once
 _OPEN_SHARDS = 64
 
 
@@ -80,9 +81,10 @@ class ShardWriter:
         self.folder = folder
         self._prefix = prefix
         self._max_bytes = max_bytes
-        self._buffer = bytearray()
+        self._waiting: list[bytes] = []  # not copied together: the system gathers them
+        self._waiting_bytes = 0
         self._fd = -1
-        self._written = 0  # bytes handed to the system; the buffer follows them
+        self._written = 0  # bytes handed to the system; those that wait follow them
         self._flushed = 0  # end of the last flush: what may be promised
         folder.mkdir(parents=True, exist_ok=True)
         if ends is None and (found := _numbered(folder, prefix)):
@@ -99,24 +101,27 @@ class ShardWriter:
         if self._fd < 0:
             number = int(self._name[len(self._prefix) + 1 : -4]) + 1 if self._name else 0
             self._open(f"{self._prefix}-{number:05d}.tar", 0)
-        self._buffer += header(f"{image_id}.{extension}", len(image_bytes))
-        offset = self._end
-        self._buffer += image_bytes
-        self._buffer += bytes(-len(image_bytes) % BLOCK)
-        if len(self._buffer) >= _WRITE_BYTES:
-            self._write(b"")
+        offset = self._end + BLOCK
+        self._wait(header(f"{image_id}.{extension}", len(image_bytes)), image_bytes, bytes(-len(image_bytes) % BLOCK))
+        if self._waiting_bytes >= _WRITE_BYTES or len(self._waiting) > _WRITE_PARTS:
+            self._write()
         return Placed(self._name, offset, len(image_bytes))
 
     def flush(self) -> None:
         """Make the shard a whole archive and force it to the disk."""
         if self._fd < 0:
             return
-        self._write(_END)
+        self._write(ending=_END)
         try:
             os.fsync(self._fd)
         except OSError as error:
             raise self._failed(error) from error
         self._flushed = self._written
+
+    def forget(self) -> None:
+        """After a `flush`: the system need not keep these bytes in memory, where a long run would push all else out."""
+        if self._fd >= 0 and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
         """Flush and close. The writer must not be used afterwards."""
@@ -138,7 +143,11 @@ class ShardWriter:
 
     @property
     def _end(self) -> int:
-        return self._written + len(self._buffer)
+        return self._written + self._waiting_bytes
+
+    def _wait(self, *parts: bytes) -> None:
+        self._waiting += parts
+        self._waiting_bytes += sum(map(len, parts))
 
     def _open(self, name: str, end: int) -> None:
         path = self.folder / name
@@ -150,22 +159,27 @@ class ShardWriter:
         self._name = name
         self._written = self._flushed = _padded(end)
 
-    def _write(self, ending: bytes) -> None:
-        data = memoryview(bytes(self._buffer) + ending)
-        done = 0
+    def _write(self, ending: bytes = b"") -> None:
+        parts = [memoryview(part) for part in (*self._waiting, ending) if part]
+        at = self._written
         try:
-            while done < len(data):
-                done += os.pwrite(self._fd, data[done:], self._written + done)
+            while parts:
+                done = os.pwritev(self._fd, parts, at)
+                at += done
+                while parts and done >= len(parts[0]):
+                    done -= len(parts.pop(0))
+                if done:
+                    parts[0] = parts[0][done:]
         except OSError as error:
             raise self._failed(error) from error
-        self._written += len(self._buffer)
-        self._buffer.clear()
+        self._written += self._waiting_bytes
+        self._waiting, self._waiting_bytes = [], 0
 
     def _failed(self, error: OSError) -> Exception:
         # Give back what this run wrote since the last flush, so that a full disk has room to commit.
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self._flushed)
-        self._buffer.clear()
+        self._waiting, self._waiting_bytes = [], 0
         self._written = self._flushed
         return _write_error(self.folder / self._name, error)
 

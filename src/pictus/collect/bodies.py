@@ -114,10 +114,12 @@ class Body:
             self.is_enough = True
 
     def _take_look(self) -> None:
-        self._looks = [at for at in self._looks if at > max(self.received, len(self._fed))]
-        first = self._fed or (self._full[0] if self._full else self._part[: self._filled])
+        came = max(self.received, len(self._fed))
+        shown = _FIRST_ROOM if came >= LOOK_AT_BYTES[-1] else LOOK_AT_BYTES[0]
+        self._looks = [at for at in self._looks if at > came]
+        first = self._fed or (self._full[0] if self._full else self._part_view[: self._filled])
         if self._look is not None:
-            self._look(bytes(first[:_FIRST_ROOM]))
+            self._look(bytes(first[:shown]))
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

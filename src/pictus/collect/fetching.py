@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import time
 from collections import Counter
@@ -75,11 +76,13 @@ class Run:
         )  # fmt: skip
         recorder = ThreadPoolExecutor(1, thread_name_prefix="intake")
         loop = asyncio.get_running_loop()
+        gc.freeze()  # what a long list brings stays to the end: the collector need not look through it every second
         try:
             async with aclosing(fetcher.batches(self._plan.jobs)) as batches:
                 async for batch in batches:
                     await loop.run_in_executor(recorder, self._take_in, batch)
         finally:
+            gc.unfreeze()
             names.shutdown(wait=False, cancel_futures=True)
             recorder.shutdown()  # what it is at ends before the intake is closed
 

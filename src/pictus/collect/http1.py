@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pictus.collect.bodies import Body
 from pictus.errors import PictureError, clipped
@@ -176,12 +176,12 @@ class Connection(asyncio.BufferedProtocol):
     # What the loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        tls = transport.get_extra_info("ssl_object")
+        stream = cast("asyncio.Transport", transport)  # other loops have classes of their own for it
+        tls = stream.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() == "h2":
-            self._hand_over(transport)
+            self._hand_over(stream)
         else:
-            self._transport = transport
+            self._transport = stream
             self.is_open = True
 
     def get_buffer(self, _: int) -> memoryview:
@@ -247,19 +247,19 @@ class Connection(asyncio.BufferedProtocol):
         if found.end() > MAX_HEAD_BYTES:
             raise PictureError("protocol", f"a header of more than {MAX_HEAD_BYTES:,} bytes")
         head = parse_head(bytes(raw[: found.end()]))
-        rest = bytes(raw[found.end() : end])
-        self._started.clear()
+        rest = memoryview(raw)[found.end() : end]
+        self._started = bytearray()
         if 100 <= head.status < 200:  # noqa: PLR2004  RFC 9110 section 15.2
             self._interim += 1
             if head.status == 101 or self._interim > _MAX_INTERIM:  # noqa: PLR2004  we asked for no other protocol
                 raise PictureError("protocol", f"an answer {head.status}")
             if rest:
-                self._scratch_view[: len(rest)] = rest
+                self._scratch_view[: len(rest)] = bytes(rest)
                 self._read_head(len(rest))
             return
         self._begin_body(head, rest)
 
-    def _begin_body(self, head: Head, rest: bytes) -> None:
+    def _begin_body(self, head: Head, rest: memoryview) -> None:
         assert self._judge is not None
         length = body_length(head)
         self._head = head
@@ -272,9 +272,9 @@ class Connection(asyncio.BufferedProtocol):
         if self._waiter is None or self._waiter.done():
             return
         if self._chunks:
-            self._read_chunks(memoryview(rest))
+            self._read_chunks(rest)
         else:
-            self._read_plain(memoryview(rest))
+            self._read_plain(rest)
 
     def _read_plain(self, data: memoryview) -> None:
         if self._left is not None and len(data) > self._left:

@@ -130,6 +130,7 @@ class Intake:
         self._is_committing = True
         if self._new_pictures:
             self._writer.flush()
+            self._writer.forget()
             self._tables.append("images", table_of("images", self._new_pictures))
         pending = dict(self._changed_sources)
         fresh = [pending.pop((source.image_id, source.address), source) for source in self._new_sources]

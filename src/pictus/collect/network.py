@@ -31,7 +31,7 @@ Connect = Callable[[str, int, float | None], Awaitable[socket.socket]]
 MAX_ADDRESSES_TRIED = 3
 KEEP_ALIVE_S = 15.0
 
-_SCRATCH_BYTES = 64 * 1024
+_SCRATCH_BYTES = 128 * 1024  # holds a header and most pictures: one call for both
 
 
 class PinnedNetwork:
