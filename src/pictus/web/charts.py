@@ -24,6 +24,7 @@ class Chart:
     origin: str
     dropped: int
     svg: Markup
+    is_flag: bool = False
 
 
 def charts(lines: Sequence[dict[str, Any]]) -> list[Chart]:
@@ -37,6 +38,7 @@ def charts(lines: Sequence[dict[str, Any]]) -> list[Chart]:
             line["rule"], line["measure"], "over" if line["is_upper"] else "under", _short(line["line"]),
             line["origin"], line["dropped"],
             histogram(line["edges"], line["counts"], line["line"], is_upper=line["is_upper"]),
+            line.get("is_flag", False),
         )
         for line in ordered if line["counts"]
     ]  # fmt: skip

@@ -52,6 +52,7 @@ def routes(shell: Shell) -> list[Route]:
         Route("/clean/{rule}", shell.page("review.html", view.review)),
         Route("/wall/clean/{rule}", shell.json(view.review_pictures)),
         Route("/wall/clean/{rule}/line", shell.json(view.review_line)),
+        Route("/wall/clean/{rule}/preview", shell.json(view.preview)),
     ]
 
 
@@ -63,6 +64,15 @@ class _Asked(NamedTuple):
     at: float
     concept: str
     taxonomy: Taxonomy
+    own: dict[str, float | None]  # lines of concepts; None switches the rule off for them
+
+
+class Screened(NamedTuple):
+    """What the last screen wrote of its own lines."""
+
+    lines: list[dict[str, Any]]
+    own_lines: tuple[str, ...]  # CONCEPT:RULE=NUMBER
+    switched_off: tuple[str, ...]  # RULE=off, of rules without a number
 
 
 class _View:
@@ -72,11 +82,11 @@ class _View:
         self.wall = shell.wall
         self.review_of = Review(shell.project, shell.wall)
 
-    def lines(self) -> list[dict[str, Any]]:
+    def screened(self) -> Screened:
         """The lines as the last screen drew them, and what it wrote of each."""
-        screened = self.project.journal.events(event="pictures_screened", limit=1)
-        found: list[dict[str, Any]] = screened[0].data.get("lines", []) if screened else []
-        return found
+        events = self.project.journal.events(event="pictures_screened", limit=1)
+        data = events[0].data if events else {}
+        return Screened(data.get("lines", []), tuple(data.get("own_lines", ())), tuple(data.get("switched_off", ())))
 
     def clean(self, _request: Request) -> dict[str, Any]:
         verdicts = self.project.tables.read("verdicts", ["rule", "verdict"])
@@ -85,10 +95,13 @@ class _View:
             rule: self.wall.page(Filter(rule=rule, verdict="drop"), Taxonomy.of(()), 0, DROPPED_SHOWN)[0]
             for rule in dropped
         }
-        lines = self.lines()
+        lines = self.screened().lines
+        flagged = Counter(verdicts.filter(pc.equal(verdicts.column("verdict"), "keep")).column("rule").to_pylist())
         pairs, n_pairs = duplicates.pairs(self.project, 0, PAIRS_SHOWN)
         return {
-            "charts": charts([{**line, "dropped": dropped[line["rule"]]} for line in lines]),
+            "charts": charts([
+                {**line, "dropped": (flagged if line.get("is_flag") else dropped)[line["rule"]]} for line in lines
+            ]),
             "strips": edges.strips(self.project, lines), "dropped": dropped.most_common(),
             "walls": walls, "checked": self.project.tables.count("checks"),
             "kept": verdicts.num_rows - sum(dropped.values()), "pairs": pairs, "n_pairs": n_pairs,
@@ -108,20 +121,23 @@ class _View:
         }  # fmt: skip
 
     def _asked(self, request: Request) -> _Asked:
-        rule = request.path_params["rule"]
-        found = next((line for line in self.lines() if line["rule"] == rule), None)
+        rule, screened = request.path_params["rule"], self.screened()
+        found = next((line for line in screened.lines if line["rule"] == rule), None)
         if found is None:
-            known = ", ".join(str(line["rule"]) for line in self.lines())
+            known = ", ".join(str(line["rule"]) for line in screened.lines)
             fix = f"one of: {known}" if known else "pictus clean"
             raise MissingError("No such rule", f"No line of a rule {clipped(rule)} has been drawn.", fix=fix)
         taxonomy = load_taxonomy(self.project)
         name = request.query_params.get("concept", "").strip()
         concept = taxonomy.resolve(name) if name else ""
-        within = (concept, *sorted(taxonomy.descendants(concept))) if concept else ()
-        line = line_of(found)
+        own = own_lines(screened, rule, taxonomy)
+        below = taxonomy.descendants(concept) if concept else frozenset()
+        without = {one for narrow in own if narrow in below or not concept for one in _whole(taxonomy, narrow)}
+        line = _line_for(line_of(found), concept, own, taxonomy)
         at = request.query_params.get("line", "")
-        sheet = self.review_of.sheet(line, within)
-        return _Asked(line, sheet, number(at, "line") if at else line.line, concept, taxonomy)
+        within = (concept, *sorted(below)) if concept else ()
+        sheet = self.review_of.sheet(line, within, sorted(without))
+        return _Asked(line, sheet, number(at, "line") if at else line.line, concept, taxonomy, own)
 
     def review(self, request: Request) -> dict[str, Any]:
         asked = self._asked(request)
@@ -133,7 +149,9 @@ class _View:
         return {
             "line": line, "at": asked.at, "counts": counts, "edges": bins, "bars": bars, "fates": FATES,
             "shown": self.review_of.pictures(sheet, first, PAGE), "first": first, "concept": asked.concept,
-            "taxonomy": taxonomy, "rules": [found["rule"] for found in self.lines()],
+            "own": [(taxonomy.name(one), one, value) for one, value in asked.own.items()],
+            "verb": "flagged" if line.is_flag else "dropped",
+            "taxonomy": taxonomy, "rules": [found["rule"] for found in self.screened().lines],
             "named": by_name(taxonomy, taxonomy.classes) if len(taxonomy.classes) <= NAMED else [],
         }  # fmt: skip
 
@@ -157,18 +175,31 @@ class _View:
     async def accept(self, request: Request) -> Response:
         """Screen with one line moved, or back where the pool has it; every other line stays as it is set."""
         rule = request.path_params["rule"]
-        sent = await form_of(request, "line", "back")
-        given = sent["line"].strip()
-        text = "" if not given else "off" if given == "off" else f"{number(given, 'line'):.12g}"
-        await run_in_threadpool(self._screen, rule, text)
+        sent = await form_of(request, "line", "concept", "back")
+        await run_in_threadpool(self._screen, rule, sent["concept"].strip(), sent["line"])
         where = sent["back"] if BACK.fullmatch(sent["back"]) else f"/clean/{rule}"
         return RedirectResponse(where, status_code=303)
 
-    def _screen(self, rule: str, text: str) -> None:
-        lines = self.lines()
-        if rule not in [line["rule"] for line in lines]:
+    def preview(self, request: Request) -> dict[str, Any]:
+        """What `clean screen` would change with this line and the others as they are set."""
+        rule, query = request.path_params["rule"], request.query_params
+        lines = self._lines_with(rule, query.get("concept", "").strip(), query.get("line", "") or "0")
+        found = steps.preview(self.project, line=lines).summary
+        return {name: found[name] for name in ("newly_dropped", "back", "changed", "rules")}
+
+    def _lines_with(self, rule: str, concept: str, given: str) -> tuple[str, ...]:
+        """Every line that is set, with one of them moved, or taken away where `given` is empty."""
+        screened, given = self.screened(), given.strip()
+        if rule not in [line["rule"] for line in screened.lines]:
             raise MissingError("No such rule", f"No line of a rule {clipped(rule)} has been drawn.", fix="pictus clean")
-        steps.screen(self.project, line=(*set_by_hand(lines, without=rule), *([f"{rule}={text}"] if text else [])))
+        text = "" if not given else "off" if given == "off" else f"{number(given, 'line'):.12g}"
+        taxonomy = load_taxonomy(self.project)
+        name = taxonomy.resolve(concept) if concept else ""
+        new = (f"{name}:{rule}={text}" if name else f"{rule}={text}",) if text else ()
+        return (*set_by_hand(screened, rule, name, taxonomy), *new)
+
+    def _screen(self, rule: str, concept: str, given: str) -> None:
+        steps.screen(self.project, line=self._lines_with(rule, concept, given))
 
     async def restore(self, request: Request) -> Response:
         """Keep one dropped picture for good, then back to the page it was seen on."""
@@ -180,7 +211,42 @@ class _View:
         return RedirectResponse(f"{where}#p-{sent['image'][:16]}", status_code=303)
 
 
-def set_by_hand(lines: list[dict[str, Any]], *, without: str) -> list[str]:
-    """The lines that somebody set, as `clean screen --line` takes them, but for one rule's."""
-    chosen = [line for line in lines if line["rule"] != without and line["origin"] in ("option", "off")]
-    return [f"{line['rule']}={'off' if line['origin'] == 'off' else format(line['line'], '.12g')}" for line in chosen]
+def set_by_hand(screened: Screened, rule: str, concept: str, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """The lines that somebody set, as `clean screen --line` takes them, but for this rule's (of this concept)."""
+    chosen = [line for line in screened.lines if line["origin"] in ("option", "off")]
+    for_all = [
+        f"{line['rule']}={'off' if line['origin'] == 'off' else format(line['line'], '.12g')}"
+        for line in chosen if concept or line["rule"] != rule
+    ]  # fmt: skip
+    own = [text for text in screened.own_lines if not concept or _parsed(text, taxonomy)[:2] != (concept, rule)]
+    return (*for_all, *own, *screened.switched_off)
+
+
+def own_lines(screened: Screened, rule: str, taxonomy: Taxonomy) -> dict[str, float | None]:
+    """Concept -> its own line of a rule, None where the rule is off for it."""
+    parsed = [_parsed(text, taxonomy) for text in screened.own_lines]
+    return {concept: value for concept, of_rule, value in parsed if of_rule == rule and concept}
+
+
+def _parsed(text: str, taxonomy: Taxonomy) -> tuple[str, str, float | None]:
+    """`CONCEPT:RULE=NUMBER` -> (concept_id, rule, value); no id for a concept that is gone."""
+    left, _, value = text.rpartition("=")
+    name, _, rule = left.rpartition(":")
+    try:
+        concept = taxonomy.resolve(name)
+    except UserError:  # taken out of the taxonomy since: its line holds for nothing
+        concept = ""
+    return concept, rule, None if value == "off" else number(value, "line")
+
+
+def _whole(taxonomy: Taxonomy, concept: str) -> frozenset[str]:
+    return taxonomy.descendants(concept) | {concept}
+
+
+def _line_for(line: Line, concept: str, own: dict[str, float | None], taxonomy: Taxonomy) -> Line:
+    """The line that holds for a concept: its own, else that of the narrowest concept above it, else the pool's."""
+    above = [one for one in own if one == concept or (concept and concept in taxonomy.descendants(one))]
+    if not above:
+        return line
+    value = own[min(above, key=lambda one: len(taxonomy.descendants(one)))]
+    return line._replace(origin="off") if value is None else line._replace(line=value, origin="option")

@@ -9,11 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pictus.project import Project
+from pictus.web.review import Values, measure_columns, values_of
 
-MEASURES = ("brightness", "contrast", "sharpness", "aspect")
 SHOWN = 3
-
-Values = npt.NDArray[np.float64]
 
 
 class Shown(NamedTuple):
@@ -26,10 +24,10 @@ class Shown(NamedTuple):
 
 def strips(project: Project, lines: Sequence[Mapping[str, Any]], shown: int = SHOWN) -> dict[str, list[Shown]]:
     """Rule -> up to `shown` pictures on each side of its line, the nearest ones, from low values to high."""
-    checks = project.tables.read("checks", ["image_id", "width", "height", *MEASURES], where="cause = ''")
-    values: dict[str, Values] = {name: checks.column(name).to_numpy().astype(np.float64) for name in MEASURES}
-    width, height = (checks.column(name).to_numpy().astype(np.float64) for name in ("width", "height"))
-    values["short side"] = np.minimum(width, height)
+    measures = {line["measure"]: measure_columns(line["measure"]) for line in lines}
+    columns = sorted({name for names in measures.values() for name in names})
+    checks = project.tables.read("checks", ["image_id", *columns], where="cause = ''")
+    values = {measure: values_of(checks, measure) for measure, names in measures.items() if names}
     found = {}
     for line in lines:
         measured = values.get(line["measure"])

@@ -22,14 +22,14 @@ from pictus.tables import SCHEMAS
 from pictus.web.wall import Wall
 
 KEPT, DROPPED, ELSEWHERE, RESTORED = range(4)
-"""What holds for a picture now: kept, dropped by this rule, dropped by another one, restored by a person."""
+"""What holds for a picture now: kept, dropped or flagged by this rule, dropped by another one, restored by a person."""
 
 FATES = ("kept", "dropped", "elsewhere", "restored")
 BINS = 40
 SHEETS = 6
 """So many orders are kept: a person looks at a few rules at a time."""
 DIGITS = 12
-NUMBERS = (pa.float64(), pa.float32(), pa.int32(), pa.int64())
+NUMBERS = (pa.float64(), pa.float32(), pa.int32(), pa.int64(), pa.bool_())
 
 Values = npt.NDArray[np.float64]
 
@@ -43,6 +43,7 @@ class Line(NamedTuple):
     line: float
     origin: str
     edges: tuple[float, ...]
+    is_flag: bool = False  # what lies beyond is kept and said to be so
 
     @property
     def is_log(self) -> bool:
@@ -62,6 +63,7 @@ class Sheet:
     fates: npt.NDArray[np.uint8]
     before: npt.NDArray[np.int64]  # [4, N + 1]: how many of each fate lie before a place
     is_upper: bool
+    is_flag: bool = False
 
     def beyond(self, line: float) -> int:
         """How many pictures the line cuts off."""
@@ -102,16 +104,20 @@ class Sheet:
         return int(np.searchsorted(self.values, value, side="right"))
 
     def counts(self, line: float, now: float, *, is_off: bool) -> dict[str, int]:
-        """What a line drops, beside the line `now` (nothing where the rule is off)."""
+        """What a line drops or flags, beside the line `now` (nothing where the rule is off)."""
         place, held = self.beyond(line), 0 if is_off else self.beyond(now)
         within = {name: int(self.before[fate, place]) for fate, name in enumerate(FATES)}
-        before = held - int(self.before[RESTORED, held])
-        dropped = place - within["restored"]
         return {
-            "beyond": place, "dropped": dropped, "change": dropped - before, "newly": within["kept"],
+            "beyond": place, "dropped": self._taken(place), "change": self._taken(place) - self._taken(held),
+            "newly": within["kept"],
             "elsewhere": within["elsewhere"], "restored": within["restored"],
             "back": int(self.before[DROPPED, -1]) - within["dropped"], "total": len(self.values),
         }  # fmt: skip
+
+    def _taken(self, place: int) -> int:
+        """How many before a place the rule takes: not what was restored, and a flag stands on nothing dropped."""
+        spared = int(self.before[RESTORED, place])
+        return place - spared - (int(self.before[ELSEWHERE, place]) if self.is_flag else 0)
 
 
 class Review:
@@ -122,12 +128,12 @@ class Review:
         self._wall = wall
         self._rows: pa.Table | None = None
         self._measures: dict[str, Values] = {}
-        self._sheets: dict[tuple[str, bool, tuple[str, ...]], Sheet] = {}
+        self._sheets: dict[tuple[str, bool, tuple[str, ...], tuple[str, ...]], Sheet] = {}
         self._lock = threading.Lock()
 
-    def sheet(self, line: Line, concepts: Sequence[str] = ()) -> Sheet:
-        """Every whole picture of the pool, or of `concepts`, by this rule's measure."""
-        key = (line.rule, line.is_upper, tuple(concepts))
+    def sheet(self, line: Line, concepts: Sequence[str] = (), without: Sequence[str] = ()) -> Sheet:
+        """Every whole picture of the pool, or of `concepts`, by this rule's measure; not those of `without`."""
+        key = (line.rule, line.is_upper, tuple(concepts), tuple(without))
         with self._lock:
             rows = self._wall.rows()
             if rows is not self._rows:
@@ -136,7 +142,7 @@ class Review:
             if found is None:
                 if line.measure not in self._measures:
                     self._measures[line.measure] = _measured(self._project, rows, line.measure)
-                found = _sorted(rows, self._measures[line.measure], line, concepts)
+                found = _sorted(rows, self._measures[line.measure], line, (concepts, without))
             self._sheets[key] = found
             while len(self._sheets) > SHEETS:
                 del self._sheets[next(iter(self._sheets))]
@@ -173,7 +179,7 @@ def line_of(found: Mapping[str, Any]) -> Line:
     """One entry of `lines` in the event pictures_screened."""
     return Line(
         str(found["rule"]), str(found["measure"]), bool(found["is_upper"]), float(found["line"]),
-        str(found["origin"]), tuple(float(edge) for edge in found["edges"]),
+        str(found["origin"]), tuple(float(edge) for edge in found["edges"]), bool(found.get("is_flag", False)),
     )  # fmt: skip
 
 
@@ -188,7 +194,11 @@ def measure_columns(measure: str) -> tuple[str, ...]:
 
 def values_of(checks: pa.Table, measure: str) -> Values:
     """f64[N]: a rule's measure of every row."""
-    columns = [checks.column(name).to_numpy().astype(np.float64) for name in measure_columns(measure)]
+    columns = [
+        checks.column(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in measure_columns(measure)
+    ]
+    if measure == "jpeg_quality":  # 0 says that it is no JPEG: not compressed as one, as `clean screen` takes it
+        columns[0][columns[0] == 0] = 100
     return np.minimum(*columns) if len(columns) == 2 else columns[0]  # noqa: PLR2004  both sides
 
 
@@ -204,12 +214,13 @@ def _measured(project: Project, rows: pa.Table, measure: str) -> Values:
     return found
 
 
-def _sorted(rows: pa.Table, values: Values, line: Line, concepts: Sequence[str]) -> Sheet:
+def _sorted(rows: pa.Table, values: Values, line: Line, within: tuple[Sequence[str], Sequence[str]]) -> Sheet:
     chosen = np.isfinite(values)
-    if concepts:
-        ids = pa.array(concepts, pa.string())
-        shown = pc.if_else(pc.equal(rows.column("label"), ""), rows.column("claim"), rows.column("label"))
-        chosen &= pc.is_in(shown, value_set=ids).to_numpy(zero_copy_only=False)
+    shown = pc.if_else(pc.equal(rows.column("label"), ""), rows.column("claim"), rows.column("label"))
+    for concepts, is_wanted in zip(within, (True, False), strict=True):
+        if concepts:
+            ids = pa.array(concepts, pa.string())
+            chosen &= pc.is_in(shown, value_set=ids).to_numpy(zero_copy_only=False) == is_wanted
     numbers = np.flatnonzero(chosen)
     order = np.argsort(-values[numbers] if line.is_upper else values[numbers], kind="stable")
     numbers = numbers[order]
@@ -217,14 +228,14 @@ def _sorted(rows: pa.Table, values: Values, line: Line, concepts: Sequence[str])
     before = np.zeros((len(FATES), len(fates) + 1), np.int64)
     for fate in range(len(FATES)):
         np.cumsum(fates == fate, out=before[fate, 1:])
-    return Sheet(values[numbers], numbers.astype(np.uint32), fates, before, line.is_upper)
+    return Sheet(values[numbers], numbers.astype(np.uint32), fates, before, line.is_upper, line.is_flag)
 
 
 def _fates(rows: pa.Table, rule: str) -> npt.NDArray[np.uint8]:
     is_dropped = pc.equal(rows.column("verdict"), "drop").to_numpy(zero_copy_only=False)
     is_own = pc.equal(rows.column("rule"), rule).to_numpy(zero_copy_only=False)
     is_restored = pc.equal(rows.column("rule"), "restored").to_numpy(zero_copy_only=False)
-    fates = np.where(is_dropped, np.where(is_own, DROPPED, ELSEWHERE), KEPT).astype(np.uint8)
+    fates = np.where(is_own, DROPPED, np.where(is_dropped, ELSEWHERE, KEPT)).astype(np.uint8)
     fates[is_restored] = RESTORED
     return fates
 

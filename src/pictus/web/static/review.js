@@ -5,7 +5,7 @@ const root = document.getElementById("review");
 if (root) start(root);
 
 function start(root) {
-  const { rule, measure, side, concept, total: all } = root.dataset;
+  const { rule, measure, side, concept, total: all, verb } = root.dataset;
   const total = Number(all), edges = root.dataset.edges.split(" ").map(Number);
   const slider = document.getElementById("line"), box = document.getElementById("virtual");
   const sizer = box.querySelector(".sizer"), wall = box.querySelector(".wall");
@@ -39,17 +39,17 @@ function start(root) {
     line = found.line;
     counts = found;
     document.getElementById("value").textContent = String(Number(line.toPrecision(6)));
-    document.querySelector("#counts b").textContent = `${count(found.dropped)} dropped`;
+    document.querySelector("#counts b").textContent = `${count(found.dropped)} ${verb}`;
     const change = found.change > 0 ? `${count(found.change)} more than now` : found.change < 0 ? `${count(-found.change)} fewer than now` : "as now";
     document.getElementById("change").textContent = `, ${change}`;
     document.getElementById("others").textContent = [`of ${count(found.total)}`, found.elsewhere && `${count(found.elsewhere)} of them other rules drop already`, found.restored && `${count(found.restored)} restored, which stay`].filter(Boolean).join(" · ");
     const typed = String(line);
-    const given = concept ? `${rule}@${concept}=${typed}` : `${rule}=${typed}`;
+    const given = concept ? `${concept}:${rule}=${typed}` : `${rule}=${typed}`;
     document.getElementById("shell").textContent = `pictus clean screen --line ${given}`;
     document.getElementById("api").textContent = `POST /api/clean/screen {"line": ["${given}"]}`;
     const field = document.querySelector("#accept-form input[name=line]");
     if (field) field.value = typed;
-    slider.setAttribute("aria-valuetext", `${measure} ${side} ${short(line)}: ${count(found.dropped)} dropped, ${change}`);
+    slider.setAttribute("aria-valuetext", `${measure} ${side} ${short(line)}: ${count(found.dropped)} ${verb}, ${change}`);
     place();
     if (follow) lookAt(found.beyond);
     mark();
@@ -148,7 +148,7 @@ function start(root) {
     const cut = counts.beyond;
     for (const one of wall.children) {
       const index = Number(one.dataset.index);
-      one.classList.toggle("dropped", (index < cut && one.dataset.fate !== "restored") || one.dataset.fate === "elsewhere");
+      one.classList.toggle("dropped", (index < cut && verb === "dropped" && one.dataset.fate !== "restored") || one.dataset.fate === "elsewhere");
       one.classList.toggle("beyond", index < cut);
       one.classList.toggle("edge-of-line", index === cut);
     }
@@ -190,8 +190,15 @@ function start(root) {
     const form = document.getElementById("accept-form");
     if (!form || !counts) return;
     const many = (number) => `${count(number)} ${number === 1 ? "picture" : "pictures"}`;
-    const words = [`${rule} drops what has a ${measure} ${side} ${short(line)}: ${many(counts.dropped)} of ${count(total)}.`, counts.newly ? `${many(counts.newly)} that ${counts.newly === 1 ? "is" : "are"} kept now will be dropped.` : "", counts.back ? `${many(counts.back)} that it drops now ${counts.back === 1 ? "comes" : "come"} back, unless another rule drops ${counts.back === 1 ? "it" : "them"}.` : ""];
+    const words = [`${rule} ${verb === "flagged" ? "flags" : "drops"} what has a ${measure} ${side} ${short(line)}: ${many(counts.dropped)} of ${count(total)}.`, verb === "flagged" ? "They are kept." : "", verb === "dropped" && counts.newly ? `${many(counts.newly)} that ${counts.newly === 1 ? "is" : "are"} kept now will be dropped.` : "", verb === "dropped" && counts.back ? `${many(counts.back)} that it drops now ${counts.back === 1 ? "comes" : "come"} back, unless another rule drops ${counts.back === 1 ? "it" : "them"}.` : ""];
     document.getElementById("sure-does").textContent = words.filter(Boolean).join(" ");
+    const exactly = document.getElementById("sure-exactly");
+    exactly.textContent = "Counting what all rules together would change …";
+    fetch(`/wall/clean/${rule}/preview?${query({ line })}`).then(async (answer) => {
+      const found = await answer.json();
+      if (!answer.ok) throw new Error(found.error.what);
+      exactly.textContent = `All rules together: ${many(found.newly_dropped)} more dropped, ${count(found.back)} back.`;
+    }).catch((error) => { exactly.textContent = `What all rules together would change could not be counted (${error.message}).`; });
     document.getElementById("sure").showModal();
     document.getElementById("yes").focus();
   };
