@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,43 +18,12 @@ from pictus.project import Project
 from pictus.records import Duplicate, Source, Split
 from pictus.tables import SCHEMAS, table_of
 
+AddHashes = Callable[..., list[str]]
+NearHashes = Callable[..., np.ndarray]
+
 
 def name(row: int) -> str:
     return f"{row:064x}"
-
-
-def hashes_of(count: int, seed: int = 0) -> np.ndarray:
-    """u64[N, 6]: two of three are up to 60 bits off the one before."""
-    random = np.random.default_rng(seed)
-    bits = random.integers(0, 2, (count, 384), dtype=np.uint8)
-    for row in range(count):
-        if row % 3:
-            bits[row] = bits[row - 1]
-            bits[row, random.permutation(384)[: random.integers(0, 60)]] ^= 1
-    return np.packbits(bits, axis=1).view(np.uint64)
-
-
-def add(project: Project, words: np.ndarray, first: int = 0, **columns: Any) -> list[str]:
-    """Rows of `images` and `checks` as if pictures with these hashes had been added and measured."""
-    count = len(words)
-    ids = [name(first + row) for row in range(count)]
-    images = {"image_id": ids, "shard": ["s"] * count, "offset": range(count), "size": [1000] * count,
-              "width": [100] * count, "height": [80] * count, "format": ["jpeg"] * count, "mode": ["RGB"] * count,
-              "added_at": [f"2026-01-01T00:00:{row % 60:02}Z" for row in range(count)]}  # fmt: skip
-    project.tables.append("images", pa.table(images, schema=SCHEMAS["images"]))
-    usual: dict[str, Any] = {field.name: [0] * count for field in SCHEMAS["checks"] if field.name != "image_id"}
-    usual |= {
-        "image_id": ids, "cause": [""] * count, "width": [100] * count, "height": [80] * count,
-        "is_animated": [False] * count, "pixel_sha256": ids, "phash": words[:, 0], "dhash": words[:, 1],
-        "pdq": [row.tobytes() for row in words[:, 2:]], "pdq_quality": [100] * count, "brightness": [120.0] * count,
-        "contrast": [60.0] * count, "sharpness": [900.0] * count, "aspect": [1.25] * count,
-        "metadata": [[]] * count, "creator": [""] * count, "rights": [""] * count, "data_mining": [""] * count,
-    }  # fmt: skip
-    schema = SCHEMAS["checks"]
-    columns = {**usual, **columns}
-    rows = {field.name: pa.array(list(columns[field.name]), field.type) for field in schema}
-    project.tables.append("checks", pa.table(rows, schema=schema))
-    return ids
 
 
 def rows_of(project: Project) -> pa.Table:
@@ -68,21 +37,25 @@ def from_scratch(project: Project, **how: Any) -> pa.Table:
     return rows_of(project)
 
 
-def test_what_is_added_later_gives_the_table_of_a_whole_search(project: Project) -> None:
-    words = hashes_of(300)
+def test_what_is_added_later_gives_the_table_of_a_whole_search(
+    project: Project, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    words = near_hashes(300)
     for start, end in ((0, 1), (1, 200), (200, 201), (201, 300)):
-        add(project, words[start:end], start)
+        add_hashes(project, words[start:end], start)
         outcome = dedupe(project)
     found = rows_of(project)
     assert outcome.summary["duplicates"] > 150
     assert found.equals(from_scratch(project))
 
 
-def test_only_what_is_new_is_compared(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = hashes_of(120)
-    add(project, words[:100])
+def test_only_what_is_new_is_compared(
+    project: Project, monkeypatch: pytest.MonkeyPatch, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    words = near_hashes(120)
+    add_hashes(project, words[:100])
     dedupe(project)
-    add(project, words[100:], 100)
+    add_hashes(project, words[100:], 100)
     asked = []
     real = duplicates.find
 
@@ -100,9 +73,11 @@ def test_only_what_is_new_is_compared(project: Project, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("damage", ["gone", "a byte", "short", "empty"])
-def test_a_damaged_state_means_a_whole_search(project: Project, damage: str) -> None:
-    words = hashes_of(60)
-    add(project, words[:50])
+def test_a_damaged_state_means_a_whole_search(
+    project: Project, damage: str, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    words = near_hashes(60)
+    add_hashes(project, words[:50])
     dedupe(project)
     path = project.cache_dir / "dedupe" / "state"
     data = bytearray(path.read_bytes())
@@ -112,13 +87,13 @@ def test_a_damaged_state_means_a_whole_search(project: Project, damage: str) -> 
         path.unlink()
     else:
         path.write_bytes(broken[damage])
-    add(project, words[50:], 50)
+    add_hashes(project, words[50:], 50)
     dedupe(project)
     assert rows_of(project).equals(from_scratch(project))
 
 
-def test_a_table_changed_by_hand_is_made_anew(project: Project) -> None:
-    add(project, hashes_of(30))
+def test_a_table_changed_by_hand_is_made_anew(project: Project, add_hashes: AddHashes, near_hashes: NearHashes) -> None:
+    add_hashes(project, near_hashes(30))
     dedupe(project)
     right = rows_of(project)
     project.tables.replace("duplicates", right.slice(4))
@@ -126,8 +101,10 @@ def test_a_table_changed_by_hand_is_made_anew(project: Project) -> None:
     assert rows_of(project).equals(right)
 
 
-def test_another_radius_and_back_is_right_each_time(project: Project) -> None:
-    add(project, hashes_of(90))
+def test_another_radius_and_back_is_right_each_time(
+    project: Project, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    add_hashes(project, near_hashes(90))
     near = dedupe(project, radius=76).summary
     assert dedupe(project, radius=20).summary["near"] < near["near"]
     assert dedupe(project, radius=76).summary == near
@@ -142,8 +119,10 @@ def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("in_parts")
-def test_one_process_and_several_find_the_same_rows(project: Project) -> None:
-    add(project, hashes_of(400))
+def test_one_process_and_several_find_the_same_rows(
+    project: Project, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    add_hashes(project, near_hashes(400))
     dedupe(project, workers=1)
     alone = rows_of(project)
     assert alone.num_rows > 200
@@ -153,20 +132,22 @@ def test_one_process_and_several_find_the_same_rows(project: Project) -> None:
 
 
 @pytest.mark.usefixtures("in_parts")
-def test_ray_finds_the_same_rows(project: Project) -> None:
+def test_ray_finds_the_same_rows(project: Project, add_hashes: AddHashes, near_hashes: NearHashes) -> None:
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
-    words = hashes_of(400)
-    add(project, words[:300])
+    words = near_hashes(400)
+    add_hashes(project, words[:300])
     dedupe(project, workers=1)
-    add(project, words[300:], 300)
+    add_hashes(project, words[300:], 300)
     dedupe(project, workers=1)
     alone = rows_of(project)
     assert from_scratch(project, engine="ray", workers=2).equals(alone)
 
 
 @pytest.mark.usefixtures("in_parts")
-def test_a_stopped_run_goes_on_with_the_parts_it_has(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(project, hashes_of(200))
+def test_a_stopped_run_goes_on_with_the_parts_it_has(
+    project: Project, monkeypatch: pytest.MonkeyPatch, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    add_hashes(project, near_hashes(200))
     calls = 0
     real = neighbours.edges_of
 
@@ -202,8 +183,10 @@ def likeness(image: int, other: int, relation: str = "crop", similarity: float =
             "detail": json.dumps({"scale": 0.7})}  # fmt: skip
 
 
-def test_likenesses_join_groups_and_are_counted(project: Project) -> None:
-    add(project, hashes_of(9))  # 0-2, 3-5, 6-8 are near each other
+def test_likenesses_join_groups_and_are_counted(
+    project: Project, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    add_hashes(project, near_hashes(9))  # 0-2, 3-5, 6-8 are near each other
     dedupe(project)
     rows = [likeness(3, 0), likeness(8, 6, "turned"), likeness(7, 1, "turned", 0.8)]
     project.tables.append("likenesses", pa.Table.from_pylist(rows, schema=SCHEMAS["likenesses"]))
@@ -226,9 +209,11 @@ def test_likenesses_join_groups_and_are_counted(project: Project) -> None:
     assert screen(project).summary["rules"] == {"duplicate": 8}
 
 
-def test_a_free_licence_or_age_may_decide_who_stays(project: Project) -> None:
-    words = np.repeat(hashes_of(1), 3, axis=0)
-    add(project, words, width=[100, 300, 200])
+def test_a_free_licence_or_age_may_decide_who_stays(
+    project: Project, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    words = np.repeat(near_hashes(1), 3, axis=0)
+    add_hashes(project, words, width=[100, 300, 200])
     sources = [Source(name(row), f"a/{row}", "url", "", "", licence, "", "") for row, licence in
                enumerate(["", "CC-BY-SA-4.0", "https://creativecommons.org/publicdomain/zero/1.0/"])]  # fmt: skip
     sources.append(Source(name(7), "elsewhere", "url", "", "", "CC0", "", ""))
@@ -245,8 +230,10 @@ def test_a_free_licence_or_age_may_decide_who_stays(project: Project) -> None:
         dedupe(project, engine="rya")
 
 
-def test_a_group_that_lies_across_splits_is_told(project: Project) -> None:
-    ids = add(project, hashes_of(6))
+def test_a_group_that_lies_across_splits_is_told(
+    project: Project, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    ids = add_hashes(project, near_hashes(6))
     splits = [Split(ids[row], "test" if row in {0, 3} else "train", "n1", "") for row in (0, 1, 3, 4)]
     project.tables.append("splits", table_of("splits", splits))
     (words,) = dedupe(project).problems
@@ -255,14 +242,16 @@ def test_a_group_that_lies_across_splits_is_told(project: Project) -> None:
     assert words.endswith("pictus release split")
 
 
-def test_a_picture_near_one_tested_in_an_earlier_release_is_told(project: Project, make_release: Any) -> None:
+def test_a_picture_near_one_tested_in_an_earlier_release_is_told(
+    project: Project, make_release: Any, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
     folder = project.releases_dir / "1.0.0"
     make_release(folder, [("test", "n02", b"one"), ("train", "n02", b"two"), ("train", "n03", b"three")])
     import pyarrow.parquet as pq
 
     released = pq.read_table(folder / "pictures.parquet")
-    words = hashes_of(3)
-    add(project, words)
+    words = near_hashes(3)
+    add_hashes(project, words)
     for table in ("images", "checks"):  # the first two of these near ones are the released pictures
         rows = project.tables.read(table)
         ids = [*released.column("image_id").to_pylist()[:2], name(2)]
@@ -274,9 +263,11 @@ def test_a_picture_near_one_tested_in_an_earlier_release_is_told(project: Projec
     assert told.startswith("release 1.0.0 was not looked at: ")
 
 
-def test_crops_and_turned_copies_go_to_one_split(project: Project) -> None:
-    words = hashes_of(60)
-    ids = add(project, words)
+def test_crops_and_turned_copies_go_to_one_split(
+    project: Project, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    words = near_hashes(60)
+    ids = add_hashes(project, words)
     rows = [likeness(row, row - 3) for row in range(3, 60, 6)]
     project.tables.append("likenesses", pa.Table.from_pylist(rows, schema=SCHEMAS["likenesses"]))
     found = {row.image_id: row.group_id for row in dedupe(project)}

@@ -9,13 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.clean.test_dedupe_steps import add, hashes_of, name
 
 import pictus
 from pictus.clean import hashes, leaks
 from pictus.errors import UserError
 from pictus.project import Project
 from pictus.tables import SCHEMAS
+
+AddHashes = Callable[..., list[str]]
+NearHashes = Callable[..., np.ndarray]
+
+
+def name(row: int) -> str:
+    return f"{row:064x}"
 
 
 @pytest.fixture
@@ -25,17 +31,17 @@ def other(tmp_path: Path) -> Project:
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_pool_written_as_a_list_is_found_again_as_a_set(
-    project: Project, other: Project, tmp_path: Path, kind: str
+    project: Project, other: Project, kind: str, add_hashes: AddHashes, near_hashes: NearHashes
 ) -> None:
-    words = hashes_of(9)
-    add(project, words)
-    outcome = hashes(project, "export", tmp_path / f"list.{kind}")
+    words, path = near_hashes(9), project.root.parent / f"list.{kind}"
+    add_hashes(project, words)
+    outcome = hashes(project, "export", path)
     assert outcome.summary["pictures"] == 9
     # The same file; the same pixels in another file; near (3 and 4 differ in some bits); unrelated.
-    mine = np.concatenate([words[:1], hashes_of(1, 5), words[4:5] ^ np.uint64(1), hashes_of(2, 7)])
-    add(other, mine[:1])
-    add(other, mine[1:], 100, pixel_sha256=[name(8), *(name(200 + row) for row in range(3))])
-    hashes(other, "add", tmp_path / f"list.{kind}", set_="birds-test")
+    mine = np.concatenate([words[:1], near_hashes(1, 5), words[4:5] ^ np.uint64(1), near_hashes(2, 7)])
+    add_hashes(other, mine[:1])
+    add_hashes(other, mine[1:], 100, pixel_sha256=[name(8), *(name(200 + row) for row in range(3))])
+    hashes(other, "add", path, set_="birds-test")
     assert other.tables.count("evaluation_hashes") == 9
     found = list(leaks(other))
     assert [(row.image_id, row.relation, row.item) for row in found] == [
@@ -49,9 +55,11 @@ def test_a_pool_written_as_a_list_is_found_again_as_a_set(
     assert other.tables.version("leaks") == version, "nothing new, nothing written"
 
 
-def test_a_plain_list_of_pdq_hashes_is_enough(project: Project, tmp_path: Path) -> None:
-    words = hashes_of(3)
-    add(project, words)
+def test_a_plain_list_of_pdq_hashes_is_enough(
+    project: Project, tmp_path: Path, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    words = near_hashes(3)
+    add_hashes(project, words)
     near = words[0, 2:].copy()
     near[0] ^= np.uint64(2**31 - 1)  # 31 bits
     far = words[2, 2:].copy()
@@ -66,7 +74,9 @@ def test_a_plain_list_of_pdq_hashes_is_enough(project: Project, tmp_path: Path) 
     assert name(2) not in {row.image_id for row in leaks(project)}
 
 
-def test_a_set_added_again_replaces_what_it_was(project: Project, tmp_path: Path) -> None:
+def test_a_set_added_again_replaces_what_it_was(
+    project: Project, tmp_path: Path, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
     path = tmp_path / "list.csv"
     for count in (3, 2):
         path.write_text("sha256\n" + "".join(f"{name(row)}\n" for row in range(count)))
@@ -74,7 +84,7 @@ def test_a_set_added_again_replaces_what_it_was(project: Project, tmp_path: Path
     hashes(project, "add", path, set_="b")
     assert (summary["items"], summary["replaced"]) == (2, 3)
     assert sorted(project.tables.read("evaluation_hashes").column("set").to_pylist()) == ["a", "a", "b", "b"]
-    add(project, hashes_of(2))
+    add_hashes(project, near_hashes(2))
     outcome = leaks(project)
     assert outcome.summary["sets"] == {"a": 2, "b": 2}
     assert outcome.headline == "2 pictures of 2 are in 2 evaluation sets: 2 in a, 2 in b"
@@ -131,9 +141,11 @@ def test_what_lacks_is_said(project: Project, tmp_path: Path) -> None:
         leaks(project)
 
 
-def test_a_blank_picture_leaks_only_by_its_bytes_or_pixels(project: Project, tmp_path: Path) -> None:
+def test_a_blank_picture_leaks_only_by_its_bytes_or_pixels(
+    project: Project, tmp_path: Path, add_hashes: AddHashes
+) -> None:
     words = np.zeros((2, 6), dtype=np.uint64)
-    add(project, words, pdq_quality=[10, 10])
+    add_hashes(project, words, pdq_quality=[10, 10])
     path = tmp_path / "list.csv"
     path.write_text(f"sha256,phash,dhash,pdq,quality\n{name(1)},{'0' * 16},{'0' * 16},{'0' * 64},10\n")
     hashes(project, "add", path, set_="a")
@@ -141,13 +153,13 @@ def test_a_blank_picture_leaks_only_by_its_bytes_or_pixels(project: Project, tmp
 
 
 @pytest.mark.real_data
-def test_metas_needles_are_a_set(project: Project, real_data: Callable[[str], Path]) -> None:
+def test_metas_needles_are_a_set(project: Project, real_data: Callable[[str], Path], add_hashes: AddHashes) -> None:
     folder = real_data("near_duplicates") / "pdq"
     lines = (folder / "needles.txt").read_text().split()
     assert hashes(project, "add", folder / "needles.txt", set_="needles").summary["items"] == len(lines)
     hay = [bytes.fromhex(line.split(",")[0]) for line in (folder / "haystack.txt").read_text().split()]
     words = np.zeros((len(hay), 6), dtype=np.uint64)
     words[:, 2:] = np.frombuffer(b"".join(hay), dtype=np.uint64).reshape(-1, 4)
-    add(project, words)
+    add_hashes(project, words)
     assert leaks(project).summary["leaks"] > 0
     assert SCHEMAS["leaks"].names == project.tables.read("leaks").column_names

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,12 +45,14 @@ def written(checks: pa.Table, kind: str) -> bytes:
         "quality": checks.column("pdq_quality").to_pylist(),
     })  # fmt: skip
     sink = io.BytesIO()
-    writer: Callable[[pa.Table, Any], None]
     if kind == "parquet":
-        from pyarrow.parquet import write_table as writer  # noqa: PLC0415  only where such a file is written
+        from pyarrow import parquet  # noqa: PLC0415  only where such a file is written
+
+        parquet.write_table(table, sink)
     else:
-        from pyarrow.csv import write_csv as writer  # noqa: PLC0415
-    writer(table, sink)
+        from pyarrow import csv  # noqa: PLC0415
+
+        csv.write_csv(table, sink)
     return sink.getvalue()
 
 
