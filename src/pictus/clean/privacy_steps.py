@@ -63,7 +63,7 @@ def faces(project: Project, *, detector: str = "opencv", engine: str = "local", 
     _need_pictures(project)
     detectors.probe(detector)
     with project.lock("clean-faces"):
-        replaced = _forget(project, "faces", "detector", detector)
+        replaced = _forget(project, "faces", "detector", detector, failed=detectors.FAILED)
         rows = project.tables.missing("faces", "images", _PLACE)
         compute = partial(faces_batch, project.shards_dir, detector)
         looked = engines.run(project, "faces", rows, compute, engine=engine, workers=workers, label="looking for faces")
@@ -108,7 +108,7 @@ def safety(project: Project, *, classifier: str = "", engine: str = "local", wor
     classifiers.probe(classifier)
     said_by = classifiers.called(classifier)
     with project.lock("clean-safety"):
-        replaced = _forget(project, "safety", "classifier", said_by)
+        replaced = _forget(project, "safety", "classifier", said_by, failed=classifiers.FAILED)
         rows = project.tables.missing("safety", "images", _PLACE)
         compute = partial(safety_batch, project.shards_dir, classifier, said_by)
         asked = engines.run(project, "safety", rows, compute, engine=engine, workers=workers, label="asking")
@@ -183,12 +183,12 @@ def _need_pictures(project: Project) -> None:
         raise UserError("There are no pictures in this project yet.", fix=first_command(project, "pictures"))
 
 
-def _forget(project: Project, table: str, column: str, name: str) -> int:
-    """Remove what another detector or classifier said (half of each would say nothing) -> its rows."""
+def _forget(project: Project, table: str, column: str, name: str, *, failed: str) -> int:
+    """Remove what another detector or classifier said (half of each would say nothing) -> its rows; and failures."""
     other = f"NOT ({equals(column, name)})"
-    rows = project.tables.count(table, other)
-    if rows:
-        project.tables.delete(table, other)
+    rows, failures = project.tables.count(table, other), equals("cause", failed)
+    if rows or project.tables.count(table, failures):
+        project.tables.delete(table, f"{other} OR {failures}")
     return rows
 
 
@@ -221,7 +221,7 @@ def _facts(checks: pa.Table, seen: pa.Table) -> dict[str, set[str]]:
             facts["prohibited"].add(image_id)
     facts["measured"] = set(checks.column("image_id").to_pylist())
     for image_id, cause, count in zip(*(column.to_pylist() for column in seen.columns), strict=True):
-        if not cause:
+        if cause != detectors.FAILED:  # what cannot be decoded is never released, nor ever seen
             facts["looked"].add(image_id)
         if count:
             facts["faces"].add(image_id)

@@ -75,7 +75,7 @@ def asked_of(
         raise UserError(
             f"{counted(unseen, 'picture')} of {len(released):,} to be released "
             f"{'was' if unseen == 1 else 'were'} not looked at for faces.",
-            fix="pictus clean faces    then cut again; or leave out --blur-faces",
+            fix="pictus clean faces    (where it fails, another --detector), then cut again; or leave out --blur-faces",
         )
     boxes = {row["image_id"]: json.loads(row["boxes"]) for row in rows if row["n_faces"]} if blur_faces else {}
     return Redaction(keep_gps, boxes), _facts(keep_gps=keep_gps, blur_faces=blur_faces, rows=rows)
