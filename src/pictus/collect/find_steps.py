@@ -23,8 +23,8 @@ from pictus.tables import Tables
 
 if TYPE_CHECKING:
     from pictus.collect.asking import Asker
-    from pictus.collect.coverage import Means, Rows
     from pictus.collect.finding import Ended
+    from pictus.collect.funnel import Means, Rows
     from pictus.collect.ledger import Ledger
     from pictus.collect.searches import Engine
 
@@ -63,13 +63,13 @@ def find(
     engines, places = _sources(where)
     if engines and not len(taxonomy):
         raise UserError("The taxonomy is empty: there is nothing to search for.", fix=TAXONOMY)
-    chosen = _chosen(taxonomy, concept)
-    plan, out = _plan(project.tables, taxonomy, chosen) if engines else ({}, [])
-    claimed = _claimed(taxonomy, concept) if places else ""
     if not contact and (named := [name for name, engine in engines.items() if engine.needs_contact]):
         raise UserError(
             f"{' and '.join(named)} asks programs to say whom to write to.", fix="--contact you@example.org"
         )
+    chosen = _chosen(taxonomy, concept)
+    plan, out = _plan(project.tables, taxonomy, chosen) if engines else ({}, [])
+    claimed = _claimed(taxonomy, concept) if places else ""
     ended: dict[str, Ended] = {}
     ledgers: dict[str, Ledger] = {}
     with project.lock("find"), _asking(agent_of(contact), AllowedHosts.of(allow_host)) as asker:
@@ -116,7 +116,7 @@ def coverage(project: Project, *, wanted: int = 0) -> Outcome[Coverage]:
     """
     if wanted < 0:
         raise UserError(f"--wanted {wanted} is negative.", fix="--wanted 500")
-    from pictus.collect.coverage import FEWEST, coverage_of, help_for  # noqa: PLC0415  brings pyarrow.compute
+    from pictus.collect.funnel import FEWEST, coverage_of, help_for  # noqa: PLC0415  brings pyarrow.compute
 
     taxonomy = load_taxonomy(project)
     if not taxonomy.classes:
@@ -295,7 +295,7 @@ def _next(tables: Tables, where: Sequence[str], summary: Summary) -> tuple[str, 
 
 
 def _rows(tables: Tables) -> "Rows":
-    from pictus.collect.coverage import Rows  # noqa: PLC0415
+    from pictus.collect.funnel import Rows  # noqa: PLC0415
 
     return Rows(
         searches=tables.read("searches", ["concept_id", "cause"]),
@@ -309,7 +309,7 @@ def _rows(tables: Tables) -> "Rows":
 
 def _means(tables: Tables) -> "Means":
     from pictus.collect import commons, openverse  # noqa: F401, PLC0415  they register themselves
-    from pictus.collect.coverage import Means  # noqa: PLC0415
+    from pictus.collect.funnel import Means  # noqa: PLC0415
     from pictus.collect.searches import SEARCHES  # noqa: PLC0415
 
     plan = tables.read("queries", ["concept_id", "language"])

@@ -108,31 +108,34 @@ def ask_engine(engine: Engine, plan: Mapping[str, Sequence[Query]], run: Run) ->
 
 
 def _taking_turns(engine: Engine, pulls: Sequence[_Pull], run: Run) -> Iterator[_Pull]:
-    """The queries of the ledger's concept as they end. Each turn, one gives its share of what is still wanted."""
-    ledger = run.ledger
+    """The queries of the ledger's concept as they end. In each round every one gives its share of what is wanted."""
     concept_id = pulls[0].query.concept_id
-    turns = deque(pulls)
-    while turns and (wanted := run.limit - ledger.count(concept_id)) > 0:
-        pull = turns.popleft()
-        share = -(-wanted // (len(turns) + 1))
-        while share > 0 and not pull.cause:
-            if pull.waiting:
-                is_new = ledger.add(pull.waiting.popleft(), pull.query)
-                pull.found += is_new
-                share -= is_new
-            elif pull.is_over:
-                pull.cause = pull.ending
-            else:
-                _read_page(engine, pull, run.asker)
-                ledger.pause()
-        if pull.cause:
-            yield pull
-        else:
-            turns.append(pull)
-    for pull in turns:
+    left = list(pulls)
+    while left and (wanted := run.limit - run.ledger.count(concept_id)) > 0:
+        share = -(-wanted // len(left))
+        for pull in left:
+            _take(engine, pull, min(share, run.limit - run.ledger.count(concept_id)), run)
+            if pull.cause:
+                yield pull
+        left = [pull for pull in left if not pull.cause]
+    for pull in left:
         if pull.pages:  # those that never had a turn were not asked
             pull.cause = pull.ending if pull.is_over and not pull.waiting else "limit"
             yield pull
+
+
+def _take(engine: Engine, pull: _Pull, share: int, run: Run) -> None:
+    """So many new candidates from one query, or as many as it has: then its cause says why it ended."""
+    while share > 0 and not pull.cause:
+        if pull.waiting:
+            is_new = run.ledger.add(pull.waiting.popleft(), pull.query)
+            pull.found += is_new
+            share -= is_new
+        elif pull.is_over:
+            pull.cause = pull.ending
+        else:
+            _read_page(engine, pull, run.asker)
+            run.ledger.pause()
 
 
 def _read_page(engine: Engine, pull: _Pull, asker: Asker) -> None:
@@ -157,8 +160,9 @@ def _read_page(engine: Engine, pull: _Pull, asker: Asker) -> None:
     pull.waiting.extend(fresh)
     pull.barren = 0 if fresh else pull.barren + 1
     pull.cursor, pull.is_over = results.cursor, not results.cursor
-    if results.cursor in pull.cursors or pull.barren == _BARREN:
-        what = "a cursor came twice" if results.cursor in pull.cursors else f"{_BARREN} pages brought nothing new"
+    is_again = not pull.is_over and results.cursor in pull.cursors
+    if is_again or pull.barren == _BARREN:
+        what = "a cursor came twice" if is_again else f"{_BARREN} pages brought nothing new"
         pull.ending, pull.detail = "loop", f"after {counted(pull.pages, 'page')}: {what}"
         pull.is_over = True
 
@@ -199,7 +203,8 @@ def read_site(place: str, concept_id: str, run: Run) -> Ended:
             continue
         visit, is_closed = _visited(address, run.asker)
         asked += 1
-        following = [one for one in (*visit.maps, *visit.pages) if one not in met and _is_of_site(one, place)]
+        listed = dict.fromkeys((*visit.maps, *visit.pages))
+        following = [one for one in listed if one not in met and _is_of_site(one, place)]
         met.update(following)
         waiting.extend(following)
         found = _taken(visit.hits, address, limit, concept_id, ledger)
