@@ -106,6 +106,12 @@ def folder_of(name: str, own_name: str) -> str:
     return name.rpartition("/")[0].rpartition("/")[2] or own_name
 
 
+def key_of(name: str) -> str:
+    """What the members of one sample share, as WebDataset has it: all before the first dot of the file's name."""
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{last.partition('.')[0]}"
+
+
 def entries(file: BinaryIO, *, with_bytes: bool, beside: AbstractSet[str] = frozenset()) -> Iterator[Entry]:
     """Every member that claims to be a picture, in the archive's order; what kind it is, its first bytes tell.
 
@@ -187,7 +193,8 @@ def _zip_members(file: BinaryIO, wanted: _Wanted) -> Iterator[Entry]:
         members = archive.infolist()
         overlapping = _overlapping(members)
         left = max(FREE_BYTES, MAX_RATIO * file.seek(0, io.SEEK_END))
-        for number, member in enumerate(members):
+        for number in _by_key(members) if wanted.beside else range(len(members)):
+            member = members[number]
             kind = stat.S_IFMT(member.external_attr >> 16)
             if member.is_dir() or kind not in {0, stat.S_IFREG} or not _is_outside_hidden(member.filename):
                 continue
@@ -203,6 +210,12 @@ def _zip_members(file: BinaryIO, wanted: _Wanted) -> Iterator[Entry]:
                 raise _TooMuch(f"more than {MAX_RATIO} bytes for each byte of the archive")
             if claims or not entry.cause:
                 yield entry
+
+
+def _by_key(members: Sequence[zipfile.ZipInfo]) -> list[int]:
+    """Numbers of the members, those of one key brought together where the first of them is."""
+    first: dict[str, int] = {}
+    return sorted(range(len(members)), key=lambda number: first.setdefault(key_of(members[number].filename), number))
 
 
 def _overlapping(members: Sequence[zipfile.ZipInfo]) -> set[int]:

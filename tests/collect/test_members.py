@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import tracemalloc
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def test_a_picture_has_what_its_json_says_on_either_side_of_it(is_first: bool) -
     found = read(tar(*((facts, picture) if is_first else (picture, facts)), ("a/1.jpg", b"other")))
     assert found == [
         Found("x.tar!/a/0.jpg", "archive", "a", b"jpg", said=SAID), Found("x.tar!/a/1.jpg", "archive", "a", b"other"),
+    ]  # fmt: skip
+
+
+def test_in_a_zip_what_shares_a_key_need_not_stand_together() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in (("b/1.jpg", b"1"), ("a/0.jpg", b"0"), ("b/0.json", b"{}"), ("a/0.json", json.dumps(FACTS))):
+            archive.writestr(name, data)
+    assert [(one.address, one.said) for one in read(buffer.getvalue())] == [
+        ("x.tar!/b/1.jpg", Said()), ("x.tar!/a/0.jpg", SAID),
     ]  # fmt: skip
 
 

@@ -178,6 +178,16 @@ def test_a_folder_with_tables_and_videos_takes_the_tables_and_tells_the_videos(
         collect.add(project, (folder,))
 
 
+def test_a_project_inside_the_folder_is_not_added_to_itself(
+    project: Project, tmp_path: Path, make_jpeg: MakeJpeg
+) -> None:
+    (tmp_path / "0.jpg").write_bytes(make_jpeg())
+    for _ in range(2):
+        outcome = collect.add(project, (tmp_path,))
+        assert outcome.problems == ("1 × a Pictus project inside the folder is left out",)
+    assert [name for name, *_ in sources(project)] == ["0.jpg"]
+
+
 def test_frames_of_the_videos_in_a_folder(project: Project, tmp_path: Path) -> None:
     av = pytest.importorskip("av", reason="the extra `video` is not installed")
     with av.open(str(tmp_path / "clip.mp4"), "w") as container:

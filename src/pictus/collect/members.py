@@ -55,7 +55,7 @@ def stored(path: str | Path) -> str:
 
 
 class _Sample:
-    """The members under one key (all before the first dot of the name), which stand together in a WebDataset."""
+    """The members under one key, which stand together: a WebDataset is written so, and a zip is read so."""
 
     def __init__(self, address: str, own_name: str, class_names: Sequence[str]) -> None:
         self._address = address
@@ -68,8 +68,7 @@ class _Sample:
 
     def take(self, entry: Entry) -> Iterator[Found]:
         """Take the next member -> what is complete by it."""
-        folder, _, last = entry.name.rpartition("/")
-        key, ending = f"{folder}/{last.partition('.')[0]}", last.rpartition(".")[2].lower()
+        key, ending = archives.key_of(entry.name), entry.name.rpartition(".")[2].lower()
         if key != self._key or len(self._pictures) >= _WAITING:
             yield from self.end(is_over=key != self._key)
             self._key = key
@@ -85,7 +84,7 @@ class _Sample:
             found = Found(self._at(entry.name), "archive", archives.folder_of(entry.name, self._own_name), *entry[1:])
             yield found._replace(said=told.said, remark=told.remark) if told and not found.cause else found
         if told and told.failure and is_over and not self._pictures and not self._has_given:
-            name = f"{self._key.lstrip('/')}.json"
+            name = f"{self._key}.json"
             folder = archives.folder_of(name, self._own_name)
             yield Found(self._at(name), "archive", folder, b"", "not-fetched", told.failure[:200])
         self._has_given = not is_over

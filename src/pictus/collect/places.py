@@ -13,6 +13,7 @@ from pictus.collect.found import Found
 from pictus.collect.members import look_in_archive, stored
 from pictus.collect.sidecars import spoken
 from pictus.pixels import MAX_BYTES
+from pictus.project import CONFIG_NAME
 
 Read = Callable[[Path, Collection[str]], Iterator[Found] | None]
 """One file, and the names beside it -> what it holds; None for a file that does not say it holds pictures."""
@@ -57,7 +58,7 @@ def walk(root: Path, read: Read, claims: Callable[[str], bool]) -> Iterator[Foun
     yield from _walked(root, root, read, claims)
 
 
-def _walked(folder: Path, root: Path, read: Read, claims: Callable[[str], bool]) -> Iterator[Found]:
+def _walked(folder: Path, root: Path, read: Read, claims: Callable[[str], bool]) -> Iterator[Found]:  # noqa: C901  one case each
     try:
         with os.scandir(folder) as listed:
             inside = sorted(listed, key=lambda entry: entry.name)
@@ -75,6 +76,9 @@ def _walked(folder: Path, root: Path, read: Read, claims: Callable[[str], bool])
         elif entry.name.startswith("."):
             if claims(entry.name):
                 yield _failed(path, "hidden", "")
+        elif entry.is_dir(follow_symlinks=False) and (path / CONFIG_NAME).is_file():
+            remark = "a Pictus project inside the folder is left out"  # its shards would be found as archives
+            yield Found(stored(path), "folder", path.name, b"", remark=remark)
         elif entry.is_dir(follow_symlinks=False):
             yield from _walked(path, root, read, claims)
         elif entry.is_file() and (found := read(path, names)) is not None:
