@@ -22,8 +22,10 @@ from pictus.pixels import (
     MAX_SCANS,
     decode,
     decode_known,
+    decode_luma,
     decode_scaled,
     encode_jpeg,
+    luma_and_digest,
     resize,
     same_pixels_sha256,
     sniff,
@@ -379,3 +381,46 @@ def test_a_heic_picture_is_unsupported() -> None:
 
 def test_a_raw_jpeg_2000_stream_that_cannot_be_read_is_damaged() -> None:
     assert cause_of(sniff, b"\xff\x4f\xff\x51" + bytes(100)) == "damaged"
+
+
+def test_what_the_header_says_turns_the_picture_whoever_decodes_it(make_jpeg: MakeJpeg) -> None:
+    """Of two EXIF blocks Pillow takes the first, sniff the last; without its end mark Pillow decodes the picture."""
+    damaged = make_jpeg(96, 64)[:-2]
+    for orientation in (6, 1):  # the later is put in first
+        body = b"Exif\0\0II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 0x0112, 3, 1, orientation) + bytes(4)
+        damaged = damaged[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + damaged[2:]
+    header = sniff(damaged)
+    assert header.upright == (64, 96)
+    assert decode(damaged).shape == (96, 64, 3)
+    assert decode_luma(damaged, header, factor=2).shape[:2] == (48, 32)
+
+
+def test_luma_is_what_the_jpeg_holds_and_what_its_pixels_make(make_jpeg: MakeJpeg) -> None:
+    import simplejpeg
+
+    for image_bytes in (make_jpeg(96, 64), make_jpeg(97, 61, quality=40), saved(corners(), "JPEG", progressive=True)):
+        header = sniff(image_bytes)
+        found = decode_luma(image_bytes, header)
+        assert np.array_equal(found[:, :, 0], simplejpeg.decode_jpeg(image_bytes, "GRAY")[:, :, 0])
+        made = np.asarray(Image.fromarray(decode(image_bytes)).convert("YCbCr")).astype(int)
+        assert np.abs(found.astype(int) - made).mean() < 3
+    for mode, kind in (("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG")):
+        odd = saved(corners().convert(mode), kind)
+        assert decode_luma(odd, sniff(odd), factor=2).shape[:2] == (8, 12)
+    grey = saved(corners().convert("L"), "JPEG")
+    assert decode_luma(grey, sniff(grey)).shape == (16, 24, 1)
+
+
+def test_a_jpeg_of_red_green_and_blue_is_not_taken_for_luma() -> None:
+    image_bytes = saved(corners(), "JPEG", keep_rgb=True, quality=95)
+    header = sniff(image_bytes)
+    made = np.asarray(Image.fromarray(decode(image_bytes)).convert("YCbCr"))
+    assert np.array_equal(decode_luma(image_bytes, header), made)
+
+
+def test_one_decode_gives_luma_and_digest(make_jpeg: MakeJpeg) -> None:
+    for image_bytes in (make_jpeg(), saved(corners(), "PNG"), saved(corners().convert("CMYK"), "JPEG")):
+        header = sniff(image_bytes)
+        luma, digest = luma_and_digest(image_bytes, header, factor=2)
+        assert np.array_equal(luma, decode_luma(image_bytes, header, factor=2))
+        assert digest == same_pixels_sha256(image_bytes, header)

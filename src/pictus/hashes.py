@@ -32,6 +32,7 @@ Hashes = npt.NDArray[np.uint64]
 
 _PDQ_SIDE, _PDQ_KEPT, _PHASH_SIDE, _PHASH_KEPT = 64, 16, 32, 8
 _PDQ_LEAST_SIDE = 5  # MIN_HASHABLE_DIM: below it Meta's hash is zero, its quality 0
+_LONGEST_SIDE = 2**17  # a JPEG has at most 2**16; a strip of millions costs seconds and looks like nothing
 _DECIMALS = 6
 
 
@@ -97,10 +98,10 @@ def decimate(luma: Luma, width: int = 0, height: int = 0, factor: int = 1) -> F3
     Only the samples that are kept are computed: each is a weighted sum of at most 2 w - 1 lines, w the window.
     With `factor`, luma is a picture of width × height px averaged over factor × factor pixels, and each of its
     lines weighs what the lines it stands for weigh: the samples lie where they lie in the whole picture.
-    Sides under 5 px are refused by Meta: they give zeros, whose hash is zero and quality 0.
+    Sides under 5 px are refused by Meta, and here those over 131,072: they give zeros, whose hash and quality are 0.
     """
     height, width = height or luma.shape[0], width or luma.shape[1]
-    if min(width, height) < _PDQ_LEAST_SIDE:
+    if min(width, height) < _PDQ_LEAST_SIDE or max(width, height) > _LONGEST_SIDE:
         return np.zeros((_PDQ_SIDE, _PDQ_SIDE), dtype=np.float32)
     rows, row_weights = _samples(height, factor)
     columns, column_weights = _samples(width, factor)
@@ -130,28 +131,43 @@ def words_of(pdq: list[bytes]) -> Hashes:
     return np.frombuffer(b"".join(pdq), dtype=np.uint64).reshape(-1, 4)
 
 
-@lru_cache(maxsize=512)
 def _samples(side: int, factor: int) -> tuple[Rows, F32]:
-    """Which source lines each of the 64 samples reads and how much of each: i64[taps, 64], f32[taps, 64, 1].
+    """Which source lines each of the 64 samples reads and how much of each: i64[taps, 64], f32[taps, 64, 1]."""
+    return _known_samples(side, factor) if side <= _KNOWN_SIDE else _tent_samples(side, factor)
 
-    One box of Meta's filter averages lines i - left .. i + right, cut at the borders; two in a row
-    weigh line k by the sum over the lines j of the outer box of 1 / (outer size * inner size at j).
+
+_KNOWN_SIDE = 20_000  # px; the weights of longer sides are larger than what remembering them saves
+
+
+@lru_cache(maxsize=512)
+def _known_samples(side: int, factor: int) -> tuple[Rows, F32]:
+    return _tent_samples(side, factor)
+
+
+def _tent_samples(side: int, factor: int) -> tuple[Rows, F32]:
+    """One box of Meta's filter averages lines i - left .. i + right, cut at the borders; two in a row weigh line k
+    by the sum over the lines j of the outer box, whose inner box holds k, of 1 / (outer size * inner size at j).
     """
     window = (side + 2 * _PDQ_SIDE - 1) // (2 * _PDQ_SIDE)
     right = (window + 2) // 2 - 1
-    box = np.arange(-(window - 1 - right), right + 1)
-    centre = ((np.arange(_PDQ_SIDE) + 0.5) * side / _PDQ_SIDE).astype(np.int64)
-    outer = centre[:, None] + box
+    left = window - 1 - right
+    centre = ((np.arange(_PDQ_SIDE) + 0.5) * side / _PDQ_SIDE).astype(np.int64)[:, None]
+    outer = centre + np.arange(-left, right + 1)
     is_outer = (outer >= 0) & (outer < side)
-    inner = outer[:, :, None] + box
-    is_inner = (inner >= 0) & (inner < side) & is_outer[:, :, None]
-    weights = is_inner / np.maximum(is_inner.sum(axis=2, keepdims=True), 1)
-    weights /= is_outer.sum(axis=1)[:, None, None]
-    first = (centre + 2 * box[0]) // factor
-    taps = int(((centre + 2 * box[-1]) // factor - first).max()) + 1
-    summed = np.zeros((_PDQ_SIDE, taps))
-    np.add.at(summed, (np.arange(_PDQ_SIDE)[:, None, None], inner // factor - first[:, None, None]), weights)
-    lines = np.clip(first[:, None] + np.arange(taps), 0, (side - 1) // factor)
+    inner_size = np.minimum(side - 1, outer + right) - np.maximum(0, outer - left) + 1
+    upto = np.zeros((_PDQ_SIDE, window + 1))
+    np.cumsum(np.where(is_outer, 1 / np.where(is_outer, inner_size, 1), 0.0), axis=1, out=upto[:, 1:])
+    line = centre + np.arange(-2 * left, 2 * right + 1)
+    low = np.clip(line - right - centre + left, 0, window)  # of the outer box's lines, those with k in their box
+    high = np.clip(line + left - centre + left + 1, 0, window)
+    weights = np.take_along_axis(upto, high, axis=1) - np.take_along_axis(upto, low, axis=1)
+    weights = np.where((line >= 0) & (line < side), weights, 0.0) / is_outer.sum(axis=1, keepdims=True)
+    first = line[:, :1] // factor
+    place = line // factor - first
+    taps = int(place.max()) + 1
+    flat = (np.arange(_PDQ_SIDE)[:, None] * taps + place).ravel()
+    summed = np.bincount(flat, weights.ravel(), _PDQ_SIDE * taps).reshape(_PDQ_SIDE, taps)
+    lines = np.clip(first + np.arange(taps), 0, (side - 1) // factor)
     return lines.T.copy(), summed.T[:, :, None].astype(np.float32)
 
 

@@ -135,7 +135,7 @@ def decode_known(image_bytes: bytes, header: Header, *, factor: int = 1) -> Pixe
             return _decode_jpeg(image_bytes, header, factor)
         except _HarmlessError:
             pass  # Pillow knows a missing end marker from missing pixels
-    pixels = _decode_pillow(image_bytes)
+    pixels = _decode_pillow(image_bytes, header.orientation if header.format == "jpeg" else 0)
     return pixels if factor == 1 else _averaged(pixels, factor)
 
 
@@ -145,18 +145,26 @@ def decode_luma(image_bytes: bytes, header: Header, *, factor: int = 1, segments
     What most JPEGs hold is taken as it is held: without its colour markers libjpeg hands out Y, Cb and Cr, and
     neither turning them to RGB nor RGB back to luma is paid. Equal to `decode_known`'s luma but for its clipping.
     """
-    from PIL import Image  # noqa: PLC0415  0.05 s that --help does not pay
-
     if header.format == "jpeg" and header.mode in ("L", "RGB"):
         segments = list(jpeg_segments(image_bytes)) if segments is None else segments
         if header.mode == "L" or _is_ycc(segments):
             coded = image_bytes if header.mode == "L" else _without_colour_markers(image_bytes, segments)
             try:
                 return _decode_jpeg(coded, header, factor, "GRAY" if header.mode == "L" else "RGB")
-            except _HarmlessError:
-                pass  # Pillow knows how to go on; below, as every other format
-    pixels = decode_known(image_bytes, header, factor=factor)
-    return np.array(Image.fromarray(pixels).convert("YCbCr"))
+            except (_HarmlessError, PictureError):
+                pass  # `decode_known` decides whether that is a picture, with its markers, as for everybody else
+    return _ycc(decode_known(image_bytes, header, factor=factor))
+
+
+def luma_and_digest(
+    image_bytes: bytes, header: Header, *, factor: int = 1, segments: Segments | None = None
+) -> tuple[Pixels, str]:
+    """`decode_luma` and `same_pixels_sha256` of one decode."""
+    if header.format == "jpeg":
+        luma = decode_luma(image_bytes, header, factor=factor, segments=segments)
+        return luma, same_pixels_sha256(image_bytes, header, segments=segments)
+    pixels = _decode_pillow(image_bytes)
+    return _ycc(pixels if factor == 1 else _averaged(pixels, factor)), _digest(pixels)
 
 
 def decode_scaled(image_bytes: bytes, short_side: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -175,8 +183,7 @@ def same_pixels_sha256(image_bytes: bytes, header: Header, *, segments: Segments
     that it need not be decoded whole; the same pixels coded in another way differ. Others: of the pixels.
     """
     if header.format != "jpeg":
-        pixels = _decode_pillow(image_bytes)
-        return hashlib.sha256(b"%d %d " % pixels.shape[1::-1] + pixels.data).hexdigest()
+        return _digest(_decode_pillow(image_bytes))
     digest = hashlib.sha256(b"jpeg %d" % header.orientation)
     segments = list(jpeg_segments(image_bytes)) if segments is None else segments
     for marker, body, _ in segments:
@@ -400,11 +407,13 @@ def _orientation(image: Any) -> int:  # noqa: ANN401
     return value if isinstance(value, int) and 1 <= value <= 8 else 1  # noqa: PLR2004
 
 
-def _decode_pillow(image_bytes: bytes) -> Pixels:
+def _decode_pillow(image_bytes: bytes, orientation: int = 0) -> Pixels:
+    """`orientation`: what a JPEG's header said: of a damaged EXIF Pillow may make something else than `sniff` did."""
     with _opened(image_bytes) as image:
         try:
             image.load()
-            return _turned(_rgb(image), _orientation(image))  # Pillow itself turns a TIFF and drops the tag
+            # Pillow itself turns a TIFF and drops the tag.
+            return _turned(_rgb(image), orientation or _orientation(image))
         except MemoryError:
             raise PictureError("too-many-pixels", "does not fit in memory") from None
         except Exception as error:  # noqa: BLE001  Pillow's readers raise anything on hostile bytes
@@ -435,6 +444,19 @@ def _averaged(pixels: Pixels, factor: int) -> Pixels:
     from PIL import Image  # noqa: PLC0415
 
     return np.array(Image.fromarray(pixels).reduce(factor))
+
+
+def _ycc(pixels: Pixels) -> Pixels:
+    """RGB -> Y, Cb, Cr as JFIF defines them."""
+    from PIL import Image  # noqa: PLC0415
+
+    return np.array(Image.fromarray(pixels).convert("YCbCr"))
+
+
+def _digest(pixels: Pixels) -> str:
+    digest = hashlib.sha256(b"%d %d " % pixels.shape[1::-1])
+    digest.update(pixels.data)
+    return digest.hexdigest()
 
 
 def _turned(pixels: Pixels, orientation: int) -> Pixels:

@@ -63,4 +63,5 @@ def _bar(lines: Luma) -> int:
     if count < _LEAST_LINES or count + _TRANSITION >= len(lines):
         return 0
     behind = lines[count + _TRANSITION].astype(np.int16)
-    return count if np.mean(np.abs(behind - level) > PLAIN) >= _EDGE_SHARE else 0
+    jump = np.abs(behind - lines[count - 1].astype(np.int16))  # from line to line: a plain sky darkens slowly
+    return count if np.mean(jump > PLAIN) >= _EDGE_SHARE else 0

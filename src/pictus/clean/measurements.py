@@ -37,7 +37,7 @@ from pictus.clean.compression import jpeg_quality
 from pictus.clean.lettering import Counts, overlays, strokes, text_frac
 from pictus.errors import PictureError
 from pictus.metadata import Metadata, read
-from pictus.pixels import MAX_PIXELS, Header, Pixels, Segments, decode_luma, jpeg_segments, same_pixels_sha256, sniff
+from pictus.pixels import MAX_PIXELS, Header, Pixels, Segments, jpeg_segments, luma_and_digest, sniff
 from pictus.records import Check
 
 VIEW_SIDE = 240
@@ -104,12 +104,12 @@ def _view(image_bytes: bytes, header: Header, segments: Segments) -> _View:
 
     long_side = max(header.width, header.height)
     factor = next((factor for factor in (8, 4, 2) if long_side >= factor * VIEW_SIDE), 1)
-    pixels = decode_luma(image_bytes, header, factor=factor, segments=segments)
+    pixels, same_pixels = luma_and_digest(image_bytes, header, factor=factor, segments=segments)
     luma = np.ascontiguousarray(pixels[:, :, 0])
     lines = luma if len(luma) <= _ALL_LINES else luma[::2].copy()
     histogram = Image.frombuffer("L", lines.shape[::-1], lines, "raw", "L", 0, 1).histogram()
     return _View(
-        same_pixels=same_pixels_sha256(image_bytes, header, segments=segments),
+        same_pixels=same_pixels,
         histogram=histogram,
         sharpness=_sharpness(luma),
         grey_frac=_grey_frac(pixels),
