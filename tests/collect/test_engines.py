@@ -91,7 +91,7 @@ class TestCommons:
         assert [hit.address for hit in search_commons(ask).hits] == [f"{FILE}Owl_7.jpg"]
 
     def test_missing_fields_and_other_kinds_of_file_cost_nothing(self) -> None:
-        files = [
+        files: list[object] = [
             commons_file(1, mime="image/svg+xml"), commons_file(2, mime="application/pdf"),
             commons_file(3, extmetadata=[]),
             commons_file(4, extmetadata={"Artist": "text", "License": {"value": None}}), commons_file(5, url=None),

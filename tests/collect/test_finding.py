@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -75,6 +75,10 @@ def paged(pages: int, size: int = 10) -> Search:
     return search
 
 
+def never(query: str, cursor: str) -> Results:
+    pytest.fail(f"{query!r} was asked again")
+
+
 def plan(*words: str, concept: str = OWL) -> dict[str, list[Query]]:
     return {concept: [Query(concept, word, "") for word in words]}
 
@@ -91,7 +95,7 @@ def test_every_page_of_every_query_is_read_and_a_second_run_asks_nothing(project
     assert ask_engine(engine_of(paged(3)), plan("owl", "night owl"), run_of(ledger_of(project), 100)) == Ended(asked=2)
     assert searched(project) == {"owl": ("ok", 30), "night owl": ("ok", 30)}
     assert len({one.address for one in found(project)}) == 60
-    ended = ask_engine(engine_of(pytest.fail), plan("owl", "night owl"), run_of(ledger_of(project), 100))
+    ended = ask_engine(engine_of(never), plan("owl", "night owl"), run_of(ledger_of(project), 100))
     assert ended == Ended(skipped=2)
 
 
@@ -110,7 +114,7 @@ def test_what_one_query_does_not_have_others_give(project: Project) -> None:
 
 def test_a_greater_limit_goes_on_and_adds_nothing_twice(project: Project) -> None:
     ask_engine(engine_of(paged(4)), plan("owl"), run_of(ledger_of(project), 15))
-    assert ask_engine(engine_of(pytest.fail), plan("owl"), run_of(ledger_of(project), 15)) == Ended(skipped=1)
+    assert ask_engine(engine_of(never), plan("owl"), run_of(ledger_of(project), 15)) == Ended(skipped=1)
     ask_engine(engine_of(paged(4)), plan("owl"), run_of(ledger_of(project), 100))
     assert len(found(project)) == len({one.address for one in found(project)}) == 40
     assert project.tables.count("searches") == 1
@@ -178,7 +182,7 @@ def test_single_failures_do_not_give_an_engine_up(project: Project) -> None:
 
 def test_a_bug_in_an_adapter_ends_its_query_and_not_the_run(project: Project, caplog: Any) -> None:
     def buggy(query: str, cursor: str) -> Results:
-        return Results(hits("x", 0, 1)) if query == "fine" else cast("Results", {}["key"])
+        return Results(hits("x", 0, 1 if query == "fine" else int(query)))
 
     ask_engine(engine_of(buggy), plan("bad", "fine"), run_of(ledger_of(project), 9))
     assert searched(project) == {"bad": ("error", 0), "fine": ("ok", 1)}
@@ -186,11 +190,11 @@ def test_a_bug_in_an_adapter_ends_its_query_and_not_the_run(project: Project, ca
 
 
 def test_a_busy_engine_is_waited_for_a_few_times(project: Project) -> None:
-    answers = iter([BusyError(5.0, "lagging"), BusyError(5.0, "lagging"), Results(hits("x", 0, 1))])
+    late = BusyError(5.0, "lagging")
+    answers: Iterator[BusyError | Results] = iter([late, late, Results(hits("x", 0, 1))])
 
     def busy(query: str, cursor: str) -> Results:
-        answer = next(answers, BusyError(5.0, "lagging"))
-        if isinstance(answer, BusyError):
+        if isinstance(answer := next(answers, late), BusyError):
             raise answer
         return answer
 

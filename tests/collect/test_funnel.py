@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -90,7 +91,7 @@ def test_what_is_left_out_of_the_search_starves_only_if_it_has_some() -> None:
         ((2, 10, 5, 5), {"engines": ["commons"], "has_languages": True}, "pictus collect find ADDRESS --concept owl"),
     ],
 )
-def test_the_nearest_help_is_proposed(one: tuple[int, int, int, int], means: dict[str, object], expected: str) -> None:
+def test_the_nearest_help_is_proposed(one: tuple[int, int, int, int], means: dict[str, Any], expected: str) -> None:
     queries, candidates, fetched, failed = one
     row = Coverage("owl", "owl", queries, candidates, fetched, failed, 0, 0, 0, is_starving=True)
     usual = Means({"owl": 2}, ["commons", "openverse"], ["commons"], has_languages=False, limit=100)

@@ -49,7 +49,7 @@ def test_candidates_are_committed_before_the_word_that_their_query_is_finished(
 
     def append(self: Tables, name: str, rows: object) -> None:
         written.append(name)
-        real(self, name, rows)  # type: ignore[arg-type]
+        real(self, name, rows)
 
     monkeypatch.setattr(Tables, "append", append)
     ledger = ledger_of(project)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pictus.clock import now
 from pictus.collect.addresses import AllowedHosts, parse_url, without_password
@@ -35,6 +35,13 @@ SHOWN = 10
 """So many starving classes are named."""
 
 _PLAN = "pictus taxonomy queries"
+
+
+class _Searched(NamedTuple):
+    """One source after its run."""
+
+    ledger: "Ledger"
+    ended: "Ended"
 
 
 @step("collect find", changes=True)
@@ -70,34 +77,19 @@ def find(
     chosen = _chosen(taxonomy, concept)
     plan, out = _plan(project.tables, taxonomy, chosen) if engines else ({}, [])
     claimed = _claimed(taxonomy, concept) if places else ""
-    ended: dict[str, Ended] = {}
-    ledgers: dict[str, Ledger] = {}
     with project.lock("find"), _asking(agent_of(contact), AllowedHosts.of(allow_host)) as asker:
-        from pictus.collect.finding import Run, ask_engine, read_site  # noqa: PLC0415  brings protego and pyarrow
-        from pictus.collect.ledger import Ledger  # noqa: PLC0415
-
         before = project.tables.count("candidates")
-        for name in (*engines, *places):
-            ledgers[name] = ledger = Ledger(project.tables, name, clock=time.monotonic, now=now)
-            of = list(plan) if name in engines else [claimed]
-            if again:
-                ledger.forget(of)
-            total = len(of) if name in engines else None
-            with project.progress.track(f"searching {name}", total) as meter:
-                run = Run(limit, ledger, asker, meter)
-                if engine := engines.get(name):
-                    if not asker.is_own(engine.endpoint):
-                        asker.slow_down(engine.endpoint, engine.interval_s)
-                    ended[name] = ask_engine(engine, plan, run)
-                else:
-                    ended[name] = read_site(name, claimed, run)
-        summary = _summary(ended, ledgers, out)
-        project.journal.log("collect", "candidates_found", ", ".join(ended)[:500], **summary)
+        searched = {name: _searched(project, engine, name, plan, asker, limit=limit, again=again)
+                    for name, engine in engines.items()}  # fmt: skip
+        for place in places:
+            searched[place] = _searched(project, None, place, {claimed: []}, asker, limit=limit, again=again)
+        summary = _summary(searched, out)
+        project.journal.log("collect", "candidates_found", ", ".join(searched)[:500], **summary)
     return Outcome(
         step="collect find",
         summary=summary,
         headline=_headline(summary, len(plan)),
-        problems=(*_told(ended, summary["causes"], limit), *_told_left_out(taxonomy, out)),
+        problems=(*_told(searched, summary, limit), *_told_left_out(taxonomy, out)),
         next=_next(project.tables, where, summary),
         source=lambda: (Candidate(**row) for row in project.tables.read("candidates", offset=before).to_pylist()),
     )
@@ -235,22 +227,42 @@ def _plan(
     return {one: queries for one, queries in plan.items() if queries}, list(out.values())
 
 
-def _summary(
-    ended: "Mapping[str, Ended]", ledgers: "Mapping[str, Ledger]", out: Sequence[LeftOut]
-) -> Summary:  # fmt: skip
+def _searched(
+    project: Project, engine: "Engine | None", name: str, plan: Mapping[str, Sequence[Query]], asker: "Asker", *,
+    limit: int, again: bool,
+) -> _Searched:  # fmt: skip
+    """One source, asked to its end or its limit. Without an engine, `name` is the address of a page or sitemap."""
+    from pictus.collect.finding import Run, ask_engine, read_site  # noqa: PLC0415  brings protego and pyarrow
+    from pictus.collect.ledger import Ledger  # noqa: PLC0415
+
+    ledger = Ledger(project.tables, name, clock=time.monotonic, now=now)
+    if again:
+        ledger.forget(list(plan))
+    with project.progress.track(f"searching {name}", len(plan) if engine else None) as meter:
+        run = Run(limit, ledger, asker, meter)
+        if engine is None:
+            return _Searched(ledger, read_site(name, next(iter(plan)), run))
+        if not asker.is_own(engine.endpoint):
+            asker.slow_down(engine.endpoint, engine.interval_s)
+        return _Searched(ledger, ask_engine(engine, plan, run))
+
+
+def _summary(searched: Mapping[str, _Searched], out: Sequence[LeftOut]) -> Summary:
     from pictus.collect.searches import is_done  # noqa: PLC0415
 
-    causes = sum((ledger.causes for ledger in ledgers.values()), Counter[str]())
+    ledgers = [one.ledger for one in searched.values()]
+    ended = [one.ended for one in searched.values()]
+    causes = sum((ledger.causes for ledger in ledgers), Counter[str]())
     return {
-        "found": sum(ledger.found for ledger in ledgers.values()),
-        "known": sum(ledger.known for ledger in ledgers.values()),
-        "unusable": sum(ledger.unusable for ledger in ledgers.values()),
-        "asked": sum(one.asked for one in ended.values()),
-        "skipped": sum(one.skipped for one in ended.values()),
-        "not_asked": sum(one.not_asked for one in ended.values()),
+        "found": sum(ledger.found for ledger in ledgers),
+        "known": sum(ledger.known for ledger in ledgers),
+        "unusable": sum(ledger.unusable for ledger in ledgers),
+        "asked": sum(one.asked for one in ended),
+        "skipped": sum(one.skipped for one in ended),
+        "not_asked": sum(one.not_asked for one in ended),
         "failed": sum(count for cause, count in causes.items() if not is_done(cause)),
         "causes": dict(causes.most_common()),
-        "sources": {name: ledger.found for name, ledger in ledgers.items()},
+        "sources": {name: one.ledger.found for name, one in searched.items()},
         "left_out": len(out),
     }
 
@@ -266,17 +278,19 @@ def _headline(summary: Summary, classes: int) -> str:
     return ", ".join(parts) + "."
 
 
-def _told(ended: "Mapping[str, Ended]", causes: Mapping[str, int], limit: int) -> Iterator[str]:
+def _told(searched: Mapping[str, _Searched], summary: Summary, limit: int) -> Iterator[str]:
     from pictus.collect.searches import advice  # noqa: PLC0415
 
-    for name, one in ended.items():
-        if one.why:
-            yield f"{name} was given up for this run, {one.why}"
-    for cause, count in causes.items():
+    for name, one in searched.items():
+        if one.ended.why:
+            yield f"{name} was given up for this run, {one.ended.why}"
+    for cause, count in summary["causes"].items():
         if cause == "limit":
             yield f"{count:,} × limit: {limit:,} candidates were reached; for more: --limit {limit * 10}"
         elif cause != "ok":
             yield f"{count:,} × {cause}: {advice(cause)}"
+    if summary["unusable"]:
+        yield f"{counted(summary['unusable'], 'address', 'addresses')} could not be fetched by anybody, and were left"
 
 
 def _told_left_out(taxonomy: Taxonomy, out: Sequence[LeftOut]) -> Iterator[str]:

@@ -63,7 +63,7 @@ class Ledger:
         """Take one hit -> whether it is new. What is no address that could be fetched is counted and left."""
         try:
             address = parse_url(hit.address).text
-        except PictureError:
+        except PictureError:  # counted, and told with the others
             self.unusable += 1
             return False
         if address in self._known:

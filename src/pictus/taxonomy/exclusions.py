@@ -59,7 +59,7 @@ def parse_exclusions(text: str, resolve: Callable[[str], str], where: str) -> tu
             concept, score, reason = (cells[at].strip() if 0 <= at < len(cells) else "" for at in (*places, at_reason))
             try:
                 row = _row(concept, score, reason, resolve)
-            except LookupError:
+            except LookupError:  # counted, and told as one number
                 elsewhere += 1
             except ValueError as error:
                 bad.append(f"line {reader.line_num}: {error}")
@@ -139,7 +139,7 @@ def _score(text: str) -> float | None:
         return None
     try:
         value = float(text)
-    except ValueError:
+    except ValueError:  # told below, like a number out of range
         value = math.nan
     if not 0 <= value <= 5:  # noqa: PLR2004  nan is neither
         message = f"the score is imageability from 1 to 5; found {clipped(text)}"
