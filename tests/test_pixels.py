@@ -384,8 +384,9 @@ def test_a_raw_jpeg_2000_stream_that_cannot_be_read_is_damaged() -> None:
 
 
 def test_what_the_header_says_turns_the_picture_whoever_decodes_it(make_jpeg: MakeJpeg) -> None:
-    """Of two EXIF blocks Pillow takes the first, sniff the last; without its end mark Pillow decodes the picture."""
-    damaged = make_jpeg(96, 64)[:-2]
+    """Of two EXIF blocks Pillow takes the first, sniff the last; what has garbage between segments Pillow decodes."""
+    plain = make_jpeg(96, 64)
+    damaged = plain[:20] + b"\0\0" + plain[20:]
     for orientation in (6, 1):  # the later is put in first
         body = b"Exif\0\0II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 0x0112, 3, 1, orientation) + bytes(4)
         damaged = damaged[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + damaged[2:]
