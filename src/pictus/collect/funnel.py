@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -106,7 +107,7 @@ def _count(rows: pa.Table) -> dict[str, int]:
 
 def _last_failures(fetches: pa.Table) -> pa.Table:
     """The latest attempt of each address, where that failed."""
-    numbered = fetches.append_column("row", pa.array(range(fetches.num_rows), pa.int64()))
+    numbered = fetches.append_column("row", pa.array(np.arange(fetches.num_rows)))
     last = numbered.group_by("address").aggregate([("row", "max")])["row_max"]
     latest = fetches.take(last)
     return latest.filter(pc.invert(pc.is_in(latest["cause"], pa.array(sorted(GOOD)))))

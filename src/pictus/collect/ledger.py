@@ -35,6 +35,7 @@ class Ledger:
         self._candidates: list[Candidate] = []
         self._searched: list[Searched] = []
         of_source = equals("source", source)
+        self._present = set(tables.read("candidates", ["concept_id"])["concept_id"].unique().to_pylist())
         given = tables.read("candidates", ["concept_id"], of_source)["concept_id"].value_counts().to_pylist()
         self._counts = Counter({row["values"]: row["counts"] for row in given})
         ended = tables.read("searches", ["query", "concept_id", "cause"], of_source).to_pylist()
@@ -56,8 +57,10 @@ class Ledger:
     def open(self, concept_id: str) -> None:
         """The concept that comes next: its addresses are looked up, whoever named them."""
         self._concept = concept_id
-        found = self._tables.read("candidates", ["address"], equals("concept_id", concept_id))
-        self._known = set(found["address"].to_pylist())
+        self._known = set()
+        if concept_id in self._present:  # the table is read through for each: not for those that are new
+            found = self._tables.read("candidates", ["address"], equals("concept_id", concept_id))
+            self._known = set(found["address"].to_pylist())
 
     def add(self, hit: Hit, query: Query) -> bool:
         """Take one hit -> whether it is new. What is no address that could be fetched is counted and left."""
