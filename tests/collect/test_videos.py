@@ -198,5 +198,11 @@ def test_a_sound_without_pictures_is_told(tmp_path: Path) -> None:
     assert (found.cause, "only sound" in found.detail) == ("broken-video", True)
 
 
+def test_a_codec_that_nobody_knows_is_told(make: Make) -> None:
+    path = make("clip.mkv")
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4", b"V_NONE4"))
+    assert [(one.cause, one.detail) for one in look(path)] == [("broken-video", "its codec is not known")]
+
+
 def test_a_file_that_is_gone_is_a_cause(tmp_path: Path) -> None:
     assert [one.cause for one in look(tmp_path / "gone.mp4")] == ["unreadable"]

@@ -102,6 +102,8 @@ def frames_of(file: BinaryIO, every_s: Fraction | None, clock: Clock) -> Iterato
             stream = container.streams.best("video")
             if stream is None:
                 raise BadVideoError("broken-video", "it has no pictures, only sound or text")
+            if stream.codec_context is None:
+                raise BadVideoError("broken-video", "its codec is not known")
             _check_size(stream.width, stream.height)
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             stream.thread_type = "NONE"  # the same pixels each time, also of a damaged stream
