@@ -310,6 +310,8 @@ def test_two_pictures_are_compared_by_key(any_page: Any, address: str) -> None:
     any_page.keyboard.press("ArrowRight")
     assert any_page.inner_text("#compare-words") != seen
     any_page.keyboard.press("Escape")
+    any_page.wait_for_timeout(100)
+    assert any_page.url.endswith("/clean/duplicates"), "closing is not going back"
     assert not any_page.locator("#compare").is_visible()
 
 

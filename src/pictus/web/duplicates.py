@@ -65,9 +65,11 @@ def sides(project: Project, image_ids: set[str]) -> dict[str, Side]:
         return {}
     where = one_of("image_id", sorted(image_ids))
     verdicts = project.tables.read("verdicts", ["image_id", "verdict", "rule"], where=where).to_pylist()
-    images = project.tables.read("images", ["image_id", "width", "height"], where=where).to_pylist()
     fate = {row["image_id"]: (_fate(row["verdict"], row["rule"]), row["rule"]) for row in verdicts}
-    size = {row["image_id"]: (row["width"], row["height"]) for row in images}
+    size: dict[str, tuple[int, int]] = {}
+    for table, which in (("images", where), ("checks", f"cause = '' AND {where}")):  # the latter are upright
+        rows = project.tables.read(table, ["image_id", "width", "height"], where=which).to_pylist()
+        size |= {row["image_id"]: (row["width"], row["height"]) for row in rows}
     found: dict[str, Side] = {}
     for image_id in image_ids:
         width, height = size.get(image_id, (0, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,13 +20,14 @@ from pictus.tables import SCHEMAS, one_of
 from pictus.web.duplicates import Side, sides
 
 ORDERS = {"": "most doubtful first", "likest": "likest first", "largest": "largest groups first"}
-RELATIONS = {"pixels": "same pixels", "near": "nearly the same", "turned": "turned or mirrored", "crop": "a part",
+RELATIONS = {"pixels": "same pixels", "near": "nearly the same", "turned": "turned or mirrored", "crop": "cropped",
              "edit": "edited"}  # fmt: skip
 HASHES = ("phash", "dhash", "pdq")
 BLOCKS = ((0, 8), (9, 8), (18, 16))
 """Where each hash is drawn: its left edge and its side, in cells."""
 MEMBERS_SHOWN = 24
-TURNS = (0, 90, 180, 270)
+WHOLE = 0.98
+"""From this share on a part is called the whole."""
 
 Frame = tuple[float, float, float, float]
 """x, y, width, height as shares of the other picture, each in [0, 1]."""
@@ -36,13 +38,34 @@ class Evidence:
     """Why a member is in its group, against which picture, in words and as what can be drawn."""
 
     other: Side
+    whole: Side  # the one that holds the other one; `other` where neither is a part
     words: str
     reason: str
     relation: str
-    frame: Frame | None  # the part of the other picture that it shows
-    turn: int  # degrees clockwise that lay the other picture on it
+    frame: Frame | None  # where in the whole the part lies
+    turn: int  # degrees clockwise that lay the part on the whole, after it was mirrored where it was
     is_mirrored: bool
+    is_inverse: bool  # turned first and then mirrored
     bits: Markup  # the hashes' bits that differ; empty where there are none to compare
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether all of it lies on the whole once it is turned by right angles or mirrored."""
+        is_all = self.frame is None or self.frame[2] * self.frame[3] >= WHOLE
+        return bool(is_all and (self.turn or self.is_mirrored) and self.turn % 90 == 0)
+
+    @property
+    def inner_size(self) -> tuple[int, int]:
+        """Width and height that the part has before it is turned onto the whole."""
+        sides = (self.whole["width"], self.whole["height"])
+        return sides if self.turn % 180 == 0 else sides[::-1]
+
+    @property
+    def transform(self) -> str:
+        """How a part drawn around 0, 0 comes to lie on the whole, as SVG says it."""
+        steps = [f"rotate({self.turn})", *(["scale(-1 1)"] if self.is_mirrored else [])]
+        middle = f"translate({self.whole['width'] / 2:g} {self.whole['height'] / 2:g})"
+        return " ".join([middle, *(reversed(steps) if self.is_inverse else steps)])
 
 
 @dataclass(frozen=True)
@@ -123,10 +146,11 @@ def _groups(project: Project, group_ids: list[str]) -> list[Group]:
     shown = [row for found in parts.values() for row in found[:MEMBERS_SHOWN]]
     ids = {*group_ids, *(row["image_id"] for row in shown), *(row["evidence_id"] or row["group_id"] for row in shown)}
     seen, hashes = sides(project, ids), _hashes(project, ids)
+    pairs = _compared(project, ids)
     found = []
     for group_id in group_ids:
         others = tuple(
-            Member(seen[row["image_id"]], _evidence(row, seen, hashes), row["reason"])
+            Member(seen[row["image_id"]], _evidence(row, seen, hashes, pairs), row["reason"])
             for row in parts[group_id][:MEMBERS_SHOWN]
         )
         reason = kept[group_id]["reason"] if group_id in kept else ""
@@ -134,30 +158,51 @@ def _groups(project: Project, group_ids: list[str]) -> list[Group]:
     return found
 
 
-def _evidence(row: Mapping[str, Any], seen: Mapping[str, Side], hashes: Mapping[str, bytes]) -> Evidence:
-    other = row["evidence_id"] or row["group_id"]
+def _compared(project: Project, image_ids: Iterable[str]) -> set[tuple[str, str]]:
+    """(first, second) of the pairs whose detail says how the first lies in the second."""
+    where = one_of("image_id", sorted(image_ids))
+    rows = project.tables.read("likenesses", ["image_id", "other_id"], where=where).to_pylist()
+    return {(row["image_id"], row["other_id"]) for row in rows}
+
+
+def _evidence(
+    row: Mapping[str, Any], seen: Mapping[str, Side], hashes: Mapping[str, bytes], pairs: set[tuple[str, str]]
+) -> Evidence:
+    image_id, other = row["image_id"], row["evidence_id"] or row["group_id"]
     detail = read_detail(row.get("detail", ""))
     turn, is_mirrored = _turn(detail)
-    is_drawn = row["relation"] == "near" and row["image_id"] in hashes and other in hashes
-    bits = differing(hashes[row["image_id"]], hashes[other]) if is_drawn else Markup()
-    similarity = row.get("similarity")
-    words = _words(row["relation"], row["distance"], similarity, turn, is_mirrored=is_mirrored)
-    frame = frame_of(detail) if row["relation"] == "crop" else None
+    # The detail tells of a first and a second picture; it does not say which of these two is the first.
+    is_first = (other, image_id) not in pairs
+    first, second = (image_id, other) if is_first else (other, image_id)
+    is_frame = row["relation"] in ("crop", "turned", "edit")
+    frame = frame_of(detail) if is_frame else None
+    is_part = frame is not None and frame[2] * frame[3] < WHOLE
+    whole = (first if detail.get("part") == "other" else second) if is_part else other
+    is_drawn = row["relation"] == "near" and image_id in hashes and other in hashes
+    bits = differing(hashes[image_id], hashes[other]) if is_drawn else Markup()
+    words = _words(row, (turn, is_mirrored), frame, is_part=whole == other)
     reason = _why(row["reason"], words, is_keeper=other == row["group_id"])
-    return Evidence(seen[other], words, reason, row["relation"], frame, turn, is_mirrored, bits)
+    is_inverse = whole == first  # the way from the second to the first goes back
+    return Evidence(
+        seen[other], seen[whole], words, reason, row["relation"], frame, -turn if is_inverse else turn, is_mirrored,
+        is_inverse, bits,
+    )  # fmt: skip
 
 
-def _words(relation: str, bits: int, similarity: float | None, turn: int, *, is_mirrored: bool) -> str:
+def _words(row: Mapping[str, Any], turned: tuple[int, bool], frame: Frame | None, *, is_part: bool) -> str:
+    """The evidence in a few words about the member: what it is to the picture it was matched with."""
+    relation, bits, (turn, is_mirrored) = row["relation"], row["distance"], turned
     if relation == "pixels":
         return "same pixels"
     if relation == "near":
         return f"{bits} of 384 bits differ" if bits != 1 else "1 of 384 bits differs"
-    if relation == "turned":
-        how = [f"turned by {turn}°"] if turn else []
-        how += ["mirrored"] if is_mirrored or not turn else []
-        return " and ".join(how)
-    words = RELATIONS.get(relation, relation)
-    return words + (f", {similarity:.0%} alike" if similarity else "")
+    parts = ["mirrored"] if is_mirrored else []
+    parts += [f"turned by {abs(turn)}°"] if turn else []
+    if frame and frame[2] * frame[3] < WHOLE:
+        size = f"{frame[2] * 100:.0f} × {frame[3] * 100:.0f} %"
+        parts.append(f"a part of it, {size}" if is_part else f"holds it as {size}")
+    likeness = f"{row['similarity'] * 100:.0f} % alike" if row.get("similarity") else ""
+    return ", ".join([*(parts or [RELATIONS.get(relation, relation)]), *filter(None, [likeness])])
 
 
 def _why(reason: str, words: str, *, is_keeper: bool) -> str:
@@ -189,10 +234,9 @@ def frame_of(detail: Mapping[str, Any]) -> Frame | None:
 
 
 def _turn(detail: Mapping[str, Any]) -> tuple[int, bool]:
-    """(degrees, whether mirrored) from a detail such as {"turn": "90"}, {"turn": "mirrored 90"} or {"turn": "flip"}."""
-    text = str(detail.get("turn", "")).lower()
-    degrees = next((turn for turn in TURNS[:0:-1] if str(turn) in text), 0)
-    return degrees, any(word in text for word in ("mirror", "flip", "transpos"))
+    """(degrees clockwise, whether mirrored) from a detail such as {"turn": "-90", "mirrored": true}."""
+    text = str(detail.get("turn", "0"))
+    return int(text) if re.fullmatch(r"-?\d{1,3}", text, re.ASCII) else 0, detail.get("mirrored") is True
 
 
 def differing(first: bytes, second: bytes) -> Markup:

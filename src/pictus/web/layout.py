@@ -19,6 +19,11 @@ from pictus.project import Project
 from pictus.web.wall import Wall, cells, little
 
 MAX_FORM = 10_000
+MEASURES = {
+    "border_frac": "share of border", "text_frac": "share of writing", "grey_frac": "share without colour",
+    "jpeg_quality": "JPEG quality", "is_animated": "moves (1) or not (0)", "overlay": "likeness of an overlay",
+}  # fmt: skip
+"""Columns of `checks` as a person would say them."""
 
 TEMPLATES = Environment(
     loader=PackageLoader("pictus", "web/templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -27,6 +32,7 @@ TEMPLATES = Environment(
 TEMPLATES.filters |= {"count": "{:,}".format, "shell": quote, "query": quote_plus}
 TEMPLATES.filters |= {"percent": lambda share: "–" if isnan(share) else f"{share * 100:.1f}\N{NO-BREAK SPACE}%"}
 TEMPLATES.filters |= {"when": lambda at: at.replace("T", " ").rstrip("Z")}
+TEMPLATES.filters |= {"measure": lambda name: MEASURES.get(name, name.replace("_", " "))}
 TEMPLATES.globals |= {"cells": cells, "little": little}
 
 Page = Callable[[Request], Awaitable[Response]]

@@ -10,13 +10,13 @@ const set = (one, values) => { for (const [name, value] of Object.entries(values
 
 const show = (index) => {
   at = Math.min(Math.max(index, 0), members.length - 1);
-  const { a, b, size, frame, turn, mirrored, words } = members[at].dataset;
+  const { a, b, size, frame, turn, mirrored, inverse, kept, words } = members[at].dataset;
   let [width, height, otherWidth, otherHeight] = size.split(" ").map((one) => Number(one) || 1);
   const beside = way === "beside";
-  // the frame of the first picture; the other one is laid on it, or into the part of it that it shows
+  // the larger picture lies below; the other one is laid on it, or into the part of it that it shows
   const [x, y, w, h] = frame && !beside ? frame.split(" ").map(Number).map((share, place) => share * (place % 2 ? height : width)) : [0, 0, width, height];
   set(under, { href: `/thumbnails/640/${a}`, x: 0, y: 0, width, height });
-  const degrees = beside ? 0 : Number(turn), isTurned = degrees % 180 === 90;
+  const degrees = beside ? 0 : Number(turn), angle = degrees * Math.PI / 180;
   if (beside) {
     const scaled = height / otherHeight * otherWidth;
     set(svg, { viewBox: `0 0 ${width * 1.01 + scaled} ${height}` });
@@ -24,16 +24,19 @@ const show = (index) => {
     group.removeAttribute("transform");
   } else {
     set(svg, { viewBox: `0 0 ${width} ${height}` });
-    const [bw, bh] = isTurned ? [h, w] : [w, h];
+    // as large as lets it fill its frame once it is turned; by right angles its sides fit exactly
+    const across = Math.abs(Math.cos(angle)), along = Math.abs(Math.sin(angle));
+    const scale = w / (otherWidth * across + otherHeight * along);
+    const [bw, bh] = degrees % 180 === 0 ? [w, h] : degrees % 90 === 0 ? [h, w] : [otherWidth * scale, otherHeight * scale];
     set(over, { href: `/thumbnails/640/${b}`, x: -bw / 2, y: -bh / 2, width: bw, height: bh });
-    // detail.turn is how the first picture was turned to give the other one: turned back here
-    set(group, { transform: `translate(${x + w / 2} ${y + h / 2})${mirrored ? " scale(-1 1)" : ""} rotate(${-degrees})` });
+    const flip = mirrored ? "scale(-1 1)" : "", round = `rotate(${degrees})`;
+    set(group, { transform: `translate(${x + w / 2} ${y + h / 2}) ${inverse ? `${flip} ${round}` : `${round} ${flip}`}` });
   }
   over.style.mixBlendMode = way === "differ" ? "difference" : "normal";
   over.style.opacity = way === "over" ? 0.5 : 1;
   over.style.visibility = way === "flick" && !isOver ? "hidden" : "visible";
   document.getElementById("compare-words").textContent = words;
-  const which = { flick: isOver ? "the other one" : "the one it was matched with", over: "one over the other", differ: "black: no difference", beside: "left the one it was matched with" }[way];
+  const which = { flick: isOver === !kept ? "the one it was matched with" : "the duplicate", over: "one over the other", differ: "black: no difference", beside: kept ? "left the one it was matched with" : "right the one it was matched with" }[way];
   document.getElementById("compare-which").textContent = `${which} · pair ${at + 1} of ${members.length}`;
   for (const button of dialog.querySelectorAll("[data-way]")) button.setAttribute("aria-pressed", String(button.dataset.way === way));
 };

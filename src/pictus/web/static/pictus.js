@@ -67,7 +67,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "g") going = true;
   else if (event.key === "/") { document.querySelector("input[type=search]")?.focus(); event.preventDefault(); }
   else if (event.key === "s" && document.activeElement?.dataset.id) location.href = `/search?like=${document.activeElement.dataset.id}`;
-  else if (event.key === "Escape" && !help.open && history.length > 1 && location.pathname.split("/").length > 2) history.back();
+  else if (event.key === "Escape" && !document.querySelector("dialog[open]") && history.length > 1 && location.pathname.split("/").length > 2) history.back();
   else if (moves.includes(event.key) && (event.key.length === 1 || document.activeElement?.classList.contains("tile"))) { if (move(event.key)) event.preventDefault(); }
 });
 

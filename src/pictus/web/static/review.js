@@ -42,7 +42,7 @@ function start(root) {
     document.querySelector("#counts b").textContent = `${count(found.dropped)} ${verb}`;
     const change = found.change > 0 ? `${count(found.change)} more than now` : found.change < 0 ? `${count(-found.change)} fewer than now` : "as now";
     document.getElementById("change").textContent = `, ${change}`;
-    document.getElementById("others").textContent = [`of ${count(found.total)}`, found.elsewhere && `${count(found.elsewhere)} of them other rules drop already`, found.restored && `${count(found.restored)} restored, which stay`].filter(Boolean).join(" · ");
+    document.getElementById("others").textContent = [`of ${count(found.total)}`, found.elsewhere && `${count(found.elsewhere)} ${verb === "flagged" ? "more beyond it" : "of them"} other rules drop already`, found.restored && `${count(found.restored)} restored, which stay`].filter(Boolean).join(" · ");
     const typed = String(line);
     const given = concept ? `${concept}:${rule}=${typed}` : `${rule}=${typed}`;
     document.getElementById("shell").textContent = `pictus clean screen --line ${given}`;
