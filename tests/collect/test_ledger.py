@@ -41,6 +41,16 @@ def test_a_hit_becomes_a_candidate_with_all_that_is_known(project: Project) -> N
     ]
 
 
+def test_half_signs_as_json_can_spell_them_do_no_harm(project: Project) -> None:
+    ledger = ledger_of(project)
+    ledger.open(OWL.concept_id)
+    assert not ledger.add(Hit("http://a.example/\ud800.jpg"), OWL)
+    assert ledger.add(Hit("http://a.example/1.jpg", page="http://a.example/\udfff"), OWL)
+    ledger.end("owl", 1, "error", "what \ud800 is")
+    ledger.commit()
+    assert (ledger.unusable, project.tables.count("candidates"), project.tables.count("searches")) == (1, 1, 1)
+
+
 def test_candidates_are_committed_before_the_word_that_their_query_is_finished(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

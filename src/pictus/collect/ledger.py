@@ -66,7 +66,7 @@ class Ledger:
         """Take one hit -> whether it is new. What is no address that could be fetched is counted and left."""
         try:
             address = parse_url(hit.address).text
-        except PictureError:  # counted, and told with the others
+        except (PictureError, UnicodeError):  # half a sign, as JSON can spell it; counted, and told with the others
             self.unusable += 1
             return False
         if address in self._known:
@@ -86,7 +86,7 @@ class Ledger:
     def end(self, query: str, found: int, cause: str, detail: str = "") -> None:
         """A query of the open concept has ended."""
         self._searched.append(
-            Searched(self._source, query, self._concept, found, cause, detail[:500], self._now())
+            Searched(self._source, query, self._concept, found, cause, _storable(detail), self._now())
         )  # fmt: skip
         self.causes[cause] += 1
         waiting = len(self._candidates) + len(self._searched)
@@ -125,9 +125,14 @@ class Ledger:
         self._ended = {key: cause for key, cause in self._ended.items() if key[1] not in gone}
 
 
+def _storable(text: str) -> str:
+    """Text as a table takes it: half signs replaced, not long."""
+    return text[:500].encode(errors="replace").decode()
+
+
 def _page(text: str) -> str:
     """Where people see the picture: an address, or "" for anything else (it becomes a link)."""
     try:
         return parse_url(text).text if text else ""
-    except PictureError:  # a stranger's word for a page: without it the candidate is as good
+    except (PictureError, UnicodeError):  # a stranger's word for a page: without it the candidate is as good
         return ""
