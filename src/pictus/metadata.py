@@ -119,7 +119,8 @@ def without_gps(image_bytes: bytes) -> bytes:
     empty comment); the place of a film behind a JPEG goes too. Checksums of PNG are mended. Never raises.
     """
     changed = bytearray(image_bytes)
-    blocks = list(_loose_jpeg_blocks(image_bytes) if image_bytes[:2] == b"\xff\xd8" else _blocks(image_bytes))
+    is_jpeg = image_bytes[:2] == b"\xff\xd8"
+    blocks = list(_loose_jpeg_blocks(image_bytes) if is_jpeg else _blocks(image_bytes))
     for kind, start, end in blocks:
         if kind in ("exif", "tiff"):
             _clear_tiff(changed, start, end)
@@ -132,7 +133,7 @@ def without_gps(image_bytes: bytes) -> bytes:
     rest = _placeless(b"".join(changed[start:end] for start, end in pieces))  # a value may lie across two segments
     for start, end in pieces:
         changed[start:end], rest = rest[: end - start], rest[end - start :]
-    for found in _VIDEO_PLACE.finditer(image_bytes) if image_bytes[:2] == b"\xff\xd8" else ():
+    for found in _VIDEO_PLACE.finditer(image_bytes) if is_jpeg else ():
         changed[found.start(1) : found.end(1)] = bytes(found.end(1) - found.start(1))
     if changed == image_bytes:
         return image_bytes
@@ -341,9 +342,6 @@ def _mend_png(changed: bytearray) -> None:
         changed[end : end + 4] = zlib.crc32(memoryview(changed)[start - 4 : end]).to_bytes(4, "big")
 
 
-# EXIF: the values wanted, and its GPS directory.
-
-
 def _first_directory(data: bytes, start: int, end: int) -> dict[int, bytes]:
     """Tag -> value of directory 0; the GPS tag's value is empty unless its directory says more than a version."""
     shape = shape_of(data, start)
@@ -367,19 +365,20 @@ def _clear_tiff(changed: bytearray, start: int, end: int) -> None:
         return
     kept = _kept(changed, shape, start, directories)
     for directory in directories:
-        for entry in directory.entries:
-            if entry.tag == _XMP:
-                changed[entry.start : entry.end] = _placeless(bytes(changed[entry.start : entry.end]))
+        for entry in (entry for entry in directory.entries if entry.tag == _XMP):
+            changed[entry.start : entry.end] = _placeless(bytes(changed[entry.start : entry.end]))
         for entry in reversed([entry for entry in directory.entries if entry.tag == _GPS]):
             offset = shape.number(changed, entry.start, entry.end - entry.start)
-            places = directory_at(changed, shape, start, end, offset)
-            values = [(one.start, one.end) for one in places.entries if one.end - one.start <= _MAX_GPS_VALUE]
-            if places.entries:
-                values.append((places.at, places.end))
-            for first, last in values:
+            found = directory_at(changed, shape, start, end, offset)
+            values = [(one.start, one.end) for one in found.entries if one.end - one.start <= _MAX_GPS_VALUE]
+            for first, last in (*values, (found.at, found.end)) if found.is_sane else ():
                 if not any(first < other_end and other < last for other, other_end in kept):
                     changed[first:last] = bytes(last - first)
-            _take_out(changed, shape, directory, entry)
+            if directory.is_sane:
+                _take_out(changed, shape, directory, entry)
+            else:  # no directory perhaps, but coded pixels: nothing is moved, the pointer alone is emptied
+                _, size, room = shape.sizes
+                changed[entry.at + size - room : entry.at + size] = bytes(room)
 
 
 def _take_out(changed: bytearray, shape: Shape, directory: Directory, entry: Entry) -> None:

@@ -32,6 +32,7 @@ class Directory(NamedTuple):
     at: int
     entries: tuple[Entry, ...]
     end: int  # behind the pointer to the next directory
+    is_sane: bool  # every entry is of a known type: what is no directory hardly ever looks like that
 
 
 class Shape(NamedTuple):
@@ -63,21 +64,23 @@ def directory_at(data: bytes | bytearray, shape: Shape, start: int, end: int, of
     count_size, entry_size, offset_size = shape.sizes
     at = start + offset
     if offset < 8 or at + count_size > end:  # noqa: PLR2004  inside the header
-        return Directory(at, (), at)
+        return Directory(at, (), at, is_sane=False)
     count = min(shape.number(data, at, count_size), _MAX_ENTRIES, (end - at - count_size) // entry_size)
     after = at + count_size + count * entry_size
     entries = []
+    is_sane = True
     fields = struct.Struct(shape.order + ("HHQ8s" if shape.is_big else "HHI4s"))
     for place, (tag, kind, number, value) in enumerate(fields.iter_unpack(data[at + count_size : after])):
         entry_at = at + count_size + place * entry_size
         unit = _UNIT.get(kind, 1)
+        is_sane &= kind in _UNIT
         size = unit * number
         first = entry_at + entry_size - offset_size
         if size > offset_size:
             first = start + int.from_bytes(value, "little" if shape.order == "<" else "big")
         is_inside = start <= first and first + size <= end
         entries.append(Entry(tag, entry_at, first, first + size if is_inside else first, unit))
-    return Directory(at, tuple(entries), min(end, after + offset_size))
+    return Directory(at, tuple(entries), min(end, after + offset_size), is_sane)
 
 
 def all_directories(data: bytes | bytearray, start: int, end: int) -> Iterator[Directory]:

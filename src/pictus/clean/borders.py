@@ -15,13 +15,14 @@ PLAIN = 14
 """Levels; the noise of JPEG on one colour stays within it at quality 50."""
 
 _EDGE_SHARE = 0.5
+_LEAST_SIDE = 48  # px; in pictures of 32 px every tenth thing before white ends in a straight line
 _LEAST_LINES = 3  # of the view: 1 % of its side; thinner ones are the seams that scaling leaves
 _TRANSITION = 1  # lines in which scaling mixes bar and picture
 
 
 def border_frac(luma: Luma) -> float:
-    """u8[H, W] -> the share of the picture that lies in plain bars at its edges, 0 to 1. A blank picture has none."""
-    if min(luma.shape) < 4 * _LEAST_LINES or not _has_plain_edge(luma):
+    """u8[H, W] -> the share of the picture in plain bars at its edges, 0 to 1. A blank or tiny picture has none."""
+    if min(luma.shape) < _LEAST_SIDE or not _has_plain_edge(luma):
         return 0.0
     top, bottom, left, right = 0, luma.shape[0], 0, luma.shape[1]
     for _ in range(2):  # bars above and below, then at the sides, then those that the side bars hid

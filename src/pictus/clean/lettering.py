@@ -28,6 +28,9 @@ TILE = 16
 LEAST_PEAK = 0.05
 """Share of pixels of the commonest level from which a picture can have a plain ground at all."""
 
+LEAST_SIDE = 128
+"""px of a view's long side: at 64 px (Tiny ImageNet) type cannot be told from texture."""
+
 _GROUND, _INK = 10, 40  # levels from the commonest light
 
 STROKE = 24
@@ -43,7 +46,7 @@ def text_frac(luma: Luma, histogram: list[int]) -> float:
     """u8[H, W] and the counts of its 256 levels -> 0 to 1."""
     rows, columns = luma.shape[0] // TILE, luma.shape[1] // TILE
     most = max(histogram)
-    if not rows or not columns or most < LEAST_PEAK * sum(histogram):
+    if max(luma.shape) < LEAST_SIDE or not rows or not columns or most < LEAST_PEAK * sum(histogram):
         return 0.0
     away = np.abs(luma[: rows * TILE, : columns * TILE].astype(np.int16) - histogram.index(most))
     is_ink = away >= _INK
@@ -58,7 +61,7 @@ def strokes(luma: Luma) -> Counts:
     """u8[H, W] -> what `overlays` needs of a view."""
     lines = luma[::2]
     height, width = lines.shape[0], lines.shape[1] & ~7
-    if width < 8 * _BLOCKS:
+    if max(luma.shape) < LEAST_SIDE or width < 8 * _BLOCKS:
         return np.zeros((0, 2, _BLOCKS), dtype=np.float32)
     flat = np.ascontiguousarray(lines[:, :width]).ravel()
     centre, left, right = flat[2:-2], flat[:-4], flat[4:]  # a line's first and last two meet another's: 4 px of it
