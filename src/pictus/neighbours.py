@@ -91,7 +91,7 @@ def near_pairs(hashes: Hashes, radius: int, *, key_radius: int | None = None, ke
     With `key_radius` one of the first `keys` words must also differ in at most so many bits; only they are
     indexed, and a wide hash is joined at the cost of a 64-bit one.
     """
-    nearness = _nearness(radius, key_radius, keys)
+    nearness = nearness_of(radius, key_radius, keys)
     parts = parts_of(hashes, plan(hashes, nearness))
     codes = [first * len(hashes) + second for part in parts for first, second in _near(hashes, part, nearness)]
     code = np.unique(np.concatenate([np.zeros(0, np.int64), *codes]))
@@ -104,7 +104,7 @@ def near_between(
 ) -> Pairs:  # fmt: skip
     """Every row of `others` (second) near a row of `hashes` (first): as `near_pairs`, but across two lists."""
     both = np.concatenate([hashes, others])
-    nearness = _nearness(radius, key_radius, keys)
+    nearness = nearness_of(radius, key_radius, keys)
     codes = [np.zeros(0, np.int64)]
     for part in parts_of(both, plan(both, nearness, since=len(hashes)), since=len(hashes)):
         for first, second in _near(both, part, nearness):
@@ -125,7 +125,7 @@ def linked(
     an earlier call on them; then only pairs with a later row are looked for. `spread` computes parts elsewhere;
     `path`: a .npy file of `hashes` that can be read there.
     """
-    nearness = _nearness(radius, key_radius, keys)
+    nearness = nearness_of(radius, key_radius, keys)
     since = 0 if before is None else len(before)
     label = np.arange(len(hashes))
     if before is not None:
@@ -149,7 +149,7 @@ def plan(hashes: Hashes, nearness: Nearness, *, since: int = 0) -> tuple[Band, .
             key=lambda shape: shape_cost_s(len(hashes), limit, *shape, since=since),
         )  # fmt: skip
         sample = np.ascontiguousarray(hashes[:: max(1, len(hashes) // _SAMPLE), word])
-        radii = _dealt(limit, number) if width else [0]
+        radii = dealt(limit, number) if width else [0]
         hands = _hands(sample, number)
         bands += [
             Band(word, limit, min(radius, width), hand[:width])
@@ -160,7 +160,7 @@ def plan(hashes: Hashes, nearness: Nearness, *, since: int = 0) -> tuple[Band, .
 
 def shape_cost_s(count: int, limit: int, number: int, width: int, *, since: int = 0) -> float:
     """About how long one core takes to find who is within `limit` in one word by `number` bands of `width` bits."""
-    radii = [radius for radius in _dealt(limit, number) if radius >= 0] if width else [0]
+    radii = [radius for radius in dealt(limit, number) if radius >= 0] if width else [0]
     bits = tuple(range(width))
     return sum(cost_s(count, Band(0, limit, min(radius, width), bits), since) for radius in radii)
 
@@ -205,7 +205,8 @@ def edges_of(source: Path | Hashes, nearness: Nearness, batch: pa.RecordBatch) -
     return pa.record_batch([np.concatenate(column) for column in columns], schema=_EDGES)
 
 
-def _nearness(radius: int, key_radius: int | None, keys: int) -> Nearness:
+def nearness_of(radius: int, key_radius: int | None = None, keys: int = 1) -> Nearness:
+    """As `near_pairs` and `linked` read their arguments."""
     return Nearness(radius) if key_radius is None else Nearness(radius, min(key_radius, radius), keys)
 
 
@@ -213,10 +214,10 @@ def _words(words: int, nearness: Nearness) -> list[tuple[int, int]]:
     """The words to index and how many bits of each may differ: near hashes are so near in one of them."""
     if nearness.keys:
         return [(word, nearness.key_radius) for word in range(min(nearness.keys, words))]
-    return [(word, limit) for word, limit in enumerate(_dealt(nearness.radius, words)) if limit >= 0]
+    return [(word, limit) for word, limit in enumerate(dealt(nearness.radius, words)) if limit >= 0]
 
 
-def _dealt(radius: int, number: int) -> list[int]:
+def dealt(radius: int, number: int) -> list[int]:
     """Radii of `number` cells such that whoever differs in `radius` bits is within the radius of one cell."""
     each, more = divmod(radius, number)
     return [each if cell <= more else each - 1 for cell in range(number)]
@@ -409,7 +410,7 @@ def _different(held: list[Found]) -> Found:
 
 def _both(index: _Index, own: Rows, partners: Rows, limit: int) -> Iterator[Found]:
     """A bucket against itself, each pair once, and against its partners."""
-    height = max(1, _BLOCK // _TILE)
+    height = max(_BLOCK // _TILE, _BLOCK // max(len(own), 1))
     for start in range(0, len(own), height):
         for first, second in _blocks(index.words, own[start : start + height], own[start + 1 :], limit):
             is_once = first < second
