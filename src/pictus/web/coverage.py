@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
 from starlette.requests import Request
 from starlette.routing import Route
 
-from pictus import overview
+from pictus import collect, overview
 from pictus.collect.causes import advice
-from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, clipped
 from pictus.journey import first_command
 from pictus.project import Project
@@ -25,11 +24,13 @@ STAGES = ("found", "fetched", "measured", "kept", "labelled")
 MEANT = {
     "found": "addresses and files that claim to show it", "fetched": "pictures taken in",
     "measured": "pictures that clean has looked at", "kept": "pictures that no rule drops",
-    "labelled": "kept, with this label settled",
+    "labelled": "pictures with this label settled",
 }  # fmt: skip
 ORDERS = {"": "starving first", "name": "by name", "most": "most found first", "lost": "most lost first"}
 PAGE = 100
-READ = ("concepts", "candidates", "fetches")
+READ = (
+    "concepts", "queries", "left_out", "searches", "candidates", "fetches", "sources", "checks", "verdicts", "labels"
+)  # fmt: skip
 
 
 class Funnel(NamedTuple):
@@ -40,15 +41,22 @@ class Funnel(NamedTuple):
     counts: tuple[int, ...]
     is_starving: bool
 
+    @property
+    def bars(self) -> tuple[int, ...]:
+        """The counts as bars that lie in each other: labels of dropped pictures do not reach past what is kept."""
+        return tuple(accumulate(self.counts, min))
+
 
 class Counts(NamedTuple):
-    """Every class, and every other concept something was found for. counts i64[N, 5]; names are folded for search."""
+    """Every class. counts i64[N, 5]; folded: name and id for search. `wanted` pictures keep one from starving."""
 
     concept_ids: list[str]
     names: list[str]
     folded: npt.NDArray[np.str_]
     counts: npt.NDArray[np.int64]
-    is_class: npt.NDArray[np.bool_]
+    is_starving: npt.NDArray[np.bool_]
+    wanted: int = 0
+    following: tuple[str, ...] = ()  # commands that would feed them
 
 
 def routes(shell: Shell) -> list[Route]:
@@ -68,10 +76,9 @@ class _View:
     def counts(self) -> Counts:
         """Kept until something is written."""
         with self._lock:
-            rows = self.shell.wall.rows()
-            known = (id(rows), *(self.project.tables.version(name) for name in READ))
+            known = tuple(self.project.tables.version(name) for name in READ)
             if self._counts is None or known != self._known:
-                self._counts, self._known = count(self.project, rows, load_taxonomy(self.project)), known
+                self._counts, self._known = count(self.project), known
             return self._counts
 
     def page(self, request: Request) -> dict[str, Any]:
@@ -84,8 +91,9 @@ class _View:
         causes = overview.failed_causes(self.project)
         return {
             "order": order, "orders": ORDERS, "text": text, "stages": STAGES, "meant": MEANT,
-            "totals": counts.counts.sum(axis=0).tolist(), "shown": shown, "thin": overview.THIN_CLASS,
-            "starving": int(starving(counts).sum()), "n_concepts": len(counts.concept_ids),
+            "totals": counts.counts.sum(axis=0).tolist(), "shown": shown, "thin": counts.wanted,
+            "following": counts.following,
+            "starving": int(counts.is_starving.sum()), "n_concepts": len(counts.concept_ids),
             "widest": max([max(funnel.counts) for funnel in shown], default=0),
             "pager": pager(offset, len(shown), len(chosen), PAGE),
             "causes": [(cause, number, advice(cause)) for cause, number in causes.most_common()],
@@ -93,33 +101,32 @@ class _View:
         }  # fmt: skip
 
 
-def count(project: Project, rows: pa.Table, taxonomy: Taxonomy) -> Counts:
-    """The funnel of every class and of whatever else something claims to show. `rows`: the wall's table."""
-    asked = _by(project.tables.read("fetches", ["concept_id"]).column("concept_id"))
-    candidates = _by(project.tables.read("candidates", ["concept_id"]).column("concept_id"))
-    claim = rows.column("claim")
-    fetched = _by(claim)
-    measured = _by(claim.filter(pc.is_valid(rows.column("sharpness"))))
-    kept = _by(claim.filter(pc.equal(rows.column("verdict"), "keep")))
-    is_settled = pc.and_(pc.equal(rows.column("status"), "accepted"), pc.not_equal(rows.column("verdict"), "drop"))
-    labelled = _by(rows.column("label").filter(is_settled))
-    found = {one: max(asked[one], candidates[one], fetched[one]) for one in {*asked, *candidates, *fetched}}
-    classes = list(taxonomy.classes)
-    others = sorted(({*found, *labelled} - set(classes)) - {""})
-    ids = [*classes, *others]
-    stages = (found, fetched, measured, kept, labelled)
-    table = np.array([[stage.get(one, 0) for stage in stages] for one in ids], np.int64).reshape(len(ids), len(STAGES))
-    names = [taxonomy.name(one) if one in taxonomy else one for one in ids]
-    is_class = np.arange(len(ids)) < len(classes)
-    folded = np.array([f"{name} {one}".casefold() for name, one in zip(names, ids, strict=True)], dtype=np.str_)
-    return Counts(ids, names, folded, table, is_class)
+def count(project: Project) -> Counts:
+    """The funnel of every class, with the numbers of `collect coverage`; nothing without a class."""
+    try:
+        report = collect.coverage(project)
+    except UserError:  # no class yet: the page says what to type
+        return Counts([], [], np.array([], np.str_), np.zeros((0, len(STAGES)), np.int64), np.zeros(0, np.bool_))
+    rows = list(report)
+    measured = _measured(project)
+    counts = [
+        (max(row.candidates, row.fetched + row.failed), row.fetched, measured[row.concept_id], row.kept, row.labelled)
+        for row in rows
+    ]
+    folded = np.array([f"{row.name} {row.concept_id}".casefold() for row in rows], dtype=np.str_)
+    table = np.array(counts, np.int64).reshape(len(rows), len(STAGES))
+    is_starving = np.array([row.is_starving for row in rows], np.bool_)
+    ids, names = [row.concept_id for row in rows], [row.name for row in rows]
+    return Counts(ids, names, folded, table, is_starving, int(report.summary["wanted"]), report.next)
 
 
-def starving(counts: Counts) -> npt.NDArray[np.bool_]:
-    """bool[N]: classes with fewer pictures kept than a class needs (once labels are settled: labelled)."""
-    decided = counts.counts[:, STAGES.index("labelled" if counts.counts[:, -1].any() else "kept")]
-    found: npt.NDArray[np.bool_] = counts.is_class & (decided < overview.THIN_CLASS)
-    return found
+def _measured(project: Project) -> Counter[str]:
+    """Concept -> pictures that claim it and were looked at."""
+    rows = project.tables.read("sources", ["image_id", "concept_id"])
+    looked = project.tables.read("checks", ["image_id"]).column("image_id").combine_chunks()
+    pairs = rows.filter(pc.is_in(rows.column("image_id"), value_set=looked)).group_by(["image_id", "concept_id"])
+    found = pc.value_counts(pairs.aggregate([]).column("concept_id")).to_pylist()
+    return Counter({entry["values"]: entry["counts"] for entry in found})
 
 
 def ordered(counts: Counts, order: str, text: str) -> npt.NDArray[np.int64]:
@@ -130,7 +137,7 @@ def ordered(counts: Counts, order: str, text: str) -> npt.NDArray[np.int64]:
     found, kept, labelled = (counts.counts[rows, STAGES.index(name)] for name in ("found", "kept", "labelled"))
     names = counts.folded[rows]
     keys: dict[str, tuple[npt.NDArray[Any], ...]] = {
-        "": (names, found, kept, labelled, ~starving(counts)[rows]), "name": (names,), "most": (names, -found),
+        "": (names, found, kept, labelled, ~counts.is_starving[rows]), "name": (names,), "most": (names, -found),
         "lost": (names, kept - found),
     }  # fmt: skip
     return rows[np.lexsort(keys[order])]
@@ -138,15 +145,11 @@ def ordered(counts: Counts, order: str, text: str) -> npt.NDArray[np.int64]:
 
 def _funnel(counts: Counts, row: int) -> Funnel:
     numbers = tuple(int(one) for one in counts.counts[row])
-    return Funnel(counts.concept_ids[row], counts.names[row], numbers, bool(starving(counts)[row]))
-
-
-def _by(column: pa.ChunkedArray) -> Counter[str]:
-    return Counter({entry["values"]: entry["counts"] for entry in pc.value_counts(column).to_pylist()})
+    return Funnel(counts.concept_ids[row], counts.names[row], numbers, bool(counts.is_starving[row]))
 
 
 def _first(project: Project) -> str:
     """What to type while there is nothing to count."""
     if not project.tables.count("concepts"):
         return first_command(project, "pictures")
-    return "pictus collect candidates" if not project.tables.count("images") else ""
+    return "pictus taxonomy queries" if not project.tables.count("images") else ""

@@ -132,7 +132,9 @@ def _doubt(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
     bits: np.ndarray[Any, np.dtype[np.float64]] = rows.column("distance").to_numpy().astype(np.float64) / 384
     if "similarity" not in rows.schema.names:
         return bits
-    return np.maximum(bits, 1 - rows.column("similarity").to_numpy().astype(np.float64))
+    unlike: np.ndarray[Any, np.dtype[np.float64]] = 1 - rows.column("similarity").to_numpy().astype(np.float64)
+    found: np.ndarray[Any, np.dtype[np.float64]] = np.maximum(bits, unlike)
+    return found
 
 
 def _groups(project: Project, group_ids: list[str]) -> list[Group]:

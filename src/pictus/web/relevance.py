@@ -49,6 +49,10 @@ class Suspicion(NamedTuple):
     score: float  # margin, or likeness
 
 
+Strip = tuple[str, int, list[tuple[Side, float]]]
+"""A concept, how many suspects it has, and its least typical pictures with their scores."""
+
+
 def routes(shell: Shell) -> list[Route]:
     """The page of relevance."""
     view = _View(shell)
@@ -81,7 +85,9 @@ class _View:
         offset = whole(request, "offset")
         is_overview = view == "outliers" and not concept
         order = _order(ranks, view, concept)
-        strips, rows, total = [], [], len(order)
+        strips: list[Strip] = []
+        rows: list[Suspicion] = []
+        total = len(order)
         size = CONCEPTS_PAGE if is_overview else PAGE[view]
         if is_overview:
             strips, total = self._strips(ranks, offset)
@@ -100,7 +106,7 @@ class _View:
         tables = self.project.tables
         return [row for place in places for row in tables.read("relevance", offset=int(place), limit=1).to_pylist()]
 
-    def _strips(self, ranks: Ranks, offset: int) -> tuple[list[tuple[str, int, list[tuple[Side, float]]]], int]:
+    def _strips(self, ranks: Ranks, offset: int) -> tuple[list[Strip], int]:
         """For each concept, the one with the most suspects first: (concept, suspects, its least typical pictures)."""
         suspects = np.bincount(ranks.concept_N[ranks.margin_N > 0], minlength=len(ranks.concepts))
         order = sorted(range(len(ranks.concepts)), key=lambda code: (-int(suspects[code]), ranks.concepts[code]))
@@ -117,8 +123,11 @@ class _View:
     def _suspicions(self, ranks: Ranks, places: npt.NDArray[np.int64], view: str) -> list[Suspicion]:
         rows = self._rows(places)
         typical = self._typical(ranks, {row["suspect_id"] for row in rows}) if view == "suspects" else {}
-        others = {"suspects": lambda row: typical.get(row["suspect_id"], ""), "twins": lambda row: row["twin_id"]}
-        other_of = others.get(view, lambda _row: "")
+
+        def other_of(row: dict[str, Any]) -> str:
+            found = {"suspects": typical.get(row["suspect_id"], ""), "twins": row["twin_id"]}.get(view, "")
+            return str(found)
+
         ids = {row["image_id"] for row in rows} | {other_of(row) for row in rows} - {""}
         seen = sides(self.project, ids)
         return [

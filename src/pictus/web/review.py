@@ -199,7 +199,8 @@ def values_of(checks: pa.Table, measure: str) -> Values:
     ]
     if measure == "jpeg_quality":  # 0 says that it is no JPEG: not compressed as one, as `clean screen` takes it
         columns[0][columns[0] == 0] = 100
-    return np.minimum(*columns) if len(columns) == 2 else columns[0]  # noqa: PLR2004  both sides
+    found: Values = np.minimum(*columns) if len(columns) == 2 else columns[0]  # noqa: PLR2004  both sides
+    return found
 
 
 def _measured(project: Project, rows: pa.Table, measure: str) -> Values:
