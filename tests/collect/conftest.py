@@ -107,7 +107,9 @@ class Web:
         self.put(path, b"", status, Location=to)
 
     def asked(self, *, robots: bool = False) -> list[str]:
-        return [request.path for request in self.requests if robots or request.path != "/robots.txt"]
+        """The paths asked for; with `robots` also what the origin says about itself."""
+        about = () if robots else ("/robots.txt", "/.well-known/tdmrep.json")
+        return [request.path for request in self.requests if request.path not in about]
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ def test_pictures_come_with_their_bytes_and_validators(web: Any, fetch_all: Fetc
 def test_we_say_who_we_are_and_ask_for_pictures_unpacked(web: Any, fetch_all: Fetch) -> None:
     web.put("/owl.jpg", b"owl")
     fetch_all(f"{A}/owl.jpg")
-    robots, picture = web.requests
-    assert robots.path == "/robots.txt"
+    robots, reservations, picture = web.requests
+    assert (robots.path, reservations.path) == ("/robots.txt", "/.well-known/tdmrep.json")
     headers = {name.lower(): value for name, value in picture.headers.items()}
     assert headers["user-agent"] == robots.headers.get("User-Agent", headers["user-agent"])
     assert headers["user-agent"].startswith("pictus/")
@@ -199,6 +199,51 @@ def test_a_redirect_does_not_lead_around_robots_txt(web: Any, fetch_all: Fetch) 
     assert web.asked() == ["/open"]
 
 
+def test_crawlers_for_ai_that_are_shut_out_by_name_speak_for_us(web: Any, fetch_all: Fetch) -> None:
+    web.put("/robots.txt", b"User-agent: GPTBot\nUser-agent: CCBot\nDisallow: /private\n")
+    web.put("/owl.jpg", b"owl")
+    web.put("/private/jay.jpg", b"jay")
+    found = fetch_all(f"{A}/owl.jpg", f"{A}/private/jay.jpg")
+    assert ends(found) == {f"{A}/owl.jpg": ("ok", 200, 1), f"{A}/private/jay.jpg": ("robots-ai", 0, 0)}
+    assert found[f"{A}/private/jay.jpg"].detail == "http://a.example:80/robots.txt shuts out ccbot"
+    assert web.asked() == ["/owl.jpg"]
+
+
+def test_reserved_rights_of_mining_are_respected(web: Any, fetch_all: Fetch) -> None:
+    web.put("/.well-known/tdmrep.json", b'[{"location": "/mine/*", "tdm-reservation": 1}]')
+    web.put("/owl.jpg", b"owl")
+    web.put("/mine/jay.jpg", b"jay")
+    web.put("/wren.jpg", b"wren", tdm_reservation="1")
+    found = fetch_all(f"{A}/owl.jpg", f"{A}/mine/jay.jpg", f"{A}/wren.jpg")
+    assert {address: (one.cause, one.detail) for address, one in found.items()} == {
+        f"{A}/owl.jpg": ("ok", ""),
+        f"{A}/mine/jay.jpg": ("tdm-reserved", "http://a.example:80/.well-known/tdmrep.json"),
+        f"{A}/wren.jpg": ("tdm-reserved", "tdm-reservation: 1"),
+    }
+    assert sorted(web.asked()) == ["/owl.jpg", "/wren.jpg"]
+    assert Counter(web.asked(robots=True))["/.well-known/tdmrep.json"] == 1
+
+
+def test_a_redirect_does_not_lead_around_a_reservation(web: Any, fetch_all: Fetch) -> None:
+    web.put("/.well-known/tdmrep.json", b'[{"location": "/mine/", "tdm-reservation": 1}]')
+    web.redirect("/owl.jpg", "/mine/owl.jpg")
+    web.put("/mine/owl.jpg", b"owl")
+    assert ends(fetch_all(f"{A}/owl.jpg"))[f"{A}/owl.jpg"][0] == "tdm-reserved"
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_an_origin_without_reservations_reserves_nothing(web: Any, fetch_all: Fetch, status: int) -> None:
+    web.put("/.well-known/tdmrep.json", b'[{"location": "/", "tdm-reservation": 1}]', status=status)
+    web.put("/owl.jpg", b"owl")
+    assert ends(fetch_all(f"{A}/owl.jpg")) == {f"{A}/owl.jpg": ("ok", 200, 1)}
+
+
+def test_a_robots_txt_that_shuts_us_out_is_not_followed_by_another_question(web: Any, fetch_all: Fetch) -> None:
+    web.put("/robots.txt", b"User-agent: *\nDisallow: /")
+    fetch_all(f"{A}/owl.jpg")
+    assert web.asked(robots=True) == ["/robots.txt"]
+
+
 def test_an_unreadable_robots_txt_forbids_everything_for_now(web: Any, fetch_all: Fetch) -> None:
     web.put("/robots.txt", b"", status=503)
     web.put("/owl.jpg", b"owl")
@@ -284,8 +329,8 @@ def test_retry_after_pauses_the_whole_host(web: Any, fetch_all: Fetch, status: i
         web.put(f"/{number}", b"x")
     found = fetch_all(f"{A}/owl.jpg", *[f"{A}/{number}" for number in range(3)], limits=replace(FAST, per_host=1))
     assert {one.cause for one in found.values()} == {"ok"}
-    assert web.requests[1].path == "/owl.jpg"
-    assert web.requests[2].at - web.requests[1].at >= 0.95
+    assert web.requests[2].path == "/owl.jpg"
+    assert web.requests[3].at - web.requests[2].at >= 0.95
 
 
 def test_a_host_that_asks_for_more_patience_than_we_have_is_given_up(web: Any, fetch_all: Fetch) -> None:

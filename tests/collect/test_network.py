@@ -124,7 +124,9 @@ def test_http2_is_spoken_where_the_server_offers_it(http2: Http2Server, certific
     tls = ssl.create_default_context(cafile=str(certificate[0]))
     found = fetch(http2.port, tls, *[f"https://a.example/{number}" for number in range(20)])
     assert {(one.cause, one.image_bytes) for one in found} == {("ok", b"owl")}
-    assert sorted(http2.paths) == sorted(["/robots.txt", *[f"/{number}" for number in range(20)]])
+    assert sorted(http2.paths) == sorted(
+        ["/robots.txt", "/.well-known/tdmrep.json", *[f"/{number}" for number in range(20)]]
+    )
     assert http2.connections == 1
 
 

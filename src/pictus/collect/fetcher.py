@@ -1,8 +1,8 @@
 """Fetches many addresses at once: politely, safely, and with a cause for each that fails.
 
-The order of things for one address: robots.txt of its origin (once for all its addresses), its
-host's turn, the request; a redirect, a retry or a pause puts it back into the schedule. Nothing
-here touches the disk; time, randomness and the network come in as arguments.
+The order of things for one address: robots.txt and tdmrep.json of its origin (once for all its
+addresses), its host's turn, the request; a redirect, a retry or a pause puts it back into the
+schedule. Nothing here touches the disk; time, randomness and the network come in as arguments.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pictus.collect.causes import GOOD, is_final
 from pictus.collect.http1 import Head, Patience, Reply
 from pictus.collect.network import Connections, PinnedNetwork
 from pictus.collect.pace import Pace
+from pictus.collect.reservations import MAX_TDM_BYTES, TDM_HEADER, TDM_TARGET, Reservations, reservations_of
 from pictus.collect.robots import LASTS_S, MAX_ROBOTS_BYTES, Rules, opts_out, rules_of
 from pictus.collect.schedule import Schedule
 from pictus.errors import PictureError
@@ -49,7 +50,10 @@ class Limits:
 
 
 class Job(NamedTuple):
-    """One address on its way. `order` is its place in the list; etag and last_modified make it conditional."""
+    """One address on its way. `order` is its place in the list; etag and last_modified make it conditional.
+
+    `about`: the file of its origin that it asks for, and then `address` is that origin; "" for a picture.
+    """
 
     order: int
     address: str
@@ -60,7 +64,7 @@ class Job(NamedTuple):
     failures: int = 0
     tries: int = 0
     elapsed_s: float = 0.0
-    is_robots: bool = False
+    about: str = ""
 
 
 class Fetched(NamedTuple):
@@ -78,6 +82,26 @@ class Fetched(NamedTuple):
     last_modified: str
 
 
+class _Said(NamedTuple):
+    """What the owner of an origin says about all of it."""
+
+    rules: Rules
+    reservations: Reservations = Reservations()
+
+    def refusal(self, url: Url) -> tuple[str, str]:
+        """(cause, detail) why a picture there is not asked for, ("", "") when it may be."""
+        rules = self.rules
+        if rules.cause:
+            return rules.cause, rules.detail
+        if not rules.allow(url):
+            return "robots", f"{url.origin}{ROBOTS}"
+        if agent := rules.shut_out(url):
+            return "robots-ai", f"{url.origin}{ROBOTS} shuts out {agent}"
+        if self.reservations.reserve(url):
+            return "tdm-reserved", f"{url.origin}{TDM_TARGET}"
+        return "", ""
+
+
 class _Answer(NamedTuple):
     cause: str
     detail: str = ""
@@ -89,8 +113,11 @@ class _Answer(NamedTuple):
     location: Url | None = None
 
 
+ROBOTS = "/robots.txt"
+
 _log = logging.getLogger(__name__)
 _NO_ANSWER = frozenset({"dns", "refused", "unreachable", "timeout", "tls", "disconnected", "protocol"})
+_ACCEPTED = {ROBOTS: "text/plain", TDM_TARGET: "application/json"}
 _DRAINED_BYTES = 64 * 1024
 _SLICE = 256
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -110,8 +137,9 @@ class Fetcher:
         self._clock = clock
         self._chance = chance
         self._schedule: Schedule[Job] = Schedule(limits.per_host, limits.interval_s)
-        self._rules: dict[str, tuple[float, Rules]] = {}  # origin -> when read, what it says
-        self._parked: dict[str, list[Job]] = {}  # origin -> jobs that wait for its robots.txt
+        self._said: dict[str, tuple[float, _Said]] = {}  # origin -> when read, what it says
+        self._read: dict[str, Rules] = {}  # origin -> its robots.txt, while its tdmrep.json is asked for
+        self._parked: dict[str, list[Job]] = {}  # origin -> jobs that wait for these
         self._failed_in_a_row: dict[str, int] = {}
         self._ended: list[Fetched] = []  # not yet taken by the caller
         self._held_bytes = 0
@@ -199,30 +227,34 @@ class Fetcher:
             self._start()  # the visit may have brought a retry, or addresses of another host
 
     def _admit(self, job: Job) -> None:
-        """Into the schedule if its origin's robots.txt is known and allows it; else wait for that, or end."""
+        """Into the schedule if what its origin says is known and allows it; else wait for that, or end."""
         origin = job.url.origin
-        rules = self._known_rules(origin)
-        if rules is None:
+        said = self._known(origin)
+        if said is None:
             waiting = self._parked.setdefault(origin, [])
             waiting.append(job)
             if len(waiting) == 1:
-                url = job.url._replace(text=f"{origin}/robots.txt", target="/robots.txt")
-                self._schedule.add(url.server, Job(-1, origin, url, is_robots=True), -1)
-        elif rules.allow(job.url):
-            self._schedule.add(job.url.server, job, job.order)
-        elif rules.cause:
-            self._finish(job, _Answer(rules.cause, rules.detail))
+                self._ask_about(job.url, ROBOTS)
+            return
+        cause, detail = said.refusal(job.url)
+        if cause:
+            self._finish(job, _Answer(cause, detail))
         else:
-            self._finish(job, _Answer("robots", f"{origin}/robots.txt"))
+            self._schedule.add(job.url.server, job, job.order)
 
-    def _known_rules(self, origin: str) -> Rules | None:
-        read_at, rules = self._rules.get(origin, (0.0, None))
-        return rules if self._clock() - read_at <= LASTS_S else None
+    def _ask_about(self, url: Url, target: str) -> None:
+        """Ask the origin of `url` for one of its files, before its pictures."""
+        asked = url._replace(text=f"{url.origin}{target}", target=target)
+        self._schedule.add(url.server, Job(-1, url.origin, asked, about=target), -1)
+
+    def _known(self, origin: str) -> _Said | None:
+        read_at, said = self._said.get(origin, (0.0, None))
+        return said if self._clock() - read_at <= LASTS_S else None
 
     async def _visit(self, host: str, job: Job) -> None:
         """One turn of one job; the schedule and the dispatcher hear of its end whatever happens."""
         try:
-            if job.is_robots or self._known_rules(job.url.origin):
+            if job.about or self._known(job.url.origin):
                 await self._request_once(host, job)
             else:
                 self._admit(job)  # its robots.txt has grown old while it waited
@@ -241,8 +273,8 @@ class Fetcher:
         """A bug of ours ends the addresses it concerns, told loudly, and not the thousands of others."""
         _log.error("unexpected, while fetching %s", job.address, exc_info=error)
         answer = _Answer("error", f"{type(error).__name__}: {error}")
-        if job.is_robots:
-            self._rules[job.address] = self._clock(), Rules(None, answer.cause, answer.detail)
+        if job.about:
+            self._said[job.address] = self._clock(), _Said(Rules(None, answer.cause, answer.detail))
             for parked in self._parked.pop(job.address, []):
                 self._finish(parked, answer)
         else:
@@ -284,22 +316,33 @@ class Fetcher:
         return max(back_off_s, answer.retry_after_s or 0.0)
 
     def _follow(self, job: Job) -> None:
-        if job.is_robots:
+        if job.about:
             self._schedule.add(job.url.server, job, job.order)
         else:
             self._admit(job)
 
     def _end(self, job: Job, answer: _Answer) -> None:
-        if not job.is_robots:
+        if not job.about:
             self._finish(job, answer)
             return
-        origin = job.address
+        origin, url = job.address, self._parked[job.address][0].url
+        if job.about == TDM_TARGET:
+            reservations = reservations_of(answer.status if answer.cause == "ok" else 0, answer.body)
+            self._settle(origin, _Said(self._read.pop(origin), reservations))
+            return
         rules = _rules_from(job, answer)
-        self._rules[origin] = self._clock(), rules
         if rules.crawl_delay_s:
-            server = self._parked[origin][0].url.server
-            self._schedule.slow_down(server, rules.crawl_delay_s)
-            self._schedule.pause(server, self._clock() + rules.crawl_delay_s)
+            self._schedule.slow_down(url.server, rules.crawl_delay_s)
+            self._schedule.pause(url.server, self._clock() + rules.crawl_delay_s)
+        if not rules.cause and rules.allow(url._replace(text=f"{origin}{TDM_TARGET}", target=TDM_TARGET)):
+            self._read[origin] = rules
+            self._ask_about(url, TDM_TARGET)
+        else:
+            self._settle(origin, _Said(rules))
+
+    def _settle(self, origin: str, said: _Said) -> None:
+        """What an origin says is known: what waited for it goes on."""
+        self._said[origin] = self._clock(), said
         self._admitting += 1
         self._visits.create_task(self._admit_all(self._parked.pop(origin, [])))
 
@@ -338,7 +381,7 @@ class Fetcher:
     def _fields(self, job: Job) -> dict[str, str]:
         fields = {
             "user-agent": self._agent,
-            "accept": "text/plain" if job.is_robots else "image/*,*/*;q=0.1",
+            "accept": _ACCEPTED.get(job.about, "image/*,*/*;q=0.1"),
             "accept-encoding": "identity",
         }
         if job.etag.isprintable() and job.etag:
@@ -351,20 +394,24 @@ class Fetcher:
         """Where the body of an answer goes, or why it is refused: decided when its header is there."""
         if head.status != 200:  # noqa: PLR2004  OK
             return Body(head.headers, _DRAINED_BYTES, is_cut=True)
-        if job.is_robots:
-            return Body(head.headers, MAX_ROBOTS_BYTES, is_cut=True)
-        if reason := refusal_of(head.pairs):
-            raise PictureError("opt-out", reason)
+        if job.about:
+            return Body(head.headers, MAX_ROBOTS_BYTES if job.about == ROBOTS else MAX_TDM_BYTES + 1, is_cut=True)
+        if refusal := refusal_of(head.pairs):
+            raise refusal
         return Body(head.headers, self._limits.max_bytes, look=self._look)
 
 
-def refusal_of(pairs: Iterable[tuple[str, str]]) -> str:
-    """Why the owner of a picture does not want it used, by the header of the answer; "" where nothing is said.
+def refusal_of(pairs: Iterable[tuple[str, str]]) -> PictureError | None:
+    """Why the owner of a picture does not want it used, by the header of the answer; None where nothing is said.
 
     pairs: (name in lower case, value), as they came.
     """
     tags = [value for name, value in pairs if name == "x-robots-tag"]
-    return f"X-Robots-Tag: {', '.join(tags)[:200]}" if opts_out(tags) else ""
+    if opts_out(tags):
+        return PictureError("opt-out", f"X-Robots-Tag: {', '.join(tags)[:200]}")
+    if any(name == TDM_HEADER and value.strip() == "1" for name, value in pairs):
+        return PictureError("tdm-reserved", f"{TDM_HEADER}: 1")
+    return None
 
 
 def _answer_of(job: Job, reply: Reply) -> _Answer:
