@@ -91,10 +91,11 @@ def main() -> None:
         seconds[name] = round(time.perf_counter() - start, 1)
         return found
 
-    even = timed("whitening", lambda: relevance.whitened(vectors, claims))
+    there = timed("space", lambda: relevance.space(vectors, claims))
+    even = relevance.whitened(vectors, there)
     outlier = timed("outliers", lambda: relevance.outliers(even, claims))
     near = timed("neighbours", lambda: relevance.nearest(even, relevance.NEIGHBOURS))
-    said = timed("suspects", lambda: relevance.suspects(near, vectors, claims))
+    said = timed("suspects", lambda: relevance.suspects(near, vectors, claims, there))
     twins = timed("twins", lambda: relevance.twins(vectors))
     ours = {**found_as(said.margins, planted), "auc_outlier": auc(outlier, planted)}
     is_suspect = said.margins > 0
@@ -210,10 +211,13 @@ def scale(count: int) -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     before, seconds = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, {}
     for name, work in (
-        ("whitening and outliers", lambda: relevance.outliers(relevance.whitened(vectors, concepts), concepts)),
+        ("outliers", lambda: relevance.outliers(
+            relevance.whitened(vectors, relevance.space(vectors, concepts)), concepts
+        )),
         ("neighbours", lambda: relevance.nearest(vectors, relevance.NEIGHBOURS)),
         ("suspects", lambda: relevance.suspects(
-            relevance.Neighbours(np.zeros((count, 50), np.int64), np.zeros((count, 50), np.float32)), vectors, concepts
+            relevance.Neighbours(np.zeros((count, 50), np.int64), np.zeros((count, 50), np.float32)), vectors, concepts,
+            relevance.space(vectors, concepts),
         )),
         ("twins", lambda: relevance.twins(vectors)),
     ):  # fmt: skip

@@ -239,7 +239,7 @@ class Relevance:
     concept_id: str  # the settled label, else a claim
     outlier: float  # 0..1, 1 = least typical of its concept
     suspect_id: str  # another concept its neighbours speak for; "" when they speak for its own
-    margin: float  # vote for the best other concept less that for its own, -1..1
+    margin: float  # (other - own) / (other + own) of the shares that speak for each, -1..1
     twin_id: str  # the picture that stays if one of two alike goes; "" when this one has no such twin
     similarity: float  # cosine to the twin, 0 without one
     model: str  # what made the vectors

@@ -55,9 +55,10 @@ def test_a_picture_of_another_concept_is_an_outlier_and_its_concept_is_named() -
     claims = truth.copy()
     planted = np.arange(0, 600, 50)
     claims[planted] = (truth[planted] + 1) % 6
-    even = scores.whitened(vectors, claims)
+    there = scores.space(vectors, claims)
+    even = scores.whitened(vectors, there)
     outlier = scores.outliers(even, claims)
-    said = scores.suspects(scores.nearest(even, 20), vectors, claims)
+    said = scores.suspects(scores.nearest(even, 20), vectors, claims, there)
     rest = np.setdiff1d(np.arange(600), planted)
     assert outlier.min() >= 0
     assert outlier.max() <= 1
@@ -69,34 +70,43 @@ def test_a_picture_of_another_concept_is_an_outlier_and_its_concept_is_named() -
     assert np.abs(said.margins).max() <= 1
 
 
-def test_the_regression_has_not_seen_the_picture_it_judges() -> None:
+def test_the_discriminant_has_not_seen_the_picture_it_judges() -> None:
     vectors, claims = drawn(60, 3, noise=3)
-    others = np.setdiff1d(np.arange(60), [7])
-    given = np.concatenate([vectors.astype(np.float64), np.ones((60, 1))], axis=1)
-    penalty = np.full(33, scores.RIDGE * np.trace(given.T @ given) / 33) * (np.arange(33) < 32)
-    without = np.linalg.solve(
-        given[others].T @ given[others] + np.diag(penalty), given[others].T @ np.eye(3)[claims[others]]
-    )
+    there = scores.space(vectors, claims)
     nobody = scores.Neighbours(np.full((60, 1), -1, np.int64), np.zeros((60, 1), np.float32))
-    said = scores.suspects(nobody, vectors, claims)
-    shares = given[7] @ without / 2
-    best = max(shares[number] for number in range(3) if number != claims[7])
-    assert said.margins[7] == pytest.approx(best - shares[claims[7]], abs=1e-6)
+    said = scores.suspects(nobody, vectors, claims, there)
+    inside = (vectors.astype(np.float64) - there.centre) @ there.turned
+    others = np.arange(60) != 7
+    means = np.stack([inside[others & (claims == number)].mean(axis=0) for number in range(3)])
+    logs = -((inside[7] - means) ** 2).sum(axis=1) / 2 + np.log(20)
+    shares = np.exp(0.5 * logs) / np.exp(0.5 * logs).sum()
+    own, other = shares[claims[7]], max(np.delete(shares, claims[7]))
+    assert said.margins[7] == pytest.approx((other - own) / (other + own), abs=1e-4)
+
+
+def test_within_concepts_all_directions_vary_nearly_alike_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scores, "EVENED", 0)
+    vectors, claims = drawn(900, 3)
+    there = scores.space(vectors, claims)
+    inside = (vectors - there.centre) @ there.turned
+    rest = inside - there.means[claims]
+    assert np.allclose(rest.T @ rest / 900, np.eye(32), atol=1e-3)
+    assert np.allclose(np.linalg.norm(scores.whitened(vectors, there), axis=1), 1, atol=1e-5)
 
 
 def test_one_concept_has_no_suspects_and_a_picture_alone_is_no_outlier() -> None:
     vectors, claims = drawn(10, 1)
-    said = scores.suspects(scores.nearest(vectors, 3), vectors, claims)
+    said = scores.suspects(scores.nearest(vectors, 3), vectors, claims, scores.space(vectors, claims))
     assert (said.concepts == -1).all()
     claims[4] = 1
-    assert scores.outliers(scores.whitened(vectors, claims), claims)[4] == 0
+    assert scores.outliers(scores.whitened(vectors, scores.space(vectors, claims)), claims)[4] == 0
 
 
 def test_equal_vectors_are_no_outliers_and_divide_by_nothing() -> None:
     vectors = np.tile(unit(np.ones((1, 8), np.float32)), (30, 1))
     claims = np.arange(30) % 2
-    assert np.isfinite(scores.outliers(scores.whitened(vectors, claims), claims)).all()
-    said = scores.suspects(scores.nearest(vectors, 5), vectors, claims)
+    assert np.isfinite(scores.outliers(scores.whitened(vectors, scores.space(vectors, claims)), claims)).all()
+    said = scores.suspects(scores.nearest(vectors, 5), vectors, claims, scores.space(vectors, claims))
     assert np.isfinite(said.margins).all()
 
 

@@ -12,9 +12,9 @@ one in a hundred of a concept whose distances spread log-normally lies as far ou
 
 Wrong concept. Two judges give each concept a share, and the shares are averaged. The K nearest of all pictures vote
 with weight exp(cosine / 0.1) (Wu et al. 2018, "Unsupervised feature learning via non-parametric instance
-discrimination", §3.4). And a ridge regression on the concepts says what it expects of the picture when it has not
-seen it: leaving one out has a closed form (Allen 1974; Rifkin & Lippert 2007, "Notes on regularized least squares",
-§4). The margin is the best other concept's share less the own one's, -1..1. Above 0 the other one is the suspect.
+discrimination", §3.4). And Fisher's discriminant, exp(-distance² / 4) to each concept's mean times its size, from
+which the picture itself is left out. The margin is (other - own) / (other + own) with the best other concept's share
+and the own one's, -1..1. Above 0 the other one is the suspect.
 
 Twins. k-means, then cosines within each cluster (Abbas et al. 2023, "SemDeDup", §3): of pictures at least as alike
 as the threshold the one farthest from its cluster's centre stays, and is the others' twin.
@@ -38,8 +38,10 @@ Rows = npt.NDArray[np.int64]
 NEIGHBOURS = 50
 """30 to 80 do nearly the same (benchmarks/relevance.py), as do 10 to 200 for Wu et al."""
 TEMPERATURE = 0.1
-WHITENED, RIDGE = 0.5, 0.1
+EVENED = 0.5
 """How much of the mean variance is added to each direction's, so that one that hardly varies is not blown up."""
+SHARPNESS = 0.5
+"""Of the discriminant's logarithm: features are not independent, so that all of it would be far too sure."""
 TWINS = 0.95
 ASKED, BLOCK = 1_024, 8_192
 """Vectors compared at once: 32 MB of cosines."""
@@ -60,6 +62,18 @@ class Neighbours(NamedTuple):
 
     rows: Rows
     cosines: Floats
+
+
+class Space(NamedTuple):
+    """How to get there: subtract `centre` f32[D], multiply by `turned` f32[D, D]; each concept's mean there and size.
+
+    f64[C, D], i64[C].
+    """
+
+    turned: Floats
+    centre: Floats
+    means: Doubles
+    sizes: Rows
 
 
 class Suspects(NamedTuple):
@@ -115,10 +129,11 @@ def outliers(vectors: Floats, concepts: Rows, count: int = NEIGHBOURS) -> Double
     return scores
 
 
-def whitened(vectors: Floats, concepts: Rows) -> Floats:
-    """The vectors where all directions vary alike within concepts, f32[N, D], of length 1 again."""
+def space(vectors: Floats, concepts: Rows) -> Space:
+    """Where all directions vary alike within concepts."""
     n_concepts = int(concepts.max(initial=-1)) + 1
     means, covariance = np.zeros((n_concepts, vectors.shape[1])), np.zeros((vectors.shape[1],) * 2)
+    sizes = np.bincount(concepts, minlength=n_concepts)
     for number, members in enumerate(_members(concepts, n_concepts)):
         if len(members):
             means[number] = vectors[members].mean(axis=0, dtype=np.float64)
@@ -127,36 +142,38 @@ def whitened(vectors: Floats, concepts: Rows) -> Floats:
         covariance += rest.T @ rest / len(vectors)
     values, directions = np.linalg.eigh(covariance)
     values = np.maximum(values, 0)
-    turned = (directions / np.sqrt(values + WHITENED * values.mean() + 1e-9)).astype(np.float32)
-    centre, made = vectors.mean(axis=0, dtype=np.float64).astype(np.float32), np.empty_like(vectors)
+    turned = directions / np.sqrt(values + EVENED * values.mean() + 1e-9)
+    centre = sizes @ means / max(len(vectors), 1)
+    return Space(turned.astype(np.float32), centre.astype(np.float32), (means - centre) @ turned, sizes)
+
+
+def whitened(vectors: Floats, there: Space) -> Floats:
+    """The vectors in that space, f32[N, D], of length 1 again."""
+    made = np.empty_like(vectors)
     for start in range(0, len(vectors), BLOCK):
-        block = (vectors[start : start + BLOCK] - centre) @ turned
+        block = (vectors[start : start + BLOCK] - there.centre) @ there.turned
         lengths = np.linalg.norm(block, axis=1, keepdims=True)
         made[start : start + BLOCK] = block / np.where(lengths > 0, lengths, 1)
     return made
 
 
-def suspects(found: Neighbours, vectors: Floats, concepts: Rows) -> Suspects:
-    """Which other concept the neighbours and the regression speak for, and by how much more than for the own one."""
-    n_concepts = int(concepts.max(initial=-1)) + 1
+def suspects(found: Neighbours, vectors: Floats, concepts: Rows, there: Space) -> Suspects:
+    """Which other concept the neighbours and the discriminant speak for, and by how much more than for the own one."""
+    n_concepts = len(there.sizes)
     best, margins = np.full(len(concepts), -1, np.int64), np.full(len(concepts), -1.0)
     if n_concepts < 2:  # noqa: PLR2004  no other
         return Suspects(best, margins)
-    inverse, weights = _ridge(vectors, concepts, n_concepts)
     for start in range(0, len(concepts), ASKED):
         own_Q = concepts[start : start + ASKED]
         rows = np.arange(len(own_Q))
-        given = _with_one(vectors[start : start + ASKED])
-        leverage = np.einsum("qd,de,qe->q", given, inverse, given, optimize=True)
-        expected = given @ weights
-        expected[rows, own_Q] -= leverage
-        expected /= np.maximum(1 - leverage, 1e-6)[:, None]
-        shares = (expected + _votes(found, concepts, start, n_concepts)) / 2
+        given = ((vectors[start : start + ASKED] - there.centre) @ there.turned).astype(np.float64)
+        shares = (_discriminant(given, own_Q, there) + _votes(found, concepts, start, n_concepts)) / 2
         own = shares[rows, own_Q].copy()
-        shares[rows, own_Q] = -np.inf
+        shares[rows, own_Q] = -1
         other = shares.argmax(axis=1)
+        most = shares[rows, other]
         best[start : start + ASKED] = other
-        margins[start : start + ASKED] = (shares[rows, other] - own).clip(-1, 1)
+        margins[start : start + ASKED] = (most - own) / np.maximum(most + own, 1e-12)
     return Suspects(best, margins)
 
 
@@ -194,24 +211,16 @@ def clusters(vectors: Floats, count: int, seed: int) -> tuple[Floats, Rows]:
     return centres, cluster_of
 
 
-def _ridge(vectors: Floats, concepts: Rows, n_concepts: int) -> tuple[Doubles, Doubles]:
-    """The inverse of the regularised Gram matrix, f64[D + 1, D + 1], and the weights f64[D + 1, C], from all."""
-    size = vectors.shape[1] + 1
-    gram, towards = np.zeros((size, size)), np.zeros((n_concepts, size))
-    for start in range(0, len(vectors), BLOCK):
-        given, here = _with_one(vectors[start : start + BLOCK]), concepts[start : start + BLOCK]
-        gram += given.T @ given
-        order = np.argsort(here, kind="stable")
-        firsts = np.flatnonzero(np.diff(here[order], prepend=-1))
-        towards[here[order][firsts]] += np.add.reduceat(given[order], firsts, axis=0)
-    inner = np.arange(size - 1)  # the constant is not held down
-    gram[inner, inner] += RIDGE * np.trace(gram) / size
-    inverse = np.linalg.inv(gram)
-    return inverse, inverse @ towards.T
-
-
-def _with_one(vectors: Floats) -> Doubles:
-    return np.concatenate([vectors.astype(np.float64), np.ones((len(vectors), 1))], axis=1)
+def _discriminant(given: Doubles, own_Q: Rows, there: Space) -> Doubles:
+    """The share of each concept, f64[Q, C], by a picture's distance to its mean, from which the picture is left out."""
+    rows = np.arange(len(own_Q))
+    logs = given @ there.means.T - (there.means**2).sum(axis=1) / 2
+    sizes = there.sizes[own_Q][:, None].astype(np.float64)
+    left = (sizes * there.means[own_Q] - given) / np.maximum(sizes - 1, 1)
+    logs[rows, own_Q] = (given * left).sum(axis=1) - (left**2).sum(axis=1) / 2
+    logs = SHARPNESS * (logs + np.log(np.maximum(there.sizes, 1)))
+    shares: Doubles = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
 def _votes(found: Neighbours, concepts: Rows, start: int, n_concepts: int) -> Doubles:

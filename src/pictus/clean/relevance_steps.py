@@ -93,12 +93,13 @@ def relevance(
 def _scored(pool: _Pool, model: str, *, neighbours: int, threshold: float, seed: int, meter: Meter) -> pa.Table:
     """The table `relevance`: in the order of the pool."""
     meter.say("outliers")
-    even = scores.whitened(pool.vectors, pool.concepts)
+    there = scores.space(pool.vectors, pool.concepts)
+    even = scores.whitened(pool.vectors, there)
     outlier = scores.outliers(even, pool.concepts, neighbours)
     meter.say("neighbours")
     found = scores.nearest(even, max(1, min(neighbours, len(even) - 1)), seed=seed)
     del even
-    other = scores.suspects(found, pool.vectors, pool.concepts)
+    other = scores.suspects(found, pool.vectors, pool.concepts, there)
     meter.say("twins")
     twin = scores.twins(pool.vectors, threshold, seed=seed)
     names = [pool.concept_ids[number] for number in pool.concepts.tolist()]
