@@ -94,7 +94,7 @@ def test_both_engines_answer_the_plan_and_a_second_run_asks_nothing(planned: Pro
     planned_queries = len(list(planned.tables.records("queries", Query)))
     assert outcome.summary["asked"] == 2 * planned_queries
     assert outcome.summary["sources"] == {"commons": 10 * planned_queries, "openverse": 2 * planned_queries}
-    assert outcome.next == ("pictus collect fetch", "pictus collect coverage")
+    assert outcome.next == (f"pictus collect fetch --contact {US}", "pictus collect coverage")
     rows = list(outcome)
     assert len(rows) == planned.tables.count("candidates") == outcome.summary["found"]
     owl = next(row for row in rows if row.address == "https://upload.example.org/owl_0.jpg")
@@ -178,7 +178,7 @@ def test_an_engine_that_is_down_ends_with_its_cause_and_one_clear_word(
     assert set(outcome.summary["causes"]) == {cause}
     assert outcome.summary["not_asked"] > 0
     assert outcome.problems[0].startswith(f"commons was given up for this run, {cause}")
-    assert outcome.next[0] == "pictus collect find commons"
+    assert outcome.next[0] == f"pictus collect find commons --contact {US}"
     engines.pages["/w/api.php"] = commons_api()
     assert find(planned, engines, "commons").summary["not_asked"] == 0  # the next run asks all of it
 
@@ -275,6 +275,7 @@ def test_coverage_says_who_starves_and_what_would_help(planned: Project, engines
     assert outcome.summary["basis"] == "candidates"
     assert "3 of 4 classes starve: fewer than 5 candidates." in outcome.headline
     assert any("fix: pictus collect find commons --concept n01580077" in line for line in outcome.problems)
+    assert outcome.next == ("pictus collect find commons --contact you@example.org",)  # one for all three
     with pytest.raises(UserError, match="is negative"):
         collect.coverage(planned, wanted=-1)
 

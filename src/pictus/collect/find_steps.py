@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,7 +91,7 @@ def find(
         summary=summary,
         headline=_headline(summary, len(plan)),
         problems=(*_told(searched, summary, limit), *_told_left_out(taxonomy, out)),
-        next=_next(project.tables, where, summary),
+        next=_next(project.tables, where, summary, f" --contact {shlex.quote(contact)}" if contact else ""),
         source=lambda: (Candidate(**row) for row in project.tables.read("candidates", offset=before).to_pylist()),
     )
 
@@ -141,7 +142,7 @@ def coverage(project: Project, *, wanted: int = 0) -> Outcome[Coverage]:
         + ("" if wanted else f" (half the median class, at least {FEWEST})")
         + f". {_funnel(summary)}",
         problems=tuple(problems),
-        next=tuple(dict.fromkeys(help_for(one, means) for one in starving))[:3],
+        next=_feeding(starving, means),
         source=lambda: iter(report.classes),
     )
 
@@ -300,12 +301,11 @@ def _told_left_out(taxonomy: Taxonomy, out: Sequence[LeftOut]) -> Iterator[str]:
         yield f"… and {len(out) - SHOWN:,} more not searched for: {_PLAN}"
 
 
-def _next(tables: Tables, where: Sequence[str], summary: Summary) -> tuple[str, ...]:
-    again = f"pictus collect find {' '.join(where)}" if summary["failed"] or summary["not_asked"] else ""
-    has_some = tables.count("candidates") > 0
-    return tuple(
-        command for command in (again, "pictus collect fetch" if has_some else "", "pictus collect coverage") if command
-    )
+def _next(tables: Tables, where: Sequence[str], summary: Summary, contact: str) -> tuple[str, ...]:
+    is_left = summary["failed"] or summary["not_asked"]
+    again = (f"pictus collect find {' '.join(map(shlex.quote, where))}{contact}",) if is_left else ()
+    fetch = (f"pictus collect fetch{contact}",) if tables.count("candidates") else ()
+    return (*again, *fetch, "pictus collect coverage")
 
 
 def _rows(tables: Tables) -> "Rows":
@@ -335,6 +335,19 @@ def _means(tables: Tables) -> "Means":
         has_languages=any(plan["language"].to_pylist()),
         limit=LIMIT,
     )
+
+
+def _feeding(starving: Sequence[Coverage], means: "Means") -> tuple[str, ...]:
+    """The commands that feed most: one for all classes where several need the same."""
+    from pictus.collect.funnel import help_for  # noqa: PLC0415
+
+    ways: dict[str, list[str]] = {}
+    for one in starving:
+        command = help_for(one, means)
+        ways.setdefault(command.replace(f" --concept {one.concept_id}", ""), []).append(command)
+    first = sorted(ways, key=lambda way: -len(ways[way]))[:3]
+    found = (way if len(ways[way]) > 1 else ways[way][0] for way in first)
+    return tuple(f"{way} --contact you@example.org" if way.startswith("pictus collect f") else way for way in found)
 
 
 def _funnel(summary: Summary) -> str:
