@@ -19,6 +19,8 @@ from pictus.hashes import F32, F64, Luma
 MATCH_BITS = 72
 """Of 256. Corners of one picture after JPEG at quality 30 differ in 20 to 40, unrelated ones in 128 ± 20."""
 LEAST_POINTS = 6
+LEAST_SHARE = 0.2
+"""Of the paired points: of 60 that lie anywhere, 6 agree on some map by chance."""
 LEAST_SPAN = 16.0
 """px of the view between two points that fix a map: nearer ones say little about scale and angle."""
 MOST_SCALE = 4.0
@@ -91,7 +93,7 @@ def fit(
     if found is None or not _is_sound(found):
         return None
     count = int((_missed(found, first, second) <= CLOSE).sum())
-    return Fit(found, count, len(rows)) if count >= LEAST_POINTS else None
+    return Fit(found, count, len(rows)) if count >= max(LEAST_POINTS, LEAST_SHARE * len(rows)) else None
 
 
 def _most_agreed(first: F64, second: F64) -> Map | None:
@@ -197,7 +199,10 @@ def compare(first: Luma, second: Luma, found: Map) -> tuple[Map, Comparison]:
     size = max(1, round(second.shape[1] * scale)), max(1, round(second.shape[0] * scale))
     shrunk = scale * float(np.sqrt(abs(np.linalg.det(found[:, :2]))))
     soft = cv2.GaussianBlur(first, (0, 0), max(0.3, 0.5 / shrunk))  # what a reduction averages
-    under = cv2.warpAffine(cv2.GaussianBlur(second, (0, 0), 0.5 / scale), frame, size) if scale < 1 else second
+    under = second
+    if scale < 1:
+        soft_under = cv2.GaussianBlur(second, (0, 0), 0.5 / scale)
+        under = cv2.warpAffine(soft_under, frame, size, borderMode=cv2.BORDER_REPLICATE)
     values = _laid(cv2, soft, under, chained(found, frame))
     if _agreeing(values) < _CERTAIN and _agreeing(values, 0.5) >= _DOUBTFUL:
         settled = _on_pixels(cv2, soft, under, chained(found, frame))
@@ -236,8 +241,8 @@ def _laid(cv2: Any, over: Luma, under: Luma, found: Map) -> F64:  # noqa: ANN401
     or black in one alone (a brightened copy has lost it). One flat side against texture counts as 0.
     """
     size = under.shape[1], under.shape[0]
-    top = cv2.warpAffine(over, found, size)
-    within = cv2.warpAffine(np.full_like(over, 255), found, size) == 255  # noqa: PLR2004
+    top = cv2.warpAffine(over, found, size, borderMode=cv2.BORDER_REPLICATE)
+    within = cv2.warpAffine(np.full_like(over, 255), found, size) >= 128  # noqa: PLR2004  a px covered by half
     reach = 2 * round(DETAIL) + 1  # the blur brings in what lies so far outside
     within = cv2.erode(within.astype(np.uint8), np.ones((reach, reach), np.uint8))
     lost = _clipped(top) != _clipped(under)
