@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from importlib import metadata
@@ -16,8 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from pictus.clock import now
 from pictus.collect import causes
 from pictus.collect.addresses import AllowedHosts, parse_url, without_password
-from pictus.collect.intake import Intake
+from pictus.collect.intake import Claim, Intake
 from pictus.collect.lists import Wanted
+from pictus.collect.network import KEPT_CONNECTIONS
+from pictus.collect.resizing import made_small
 from pictus.errors import PictureError, UserError, clipped
 from pictus.pixels import refuse_early
 from pictus.progress import Meter
@@ -33,6 +37,10 @@ COMMIT_EVERY_S = 10.0
 _SEED = 0
 _UNLIMITED_PER_HOST = 16
 _NAME_THREADS = 32
+_OTHER_FILES = 256  # tables, shards, name servers
+_FEWEST = 16
+
+_log = logging.getLogger(__name__)
 
 
 class Plan(NamedTuple):
@@ -75,6 +83,7 @@ class Run:
             chance=random.Random(_SEED),  # noqa: S311  spreads retries, guards nothing
         )  # fmt: skip
         recorder = ThreadPoolExecutor(1, thread_name_prefix="intake")
+        self._resizers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="resize")
         loop = asyncio.get_running_loop()
         gc.freeze()  # what a long list brings stays to the end: the collector need not look through it every second
         try:
@@ -85,10 +94,11 @@ class Run:
             gc.unfreeze()
             names.shutdown(wait=False, cancel_futures=True)
             recorder.shutdown()  # what it is at ends before the intake is closed
+            self._resizers.shutdown(cancel_futures=True)
 
     def _take_in(self, batch: "Sequence[Fetched]") -> None:
         at = now()
-        for fetched in batch:
+        for fetched in self._made_small(batch):
             self._record(fetched, at)
             if self._intake.is_full or time.monotonic() - self._committed_at > COMMIT_EVERY_S:
                 self._intake.commit()
@@ -96,6 +106,21 @@ class Run:
         self._meter.advance(len(batch))
         if failed := sum(count for cause, count in self.seen.items() if cause not in causes.GOOD):
             self._meter.say(f"{failed:,} failed")
+
+    def _made_small(self, batch: "Sequence[Fetched]") -> "Iterable[Fetched]":
+        """The batch with its pictures resized where that is asked for: in threads, taken in order."""
+        if not self._short_side:
+            return batch
+        return self._resizers.map(self._resized, batch)
+
+    def _resized(self, fetched: "Fetched") -> "Fetched":
+        if fetched.cause != "ok":
+            return fetched
+        try:
+            image_bytes, done = made_small(fetched.image_bytes, self._short_side)
+        except PictureError as error:
+            return fetched._replace(cause=error.cause, detail=error.detail, image_bytes=b"")
+        return fetched._replace(image_bytes=image_bytes, detail="; ".join(filter(None, (done, fetched.detail))))
 
     def _record(self, fetched: "Fetched", at: str) -> None:
         cause, detail, image_id = fetched.cause, fetched.detail, ""
@@ -170,10 +195,48 @@ def _history(tables: Tables) -> dict[str, _Past]:
     return found
 
 
-def limits_of(rate: float) -> "Limits":
-    from pictus.collect.fetcher import Limits  # noqa: PLC0415  brings httpcore
+def candidates(tables: Tables) -> tuple[list[Wanted], int]:
+    """What was found by searching, each address once (its first row) -> (wanted, repeated rows)."""
+    wanted: dict[str, Wanted] = {}
+    rows = 0
+    for batch in tables.batches("candidates", ["address", *Claim._fields]):
+        rows += batch.num_rows
+        for row in batch.select(["address", *Claim._fields]).to_pylist():
+            address = row.pop("address")
+            wanted.setdefault(address, Wanted(address, Claim(**row)))
+    if not wanted:
+        raise UserError(
+            "There is no list of addresses, and no candidate has been found yet.",
+            fix="pictus collect fetch LIST.csv    or    pictus collect find",
+        )
+    return list(wanted.values()), rows - len(wanted)
 
-    return Limits(interval_s=1 / rate) if rate else Limits(per_host=_UNLIMITED_PER_HOST, interval_s=0.0)
+
+def limits_of(rate: float) -> "Limits":
+    from pictus.collect.fetcher import Limits  # noqa: PLC0415  0.1 s that --help does not pay
+
+    most = min(Limits.connections, _files_for(Limits.connections))
+    if rate:
+        return Limits(interval_s=1 / rate, connections=most)
+    return Limits(per_host=_UNLIMITED_PER_HOST, interval_s=0.0, connections=most)
+
+
+def _files_for(wanted: int) -> int:
+    """Raise the number of files this process may open, if it must be -> how many connections there may be."""
+    try:
+        import resource  # noqa: PLC0415  not on Windows, where there is no such limit
+    except ImportError:
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + KEPT_CONNECTIONS + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft in (resource.RLIM_INFINITY, needed) or soft > needed:
+        return wanted
+    most = max(_FEWEST, soft - KEPT_CONNECTIONS - _OTHER_FILES)
+    _log.warning("at most %d connections at once: this system allows %d open files (ulimit -n)", most, soft)
+    return most
 
 
 def agent_of(contact: str) -> str:

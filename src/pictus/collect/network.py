@@ -30,6 +30,8 @@ Connect = Callable[[str, int, float | None], Awaitable[socket.socket]]
 
 MAX_ADDRESSES_TRIED = 3
 KEEP_ALIVE_S = 15.0
+KEPT_CONNECTIONS = 512
+"""Open and not in use."""
 
 _SCRATCH_BYTES = 128 * 1024  # holds a header and most pictures: one call for both
 
@@ -62,7 +64,9 @@ class Connections:
     How many one host may have is the schedule's business.
     """
 
-    def __init__(self, network: PinnedNetwork, tls: ssl.SSLContext, *, connect_s: float, keep: int = 512) -> None:
+    def __init__(
+        self, network: PinnedNetwork, tls: ssl.SSLContext, *, connect_s: float, keep: int = KEPT_CONNECTIONS
+    ) -> None:  # fmt: skip
         tls.set_alpn_protocols(["h2", "http/1.1"])
         self._network = network
         self._tls = tls

@@ -12,9 +12,10 @@ LEAST = 8
 
 _PERIOD_S = 1.0
 _FEW = 20  # fewer ends than this tell nothing
-_FOLLOWS = 0.25  # of a growth by a half, the share that the rate must follow with
+_FOLLOWS = 0.25  # the share of a growth in number that the rate must follow with
 _TOO_MANY_FAILURES = 0.1  # more than is usual for this list
 _LESS = 0.7
+_RESTS = 4  # periods
 
 
 class Pace:
@@ -28,9 +29,10 @@ class Pace:
         self._ended = 0
         self._failed = 0
         self._was_full = False
-        self._usual_failures = 0.0  # share, a running mean
-        self._before = (0, 0.0)  # limit and rate of the last full period
+        self._usual_failures: float | None = None  # share, a running mean
+        self._before: tuple[int, float] | None = None  # limit and rate before the last step up
         self._is_doubling = True
+        self._is_new = False  # the limit has changed: what ends now was begun before
         self._rest = 0  # periods until the next try at more
 
     def ended(self, now: float, *, is_failure: bool, running: int) -> None:
@@ -40,31 +42,30 @@ class Pace:
         self._ended += 1
         self._failed += is_failure
         self._was_full |= running >= self.limit
-        if now - self._since >= _PERIOD_S and self._ended >= _FEW:
+        if now - self._since < _PERIOD_S or self._ended < max(_FEW, self.limit):
+            return  # every request that ran when the period began has had its turn to end
+        if self._is_new:
+            self._is_new = False
+        else:
+            limit = self.limit
             self._settle(now - self._since)
-            self._since, self._ended, self._failed, self._was_full = now, 0, 0, False
+            self._is_new = self.limit != limit
+        self._since, self._ended, self._failed, self._was_full = now, 0, 0, False
 
     def _settle(self, seconds: float) -> None:
         rate, failures = (self._ended - self._failed) / seconds, self._failed / self._ended
-        is_worse = failures > self._usual_failures + _TOO_MANY_FAILURES
-        self._usual_failures += 0.2 * (failures - self._usual_failures)
-        if is_worse:
-            self._is_doubling, self._rest, self._before = False, 4, (0, 0.0)
+        usual = failures if self._usual_failures is None else self._usual_failures
+        self._usual_failures = usual + 0.2 * (failures - usual)
+        before, self._before = self._before, None
+        if failures > usual + _TOO_MANY_FAILURES:
+            self._is_doubling, self._rest = False, _RESTS
             self.limit = max(self._least, int(self.limit * _LESS))
-            return
-        if not self._was_full:
-            return  # hosts, not this number, hold the rate
-        limit_before, rate_before = self._before
-        if limit_before and limit_before < self.limit:
-            growth = self.limit / limit_before - 1
-            if rate < rate_before * (1 + _FOLLOWS * growth):  # the last step up brought nothing: back, and rest
-                self._is_doubling, self._rest = False, 4
-                self.limit = max(self._least, limit_before)
-                self._before = (0, 0.0)
-                return
-        self._before = (self.limit, rate)
-        if self._rest:
+        elif before and rate < before[1] * (1 + _FOLLOWS * (self.limit / before[0] - 1)):
+            self._is_doubling, self._rest = False, _RESTS
+            self.limit = max(self._least, before[0])
+        elif self._rest:
             self._rest -= 1
-            return
-        step = self.limit if self._is_doubling else max(1, self.limit // 8)
-        self.limit = min(self._most, self.limit + step)
+        elif self._was_full and self.limit < self._most:  # else hosts, not this number, hold the rate
+            self._before = self.limit, rate
+            step = self.limit if self._is_doubling else max(1, self.limit // 8)
+            self.limit = min(self._most, self.limit + step)

@@ -14,7 +14,7 @@ from pictus.clock import now
 from pictus.collect import causes
 from pictus.collect.addresses import AllowedHosts, parse_url, without_password
 from pictus.collect.claims import Claims, Survey, concepts_of, surveyed
-from pictus.collect.fetching import Run, agent_of, limits_of, planned
+from pictus.collect.fetching import Run, agent_of, candidates, limits_of, planned
 from pictus.collect.intake import Claim, Counts, Intake
 from pictus.collect.list_files import read_list
 from pictus.collect.lists import wanted_of
@@ -91,10 +91,12 @@ def add(
 
 @step("collect fetch", changes=True)
 def fetch(
-    project: Project, list_path: Path, *, allow_host: tuple[str, ...] = (), rate: float = 5.0, contact: str = "",
-    retry: bool = False, refresh: bool = False,
+    project: Project, list_path: Path | None = None, *, allow_host: tuple[str, ...] = (), rate: float = 5.0,
+    contact: str = "", retry: bool = False, refresh: bool = False, resize: int = 0,
 ) -> Outcome[Attempt]:  # fmt: skip
     """Fetch pictures from a list of addresses, politely; every failure is recorded with its cause.
+
+    Without a list, what `collect find` found is fetched.
 
     list_path: CSV, TSV, JSON Lines (also .gz) or Parquet with a column url; also concept, licence, author, query
     allow_host: a host (NAME or NAME:PORT) that may lie in a private network
@@ -102,33 +104,40 @@ def fetch(
     contact: a mail or web address that the hosts' owners can reach you by
     retry: ask again also for what failed for good
     refresh: ask again also for what was fetched, in case it changed
+    resize: keep larger pictures as JPEGs with this many pixels on the short side; 0 keeps the bytes as they come
 
     Examples:
         pictus collect fetch urls.csv --contact me@example.org
+        pictus collect fetch --resize 256
         pictus collect fetch urls.parquet --retry
         pictus collect fetch intranet.csv --allow-host pictures.local:8080 --rate 0
     """
     agent, allowed = agent_of(contact), AllowedHosts.of(allow_host)
     if rate < 0:
         raise UserError(f"--rate {rate:g} is negative.", fix="--rate 5, or --rate 0 for no limit")
+    if resize < 0:
+        raise UserError(f"--resize {resize} is negative.", fix="--resize 256, or leave it out to keep the bytes")
 
     def asks_again(cause: str) -> bool:
         if cause in causes.GOOD:
             return refresh
         return retry or not causes.is_final(cause) or (cause == "private-address" and bool(allow_host))
 
-    rows = read_list(list_path)
-    wanted, repeated = wanted_of(rows, load_taxonomy(project).resolve, str(list_path))
+    if list_path is None:
+        wanted, repeated = candidates(project.tables)
+    else:
+        wanted, repeated = wanted_of(read_list(list_path), load_taxonomy(project).resolve, str(list_path))
+    where = "candidates" if list_path is None else str(list_path)
     with project.lock("collect"):
         before = project.tables.count("fetches")
         with Intake(project.tables, project.shards_dir, now()) as intake:
             plan = planned(project.tables, wanted, intake, asks_again)
             with project.progress.track("fetching pictures", len(plan.jobs)) as meter:
-                run = Run(intake, meter, plan)
+                run = Run(intake, meter, plan, resize)
                 asyncio.run(run.fetch(agent, allowed, limits_of(rate)))
         seen = run.seen + plan.seen
         summary: Summary = {"listed": len(wanted), "skipped": plan.skipped, **_summary(intake.counts, seen)}
-        project.journal.log("collect", "pictures_fetched", str(list_path), **summary)
+        project.journal.log("collect", "pictures_fetched", where, **summary)
     told = causes.told(summary["causes"])
     if repeated:
         told += (f"{counted(repeated, 'row repeats', 'rows repeat')} an address: its first row counts",)
@@ -139,7 +148,7 @@ def fetch(
         headline=_headline(intake.counts, summary["failed"], plan.skipped),
         problems=told,
         next=(
-            *((f"pictus collect fetch {list_path}",) if may_help else ()),
+            *((f"pictus collect fetch {list_path or ''}".rstrip(),) if may_help else ()),
             *(("pictus clean check",) if project.tables.count("images") else ()),
         ),
         source=lambda: _attempts_after(project.tables, before),
