@@ -241,3 +241,38 @@ def test_a_line_of_the_journal_is_read_back() -> None:
     assert line_of(written) == Line("dark", "brightness", False, 8.0, "pool", (0.0, 1.0))
 
 
+
+
+def test_a_line_of_one_concept_is_accepted_for_its_pictures_alone(browser: TestClient, pool: pictus.Project) -> None:
+    promised = browser.get("/wall/clean/tiny/line", params={"line": 81, "concept": "owl"}).json()["dropped"]
+    assert promised == 2, "65 and 75 px"
+    sent = {"line": "81", "concept": "owl", "back": "/clean/tiny?concept=owl"}
+    answer = browser.post("/clean/tiny/line", data=sent, headers={"origin": SITE})
+    assert answer.headers["location"] == "/clean/tiny?concept=owl"
+    assert pool.tables.count("verdicts", "verdict = 'drop' AND rule = 'tiny'") == promised
+    own = browser.get("/clean/tiny", params={"concept": "owl"}).text
+    assert "tiny: short side under" in own
+    assert "set by you" in own
+    whole = browser.get("/clean/tiny").text
+    assert 'data-total="6"' in whole, "those with a line of their own are left out of the pool's"
+    assert "with lines of their own" in whole
+    browser.post("/clean/dark/line", data={"line": "1"}, headers={"origin": SITE})
+    assert pool.tables.count("verdicts", "verdict = 'drop' AND rule = 'tiny'") == promised, "another line keeps it"
+    browser.post("/clean/tiny/line", data={"line": "", "concept": "owl"}, headers={"origin": SITE})
+    assert pool.tables.count("verdicts", "verdict = 'drop' AND rule = 'tiny'") == 0
+
+
+def test_all_rules_together_are_asked_before_a_line_is_accepted(browser: TestClient, pool: pictus.Project) -> None:
+    found = browser.get("/wall/clean/tiny/preview", params={"line": 81}).json()
+    assert (found["newly_dropped"], found["back"]) == (5, 0)
+    assert pool.tables.count("verdicts", "verdict = 'drop'") == 0, "nothing is written"
+
+
+def test_a_flag_marks_and_does_not_drop(browser: TestClient, pool: pictus.Project) -> None:
+    answer = browser.post("/clean/compressed/line", data={"line": "101"}, headers={"origin": SITE})
+    assert answer.status_code == 303
+    text = browser.get("/clean/compressed").text
+    assert "12 flagged" in text
+    assert "it is kept" in text
+    assert "JPEG quality under" in text
+    assert pool.tables.count("verdicts", "verdict = 'drop'") == 0
