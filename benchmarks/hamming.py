@@ -322,7 +322,7 @@ def edits() -> None:
     with tarfile.open(REAL / "imagenet_photos_240" / "imagenet_photos_240.tar") as tar:
         members = sorted((one for one in tar.getmembers() if one.name.lower().endswith(".jpg")), key=lambda m: m.name)
         for number, member in enumerate(members[::3]):
-            data = tar.extractfile(member).read()  # type: ignore[union-attr]  a file, by its name
+            data = tar.extractfile(member).read()
             image = Image.open(io.BytesIO(data)).convert("RGB")
             pictures.append((f"{number}|", data))
             pictures += [(f"{number}|{name}", make(image)) for name, make in made.items()]

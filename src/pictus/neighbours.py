@@ -143,11 +143,7 @@ def plan(hashes: Hashes, nearness: Nearness, *, since: int = 0) -> tuple[Band, .
     """The bands that should cost least for these hashes; one band of no bits compares every pair."""
     bands: list[Band] = []
     for word, limit in _words(hashes.shape[1], nearness):
-        number, width = min(
-            ((number, width) for number in range(1, limit + 2)
-             for width in (0, *range(_NARROWEST, min(_WORD // number, _WIDEST) + 1))),
-            key=lambda shape: shape_cost_s(len(hashes), limit, *shape, since=since),
-        )  # fmt: skip
+        number, width = shape_of(len(hashes), limit, since=since)
         sample = np.ascontiguousarray(hashes[:: max(1, len(hashes) // _SAMPLE), word])
         radii = dealt(limit, number) if width else [0]
         hands = _hands(sample, number)
@@ -156,6 +152,21 @@ def plan(hashes: Hashes, nearness: Nearness, *, since: int = 0) -> tuple[Band, .
             for hand, radius in zip(hands, radii, strict=True) if radius >= 0
         ]  # fmt: skip
     return tuple(bands)
+
+
+def shape_of(count: int, limit: int, *, since: int = 0) -> tuple[int, int]:
+    """How many bands of how many bits find who is within `limit` in one word at the least cost; (1, 0): every pair."""
+    return min(
+        ((number, width) for number in range(1, limit + 2)
+         for width in (0, *range(_NARROWEST, min(_WORD // number, _WIDEST) + 1))),
+        key=lambda shape: shape_cost_s(count, limit, *shape, since=since),
+    )  # fmt: skip
+
+
+def join_cost_s(count: int, words: int, nearness: Nearness, *, since: int = 0) -> float:
+    """About how long one core takes for a whole join."""
+    limits = [limit for _, limit in _words(words, nearness)]
+    return sum(shape_cost_s(count, limit, *shape_of(count, limit, since=since), since=since) for limit in limits)
 
 
 def shape_cost_s(count: int, limit: int, number: int, width: int, *, since: int = 0) -> float:

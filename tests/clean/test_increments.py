@@ -53,11 +53,11 @@ def in_batches(pool: Pool, edges: list[Edge], cuts: list[int]) -> pa.Table:
     for version, end in enumerate(cuts, 1):
         now = head(pool, end)
         present = sorted((edge for edge in edges if edge.first < end), key=lambda edge: edge.first)
-        nodes = duplicates.heads(now)
+        heads = duplicates.heads_of(now)
         known = increments.known_labels(now, state, join)
         assert (known is None) == (state is None)
-        linked = neighbours.linked(now.hashes[nodes], 76, key_radius=10, keys=2, before=known)
-        label = duplicates.spread_labels(now, nodes, linked)
+        linked = neighbours.linked(now.hashes[heads.nodes], 76, key_radius=10, keys=2, before=known)
+        label = heads.spread(linked)
         if state is not None and table is not None:
             assert increments.is_same_so_far(now, present, state, grouping, version - 1)
             new = (state.rows, state.edges)

@@ -68,7 +68,7 @@ def dedupe(
     asked = keepers.read_keep(keep)
     engines.RUNNERS.get(engine)
     with project.lock("clean"):
-        pool, measured, unmeasured = pool_of(project, with_licences=keepers.LICENCE in asked)
+        pool, measured, unmeasured = pool_of(project, asked)
         where = Where(project, engine, workers)
         table = _found(where, pool, _edges(project, pool), {"radius": radius, "keep": asked})
         numbers = {"pictures": measured, **_counts(table), "radius": radius, "keep": list(asked)}
@@ -105,27 +105,29 @@ class Read(NamedTuple):
     unmeasured: int
 
 
-def pool_of(project: Project, *, with_licences: bool = False) -> Read:
-    """Every picture that can be decoded, in the order they were added."""
+def pool_of(project: Project, keep: tuple[str, ...] = ()) -> Read:
+    """Every picture that can be decoded, in the order they were added, with the merits that `keep` asks for."""
     import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
 
     images = project.tables.read("images", ["image_id", "size", "added_at"])
     checks = project.tables.read("checks", _COLUMNS)
-    place = pc.index_in(images.column("image_id"), value_set=checks.column("image_id").combine_chunks())
-    has_check = pc.is_valid(place)
-    if not pc.any(has_check).as_py():
+    rows, added = checks, images.num_rows
+    if not images.column("image_id").equals(checks.column("image_id")):  # measured later, or in another order
+        place = pc.index_in(images.column("image_id"), value_set=checks.column("image_id").combine_chunks())
+        has_check = pc.is_valid(place)
+        images, rows = images.filter(has_check), checks.take(place.filter(has_check))
+    if not rows.num_rows:
         raise UserError("No picture has been measured yet.", fix="pictus clean check")
-    measured = int(pc.sum(has_check).as_py())
-    unmeasured = images.num_rows - measured
-    images, rows = images.filter(has_check), checks.take(place.filter(has_check))
+    measured = rows.num_rows
     is_whole = pc.equal(rows.column("cause"), "")
-    images, rows = images.filter(is_whole), rows.filter(is_whole).combine_chunks()
+    if not pc.all(is_whole).as_py():
+        images, rows = images.filter(is_whole), rows.filter(is_whole)
+    rows = rows.combine_chunks()
 
     def numbers(name: str) -> Any:  # noqa: ANN401  an array of the column's type
         return rows.column(name).to_numpy()
 
     ids = Ids(rows.column("image_id").cast(pa.large_string()).combine_chunks())
-    added = np.unique(images.column("added_at").to_numpy().astype(str), return_inverse=True)[1]
     merits = keepers.Merits(
         width=numbers("width").astype(np.int64),
         height=numbers("height").astype(np.int64),
@@ -133,12 +135,12 @@ def pool_of(project: Project, *, with_licences: bool = False) -> Read:
         size=images.column("size").to_numpy().astype(np.int64),
         jpeg_quality=numbers("jpeg_quality").astype(np.int64),
         sharpness=numbers("sharpness").astype(np.float64),
-        freedom=_freedom(project, ids) if with_licences else np.full(len(ids), keepers.UNKNOWN),
-        added=added.astype(np.int64),
+        freedom=_freedom(project, ids) if keepers.LICENCE in keep else np.full(len(ids), keepers.UNKNOWN),
+        added=_ages(images.column("added_at")) if keepers.AGE in keep else np.zeros(len(ids), dtype=np.int64),
     )
     words = np.column_stack([numbers("phash"), numbers("dhash"), _words(rows.column("pdq"))])
     pixels, quality = _hex_words(rows.column("pixel_sha256")), numbers("pdq_quality").astype(np.int64)
-    return Read(Pool(ids, pixels, words, quality, merits), measured, unmeasured)
+    return Read(Pool(ids, pixels, words, quality, merits), measured, added - measured)
 
 
 def _words(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.uint64]]:
@@ -157,6 +159,15 @@ def _hex_words(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.uint64]]:
         for start in range(0, len(column), _AT_ONCE)
     ]  # fmt: skip
     return np.frombuffer(b"".join(found), dtype=np.uint64).reshape(-1, 4)
+
+
+def _ages(times: pa.ChunkedArray) -> Rows:
+    """Times as numbers in their order."""
+    coded = times.combine_chunks().dictionary_encode()
+    place = {text: number for number, text in enumerate(sorted(coded.dictionary.to_pylist()))}
+    ages = np.array([place[text] for text in coded.dictionary.to_pylist()], dtype=np.int64)
+    found: Rows = ages[coded.indices.to_numpy()]
+    return found
 
 
 def _freedom(project: Project, ids: Ids) -> Rows:
@@ -196,9 +207,9 @@ def _found(where: Where, pool: Pool, edges: list[Edge], how: dict[str, Any]) -> 
     join, grouping = increments.options(how["radius"], how["keep"])
     folder = project.cache_dir / "dedupe"
     state = _state(folder / "state")
-    nodes = duplicates.heads(pool)
-    linked = _linked(where, pool.hashes[nodes], how["radius"], increments.known_labels(pool, state, join))
-    label = duplicates.spread_labels(pool, nodes, linked)
+    heads = duplicates.heads_of(pool)
+    linked = _linked(where, pool.hashes[heads.nodes], how["radius"], increments.known_labels(pool, state, join))
+    label = heads.spread(linked)
     version = project.tables.version("duplicates")
     is_known = state is not None and increments.is_same_so_far(pool, edges, state, grouping, version)
     if state is not None and state.join == join and is_known and version:
@@ -224,9 +235,9 @@ def _state(path: Path) -> increments.Found | None:
 
 def _linked(where: Where, words: np.ndarray[Any, np.dtype[np.uint64]], radius: int, before: Rows | None) -> Rows:
     """Which hashes chains of near pairs join. Long work is cut into parts whose results outlive a stopped run."""
-    near = neighbours.Nearness(radius, min(duplicates.KEY_RADIUS, radius), 2)
+    near = neighbours.nearness_of(radius, duplicates.KEY_RADIUS, 2)
     since = 0 if before is None else len(before)
-    seconds = sum(neighbours.cost_s(len(words), band, since) for band in neighbours.plan(words, near, since=since))
+    seconds = neighbours.join_cost_s(len(words), words.shape[1], near, since=since)
     how: dict[str, Any] = {"key_radius": duplicates.KEY_RADIUS, "keys": 2, "before": before}
     if since == len(words) or where.is_alone(seconds):
         with where.project.progress.track("dedupe", None):

@@ -112,27 +112,30 @@ def group(
 
 def labels(pool: Pool, radius: int = RADIUS) -> Rows:
     """For each row the first row that chains of near pairs join it with; itself for what says too little."""
-    nodes = heads(pool)
-    linked = neighbours.linked(pool.hashes[nodes], radius, key_radius=KEY_RADIUS, keys=2)
-    return spread_labels(pool, nodes, linked)
+    heads = heads_of(pool)
+    return heads.spread(neighbours.linked(pool.hashes[heads.nodes], radius, key_radius=KEY_RADIUS, keys=2))
 
 
-def heads(pool: Pool) -> Rows:
-    """The first row of each different hash, in order, of the pictures that say enough."""
+class Heads(NamedTuple):
+    """Rows that stand for all with an equal hash, of the pictures that say enough."""
+
+    head: Rows  # i64[N]: the first row with an equal hash; itself for what says too little
+    nodes: Rows  # the different hashes' first rows, in order
+
+    def spread(self, linked: Rows) -> Rows:
+        """Labels of the nodes, as `neighbours.linked` gives them -> labels of all rows."""
+        label = np.arange(len(self.head))
+        label[self.nodes] = self.nodes[linked]
+        return label[self.head]
+
+
+def heads_of(pool: Pool) -> Heads:
+    """What to compare: each different hash once."""
     usable = np.flatnonzero(pool.quality >= LEAST_QUALITY)
     first = first_of_equal(pool.hashes[usable])
-    nodes: Rows = usable[first == np.arange(len(usable))]
-    return nodes
-
-
-def spread_labels(pool: Pool, nodes: Rows, linked: Rows) -> Rows:
-    """Labels of the nodes (`neighbours.linked` over `heads`) -> labels of all rows."""
-    label = np.arange(len(pool.quality))
-    usable = np.flatnonzero(pool.quality >= LEAST_QUALITY)
-    place = np.zeros(len(label), dtype=np.int64)
-    place[nodes] = np.arange(len(nodes))
-    label[usable] = nodes[linked[place[usable[first_of_equal(pool.hashes[usable])]]]]
-    return label
+    head = np.arange(len(pool.quality))
+    head[usable] = usable[first]
+    return Heads(head, usable[first == np.arange(len(usable))])
 
 
 def first_of_equal(words_NW: Hashes) -> Rows:

@@ -92,15 +92,19 @@ def regrouped(
         for edge in edges if is_open[edge.first]
     ]  # fmt: skip
     again = duplicates.find(taken(pool, rows), edges=inside, label=place[label[rows]], **how)
-    ids = pool.image_ids.column
-    left = earlier.filter(pa.array(~is_open[pc.index_in(earlier.column("image_id"), value_set=ids).to_numpy()]))
-    table = pa.concat_tables([left, table_of("duplicates", again)])
-    order = np.lexsort((
-        pc.index_in(table.column("image_id"), value_set=ids).to_numpy(),
-        ~table.column("is_keeper").to_numpy(),
-        pc.index_in(table.column("group_id"), value_set=ids).to_numpy(),
-    ))  # fmt: skip
-    return table.take(pa.array(order)).combine_chunks()
+    both = pa.concat_tables([earlier, table_of("duplicates", again)]).combine_chunks()
+    names = both.column("image_id").combine_chunks().cast(pa.large_string())
+    known = names.dictionary_encode()
+    found = pc.index_in(pool.image_ids.column, value_set=known.dictionary)  # one pass over all names, not one a column
+    rows_of = np.empty(len(known.dictionary), dtype=np.int64)
+    rows_of[pc.drop_null(found).to_numpy()] = np.flatnonzero(pc.is_valid(found).to_numpy(zero_copy_only=False))
+    member = rows_of[known.indices.to_numpy()]
+    groups = both.column("group_id").combine_chunks().cast(pa.large_string())
+    group = rows_of[pc.index_in(groups, value_set=known.dictionary).to_numpy()]
+    is_left = np.ones(both.num_rows, dtype=np.bool_)
+    is_left[: earlier.num_rows] = ~is_open[member[: earlier.num_rows]]
+    order = np.lexsort((member, ~both.column("is_keeper").to_numpy(), group))
+    return both.take(pa.array(order[is_left[order]])).combine_chunks()
 
 
 def touched(pool: Pool, edges: Sequence[Edge], label: Rows, rows: int, old_edges: int) -> npt.NDArray[np.bool_]:
