@@ -323,6 +323,9 @@ class PictureReader(ShardReader):
         super().__init__(release.root)
 
 
+_NEWER = {"origin_id", "changes"}
+"""Columns of PICTURES that releases of before lack."""
+
 _TEXTS = ("name", "version", "digest", "created", "description", "creator", "url", "previous")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Half a sign, as JSON can spell it: nothing can print or store it."""
@@ -341,7 +344,9 @@ def _read_table(root: Path, name: str, schema: pa.Schema) -> pa.Table:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        rows = pq.read_table(root / name, columns=schema.names, memory_map=False)
+        lacking = _NEWER - set(pq.read_schema(root / name).names)
+        columns = [column for column in schema.names if column not in lacking]
+        rows = pq.read_table(root / name, columns=columns, memory_map=False)
         return (with_newer(rows) if schema is PICTURES else rows).select(schema.names).cast(schema)
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:
         raise _damaged(root, f"{name} cannot be read ({str(error).splitlines()[0]})") from error

@@ -369,7 +369,7 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "pwritev", full)
     with pytest.raises(pictus.UserError, match="disk is full"):
         release.cut(project, "1.0.0")
     assert list(project.releases_dir.iterdir()) == []

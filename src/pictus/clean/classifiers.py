@@ -94,7 +94,7 @@ def checked(found: Any, count: int, name: str) -> list[Said]:  # noqa: ANN401  a
     try:
         said = [(str(label), float(score)) for label, score in found]
         is_right = len(said) == count and all(math.isfinite(score) for _, score in said)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # no pairs of a text and a number: told below
         is_right = False
     if not is_right:
         raise UserError(
@@ -110,7 +110,8 @@ def _answers(function: Classifier, pictures: list[Pixels], name: str) -> tuple[l
         return checked(function(pictures), len(pictures), name), ""
     except UserError:
         raise
-    except Exception:  # noqa: BLE001  a plugin's own failure on a batch is its pictures' cause
+    except Exception:  # noqa: BLE001
+        # a plugin's own failure on a batch is its pictures' cause, and they are shown to it again next time
         return [("", 0.0)] * len(pictures), FAILED
 
 

@@ -57,7 +57,8 @@ def find(pictures: Iterable[tuple[str, bytes]], name: str) -> list[Faces]:
             boxes = checked(detector(pixels), pixels, name)
         except UserError:
             raise
-        except Exception:  # noqa: BLE001  a plugin's own failure on one picture is that picture's cause
+        except Exception:  # noqa: BLE001
+            # a plugin's own failure on one picture is that picture's cause, and it is looked at again next time
             rows.append(Faces(image_id, FAILED, 0, "[]", name))
             continue
         rows.append(Faces(image_id, "", len(boxes), json.dumps(boxes), name))
@@ -75,7 +76,7 @@ def checked(found: Any, pixels: Pixels, name: str) -> list[list[float]]:  # noqa
     try:
         boxes = np.asarray(found, np.float64).reshape(-1, 5)
         is_right = bool(np.isfinite(boxes).all())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # no numbers, or not five to a face: told below
         is_right = False
     if not is_right:
         raise UserError(
