@@ -140,7 +140,8 @@ def test_places_that_are_not_there_are_told_before_anything_is_added(
     project: Project, memory: str
 ) -> None:
     for place, message in (
-        ("memory://bucket/none", "cannot be read"), ("nostore://x", "cannot be opened"), ("memory://", "no picture"),
+        ("memory://bucket/none", "cannot be read: nothing of that name is there"),
+        ("nostore://x", "cannot be opened"), ("memory://", "no picture"),
     ):  # fmt: skip
         if place == "memory://":
             fsspec.filesystem("memory").store.clear()

@@ -170,4 +170,6 @@ def _check_is_drivers(error: Exception) -> None:
 
 
 def _why(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "nothing of that name is there"
     return clipped(str(error) or type(error).__name__, 200).strip("'")
