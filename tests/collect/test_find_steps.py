@@ -118,6 +118,14 @@ def test_chosen_classes_and_a_limit(planned: Project, engines: Any) -> None:
     assert find(planned, engines, "commons", concept=("bird",), limit=7).summary["found"] > 7  # the group's others
 
 
+def test_asking_again_brings_as_many_new_ones(planned: Project, engines: Any) -> None:
+    find(planned, engines, "commons", concept=("jay",), limit=4)
+    assert find(planned, engines, "commons", concept=("jay",), limit=4).summary["found"] == 0
+    outcome = find(planned, engines, "commons", concept=("jay",), limit=4, again=True)
+    assert (outcome.summary["found"], outcome.summary["known"]) == (4, 4)
+    assert planned.tables.count("searches") == 1
+
+
 def test_words_of_other_languages_are_asked_and_told(planned: Project, engines: Any, tmp_path: Any) -> None:
     path = tmp_path / "wn-data-fra.tab"
     path.write_text(f"{OWL[1:]}-n\tlemma\tchouette\n", encoding="utf-8")

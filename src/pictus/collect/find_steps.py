@@ -57,7 +57,7 @@ def find(
     limit: candidates of one class from one source; of a page or sitemap, in all
     allow_host: a host (NAME or NAME:PORT) that may lie in a private network; it is asked without pauses
     contact: a mail or web address that the source's owners can reach you by
-    again: ask again also what was finished
+    again: ask again also what was finished, for as many new candidates
 
     Examples:
         pictus collect find commons openverse --contact me@example.org

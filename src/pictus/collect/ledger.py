@@ -117,11 +117,12 @@ class Ledger:
         self._committed_at = self._clock()
 
     def forget(self, concept_ids: list[str]) -> None:
-        """Count no query of these concepts as finished."""
+        """Count no query of these concepts as finished, and what they have as none: a limit is of new candidates then."""
         for start in range(0, len(concept_ids), _AT_ONCE):
             these = one_of("concept_id", concept_ids[start : start + _AT_ONCE])
             self._tables.delete("searches", f"{equals('source', self._source)} AND {these}")
         gone = set(concept_ids)
+        self._counts = Counter({one: count for one, count in self._counts.items() if one not in gone})
         self._ended = {key: cause for key, cause in self._ended.items() if key[1] not in gone}
 
 
