@@ -117,7 +117,7 @@ class Ledger:
         self._committed_at = self._clock()
 
     def forget(self, concept_ids: list[str]) -> None:
-        """Count no query of these concepts as finished, and what they have as none: a limit is of new candidates then."""
+        """Count no query of these concepts as finished, and what they have as none: limits are of new ones then."""
         for start in range(0, len(concept_ids), _AT_ONCE):
             these = one_of("concept_id", concept_ids[start : start + _AT_ONCE])
             self._tables.delete("searches", f"{equals('source', self._source)} AND {these}")
