@@ -106,6 +106,7 @@ def test_both_engines_answer_the_plan_and_a_second_run_asks_nothing(planned: Pro
     before = len(engines.requests)
     again = find(planned, engines, "commons", "openverse")
     assert (again.summary["found"], again.summary["skipped"]) == (0, 2 * planned_queries)
+    assert "finished by an earlier run" in again.problems[0]
     assert len(engines.requests) == before
     assert find(planned, engines, "commons", again=True).summary["known"] == 10 * planned_queries
 

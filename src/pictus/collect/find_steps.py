@@ -290,6 +290,8 @@ def _told(searched: Mapping[str, _Searched], summary: Summary, limit: int) -> It
             yield f"{count:,} × limit: {limit:,} candidates were reached; for more: --limit {limit * 10}"
         elif cause != "ok":
             yield f"{count:,} × {cause}: {advice(cause)}"
+    if summary["skipped"] and not summary["asked"]:
+        yield "all of it was finished by an earlier run: more candidates with a greater --limit, new ones with --again"
     if summary["unusable"]:
         yield f"{counted(summary['unusable'], 'address', 'addresses')} could not be fetched by anybody, and were left"
 

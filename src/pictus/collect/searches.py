@@ -102,7 +102,7 @@ FAILED = {
     "not-asked": "the source was given up before its turn: the next run asks",
 }
 
-_FINAL = frozenset({"robots", "opt-out", "bomb", "not-a-page", "too-big", "bad-url"})
+_FINAL = frozenset({"robots", "opt-out", "bomb", "too-big", "bad-url"})
 _NEVER_THERE = frozenset({"http-400", "http-404", "http-410", "http-414"})
 _MOST_TEXT = 500
 
