@@ -260,9 +260,9 @@ def plan(measured: dict[str, Any]) -> None:
 
 
 STAGES = (
-    ("fetch (network, not cores)", 300.0, 110_000),  # docs/collect.md, pictures per CPU second; ImageNet's mean bytes
+    ("fetch, beside its waiting", 1140.0, 110_000),  # docs/collect.md, per CPU second; ImageNet's mean bytes
     ("check", 520.0, 420),  # docs/clean.md, one process; a row of `checks`
-    ("embed", 20.0, 1536),  # a small network on one core; 384 numbers
+    ("embed", 20.0, 1536),  # assumed: a small network on one core; 384 numbers
     ("dedupe, the join", 0.0, 48),
 )
 
