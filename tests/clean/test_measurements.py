@@ -134,6 +134,8 @@ def test_measuring_twice_gives_the_same_bits(make_jpeg: MakeJpeg) -> None:
     assert rows[1] == replace(rows[3], image_id="x") == measure("x", image_bytes)
     assert rows[2].cause == "not-an-image"
     assert measurements.measure([]) == []
+    many = [*batch, *((str(seed), make_jpeg(300, 200, seed=seed)) for seed in range(12))]
+    assert measurements.measure(many, threads=3) == measurements.measure(many)
 
 
 def test_a_photo_measured_small_measures_as_it_does_whole(make_jpeg: MakeJpeg) -> None:

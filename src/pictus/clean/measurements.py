@@ -24,7 +24,9 @@ say no more about light than fifty thousand.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -67,25 +69,53 @@ class _View(NamedTuple):
     metadata: Metadata
 
 
-def measure(pictures: Iterable[tuple[str, bytes]], *, max_pixels: int = MAX_PIXELS) -> list[Check]:
+_Seen = tuple[str, Header | None, _View | None]
+
+
+def measure(
+    pictures: Iterable[tuple[str, bytes]], *, max_pixels: int = MAX_PIXELS, threads: int = 1
+) -> list[Check]:
     """(image_id, bytes) -> one row each, in order. What cannot be decoded gets a cause and zeros, never an exception.
 
-    The same picture gives the same row alone and in any batch.
+    The same picture gives the same row alone and in any batch, in one thread or in several.
     """
     rows: list[Check] = []
     views: list[tuple[int, _View]] = []
-    for image_id, image_bytes in pictures:
-        header: Header | None = None
-        try:
-            segments = list(jpeg_segments(image_bytes)) if image_bytes[:2] == b"\xff\xd8" else []
-            header = sniff(image_bytes, max_pixels=max_pixels, segments=segments)
-            views.append((len(rows), _view(image_bytes, header, segments)))
-            rows.append(_blank(image_id, "", header))
-        except PictureError as error:
-            rows.append(_blank(image_id, error.cause, header))
+    for image_id, (cause, header, view) in _seen(pictures, max_pixels, threads):
+        if view:
+            views.append((len(rows), view))
+        rows.append(_blank(image_id, cause, header))
     if views:
         _finish(rows, views)
     return rows
+
+
+def _seen(pictures: Iterable[tuple[str, bytes]], max_pixels: int, threads: int) -> Iterator[tuple[str, _Seen]]:
+    """Each picture by itself, in order; of the bytes no more is held than a few pictures ahead of the threads."""
+    if threads == 1:
+        for image_id, image_bytes in pictures:
+            yield image_id, _see(image_bytes, max_pixels)
+        return
+    with ThreadPoolExecutor(threads) as pool:  # libjpeg, Pillow, sha256 and numpy run beside each other
+        waiting: deque[tuple[str, Future[_Seen]]] = deque()
+        for image_id, image_bytes in pictures:
+            waiting.append((image_id, pool.submit(_see, image_bytes, max_pixels)))
+            if len(waiting) > 2 * threads:
+                first, done = waiting.popleft()
+                yield first, done.result()
+        for first, done in waiting:
+            yield first, done.result()
+
+
+def _see(image_bytes: bytes, max_pixels: int) -> _Seen:
+    """Cause, header and view of one picture, as far as it can be decoded."""
+    header: Header | None = None
+    try:
+        segments = list(jpeg_segments(image_bytes)) if image_bytes[:2] == b"\xff\xd8" else []
+        header = sniff(image_bytes, max_pixels=max_pixels, segments=segments)
+        return "", header, _view(image_bytes, header, segments)
+    except PictureError as error:
+        return error.cause, header, None
 
 
 def _blank(image_id: str, cause: str, header: Header | None) -> Check:
