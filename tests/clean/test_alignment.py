@@ -27,7 +27,8 @@ def texture(seed: int, height: int = 192, width: int = 256) -> Luma:
 
     noise = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.float32)
     soft = cv2.GaussianBlur(noise, (0, 0), 2.5)
-    return np.clip((soft - soft.mean()) * 6 + 128, 0, 255).astype(np.uint8)
+    grey: Luma = np.clip((soft - soft.mean()) * 6 + 128, 0, 255).astype(np.uint8)
+    return grey
 
 
 def points_and_codes(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:

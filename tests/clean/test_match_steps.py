@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 
@@ -11,7 +12,6 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageOps
 
-from pictus import extras
 from pictus.clean import check, dedupe, match, match_steps
 from pictus.errors import UserError
 from pictus.project import Project
@@ -204,10 +204,7 @@ def test_what_is_not_measured_is_told(project: Project, fill: Fill, photos: list
 
 
 def test_without_the_extra_it_says_what_to_install(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> None:
-        raise ModuleNotFoundError(name=name)
-
-    monkeypatch.setattr(extras.importlib, "import_module", absent)
+    monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(UserError, match="cv2") as caught:
         match(project)
     assert "pictus[vision]" in caught.value.fix

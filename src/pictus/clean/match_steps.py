@@ -66,6 +66,7 @@ def match(project: Project, *, engine: str = "local", workers: int = 0) -> Outco
         pictus clean match --engine ray
     """
     need("cv2", "vision")
+    engines.RUNNERS.get(engine)
     with project.lock("clean"):
         rows, unmeasured = _undescribed(project)
         describing = partial(describe_batch, project.shards_dir)
@@ -114,6 +115,7 @@ def describe_batch(shards_dir: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def prove_batch(shards_dir: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
     """Candidate pairs -> rows of `likenesses`, only for those whose pixels prove it."""
+    need("cv2", "vision").setNumThreads(1)  # there are as many processes as CPUs
 
     @lru_cache(maxsize=64)
     def luma(shard: str, offset: int, size: int) -> features.View:
