@@ -173,7 +173,8 @@ def _row_of(line: int, facts: Mapping[str, Any]) -> Row:
         cells[column] = str(value).strip()
     if not cells["url"]:
         return _bad(line, f"no url; it holds {clipped(', '.join(facts) or 'nothing')}")
-    return _text_only(Row(line, **cells))
+    url, concept, licence, author, query = (cells[name] for name in COLUMNS)
+    return _text_only(Row(line, url, concept, licence, author, query))
 
 
 def _shown(text: str) -> str:
