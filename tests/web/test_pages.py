@@ -49,7 +49,10 @@ def first_id(project: pictus.Project) -> str:
     return str(project.tables.read("images", ["image_id"]).column("image_id")[0])
 
 
-PAGES = ("/", "/concepts", "/pictures", "/clean", "/clean/duplicates", "/releases", "/runs", "/search")
+PAGES = (
+    "/", "/concepts", "/pictures", "/clean", "/clean/duplicates", "/clean/relevance", "/clean/privacy", "/coverage",
+    "/releases", "/runs", "/search",
+)  # fmt: skip
 
 
 def title_of(text: str) -> str:

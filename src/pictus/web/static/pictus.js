@@ -49,7 +49,7 @@ const move = (key) => {
 };
 const help = document.getElementById("help");
 document.getElementById("help-button").addEventListener("click", () => help.showModal());
-const pages = { c: "/concepts", p: "/pictures", l: "/clean", r: "/releases", t: "/runs", s: "/search" };
+const pages = { c: "/concepts", p: "/pictures", l: "/clean", d: "/clean/duplicates", v: "/coverage", r: "/releases", t: "/runs", s: "/search" };
 let going = false;
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;

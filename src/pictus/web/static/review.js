@@ -25,7 +25,7 @@ function start(root) {
       const { by = 0, at = line, follow = true } = wish;
       wish = null;
       try {
-        const answer = await fetch(`/wall/clean/${rule}/line?${query({ line: at, by })}`);
+        const answer = await fetch(`/wall/clean/${rule}/line?${query({ line: at, by })}`, { priority: "high" });
         const found = await answer.json();
         if (!answer.ok) throw new Error(found.error.what);
         take(found, follow);
@@ -99,7 +99,7 @@ function start(root) {
     if (chunks.has(chunk)) return;
     chunks.set(chunk, null);
     try {
-      const answer = await fetch(`/wall/clean/${rule}?${query({ offset: chunk * CHUNK, count: CHUNK })}`);
+      const answer = await fetch(`/wall/clean/${rule}?${query({ offset: chunk * CHUNK, count: CHUNK })}`, { priority: "high" });
       if (!answer.ok) throw new Error(answer.status);
       chunks.set(chunk, (await answer.json()).pictures);
     } catch { chunks.delete(chunk); }  // asked again with the next scroll
@@ -119,6 +119,7 @@ function start(root) {
     one.dataset.fate = fate;
     one.title = `${measure} ${Number(value.toPrecision(6))}${fate === "elsewhere" ? `; dropped by ${by}` : ""}`;
     const image = document.createElement("img");
+    image.fetchPriority = "low";  // a moved line must not wait behind the pictures
     image.src = `/thumbnails/320/${id}`;
     image.alt = `${measure} ${Number(value.toPrecision(4))}`;
     const small = Math.min(width, height);
@@ -177,6 +178,7 @@ function start(root) {
   new ResizeObserver(() => { fit(); drawn = ""; draw(); }).observe(box);
 
   // --- by keyboard ----------------------------------------------------------------------------------
+  const MOST_PREVIEWED = 2e5;  // above, all rules together take longer than a person waits in a dialog
   const percent = Math.max(Math.round(total / 100), 1);
   const inwards = isUpper ? -1 : 1;  // on the scale, to the right: more pictures under a line, fewer over it
   const goTo = (index) => {
@@ -193,8 +195,8 @@ function start(root) {
     const words = [`${rule} ${verb === "flagged" ? "flags" : "drops"} what has a ${measure} ${side} ${short(line)}: ${many(counts.dropped)} of ${count(total)}.`, verb === "flagged" ? "They are kept." : "", verb === "dropped" && counts.newly ? `${many(counts.newly)} that ${counts.newly === 1 ? "is" : "are"} kept now will be dropped.` : "", verb === "dropped" && counts.back ? `${many(counts.back)} that it drops now ${counts.back === 1 ? "comes" : "come"} back, unless another rule drops ${counts.back === 1 ? "it" : "them"}.` : ""];
     document.getElementById("sure-does").textContent = words.filter(Boolean).join(" ");
     const exactly = document.getElementById("sure-exactly");
-    exactly.textContent = "Counting what all rules together would change …";
-    fetch(`/wall/clean/${rule}/preview?${query({ line })}`).then(async (answer) => {
+    exactly.textContent = total > MOST_PREVIEWED ? `What all rules together would change: pictus clean preview --line ${document.querySelector("#accept-form [name=concept]").value ? `${concept}:` : ""}${rule}=${line}` : "Counting what all rules together would change …";
+    if (total <= MOST_PREVIEWED) fetch(`/wall/clean/${rule}/preview?${query({ line })}`).then(async (answer) => {
       const found = await answer.json();
       if (!answer.ok) throw new Error(found.error.what);
       exactly.textContent = `All rules together: ${many(found.newly_dropped)} more dropped, ${count(found.back)} back.`;
@@ -231,6 +233,7 @@ function start(root) {
     else if (onLine && event.key === "End") ask({ by: total });
     else if (["]", "}"].includes(event.key)) ask({ by: (event.key === "}" ? percent : 1) * inwards });
     else if (["[", "{"].includes(event.key)) ask({ by: -(event.key === "{" ? percent : 1) * inwards });
+    else if (onLine && event.key === "?") document.getElementById("help").showModal();
     else if (event.key === "a" || (onLine && event.key === "Enter")) accept();
     else if (event.key === "u") ask({ at: Number(root.dataset.now) });
     else if (event.key === "m" && at >= 0) ask({ by: at - counts.beyond, follow: false });
