@@ -66,7 +66,8 @@ def test_a_page_comes_with_who_we_are_said(web: Any, make: Make) -> None:
     web.put("/page.html", b"<img src=a.jpg>")
     answer = make().page(HERE)
     assert answer.body == b"<img src=a.jpg>"
-    assert web.asked() == ["/page.html", "/.well-known/tdmrep.json"]
+    asked = [request.path for request in web.requests]
+    assert asked == ["/robots.txt", "/page.html", "/.well-known/tdmrep.json"]
     assert {request.headers["User-Agent"] for request in web.requests} == {"pictus/test (me@a.b)"}
 
 
