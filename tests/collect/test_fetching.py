@@ -96,6 +96,53 @@ def test_a_web_page_and_a_bomb_are_not_read_to_their_ends(project: Project, web:
     assert causes == {"page": "not-an-image", "bomb": "too-many-pixels"}
 
 
+def test_a_picture_that_changes_between_tries_is_what_came_whole(
+    project: Project, web: Any, write_list: WriteList, make_jpeg: MakeJpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try breaks off in the middle of one picture; the second brings another whole."""
+    monkeypatch.setattr("pictus.collect.steps.limits_of", lambda _: Limits(interval_s=0.0, back_off_s=0.01))
+    first, second = make_jpeg(width=90, height=60, seed=1), make_jpeg(width=90, height=60, seed=2)
+    tries = []
+
+    def page(handler: Any) -> None:
+        tries.append(1)
+        if len(tries) > 1:
+            handler.answer(200, second, ETag='"2"')
+        else:
+            handler.answer(200, first[: len(first) // 2], Content_Length=str(len(first)), ETag='"1"')
+            handler.close_connection = True
+
+    web.pages["/owl.jpg"] = page
+    assert fetch(project, write_list("url", web.url("/owl.jpg"))).summary["added"] == 1
+    (picture,) = project.tables.read("images").to_pylist()
+    assert shards.read(project.shards_dir, picture["shard"], picture["offset"], picture["size"]) == second
+    (attempt,) = project.tables.read("fetches").to_pylist()
+    assert (attempt["tries"], attempt["etag"]) == (2, '"2"')
+
+
+def test_a_robots_txt_of_10_mb_costs_its_first_half_megabyte(project: Project, web: Any, write_list: WriteList) -> None:
+    line = b"Disallow: /" + b"x" * 1_000 + b"\n"
+    web.put("/robots.txt", b"User-agent: *\nDisallow: /private\n" + line * 10_000)
+    started = time.monotonic()
+    fetch(project, write_list("url", web.url("/private/x"), web.url("/open")))
+    assert time.monotonic() - started < 10
+    causes = {row["address"].rpartition("/")[2]: row["cause"] for row in project.tables.read("fetches").to_pylist()}
+    assert causes == {"x": "robots", "open": "http-404"}
+
+
+def test_a_hundred_thousand_addresses_that_robots_txt_forbids_are_told_soon(
+    project: Project, web: Any, write_list: WriteList
+) -> None:
+    web.put("/robots.txt", b"User-agent: *\nDisallow: /")
+    count = 20_000  # a fifth, for the suite's sake: what is looked at is that the time grows with the number only
+    addresses = [web.url(f"/{number}") for number in range(count)]
+    started = time.process_time()
+    summary = fetch(project, write_list("url", *addresses)).summary
+    assert summary["causes"] == {"robots": count}
+    assert web.asked() == []
+    assert time.process_time() - started < 30  # about 3 s
+
+
 def test_a_negative_size_is_told(project: Project, write_list: WriteList) -> None:
     with pytest.raises(UserError, match="--resize -1 is negative"):
         fetch(project, write_list("url"), resize=-1)

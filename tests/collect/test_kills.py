@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -155,6 +156,53 @@ def test_a_killed_fetch_goes_on_where_it_stopped(
     assert {asked[address.removeprefix(web.url(""))] for address in committed} == {1}
     assert set(asked) == set(names)
     check_whole(project, 60)
+
+
+FETCH_AND_DIE = """
+import os, random, signal, sys, threading, time
+from pathlib import Path
+import pictus
+from pictus import collect
+from pictus.collect import fetching, intake
+
+intake.BATCH_PICTURES, fetching.COMMIT_EVERY_S = 7, 0.05
+project = pictus.open(sys.argv[1])
+threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), signal.SIGKILL)).start()
+collect.fetch(project, Path(sys.argv[2]), allow_host=("127.0.0.1",), rate=0)
+print("done", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def slow_page(body: bytes) -> Callable[[Any], None]:
+    def page(handler: Any) -> None:
+        time.sleep(0.05)
+        handler.answer(200, body)
+
+    return page
+
+
+@pytest.mark.parametrize("points", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_fetch_killed_at_random_points_loses_nothing_and_doubles_nothing(
+    project: Project, web: Any, tmp_path: Path, make_jpeg: MakeJpeg, points: int
+) -> None:
+    """Every run is killed some time after it begins, the next goes on; at the end all pictures stand once."""
+    count, chance = 20 * points, random.Random(points)
+    addresses = [web.url(f"/{number}.jpg") for number in range(count)]
+    for number in range(count):
+        web.pages[f"/{number}.jpg"] = slow_page(make_jpeg(width=48, height=32, seed=number))
+    path = tmp_path / "list.csv"
+    path.write_text("url\n" + "".join(f"{address}\n" for address in addresses))
+    before = 0
+    for _ in range(points):
+        killed = run(FETCH_AND_DIE, project.root, path, chance.uniform(0.0, 1.0))
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        after = project.tables.count("images")
+        assert after >= before
+        before = after
+    outcome = collect.fetch(project, path, allow_host=("127.0.0.1",), rate=0)
+    assert outcome.summary["failed"] == 0
+    check_whole(project, count)
 
 
 def test_a_full_disk_is_one_clear_message_and_the_next_run_goes_on(project: Project, photos: Path) -> None:
