@@ -11,7 +11,8 @@ the pHash or the dHash within 10. Hashes are drawn: pHash and dHash from 8 × 8 
 1 / f and come in 50,000 scenes, so that their bits are related as real ones are (`related` beside each count: how many
 pairs lie in one bucket or next to it, over how many would by chance; Tiny ImageNet's are 1.07 and 1.15), PDQ at random
 (Tiny ImageNet: 1.01). One picture in a hundred is a copy of another, off by bits as edits of real photographs are.
-Every case runs in a process of its own; its memory is the parent's peak plus every worker's.
+Every case runs in a process of its own; its memory is the parent's peak plus every worker's, of which the hashes
+that they share are counted in each.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,12 +115,15 @@ def run_case(case: str, folder: Path, workers: int) -> dict[str, Any]:
     pairs = np.load(folder / "pairs.npy", allow_pickle=False)
     bands = neighbours.plan(words, neighbours.nearness_of(radius, **how))
     seconds = sum(neighbours.cost_s(len(words), band) for band in bands)
-    spread = partial(engine.spread, workers=workers) if seconds > 5 and workers > 1 else None
-    at = time.perf_counter()
+    spread = partial(spread_metered, folder, workers) if seconds > 5 and workers > 1 else None
+    at, cpu = time.perf_counter(), time.process_time()
     label = neighbours.linked(words, radius, **how, spread=spread, path=folder / "case.npy" if spread else None)
-    took = time.perf_counter() - at
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (workers if spread else 0)
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + children) / 2**20
+    took, cpu = time.perf_counter() - at, time.process_time() - cpu
+    used = [json.loads(path.read_text()) for path in folder.glob("usage-*")]
+    cpu += sum(one["cpu_s"] for one in used)
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + sum(one["kb"] for one in used)) / 2**20
+    for path in folder.glob("usage-*"):
+        path.unlink()
     near = is_near(words[pairs[:, 0]], words[pairs[:, 1]], case)
     found = label[pairs[:, 0]] == label[pairs[:, 1]]
     sample = np.random.default_rng(1).choice(pairs.ravel(), min(SAMPLE, pairs.size), replace=False)
@@ -128,12 +133,28 @@ def run_case(case: str, folder: Path, workers: int) -> dict[str, Any]:
         true += len(same) - 1
         missed += int((label[same] != label[row]).sum())
     return {
-        "case": case, "pictures": len(words), "seconds": round(took, 2), "estimated": round(seconds, 1),
-        "workers": workers if spread else 1, "peak_gb": round(peak, 2), "planted_near": int(near.sum()),
+        "case": case, "pictures": len(words), "seconds": round(took, 2), "cpu_s": round(cpu, 2),
+        "estimated": round(seconds, 1), "workers": workers if spread else 1, "peak_gb": round(peak, 2),
+        "planted_near": int(near.sum()),
         "recall_planted": float(found[near].mean()) if near.any() else 1.0, "sample": len(sample),
         "brute_force_pairs": true, "recall": 1 - missed / max(true, 1), "bands": len(bands),
         "band_bits": len(bands[0].bits), "related": related(words, bands),
     }  # fmt: skip
+
+
+def spread_metered(
+    folder: Path, workers: int, compute: neighbours.Compute, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Parts on several processes, each of which leaves a note of what it has used."""
+    yield from engine.spread(partial(metered, folder, compute), batches, workers=workers)
+
+
+def metered(folder: Path, compute: neighbours.Compute, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """One part, in a worker: its note says processor seconds and peak memory since it was started."""
+    found = compute(batch)
+    used = {"cpu_s": time.process_time(), "kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+    (folder / f"usage-{os.getpid()}").write_text(json.dumps(used))
+    return found
 
 
 def related(words: np.ndarray, bands: tuple[neighbours.Band, ...]) -> float:
@@ -154,7 +175,7 @@ def related(words: np.ndarray, bands: tuple[neighbours.Band, ...]) -> float:
 def curve(most: int, workers: int, cases: str) -> list[dict[str, Any]]:
     """Every case at every count, each in a process of its own."""
     rows = []
-    print(f"{'pictures':>11}  {'join':<17}{'seconds':>9}{'GB':>6}{'planted':>9}{'recall':>9}{'of all':>9}"
+    print(f"{'pictures':>11}  {'join':<17}{'seconds':>9}{'of CPU':>9}{'GB':>6}{'planted':>9}{'recall':>9}{'of all':>9}"
           f"{'bands':>11}{'related':>9}")  # fmt: skip
     for count in [count for count in COUNTS if count <= most]:
         with tempfile.TemporaryDirectory() as temporary:
@@ -169,7 +190,7 @@ def curve(most: int, workers: int, cases: str) -> list[dict[str, Any]]:
                 row = json.loads(out.stdout.splitlines()[-1])
                 rows.append(row)
                 bands = f"{row['bands']} × {row['band_bits']}"
-                print(f"{count:>11,}  {NAMES[case]:<17}{row['seconds']:>9.2f}{row['peak_gb']:>6.2f}"
+                print(f"{count:>11,}  {NAMES[case]:<17}{row['seconds']:>9.2f}{row['cpu_s']:>9.2f}{row['peak_gb']:>6.2f}"
                       f"{row['planted_near']:>9,}{row['recall_planted']:>9.5f}{row['recall']:>9.5f}{bands:>11}"
                       f"{row['related']:>9.2f}", flush=True)  # fmt: skip
     return rows
@@ -238,8 +259,8 @@ def plan(measured: dict[str, Any]) -> None:
         print("no measured curve: run benchmarks/hamming.py first, then --plan FILE")
         return
     last = max(rows, key=lambda row: int(row["pictures"]))
-    factor = last["seconds"] * last["workers"] / last["estimated"]
-    print(f"dedupe's join, measured at {last['pictures']:,}: {last['seconds'] * last['workers'] / 3600:.2f} core-hours,"
+    factor = last["cpu_s"] / last["estimated"]
+    print(f"dedupe's join, measured at {last['pictures']:,}: {last['cpu_s'] / 3600:.3f} core-hours,"
           f" {factor:.2f} times the plan's estimate; larger counts are the estimate times that")  # fmt: skip
     print(f"prices assumed: ${CORE_HOUR} a core-hour, ${GB_MONTH} a GB-month")
     for count in (14_000_000, 1_000_000_000):
