@@ -200,6 +200,7 @@ def test_no_other_site_and_nobody_else_moves_a_line(browser: TestClient, pool: p
         assert browser.post("/clean/tiny/line", data={"line": "81"}, headers={"origin": origin}).status_code == 403
     with TestClient(build_app(pool, frozenset()), base_url="http://example.org") as client:
         assert client.post("/clean/tiny/line", data={"line": "81"}).status_code in (404, 405)
+        assert client.get("/wall/clean/tiny/preview", params={"line": "81"}).status_code == 404
         text = client.get("/clean/tiny").text
     assert '<form id="accept-form"' not in text
     assert "--line tiny=" in text

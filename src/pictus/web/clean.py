@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pictus import clean as steps
-from pictus.concepts import Taxonomy, load_taxonomy
+from pictus.concepts import Taxonomy
 from pictus.errors import UserError, clipped
 from pictus.journey import first_command
 from pictus.web import duplicates, edges, groups
@@ -29,7 +29,6 @@ PAGE, MOST = 120, 600
 """Pictures of a review's wall: sent with the page, and at most with one answer."""
 NAMED = 2_000
 """Up to so many concepts are proposed while one is typed."""
-NOT_REVIEWED = {"duplicate": "/clean/duplicates", "broken": "/pictures?rule=broken&verdict=drop"}
 BACK = re.compile(
     r"/clean(/(duplicates|relevance|privacy))?(\?[a-z0-9=&_%.+-]{0,200})?|/clean/[a-z-]{1,40}(\?[A-Za-z0-9=&_%.+-]{0,200})?"
     r"|/pictures/[0-9a-f]{64}",
@@ -44,6 +43,7 @@ def routes(shell: Shell) -> list[Route]:
     changing = [
         Route("/clean/restore", view.restore, methods=["POST"]),
         Route("/clean/{rule}/line", view.accept, methods=["POST"]),
+        Route("/wall/clean/{rule}/preview", shell.json(view.preview)),  # seconds of work, asked only before a change
     ]
     return [
         Route("/clean", shell.page("clean.html", view.clean)),
@@ -52,7 +52,6 @@ def routes(shell: Shell) -> list[Route]:
         Route("/clean/{rule}", shell.page("review.html", view.review)),
         Route("/wall/clean/{rule}", shell.json(view.review_pictures)),
         Route("/wall/clean/{rule}/line", shell.json(view.review_line)),
-        Route("/wall/clean/{rule}/preview", shell.json(view.preview)),
     ]
 
 
@@ -127,7 +126,7 @@ class _View:
             known = ", ".join(str(line["rule"]) for line in screened.lines)
             fix = f"one of: {known}" if known else "pictus clean"
             raise MissingError("No such rule", f"No line of a rule {clipped(rule)} has been drawn.", fix=fix)
-        taxonomy = load_taxonomy(self.project)
+        taxonomy = self.shell.taxonomy()
         name = request.query_params.get("concept", "").strip()
         concept = taxonomy.resolve(name) if name else ""
         own = own_lines(screened, rule, taxonomy)
@@ -193,7 +192,7 @@ class _View:
         if rule not in [line["rule"] for line in screened.lines]:
             raise MissingError("No such rule", f"No line of a rule {clipped(rule)} has been drawn.", fix="pictus clean")
         text = "" if not given else "off" if given == "off" else f"{number(given, 'line'):.12g}"
-        taxonomy = load_taxonomy(self.project)
+        taxonomy = self.shell.taxonomy()
         name = taxonomy.resolve(concept) if concept else ""
         new = (f"{name}:{rule}={text}" if name else f"{rule}={text}",) if text else ()
         return (*set_by_hand(screened, rule, name, taxonomy), *new)

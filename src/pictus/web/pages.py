@@ -15,7 +15,6 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from pictus import models, overview, pixels, shards
-from pictus.concepts import load_taxonomy
 from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project, write_bytes
 from pictus.records import Picture
@@ -99,7 +98,7 @@ class _View:
 
     def status(self, _request: Request) -> dict[str, Any]:
         outcome = overview.status(self.project)
-        taxonomy, own = load_taxonomy(self.project), self._own_counts()
+        taxonomy, own = self.shell.taxonomy(), self._own_counts()
         order = in_order(taxonomy)
         most = {concept_id for concept_id, _ in own.most_common(KINDS)}
         shown = [concept_id for concept_id in order if concept_id in most] + sorted(most - set(order))
@@ -113,7 +112,7 @@ class _View:
         }  # fmt: skip
 
     def concepts(self, _request: Request) -> dict[str, Any]:
-        taxonomy = load_taxonomy(self.project)
+        taxonomy = self.shell.taxonomy()
         own = self._own_counts()
         inside = counts_inside(taxonomy, own)
         is_shown = len(taxonomy) < FULL_TREE
@@ -136,7 +135,7 @@ class _View:
         return {"taxonomy": taxonomy, "own": own, "inside": inside, "tree": tree, "samples": samples}
 
     def concept(self, request: Request) -> dict[str, Any]:
-        taxonomy = load_taxonomy(self.project)
+        taxonomy = self.shell.taxonomy()
         concept_id = request.path_params["concept_id"]
         if concept_id not in taxonomy:
             fix = "pictus taxonomy show    lists them"
@@ -154,7 +153,7 @@ class _View:
         }  # fmt: skip
 
     def pictures(self, request: Request) -> dict[str, Any]:
-        chosen, taxonomy = Filter.of(dict(request.query_params)), load_taxonomy(self.project)
+        chosen, taxonomy = Filter.of(dict(request.query_params)), self.shell.taxonomy()
         if chosen.concept:
             chosen = Filter(**{**chosen.__dict__, "concept": taxonomy.resolve(chosen.concept)})
         rows, total = self.wall.page(chosen, taxonomy, 0)
@@ -167,7 +166,7 @@ class _View:
     def wall_rows(self, request: Request) -> dict[str, Any]:
         """The next rows of a wall: what the page's script asks for while scrolling."""
         offset = whole(request, "offset")
-        taxonomy = load_taxonomy(self.project)
+        taxonomy = self.shell.taxonomy()
         rows, total = self.wall.page(Filter.of(dict(request.query_params)), taxonomy, offset)
         html = TEMPLATES.get_template("tiles.html").render(rows=rows, taxonomy=taxonomy)
         return {"total": total, "html": html, "count": len(rows)}
@@ -176,7 +175,7 @@ class _View:
         asked = request.path_params["image_id"]
         image_id = asked if self.places.find(asked) else self._found(asked)
         parts = overview.history(self.project, image_id)
-        return {"image_id": image_id, "parts": parts, "taxonomy": load_taxonomy(self.project)}
+        return {"image_id": image_id, "parts": parts, "taxonomy": self.shell.taxonomy()}
 
     def _found(self, asked: str) -> str:
         """The whole image_id of what stands in an address."""
@@ -234,7 +233,7 @@ class _View:
         )
 
     def _searched(self, values: dict[str, Any]) -> dict[str, Any]:
-        taxonomy, own = load_taxonomy(self.project), self._own_counts()
+        taxonomy, own = self.shell.taxonomy(), self._own_counts()
         known = [concept_id for concept_id, _ in own.most_common(KINDS) if concept_id in taxonomy]
         has_index, n_pictures = search.has_index(self.project), self.wall.rows().num_rows
         names = [taxonomy.name(concept_id) for concept_id in by_name(taxonomy, known)]

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from starlette.requests import Request
 from starlette.routing import Route
 
-from pictus.concepts import load_taxonomy
 from pictus.errors import UserError, clipped
 from pictus.journey import first_command
 from pictus.project import Project
@@ -79,7 +78,7 @@ class _View:
         view = request.query_params.get("view", "outliers") or "outliers"
         if view not in VIEWS:
             raise UserError(f"There is no view {clipped(view)}.", fix="one of: " + ", ".join(VIEWS))
-        taxonomy, ranks = load_taxonomy(self.project), self.ranks()
+        taxonomy, ranks = self.shell.taxonomy(), self.ranks()
         name = request.query_params.get("concept", "").strip()
         concept = name if name in ranks.concepts else taxonomy.resolve(name) if name else ""
         offset = whole(request, "offset")
