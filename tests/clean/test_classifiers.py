@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -142,3 +144,12 @@ def test_what_is_no_classifier_of_pictures_is_refused(tmp_path: Path) -> None:
     wide = write_graph(tmp_path / "wide.onnx", shape=("N", 4_000, 4_000, 3), labels='["a", "b"]')
     with pytest.raises(pictus.UserError, match="not pictures"):
         classifiers.probe(f"onnx:{wide}")
+
+
+def test_the_plugin_in_the_docs_works() -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / "clean.md").read_text(encoding="utf-8")
+    (block,) = [one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "pictus.safety" in one]
+    found: dict[str, Any] = {}
+    exec(compile(block, "docs/clean.md", "exec"), found)
+    said = classifiers.checked(found["classify"]([np.full((8, 9, 3), grey, np.uint8) for grey in (250, 10)]), 2, "docs")
+    assert said == [("alarming", 1.0), ("calm", 0.0)]

@@ -9,7 +9,8 @@ from pictus.clean import relevance_scores as scores
 
 
 def unit(vectors: scores.Floats) -> scores.Floats:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    made: scores.Floats = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return made
 
 
 def drawn(count: int, concepts: int, seed: int = 0, *, noise: float = 0.7) -> tuple[scores.Floats, scores.Rows]:

@@ -77,7 +77,8 @@ def rows_of(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def bytes_of(root: Path, row: dict[str, Any]) -> bytes:
-    return (root / row["shard"]).read_bytes()[row["offset"] : row["offset"] + row["size"]]
+    shard: bytes = (root / row["shard"]).read_bytes()
+    return shard[row["offset"] : row["offset"] + row["size"]]
 
 
 # -- one picture -------------------------------------------------------------------------------------

@@ -219,8 +219,9 @@ def _discriminant(given: Doubles, own_Q: Rows, there: Space) -> Doubles:
     left = (sizes * there.means[own_Q] - given) / np.maximum(sizes - 1, 1)
     logs[rows, own_Q] = (given * left).sum(axis=1) - (left**2).sum(axis=1) / 2
     logs = SHARPNESS * (logs + np.log(np.maximum(there.sizes, 1)))
-    shares: Doubles = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+    raised = np.exp(logs - logs.max(axis=1, keepdims=True))
+    shares: Doubles = raised / raised.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _votes(found: Neighbours, concepts: Rows, start: int, n_concepts: int) -> Doubles:
@@ -231,8 +232,9 @@ def _votes(found: Neighbours, concepts: Rows, start: int, n_concepts: int) -> Do
     weights_QK = np.where(rows_QK >= 0, np.exp(below_QK / TEMPERATURE), 0)
     weights_QK /= np.maximum(weights_QK.sum(axis=1, keepdims=True), 1e-12)
     cells = np.arange(len(rows_QK))[:, None] * n_concepts + concepts[rows_QK]
-    votes = np.bincount(cells.ravel(), weights_QK.ravel(), len(rows_QK) * n_concepts)
-    return votes.reshape(len(rows_QK), n_concepts)
+    counted = np.bincount(cells.ravel(), weights_QK.ravel(), len(rows_QK) * n_concepts)
+    votes: Doubles = counted.reshape(len(rows_QK), n_concepts).astype(np.float64)
+    return votes
 
 
 def _settle(vectors: Floats, kept: Rows, asked: Rows, threshold: float, found: Twins) -> None:

@@ -170,8 +170,8 @@ def _write_shards(
 ) -> pa.Table:  # fmt: skip
     """Write the pictures in the order of their rows -> the rows of what was written, by the image_id it has now."""
     image_ids, formats = pictures.column("image_id").to_pylist(), pictures.column("format").to_pylist()
-    taken, rows, bad = set(image_ids), [], []
-    keys, shards, offsets = [], [], []
+    taken, bad, keys, shards = set(image_ids), list[str](), list[str](), list[str]()
+    rows, offsets = list[int](), list[int]()
     changed: dict[int, dict[str, Any]] = {}  # position among `rows` -> what its row says otherwise
     with (
         ShardWriter(folder, max_bytes=max_shard_bytes) as writer,
