@@ -271,6 +271,7 @@ def test_a_hostile_place_can_touch_no_pixel() -> None:
     """A GPS entry whose value is said to lie where the picture's strips lie: they stay."""
     before = bytearray(in_exif("TIFF"))
     image = Image.open(io.BytesIO(bytes(before)))
+    assert isinstance(image, TiffImagePlugin.TiffImageFile)
     strips = image.tag_v2[273][0]
     place = before.index(struct.pack("<HHI", 2, 5, 3))  # GPSLatitude: three fractions at an offset
     struct.pack_into("<I", before, place + 8, strips)

@@ -123,7 +123,8 @@ def _lanczos(side: int) -> F64:
     scale = _PDQ_SIDE / side
     away = (np.arange(_PDQ_SIDE) + 0.5 - (np.arange(side)[:, None] + 0.5) * scale) / scale
     weights = np.where(np.abs(away) < 3, np.sinc(away) * np.sinc(away / 3), 0.0)  # noqa: PLR2004
-    return weights / weights.sum(axis=1, keepdims=True)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 def words_of(pdq: list[bytes]) -> Hashes:

@@ -14,6 +14,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,10 +132,8 @@ def decode_known(image_bytes: bytes, header: Header, *, factor: int = 1) -> Pixe
     A JPEG is decoded small, which costs less; other formats are averaged over factor × factor pixels.
     """
     if header.format == "jpeg" and header.mode in ("L", "RGB"):
-        try:
+        with suppress(_HarmlessError):  # Pillow knows a missing end marker from missing pixels
             return _decode_jpeg(image_bytes, header, factor)
-        except _HarmlessError:
-            pass  # Pillow knows a missing end marker from missing pixels
     pixels = _decode_pillow(image_bytes, header.orientation if header.format == "jpeg" else 0)
     return pixels if factor == 1 else _averaged(pixels, factor)
 
@@ -149,10 +148,8 @@ def decode_luma(image_bytes: bytes, header: Header, *, factor: int = 1, segments
         segments = list(jpeg_segments(image_bytes)) if segments is None else segments
         if header.mode == "L" or _is_ycc(segments):
             coded = image_bytes if header.mode == "L" else _without_colour_markers(image_bytes, segments)
-            try:
+            with suppress(_HarmlessError, PictureError):  # `decode_known` says what is wrong, as to everybody else
                 return _decode_jpeg(coded, header, factor, "GRAY" if header.mode == "L" else "RGB")
-            except (_HarmlessError, PictureError):
-                pass  # `decode_known` decides whether that is a picture, with its markers, as for everybody else
     return _ycc(decode_known(image_bytes, header, factor=factor))
 
 

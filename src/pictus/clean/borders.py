@@ -33,7 +33,7 @@ def border_frac(luma: Luma) -> float:
             return 0.0
         if before == (top, bottom, left, right):
             break
-    return 1 - (bottom - top) * (right - left) / luma.size
+    return float(1 - (bottom - top) * (right - left) / luma.size)
 
 
 def _within(lines: Luma, first: int, last: int) -> tuple[int, int]:

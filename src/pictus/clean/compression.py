@@ -42,4 +42,5 @@ def _totals() -> npt.NDArray[np.int64]:
     """The sum of the table's steps at each quality from 1 to 100; it falls from one to the next."""
     quality = np.arange(1, 101)[:, None]
     scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)  # noqa: PLR2004
-    return np.clip((np.array(_LUMINANCE) * scale + 50) // 100, 1, 255).sum(axis=1)
+    totals: npt.NDArray[np.int64] = np.clip((np.array(_LUMINANCE) * scale + 50) // 100, 1, 255).sum(axis=1)
+    return totals

@@ -117,16 +117,17 @@ def preview(project: Project, *, line: tuple[str, ...]) -> Outcome[Verdict]:
     decided = _decided(project, lines)
     earlier = _earlier(project)
     rows = [Verdict(**row) for row in decided.table.to_pylist()]
-    plain = Verdict("", "keep", "", "", 0.0, 0.0, "")
+    plain = verdicts.Earlier("keep", "", "", 0.0, 0.0, "")
     changed = [row for row in rows if earlier.get(row.image_id, plain)[:2] != (row.verdict, row.rule)]
     dropped = [row for row in changed if row.verdict == "drop" and _was(earlier, row) == "keep"]
     back = [row for row in changed if row.verdict == "keep" and _was(earlier, row) == "drop"]
     beyond = Counter(row.rule for row in rows)
+    taken = {one.text: beyond[one.rule] for one in lines}
     summary = {
-        "lines": {one.text: beyond[one.rule] for one in lines}, "changed": len(changed), "newly_dropped": len(dropped),
+        "lines": taken, "changed": len(changed), "newly_dropped": len(dropped),
         "back": len(back), "rules": dict(Counter(row.rule for row in dropped).most_common()),
     }  # fmt: skip
-    told = ", ".join(f"{text} takes {count:,}" for text, count in summary["lines"].items())
+    told = ", ".join(f"{text} takes {count:,}" for text, count in taken.items())
     return Outcome(
         step="clean preview",
         summary=summary,
