@@ -11,7 +11,7 @@ each is made a picture of its own by one entry of its quantisation table and its
   resolved and connected to by number, byte, time and pixel caps, header check, sha256, each attempt recorded,
   fsync before every commit. img2dataset: --resize_mode no --disable_all_reencoding True (nothing is looked at;
   its default sha256 is on).
-- everything: ours with a robots.txt of 40 rules to check every address by, and consent headers to read. img2dataset
+- everything: ours with a robots.txt of 32 rules to check every address by, and consent headers to read. img2dataset
   as in `bytes`: it has none of this.
 - resized: both store JPEGs of 256 px on the short side: ours --resize 256 (quality 90), img2dataset --resize_mode
   keep_ratio (its quality 95). A quarter of the pictures.
@@ -50,7 +50,8 @@ REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.pare
 FIRST, FEW = 200, 2_000
 LIMIT_S = 600
 MODES = ("bytes", "everything", "resized")
-ROBOTS = b"User-agent: *\n" + b"".join(b"Disallow: /private/%d/*.php$\n" % n for n in range(40))
+ROBOTS = b"User-agent: *\n" + b"".join(b"Disallow: /private/%d/\n" % n for n in range(30))
+ROBOTS += b"Disallow: /*.php$\nDisallow: /*?session=\n\nUser-agent: otherbot\nDisallow: /\n"
 HEADER = b"X-Robots-Tag: noindex, max-image-preview: large\r\nTDM-Reservation: 0\r\n"
 
 OURS = """

@@ -98,7 +98,7 @@ class Connection:
                 finally:
                     await response.aclose()
         except httpcore.ConnectionNotAvailable:
-            return None
+            return None  # the server closes it, or its streams are used up: the pool opens another
         except httpcore.TimeoutException as error:
             raise PictureError("timeout", f"nothing for {patience.read_s:g} s") from error
         except TimeoutError as error:

@@ -17,7 +17,7 @@ from pictus.collect.claims import Claims, Survey, concepts_of, surveyed
 from pictus.collect.fetching import Run, agent_of, candidates, limits_of, planned
 from pictus.collect.intake import Claim, Counts, Intake
 from pictus.collect.list_files import read_list
-from pictus.collect.lists import wanted_of
+from pictus.collect.lists import Wanted, wanted_of
 from pictus.collect.sources import Chosen, Found, chosen
 from pictus.concepts import load_taxonomy
 from pictus.errors import PictureError, UserError, counted
@@ -123,11 +123,8 @@ def fetch(
             return refresh
         return retry or not causes.is_final(cause) or (cause == "private-address" and bool(allow_host))
 
-    if list_path is None:
-        wanted, repeated = candidates(project.tables)
-    else:
-        wanted, repeated = wanted_of(read_list(list_path), load_taxonomy(project).resolve, str(list_path))
-    where = "candidates" if list_path is None else str(list_path)
+    where = str(list_path or "candidates")
+    wanted, repeated = _wanted(project, list_path)
     with project.lock("collect"):
         before = project.tables.count("fetches")
         with Intake(project.tables, project.shards_dir, now()) as intake:
@@ -153,6 +150,13 @@ def fetch(
         ),
         source=lambda: _attempts_after(project.tables, before),
     )
+
+
+def _wanted(project: Project, list_path: Path | None) -> tuple[list[Wanted], int]:
+    """The addresses of a list, or of the candidates found, each once -> (wanted, repeated rows)."""
+    if list_path is None:
+        return candidates(project.tables)
+    return wanted_of(read_list(list_path), load_taxonomy(project).resolve, str(list_path))
 
 
 @step("collect status", changes=False)
