@@ -60,7 +60,7 @@ class Shell:
         self._taxonomy = (-1, Taxonomy.of(()))  # the version of its table, and itself
 
     def taxonomy(self) -> Taxonomy:
-        """The concepts, read anew only when they changed: 21,841 of them take a tenth of a second."""
+        """The concepts, read anew only when they changed: 21,841 of them take some tenths of a second."""
         with self._lock:
             version = self.project.tables.version("concepts")
             if version != self._taxonomy[0]:

@@ -21,7 +21,8 @@ from pictus.concepts import Taxonomy
 from pictus.errors import UserError
 from pictus.project import Project
 
-READ = ("images", "sources", "checks", "verdicts", "labels", "splits", "duplicates")
+READ = ("images", "sources", "checks", "labels", "splits", "duplicates", "verdicts")
+"""The last is what a review changes again and again: it alone is read anew then."""
 PAGE = 120
 LITTLE = 76
 """Short side in px under which a picture would be shown at more than twice its size in a cell of 148 px or more."""
@@ -83,6 +84,7 @@ class Wall:
         self._project = project
         self._versions: tuple[int, ...] = ()
         self._found: _Found | None = None
+        self._undecided: pa.Table | None = None  # the rows without their verdicts
         self._lock = threading.Lock()
 
     def rows(self) -> pa.Table:
@@ -93,7 +95,9 @@ class Wall:
         with self._lock:
             versions = tuple(self._project.tables.version(name) for name in READ)
             if self._found is None or versions != self._versions:
-                self._found = _Found(_joined(self._project), {}, {})
+                if self._undecided is None or versions[:-1] != self._versions[:-1]:
+                    self._undecided = _joined(self._project)
+                self._found = _Found(_decided(self._project, self._undecided), {}, {})
                 self._versions = versions
             return self._found
 
@@ -170,18 +174,26 @@ def _joined(project: Project) -> pa.Table:
     for right in (
         _first(sources, "claim"),
         tables.read("checks", measured),
-        tables.read("verdicts", ["image_id", "verdict", "rule", "reason"]),
         _first(labels, "posterior"),
         tables.read("splits", ["image_id", "split"]),
         tables.read("duplicates", ["image_id", "group_id", "is_keeper"]),
     ):
         rows = rows.join(right, "image_id", join_type="left outer")
     rows = rows.sort_by("row")
-    empty = {"verdict": "unscreened", "status": "unlabelled"}
-    for name in ("verdict", "rule", "reason", "label", "status", "split", "claim", "address", "group_id"):
+    for name in ("label", "status", "split", "claim", "address", "group_id"):
         index = rows.schema.get_field_index(name)
-        rows = rows.set_column(index, name, pc.fill_null(rows.column(name), empty.get(name, "")))
+        rows = rows.set_column(index, name, pc.fill_null(rows.column(name), "unlabelled" if name == "status" else ""))
     return rows.combine_chunks()
+
+
+def _decided(project: Project, rows: pa.Table) -> pa.Table:
+    """The rows with verdict, rule and reason."""
+    verdicts = project.tables.read("verdicts", ["image_id", "verdict", "rule", "reason"]).combine_chunks()
+    place = pc.index_in(rows.column("image_id"), value_set=verdicts.column("image_id"))
+    for name in ("verdict", "rule", "reason"):
+        found = pc.fill_null(verdicts.column(name).take(place), "unscreened" if name == "verdict" else "")
+        rows = rows.append_column(name, found.combine_chunks())
+    return rows
 
 
 def _first(rows: pa.Table, best: str) -> pa.Table:
