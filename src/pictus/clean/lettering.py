@@ -71,9 +71,8 @@ def strokes(luma: Luma) -> Counts:
     np.minimum(left, right, out=beside)
     np.greater_equal(beside - np.minimum(centre, beside), STROKE, out=found[1, 2:-2])
     in_eights = np.bitwise_count(found.view(np.uint64)).reshape(2 * height, -1).astype(np.float32)
-    sums = in_eights @ _in_blocks(in_eights.shape[1])  # of whole numbers: exact
-    counts: Counts = sums.reshape(2, height, _BLOCKS).transpose(1, 0, 2)
-    return counts
+    sums: Counts = in_eights @ _in_blocks(in_eights.shape[1])  # of whole numbers: exact
+    return sums.reshape(2, height, _BLOCKS).transpose(1, 0, 2)
 
 
 @lru_cache(maxsize=64)
