@@ -46,7 +46,7 @@ class Limits:
     host_failures: int = 10  # in a row, until a host is given up for this run
     redirects: int = 5
     max_bytes: int = MAX_BYTES
-    held_bytes: int = 128 * 2**20  # fetched and not yet taken by the caller
+    held_bytes: int = 32 * 2**20  # fetched and not yet taken by the caller: what memory the pictures may cost
 
 
 class Job(NamedTuple):
