@@ -79,7 +79,8 @@ def strokes(luma: Luma) -> Counts:
 def _in_blocks(words: int) -> npt.NDArray[np.float32]:
     """Which block each eight pixels are in: f32[words, 8] of 0 and 1."""
     block = (np.arange(words) * _BLOCKS + _BLOCKS - 1) // words
-    return (np.minimum(block, _BLOCKS - 1)[:, None] == np.arange(_BLOCKS)).astype(np.float32)
+    is_in: npt.NDArray[np.bool_] = np.minimum(block, _BLOCKS - 1)[:, None] == np.arange(_BLOCKS)
+    return is_in.astype(np.float32)
 
 
 def overlays(counts: Sequence[Counts], widths: Sequence[int]) -> npt.NDArray[np.float64]:
