@@ -107,8 +107,8 @@ def photographs(real_data: Callable[[str], Path]) -> Iterator[tuple[str, bytes]]
 
 @pytest.mark.real_data
 def test_few_of_490_photographs_are_flagged(real_data: Callable[[str], Path]) -> None:
-    """Of the overlays most are: a shop's address, a title, a caption. No page of text is among them."""
+    """Of the 11 overlays 4 have writing laid over them, 3 show writing, 4 none. No page of text is among them."""
     rows = measurements.measure(photographs(real_data))
     assert len(rows) == 490
     assert sum(row.text_frac > 0.2 for row in rows) == 0
-    assert sum(row.overlay > 0.2 for row in rows) <= 15
+    assert sum(row.overlay > 0.2 for row in rows) <= 12
