@@ -158,7 +158,7 @@ def test_no_page_scrolls_sideways(page: Any, address: str, path: str) -> None:
 def test_long_names_do_not_widen_a_page(page: Any, crowded: str) -> None:
     wide = {}
     page.goto(crowded + "/clean/duplicates")
-    one = page.locator(".twin .tile").nth(1).get_attribute("href")
+    one = page.locator(".member .tile").nth(1).get_attribute("href")
     for path in (*PAGES, f"/search?text={LONG}", "/runs/" + "r" * 90, one, "/clean/duplicates?offset=99"):
         page.goto(crowded + path)
         width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
@@ -314,11 +314,11 @@ def test_a_report_opens_in_its_sandbox_without_an_error(page: Any, crowded: str)
 
 def test_a_duplicate_is_restored_with_one_press(page: Any, crowded: str) -> None:
     page.goto(crowded + "/clean/duplicates")
-    left = page.locator(".twin button").count()
+    left = page.locator(".member form.do button").count()
     assert left
-    page.locator(".twin button").first.press("Enter")
+    page.locator(".member form.do button").first.press("Enter")
     page.wait_for_url("**#p-*")
-    assert page.locator(".twin button").count() == left - 1
+    assert page.locator(".member form.do button").count() == left - 1
     assert "restored" in page.inner_text("main")
 
 

@@ -175,6 +175,7 @@ def test_an_accepted_line_writes_verdicts_and_keeps_the_other_lines(browser: Tes
     lines = {line["rule"]: line for line in pool.journal.events(event="pictures_screened", limit=1)[0].data["lines"]}
     assert (lines["dark"]["line"], lines["dark"]["origin"], lines["odd-aspect"]["origin"]) == (1.0, "option", "off")
     text = browser.get("/clean/tiny").text
+    assert "pictus clean screen --line dark=1 --line odd-aspect=off <span" in text, "the command keeps them as well"
     assert "set by you" in text
     assert "Back to the pool’s own line" in text
 

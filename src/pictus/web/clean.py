@@ -149,6 +149,7 @@ class _View:
             "line": line, "at": asked.at, "counts": counts, "edges": bins, "bars": bars, "fates": FATES,
             "shown": self.review_of.pictures(sheet, first, PAGE), "first": first, "concept": asked.concept,
             "own": [(taxonomy.name(one), one, value) for one, value in asked.own.items()],
+            "others": set_by_hand(self.screened(), line.rule, asked.concept, taxonomy),
             "verb": "flagged" if line.is_flag else "dropped",
             "taxonomy": taxonomy, "rules": [found["rule"] for found in self.screened().lines],
             "named": by_name(taxonomy, taxonomy.classes) if len(taxonomy.classes) <= NAMED else [],

@@ -45,8 +45,8 @@ function start(root) {
     document.getElementById("others").textContent = [`of ${count(found.total)}`, found.elsewhere && `${count(found.elsewhere)} ${verb === "flagged" ? "more beyond it" : "of them"} other rules drop already`, found.restored && `${count(found.restored)} restored, which stay`].filter(Boolean).join(" · ");
     const typed = String(line);
     const given = concept ? `${concept}:${rule}=${typed}` : `${rule}=${typed}`;
-    document.getElementById("shell").textContent = `pictus clean screen --line ${given}`;
-    document.getElementById("api").textContent = `POST /api/clean/screen {"line": ["${given}"]}`;
+    document.getElementById("shell").textContent = `--line ${given}`;
+    document.getElementById("api").textContent = `"${given}"`;
     const field = document.querySelector("#accept-form input[name=line]");
     if (field) field.value = typed;
     slider.setAttribute("aria-valuetext", `${measure} ${side} ${short(line)}: ${count(found.dropped)} ${verb}, ${change}`);
