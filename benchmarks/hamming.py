@@ -282,8 +282,8 @@ def plan(measured: dict[str, Any]) -> None:
         own, masks = count / 2**width, sum(band.masks for band in bands_of(number, width))
         print(f"  the join: {number} bands of {width} indexed bits in each of 2 words, {own:,.1f} rows a bucket,"
               f" {masks:,} partners looked up for each; {join_pairs(count):.1e} pairs compared,"
-              f" {join_s(count) * factor / neighbours.PART_S:,.0f} parts of {neighbours.PART_S:.0f} s;"
-              f" hashes {count * 48 / 1e9:,.1f} GB, a worker's index and labels {count * 32 / 1e9:,.1f} GB")  # fmt: skip
+              f" {join_s(count) * factor / neighbours.PART_S:,.0f} parts of {neighbours.PART_S:.0f} s; hashes"
+              f" {count * 48 / 1e9:,.1f} GB, a worker's index and labels {count * 32 / 1e9:,.1f} GB")  # fmt: skip
 
 
 STAGES = (
