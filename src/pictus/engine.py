@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,8 +20,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from pictus.clusters import joined
 from pictus.errors import UserError
-from pictus.extras import need
 from pictus.project import Project
 from pictus.registry import Registry
 
@@ -36,6 +35,9 @@ TASK_ROWS = 128
 
 COMMIT_ROWS = 10_000
 """Rows per commit: few large fragments (many small ones slow every later scan)."""
+
+RETRIES = 5
+"""Of a batch, when its worker or node dies: a picture that kills every worker ends the run, lost nodes do not."""
 
 
 def run(
@@ -133,29 +135,24 @@ def _unguarded_script() -> str:
 
 @RUNNERS.register("ray")
 def ray(compute: Compute, batches: Iterator[pa.RecordBatch], workers: int) -> Iterator[pa.RecordBatch]:
-    """An existing Ray cluster (RAY_ADDRESS), or a local one started for this call."""
-    cluster: Any = need("ray", "ray")
-    started_here = not cluster.is_initialized()
-    if started_here:
-        with warnings.catch_warnings():
-            # Ray's daemons are forked and replaced by exec at once: Lance's state is never used in the fork.
-            warnings.filterwarnings("ignore", message="lance is not fork-safe")
-            cluster.init(num_cpus=None if os.environ.get("RAY_ADDRESS") else workers, include_dashboard=False,
-                         logging_level="ERROR", log_to_driver=False)  # fmt: skip
-    task = cluster.remote(num_cpus=1, max_retries=3)(compute_one)
-    function = cluster.put(compute)
-    ahead = 2 * max(workers, int(cluster.cluster_resources().get("CPU", workers)))
-    waiting: deque[Any] = deque()
-    try:
-        for batch in batches:
-            waiting.append(task.remote(function, batch))
-            if len(waiting) > ahead:
+    """The Ray cluster that RAY_ADDRESS names, or one started here for this call. Batches go to all nodes alike.
+
+    A batch whose worker or node died is computed again elsewhere, RETRIES times; results come in order.
+    """
+    with joined(workers) as (cluster, cpus):
+        task = cluster.remote(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")(compute_one)
+        function = cluster.put(compute)
+        waiting: deque[Any] = deque()
+        try:
+            for batch in batches:
+                waiting.append(task.remote(function, batch))
+                if len(waiting) > 2 * cpus:
+                    yield cluster.get(waiting.popleft())
+            while waiting:
                 yield cluster.get(waiting.popleft())
-        while waiting:
-            yield cluster.get(waiting.popleft())
-    finally:
-        if started_here:
-            cluster.shutdown()
+        finally:
+            for result in waiting:
+                cluster.cancel(result)
 
 
 def compute_one(compute: Compute, batch: pa.RecordBatch) -> pa.RecordBatch:
