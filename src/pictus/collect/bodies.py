@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from pictus.collect.memory import Share, unlimited
 from pictus.errors import PictureError, clipped
 
 DEFAULT_WAIT_S = 60.0
@@ -25,6 +26,8 @@ A JPEG that ends before the second look has cost less than a look at every one w
 
 _FIRST_ROOM = 128 * 1024
 _MOST_ROOM = 4 * 2**20
+_LEAST_ROOM = 4 * 1024
+"""For what has come although there is no memory for it: its connection waits from then on."""
 
 
 class Body:
@@ -32,12 +35,15 @@ class Body:
 
     With `is_cut` the first `max_bytes` are enough and no look is taken. Bytes are received where they stay
     (`room`, then `added`) or, where they come packed or in chunks, are brought (`feed`). Room is made as
-    bytes come: a length that is only announced takes no memory.
+    bytes come: a length that is only announced takes no memory. Where its `share` must wait (`is_waiting`),
+    bring no more until it goes on, and then call `unpack` first.
     """
 
     def __init__(
-        self, headers: Mapping[str, str], max_bytes: int, *, is_cut: bool = False, look: Look | None = None
+        self, headers: Mapping[str, str], max_bytes: int, *, is_cut: bool = False, look: Look | None = None,
+        share: Share | None = None,
     ) -> None:  # fmt: skip
+        self.share = share or unlimited()
         declared = headers.get("content-length", "")
         self._announced = int(declared) if _LENGTH.fullmatch(declared) else 0
         if self._announced > max_bytes and not is_cut:
@@ -51,7 +57,10 @@ class Body:
         self._part = bytearray()
         self._part_view = memoryview(self._part)
         self._filled = 0  # of the part
+        self._made = 0  # bytes of all parts
         self._fed = bytearray()
+        self._packed = b""  # come, and not unpacked yet
+        self._is_more = False  # to be had from the decoder, whether or not more comes
         self.received = 0  # bytes as they came, still packed
         self.is_enough = False  # no more need be read
 
@@ -60,6 +69,11 @@ class Body:
         """Whether bytes must be brought by `feed`."""
         return self._decoder is not None
 
+    @property
+    def is_unpacking(self) -> bool:
+        """Whether some of it came and waits to be unpacked."""
+        return self.share.is_waiting and bool(self._packed or self._is_more)
+
     def room(self) -> memoryview:
         """Where the next bytes go, never empty. Not for a body that is packed or was fed."""
         if self._filled == len(self._part):
@@ -67,7 +81,14 @@ class Body:
                 self._full.append(self._part)
             left = min(self._announced, self._max_bytes + 1) - self.received
             size = min(max(self.received, _FIRST_ROOM), _MOST_ROOM)
-            self._part = bytearray(min(size, left) if left > 0 else size)
+            size = min(size, left) if left > 0 else size
+            given = self.share.taken - self._made  # of a step that had to wait
+            if given > 0:
+                size = min(size, given)
+            elif not self._given(size):
+                size = min(size, _LEAST_ROOM)
+            self._part = bytearray(size)
+            self._made += size
             self._part_view, self._filled = memoryview(self._part), 0
         return self._part_view[self._filled :]
 
@@ -84,15 +105,38 @@ class Body:
         self.received += len(data)
         if self._decoder is None:
             self._fed += data
+            self._check(self.received)
+            if self._looks and len(self._fed) >= self._looks[0]:
+                self._take_look()
+            self._ask_ahead()
         else:
+            self._packed += data
+            self.unpack()
+
+    def unpack(self) -> None:
+        """What came packed, as far as there is memory for it."""
+        while self._decoder is not None and (self._packed or self._is_more) and not self.is_enough:
+            if not self._ask_ahead():
+                return
+            most = min(_FIRST_ROOM, self._max_bytes + 1 - len(self._fed))
             try:
-                self._fed += self._decoder.decompress(data, self._max_bytes + 1 - len(self._fed))
+                unpacked = self._decoder.decompress(self._packed, most)
             except zlib.error as error:
                 raise PictureError("protocol", f"Content-Encoding: {error}") from error
-        is_over = self._decoder is not None and bool(self._decoder.unconsumed_tail)
-        self._check(self._max_bytes + 1 if is_over else max(self.received, len(self._fed)))
-        if self._looks and len(self._fed) >= self._looks[0]:
-            self._take_look()
+            self._fed += unpacked
+            self._packed, self._is_more = self._decoder.unconsumed_tail, len(unpacked) == most
+            self._check(max(self.received, len(self._fed)))
+            if self._looks and len(self._fed) >= self._looks[0]:
+                self._take_look()
+
+    def _ask_ahead(self) -> bool:
+        """Whether the next bytes may be brought; their memory is taken."""
+        short = len(self._fed) + len(self._packed) + _FIRST_ROOM - self.share.taken
+        left = self._max_bytes + _FIRST_ROOM - self.share.taken
+        return short <= 0 or self._given(max(short, min(len(self._fed), _MOST_ROOM, left)))
+
+    def _given(self, size: int) -> bool:
+        return not self.share.is_waiting and self.share.take(size)
 
     def whole(self) -> bytes:
         """All of it, once it has ended."""

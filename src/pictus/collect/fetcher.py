@@ -21,6 +21,7 @@ from pictus.collect.addresses import Url, redirected
 from pictus.collect.bodies import Body, Look, retry_after_s
 from pictus.collect.causes import GOOD, is_final
 from pictus.collect.http1 import Head, Patience, Reply
+from pictus.collect.memory import Memory, Share
 from pictus.collect.network import Connections, PinnedNetwork
 from pictus.collect.pace import Pace
 from pictus.collect.reservations import MAX_TDM_BYTES, TDM_HEADER, TDM_TARGET, Reservations, reservations_of
@@ -46,7 +47,8 @@ class Limits:
     host_failures: int = 10  # in a row, until a host is given up for this run
     redirects: int = 5
     max_bytes: int = MAX_BYTES
-    held_bytes: int = 32 * 2**20  # fetched and not yet taken by the caller: what memory the pictures may cost
+    held_bytes: int = 32 * 2**20  # fetched and not yet taken by the caller: beyond it nothing new is started
+    memory_bytes: int = 256 * 2**20  # of all pictures that are held or on their way
 
 
 class Job(NamedTuple):
@@ -124,15 +126,22 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Fetcher:
-    """One run. `clock` tells seconds that only grow; `chance` spreads the retries; `look` may refuse by first bytes."""
+    """One run. `clock` tells seconds that only grow; `chance` spreads the retries; `look` may refuse by first bytes.
+
+    `own`: the servers that are this run's to ask; addresses led to another one end in `strays`, for whoever has it.
+    """
 
     def __init__(
         self, limits: Limits, network: PinnedNetwork, *, agent: str, tls: ssl.SSLContext,
         clock: Callable[[], float], chance: random.Random, look: Look | None = None,
+        own: frozenset[str] | None = None,
     ) -> None:  # fmt: skip
         self._limits = limits
-        self._open = Connections(network, tls, connect_s=limits.connect_s)
+        self.memory = Memory(limits.memory_bytes, limits.max_bytes, limits.held_bytes)
+        self._open = Connections(network, tls, connect_s=limits.connect_s, memory=self.memory)
         self._look = look
+        self._own = own
+        self.strays: list[Job] = []
         self._agent = agent
         self._clock = clock
         self._chance = chance
@@ -142,7 +151,6 @@ class Fetcher:
         self._parked: dict[str, list[Job]] = {}  # origin -> jobs that wait for these
         self._failed_in_a_row: dict[str, int] = {}
         self._ended: list[Fetched] = []  # not yet taken by the caller
-        self._held_bytes = 0
         self._pace = Pace(limits.connections)
         self._running = 0
         self._admitting = 0
@@ -168,7 +176,7 @@ class Fetcher:
                 batch, self._ended = self._ended, []
                 if batch:
                     yield batch
-                    self._held_bytes -= sum(len(result.image_bytes) for result in batch)
+                    self.memory.give_back(sum(len(result.image_bytes) for result in batch))
                     self._start()
                 if visits.done():
                     self._news.set()
@@ -214,7 +222,7 @@ class Fetcher:
 
     @property
     def _has_room(self) -> bool:
-        return self._running < self._pace.limit and self._held_bytes < self._limits.held_bytes
+        return self._running < self._pace.limit and not self.memory.is_used_up
 
     async def _visit_many(self, host: str, job: Job) -> None:
         """One visit after the other, as long as one may start; a task for each would cost more than its turn."""
@@ -253,14 +261,16 @@ class Fetcher:
 
     async def _visit(self, host: str, job: Job) -> None:
         """One turn of one job; the schedule and the dispatcher hear of its end whatever happens."""
+        share = Share(self.memory)
         try:
             if job.about or self._known(job.url.origin):
-                await self._request_once(host, job)
+                await self._request_once(host, job, share)
             else:
                 self._admit(job)  # its robots.txt has grown old while it waited
         except Exception as error:  # noqa: BLE001  one address must not cost what the others brought
             self._break_off(job, error)
         finally:
+            share.leave()
             self._schedule.done(host)
 
     def _admit_safely(self, job: Job) -> None:
@@ -280,10 +290,10 @@ class Fetcher:
         else:
             self._finish(job._replace(tries=job.tries + 1), answer)
 
-    async def _request_once(self, host: str, job: Job) -> None:
+    async def _request_once(self, host: str, job: Job, share: Share) -> None:
         """One request, and what follows from its answer."""
         started = self._clock()
-        answer = await self._ask(job)
+        answer = await self._ask(job, share)
         now = self._clock()
         job = job._replace(tries=job.tries + 1, elapsed_s=job.elapsed_s + now - started)
         self._count_failure(host, answer)
@@ -318,6 +328,8 @@ class Fetcher:
     def _follow(self, job: Job) -> None:
         if job.about:
             self._schedule.add(job.url.server, job, job.order)
+        elif self._own is not None and job.url.server not in self._own:
+            self.strays.append(job)
         else:
             self._admit(job)
 
@@ -351,7 +363,7 @@ class Fetcher:
         if job.hops:
             detail = f"{detail}; " * bool(detail) + f"redirected to {job.url.text}"
         body = answer.body if answer.cause == "ok" else b""
-        self._held_bytes += len(body)
+        self.memory.hold(len(body))
         self._news.set()
         self._ended.append(
             Fetched(
@@ -368,12 +380,12 @@ class Fetcher:
         for job in self._schedule.drop(host):
             self._end(job, _Answer(answer.cause, f"not asked: {reason}", answer.status))
 
-    async def _ask(self, job: Job) -> _Answer:
+    async def _ask(self, job: Job, share: Share) -> _Answer:
         """One request -> its answer; every way to fail is an answer too."""
         limits, loop = self._limits, asyncio.get_running_loop()
         patience = Patience(limits.read_s, limits.total_s, loop.time() + limits.total_s)
         try:
-            reply = await self._open.ask(job.url, self._fields(job), partial(self._judge, job), patience)
+            reply = await self._open.ask(job.url, self._fields(job), partial(self._judge, job, share), patience)
             return _answer_of(job, reply)
         except PictureError as error:
             return _Answer(error.cause, error.detail)
@@ -390,15 +402,16 @@ class Fetcher:
             fields["if-modified-since"] = job.last_modified
         return fields
 
-    def _judge(self, job: Job, head: Head) -> Body:
+    def _judge(self, job: Job, share: Share, head: Head) -> Body:
         """Where the body of an answer goes, or why it is refused: decided when its header is there."""
         if head.status != 200:  # noqa: PLR2004  OK
-            return Body(head.headers, _DRAINED_BYTES, is_cut=True)
+            return Body(head.headers, _DRAINED_BYTES, is_cut=True, share=share)
         if job.about:
-            return Body(head.headers, MAX_ROBOTS_BYTES if job.about == ROBOTS else MAX_TDM_BYTES + 1, is_cut=True)
+            most = MAX_ROBOTS_BYTES if job.about == ROBOTS else MAX_TDM_BYTES + 1
+            return Body(head.headers, most, is_cut=True, share=share)
         if refusal := refusal_of(head.pairs):
             raise refusal
-        return Body(head.headers, self._limits.max_bytes, look=self._look)
+        return Body(head.headers, self._limits.max_bytes, look=self._look, share=share)
 
 
 def refusal_of(pairs: Iterable[tuple[str, str]]) -> PictureError | None:

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from pictus.collect.bodies import Body
+from pictus.collect.memory import Memory, without_limit
 from pictus.errors import PictureError, clipped
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a status line with its header fields, and of what stands around chunks. Apache sends at most 8 KiB of each."""
 
 _MAX_INTERIM = 16
+_LITTLE = 4 * 1024  # read at once for a body that nothing was given for yet
 _MOST_DRAINED = 64 * 1024
 """A refused body with no more than this left is read to its end: cheaper than a new connection."""
 
@@ -115,7 +117,10 @@ class Connection(asyncio.BufferedProtocol):
     Where the server chose HTTP/2 while TLS was agreed on, `hand_over` gets the transport and this one is done.
     """
 
-    def __init__(self, scratch: bytearray, hand_over: Callable[[asyncio.Transport], None]) -> None:
+    def __init__(
+        self, scratch: bytearray, hand_over: Callable[[asyncio.Transport], None], memory: Memory | None = None
+    ) -> None:  # fmt: skip
+        self._memory = memory or without_limit()
         self._hand_over = hand_over
         self._loop = asyncio.get_running_loop()
         self._scratch = scratch
@@ -134,6 +139,8 @@ class Connection(asyncio.BufferedProtocol):
         self._interim = 0
         self._judge: Judge | None = None
         self._refusal: PictureError | None = None
+        self._is_paused = False  # nothing is read until the body's share goes on
+        self._is_read = False  # all of the body has come, though it is not yet unpacked
         self.has_answered = False  # anything came since the last request
         self.is_open = False
 
@@ -151,6 +158,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiter = self._loop.create_future()
         self._judge, self._head, self._body, self._refusal = judge, None, None, None
         self._chunks, self._around, self._interim, self.has_answered = "", 0, 0, False
+        self._is_paused = self._is_read = False
         self._started.clear()
         self._heard_at = self._loop.time()
         self._patience = patience
@@ -186,7 +194,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, _: int) -> memoryview:
         if self._body is None or self._refusal or self._chunks or self._body.is_packed:
-            return self._scratch_view
+            is_little = self._memory.is_used_up and not (self._body and self._body.share.taken)
+            return self._scratch_view[:_LITTLE] if is_little else self._scratch_view
         room = self._body.room()
         return room if self._left is None else room[: self._left]
 
@@ -206,7 +215,28 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 self._body.added(nbytes)
                 self._count(nbytes)
+            self._pause_if_needed()
         except Exception as error:  # noqa: BLE001  also a bug of ours ends this exchange only; the fetcher tells it
+            self._fail(error)
+
+    def _pause_if_needed(self) -> None:
+        is_needed = self._body is not None and not self._refusal and self._body.share.is_waiting
+        if is_needed and not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()  # the sender waits, not our memory
+
+    def _go_on(self) -> None:
+        """There is memory for more of the body."""
+        self._heard_at = self._loop.time()  # the silence was ours
+        if self._transport is None or self._body is None:
+            return
+        try:
+            self._body.unpack()
+            if self._is_read or self._body.is_enough:
+                self._finish()
+            elif not self._body.share.is_waiting:
+                self._resume()
+        except Exception as error:  # noqa: BLE001  as above
             self._fail(error)
 
     def eof_received(self) -> bool:
@@ -217,7 +247,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
-        if self._waiter is None or self._waiter.done():
+        if self._waiter is None or self._waiter.done() or self._is_read:
             return
         why = f": {exc}" if exc and str(exc) else ""
         if self._head is None:
@@ -267,6 +297,7 @@ class Connection(asyncio.BufferedProtocol):
         self._chunks = "size" if length == -1 else ""
         try:
             self._body = self._judge(head)
+            self._body.share.go_on = self._go_on
         except PictureError as error:
             self._refuse(error)
         if self._waiter is None or self._waiter.done():
@@ -373,16 +404,25 @@ class Connection(asyncio.BufferedProtocol):
         if self._waiter is None or self._waiter.done() or self._head is None:
             return
         error, whole = self._refusal, b""
+        if error is None and self._body is not None and self._body.is_unpacking:
+            self._is_read = True
+            return
         if error is None and self._body is not None:
             try:
                 whole = self._body.whole()
             except PictureError as why:
                 error = why
         self._body = None
+        self._resume()
         self.is_open = self.is_open and _is_kept(self._head) and self._left in (0, None)
         if not self.is_open:
             self.close()
         self._waiter.set_result(Reply(self._head, whole, error))
+
+    def _resume(self) -> None:
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
 
     def _fail(self, error: Exception) -> None:
         """The exchange has failed; the connection is of no more use."""
@@ -398,11 +438,11 @@ class Connection(asyncio.BufferedProtocol):
     def _ring(self) -> None:
         """The timer: either it is too late, or something came meanwhile and it is set again."""
         read_s, total_s, until = self._patience
-        silent_at = self._heard_at + read_s
+        silent_at = until if self._is_paused else self._heard_at + read_s
         if self._loop.time() < min(silent_at, until):
             self._timer = self._loop.call_at(min(silent_at, until), self._ring)
             return
         self.close()
         if self._waiter is not None and not self._waiter.done():
-            detail = f"nothing for {read_s:g} s" if silent_at <= until else f"over {total_s:g} s"
+            detail = f"nothing for {read_s:g} s" if silent_at < until else f"over {total_s:g} s"
             self._waiter.set_exception(PictureError("timeout", detail))

@@ -139,7 +139,13 @@ async def _read(response: httpcore.Response, judge: Judge) -> Reply:
 
 
 async def _fill(body: Body, response: httpcore.Response) -> None:
+    given = asyncio.Event()
+    body.share.go_on = given.set
     async for chunk in response.aiter_stream():
         body.feed(chunk)
+        while body.share.is_waiting:  # unread, the stream's window stays closed: the sender waits, not our memory
+            given.clear()
+            await given.wait()
+            body.unpack()
         if body.is_enough:
             return

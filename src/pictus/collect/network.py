@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from pictus.collect import http1
 from pictus.collect.addresses import AllowedHosts, Url, checked_addresses
 from pictus.collect.http1 import Judge, Patience, Reply
+from pictus.collect.memory import Memory, without_limit
 from pictus.errors import PictureError
 
 if TYPE_CHECKING:
@@ -65,13 +66,15 @@ class Connections:
     """
 
     def __init__(
-        self, network: PinnedNetwork, tls: ssl.SSLContext, *, connect_s: float, keep: int = KEPT_CONNECTIONS
+        self, network: PinnedNetwork, tls: ssl.SSLContext, *, connect_s: float, keep: int = KEPT_CONNECTIONS,
+        memory: Memory | None = None,
     ) -> None:  # fmt: skip
         tls.set_alpn_protocols(["h2", "http/1.1"])
         self._network = network
         self._tls = tls
         self._connect_s = connect_s
         self._keep = keep
+        self._memory = memory or without_limit()
         self._scratch = bytearray(_SCRATCH_BYTES)
         self._idle: dict[str, list[http1.Connection]] = {}
         self._idle_order: OrderedDict[http1.Connection, str] = OrderedDict()  # longest unused first -> its origin
@@ -143,7 +146,7 @@ class Connections:
                 opened = await self._network.connect(url.host, url.port, limit_s)
                 try:
                     _, connection = await loop.create_connection(
-                        lambda: http1.Connection(self._scratch, partial(self._share, url)), sock=opened,
+                        lambda: http1.Connection(self._scratch, partial(self._share, url), self._memory), sock=opened,
                         ssl=self._tls if is_tls else None, server_hostname=url.host if is_tls else None,
                         ssl_handshake_timeout=limit_s if is_tls else None,
                     )  # fmt: skip
