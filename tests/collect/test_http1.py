@@ -202,3 +202,13 @@ def test_a_body_that_shows_early_what_it_is_is_not_read_on() -> None:
 def test_silence_ends_an_exchange() -> None:
     assert one(OK + b"Content-Length: 3\r\n\r\now", hangs_up=False, read_s=0.05)[0] == "timeout"
     assert one(b"HTTP", hangs_up=False, read_s=0.05)[0] == "timeout"
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"301 Moved", b"404 Not Found", b"429 Too Many Requests"])
+def test_a_header_counts_although_the_body_never_comes(status: bytes) -> None:
+    head = b"HTTP/1.1 " + status + b"\r\nRetry-After: 3600\r\nX-Robots-Tag: noai\r\nContent-Length: 1000\r\n\r\n"
+    (reply,) = exchanged(head, hangs_up=False, read_s=0.05)
+    assert isinstance(reply, Reply)
+    assert (reply.head.status, reply.head.headers["x-robots-tag"]) == (int(status[:3]), "noai")
+    assert reply.error is not None
+    assert reply.error.cause == "timeout"

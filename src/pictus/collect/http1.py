@@ -442,7 +442,4 @@ class Connection(asyncio.BufferedProtocol):
         if self._loop.time() < min(silent_at, until):
             self._timer = self._loop.call_at(min(silent_at, until), self._ring)
             return
-        self.close()
-        if self._waiter is not None and not self._waiter.done():
-            detail = f"nothing for {read_s:g} s" if silent_at < until else f"over {total_s:g} s"
-            self._waiter.set_exception(PictureError("timeout", detail))
+        self._fail(PictureError("timeout", f"nothing for {read_s:g} s" if silent_at < until else f"over {total_s:g} s"))
