@@ -162,6 +162,16 @@ def test_what_is_final_is_asked_once_and_told_in_the_servers_words(web: Any, mak
     assert web.asked() == ["/x"]
 
 
+@pytest.mark.parametrize("seconds", ["1", "3600"])
+def test_what_is_final_is_asked_once_also_when_it_says_later(web: Any, make: Make, time: Time, seconds: str) -> None:
+    web.put("/x", b"", 404, Retry_After=seconds)
+    web.put("/z", b"{}")
+    asker = make()
+    assert cause_of(asker.service, "http://a.example/x")[0] == "http-404"
+    assert web.asked() == ["/x"]
+    assert asker.service("http://a.example/z").body == b"{}"
+
+
 def test_retry_after_is_kept_and_a_long_one_closes_the_host_for_the_run(web: Any, make: Make, time: Time) -> None:
     web.put("/x", b"", 429, Retry_After="30")
     web.put("/y", b"", 429, Retry_After="3600")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -258,6 +259,44 @@ def test_a_site_is_gone_on_with_where_it_stopped(project: Project, monkeypatch: 
     assert site(project, web, f"{SITE}/map.xml") == Ended(asked=2, skipped=4)
     assert len(found(project)) == 5
     assert site(project, web, f"{SITE}/map.xml") == Ended(skipped=1)
+
+
+def index_of(*maps: str) -> bytes:
+    listed = "".join(f"<sitemap><loc>{one}</loc></sitemap>" for one in maps)
+    return f"<sitemapindex>{listed}</sitemapindex>".encode()
+
+
+def test_the_pages_of_one_sitemap_are_read_before_the_next_sitemap(project: Project) -> None:
+    top, first, second = (f"{SITE}/{name}.xml" for name in ("index", "a", "b"))
+    pages = [f"{SITE}/{number}" for number in range(4)]
+    web = Web(**{
+        top: index_of(first, second), first: urlset(*pages[:2]), second: urlset(*pages[2:]),
+        **{page: f"<img src={page}.jpg>".encode() for page in pages},
+    })  # fmt: skip
+    assert site(project, web, top, limit=1).asked == 3
+    assert web.asked == [top, first, pages[0]]
+    assert site(project, web, top).asked == 7  # also the page that the limit cut
+    assert web.asked[3:] == [top, first, *pages[:2], second, *pages[2:]]
+
+
+def test_a_sitemap_is_not_finished_while_a_page_of_it_may_still_come(project: Project) -> None:
+    top, first, second = (f"{SITE}/{name}.xml" for name in ("index", "a", "b"))
+    web = Web(**{
+        top: index_of(first, second), first: urlset(f"{SITE}/1"), second: urlset(f"{SITE}/2"),
+        f"{SITE}/1": PictureError("timeout", ""), f"{SITE}/2": b"<img src=2.jpg>",
+    })  # fmt: skip
+    site(project, web, top)
+    assert {place for place, (cause, _) in searched(project).items() if cause == "ok"} == {second, f"{SITE}/2"}
+    web.pages[f"{SITE}/1"] = b"<img src=1.jpg>"
+    assert site(project, web, top) == Ended(asked=3, skipped=1)
+    assert len(found(project)) == 2
+    assert site(project, web, top) == Ended(skipped=1)
+
+
+def test_sitemaps_inside_each_other_without_end_are_left(project: Project) -> None:
+    names = [f"{SITE}/{number}.xml" for number in range(30)]
+    web = Web(**{name: index_of(after) for name, after in itertools.pairwise(names)})
+    assert site(project, web, names[0]).asked == 4
 
 
 def test_a_page_that_was_cut_by_the_limit_is_read_again_for_more(project: Project) -> None:

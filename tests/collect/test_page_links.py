@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +97,28 @@ def test_json_ld_names_pictures_with_their_own_licence() -> None:
 def test_json_nested_without_end_is_passed_over() -> None:
     deep = "[" * 100_000
     assert addresses(f'<script type="application/ld+json">{deep}</script><img src=a.jpg>') == ["a.jpg"]
+
+
+@pytest.mark.parametrize("base", ["a/" * 120_000, "a/" * 3_900])
+def test_a_base_made_to_be_slow_costs_little(base: str) -> None:
+    page = f"<base href='{base}'>" + "".join(f"<img src={number}.jpg>" for number in range(20_000))
+    started = time.process_time()
+    found = pictures_of(page, HERE)
+    assert time.process_time() - started < 5  # joined with each link it took minutes
+    assert found.is_cut
+    assert found.hits
+
+
+@pytest.mark.parametrize("srcset", ["a, " * 33_000, "a " * 50_000, ", " * 50_000, "a,b 2x," * 14_000])
+def test_a_srcset_made_to_be_slow_costs_little(srcset: str) -> None:
+    started = time.process_time()
+    for _ in range(20):
+        largest_of(srcset)
+    assert time.process_time() - started < 3  # with a copy of the rest for each candidate it took longer
+
+
+def test_a_base_that_is_no_address_is_forgotten() -> None:
+    assert addresses("<base href='ftp://x/'><img src=a.jpg>") == ["a.jpg"]
 
 
 def test_a_page_of_endless_pictures_is_cut_and_that_is_said() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pictus.collect import sitemaps
 from pictus.collect.searches import Hit
-from pictus.collect.sitemaps import is_sitemap, parse_sitemap, unpacked
+from pictus.collect.sitemaps import MOST_PICTURES, is_sitemap, parse_sitemap, unpacked
 from pictus.errors import PictureError
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
@@ -88,6 +88,12 @@ def test_more_entries_than_the_protocol_allows_are_cut_and_that_is_said(monkeypa
     found = parse_sitemap(urlset("".join(f"<url><loc>https://a.example/{n}</loc></url>" for n in range(5))))
     assert len(found.pages) == 3
     assert found.is_cut
+
+
+def test_one_page_of_endless_pictures_is_cut_and_that_is_said() -> None:
+    body = b"<urlset xmlns:i='http://www.google.com/schemas/sitemap-image/1.1'><url><loc>https://a.example/</loc>"
+    found = parse_sitemap(body + b"<i:image/>" * (MOST_PICTURES + 1) + b"</url></urlset>")
+    assert (len(found.hits), found.is_cut) == (MOST_PICTURES, True)
 
 
 def test_a_sitemap_is_known_by_its_first_bytes() -> None:

@@ -144,7 +144,7 @@ class Asker:
             except PictureError as error:
                 failure = error
             failures += 1
-            if asked_to_wait_s is None and (is_final(failure.cause) or failures == self._manners.tries):
+            if is_final(failure.cause) or (asked_to_wait_s is None and failures == self._manners.tries):
                 raise failure
             wait_s = max(asked_to_wait_s or 0.0, self._manners.back_off_s * 2.0 ** (failures - 1))
             self._hold(url.server, wait_s, failure)

@@ -78,7 +78,7 @@ def is_final(cause: str) -> bool:
     """Whether the same address would fail again in the same way."""
     if cause.startswith("http-"):
         status = int(cause.removeprefix("http-"))
-        return status < 500 and status not in _TEMPORARY_STATUS  # noqa: PLR2004  5xx: the server's own trouble
+        return 300 <= status < 500 and status not in _TEMPORARY_STATUS  # noqa: PLR2004  5xx: the server's own trouble
     return CAUSES[cause].is_final if cause in CAUSES else False
 
 
@@ -87,6 +87,8 @@ def advice(cause: str) -> str:
     if cause.startswith("http-"):
         if cause in {"http-404", "http-410"}:
             return "the picture is gone: correct the address or leave it out"
+        if cause.startswith("http-2"):
+            return "the host answered with something other than the whole picture: try later"
         return "the host refuses it" if is_final(cause) else "the host has trouble: try later"
     return CAUSES[cause].advice if cause in CAUSES else "see the detail of each: pictus collect status --jsonl"
 

@@ -34,6 +34,7 @@ FAILURES_IN_A_ROW = 3
 
 _BARREN = 3  # pages in a row that repeat what the same query gave
 _BUSY_TRIES = 3
+_DEEPEST = 4  # sitemaps inside each other; sitemaps.org knows an index and its maps
 _MOST_HITS = 10_000  # of one page of results
 _CHARSET = re.compile(
     r"(?i)charset\s*=\s*[\"']?(utf-?8|utf-?16|us-ascii|latin-?1|iso-8859-\d{1,2}|windows-125\d|koi8-[ru]|shift_jis|euc-jp"
@@ -179,7 +180,7 @@ def _results(engine: Engine, pull: _Pull, asker: Asker) -> Results:
 
 
 class _Visit(NamedTuple):
-    """What one address turned out to be. `pages` and `maps` are to be read next."""
+    """What one address turned out to be. `pages` and then `maps` are to be read next."""
 
     hits: tuple[Hit, ...] = ()
     pages: tuple[str, ...] = ()
@@ -188,40 +189,63 @@ class _Visit(NamedTuple):
     detail: str = ""
 
 
+@dataclass
+class _Map:
+    """A sitemap while what it lists is read. `is_whole`: nothing of that is left to another run, so far."""
+
+    address: str
+    waiting: deque[str]
+    is_whole: bool = True
+
+
 def read_site(place: str, concept_id: str, run: Run) -> Ended:
-    """Read a web page, or a sitemap with the pages it lists, until it has given as many candidates as are wanted."""
+    """Read a web page, or a sitemap with the pages it lists, until it has given as many candidates as are wanted.
+
+    The pages of one sitemap are read before the next sitemap, so that only the lists of a few are held at a time.
+    """
     limit, ledger = run.limit, run.ledger
     ledger.open(concept_id)
-    waiting, met = deque([place]), {place}
-    maps: list[str] = []
+    maps, met = [_Map("", deque([place]))], {place}
     asked = skipped = failures = 0
     why = ""
-    while waiting and asked < MOST_VISITS and ledger.count(concept_id) < limit and not why:
-        address = waiting.popleft()
+    while maps:
+        if not maps[-1].waiting:
+            _end_map(maps, ledger)
+            continue
+        if asked == MOST_VISITS or ledger.count(concept_id) >= limit or why:
+            break
+        address = maps[-1].waiting.popleft()
         if ledger.is_finished(address, concept_id, limit):
             skipped += 1
             continue
         visit, is_closed = _visited(address, run.asker)
         asked += 1
-        listed = dict.fromkeys((*visit.maps, *visit.pages))
-        following = [one for one in listed if one not in met and _is_of_site(one, place)]
-        met.update(following)
-        waiting.extend(following)
         found = _taken(visit.hits, address, limit, concept_id, ledger)
+        is_full = visit.cause == "ok" and ledger.count(concept_id) >= limit
         if visit.pages or visit.maps:
-            maps.append(address)  # finished once all that it lists is
+            listed = dict.fromkeys((*visit.pages, *(visit.maps if len(maps) < _DEEPEST else ())))
+            following = deque(one for one in listed if one not in met and _is_of_site(one, place))
+            met.update(following)
+            maps.append(_Map(address, following, not is_full))  # finished once all that it lists is
         else:
-            is_full = visit.cause == "ok" and ledger.count(concept_id) >= limit
             ledger.end(address, found, "limit" if is_full else visit.cause, visit.detail)
+            maps[-1].is_whole &= is_done(visit.cause) and not is_full
         failures = 0 if is_done(visit.cause) else failures + 1
         if is_closed or failures == FAILURES_IN_A_ROW:
             why = f"{visit.cause}: {visit.detail}"
         run.meter.advance()
         run.meter.say(f"{ledger.found:,} candidates")
-    for address in () if waiting or why else maps:
-        ledger.end(address, 0, "ok", "a sitemap: all that it lists was read")
     ledger.commit()
-    return Ended(asked, skipped, len(waiting), why)
+    return Ended(asked, skipped, sum(len(one.waiting) for one in maps), why)
+
+
+def _end_map(maps: list[_Map], ledger: Ledger) -> None:
+    """The innermost sitemap is through. It is finished when nothing below it failed or was cut."""
+    ended = maps.pop()
+    if maps and ended.is_whole:
+        ledger.end(ended.address, 0, "ok", "a sitemap: all that it lists was read")
+    elif maps:
+        maps[-1].is_whole = False
 
 
 def _taken(hits: Sequence[Hit], address: str, limit: int, concept_id: str, ledger: Ledger) -> int:

@@ -24,16 +24,22 @@ from pictus.errors import PictureError
 MOST_PICTURES = 10_000
 """Of one page; the rest is left, and said."""
 
+MOST_JOINED = 8 << 20
+"""Characters of links, each with the address it is joined with: 800 for each of 10,000 pictures. The rest is left."""
+
 SMALLEST_PX = 32
 """A picture that its page draws smaller is an icon or a counting pixel."""
 
 _PICTURE_FILE = re.compile(r"\.(?:jpe?g|png|gif|webp|tiff?|bmp|avif|heic)$", re.IGNORECASE)
+_ADDRESS = re.compile(r"[ \t\r\n\f,]*([^ \t\r\n\f,][^ \t\r\n\f]*)")
+_DESCRIPTOR = re.compile(r"\s*(\d{1,6}(?:\.\d{1,4})?)[wx]")
 _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-hi-res-src")
 _TYPES = frozenset({"", "image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff"})
 _NO = frozenset({"noai", "noimageai", "noimageindex", "noindex", "none"})
 _META_PICTURES = frozenset({"og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src"})
 _MOST_JSON = 1 << 20
 _MOST_NODES = 20_000
+_LONGEST = 8_000  # no address is longer
 
 
 class PagePictures(NamedTuple):
@@ -81,14 +87,18 @@ def pictures_of(page: str, address: str) -> PagePictures:
     seen = reader.seen
     if seen.no:
         return PagePictures((), seen.no)
-    base = urljoin(address, seen.base) if seen.base else address
+    base = _base(address, seen.base)
     hits: dict[str, Hit] = {}
+    joined = 0
     for written, hit in seen.found.items():
+        joined += len(base) + len(written)
+        if joined > MOST_JOINED:
+            break
         whole = _whole(base, written)
         if whole and whole not in hits:
             licence, author = hit.licence or seen.licence, hit.author or seen.author
             hits[whole] = Hit(whole, address, licence, author, hit.title)
-    return PagePictures(tuple(hits.values())[:MOST_PICTURES], "", len(hits) > MOST_PICTURES)
+    return PagePictures(tuple(hits.values())[:MOST_PICTURES], "", len(hits) > MOST_PICTURES or joined > MOST_JOINED)
 
 
 def largest_of(srcset: str) -> tuple[str, float]:
@@ -97,23 +107,28 @@ def largest_of(srcset: str) -> tuple[str, float]:
     HTML section 4.8.4.2.1: an address ends at white space, so that it may hold commas; a comma at its end ends
     the candidate.
     """
-    best = ("", 0.0)
-    rest = srcset[:100_000].lstrip(" \t\r\n\f,")
-    while rest:
-        address, rest = (*re.split(r"[ \t\r\n\f]+", rest, maxsplit=1), "")[:2]
-        if address.endswith(","):
-            address, descriptor = address.rstrip(","), ""
-        else:
-            descriptor, _, rest = rest.partition(",")
-        size = _size(descriptor)
-        if address and size > best[1]:
-            best = address, size
-        rest = rest.lstrip(" \t\r\n\f,")
+    best, text, at = ("", 0.0), srcset[:100_000], 0
+    while found := _ADDRESS.match(text, at):
+        address, at, size = found[1], found.end(), 1.0
+        if not address.endswith(","):
+            end = text.find(",", at)
+            size = _size(text, at)
+            at = len(text) if end < 0 else end + 1
+        if size > best[1]:
+            best = address.rstrip(","), size
     return best
 
 
-def _size(descriptor: str) -> float:
-    found = re.match(r"\s*(\d{1,6}(?:\.\d{1,4})?)[wx]", descriptor)
+def _base(address: str, said: str) -> str:
+    """What the page's addresses are joined with: its own address, or what its <base> says where that is one."""
+    try:
+        return parse_url(urljoin(address, said)).text if 0 < len(said) <= _LONGEST else address
+    except (PictureError, ValueError):  # a stranger's word: the page's own address is as good
+        return address
+
+
+def _size(text: str, at: int) -> float:
+    found = _DESCRIPTOR.match(text, at)
     return float(found[1]) if found else 1.0
 
 
@@ -233,7 +248,7 @@ def _is_picture_file(target: str) -> bool:
 def _whole(base: str, written: str) -> str:
     """The address in full, "" for what cannot be fetched or is a drawing (SVG)."""
     try:
-        url = parse_url(urljoin(base, written))
+        url = parse_url(urljoin(base, written) if len(written) <= _LONGEST else written)
     except (PictureError, ValueError):  # a stranger's page may name anything; what is no address is passed over
         return ""
     return "" if url.target.partition("?")[0].lower().endswith((".svg", ".ico")) else url.text

@@ -22,9 +22,13 @@ MAX_BYTES = 50 << 20
 
 MOST_ENTRIES = 50_000
 
+MOST_PICTURES = 1_000
+"""Google's image namespace: one <url> names at most 1,000 pictures."""
+
 _MOST_DEPTH = 32
 _MOST_TEXT = 8_000  # no address is longer
 _IMAGE = "http://www.google.com/schemas/sitemap-image/1.1"
+_SAID = frozenset({"image:loc", "image:title", "image:caption", "image:license"})
 _BLANK = b" \t\r\n"
 
 
@@ -134,12 +138,13 @@ class _Reader:
         elif tag == "loc" and inside == "sitemap":
             self._put(self.maps, said)
         elif inside == "image:image":
-            self._image[tag] = said
+            if tag in _SAID:
+                self._image[tag] = said
         elif tag == "image:image":
             told = self._image
             title = text_in(told.get("image:title")) or text_in(told.get("image:caption"))
             licence = licence_of(text_in(told.get("image:license")))
-            self._entry.hits.append(Hit(told.get("image:loc", ""), licence=licence, title=title))
+            self._put(self._entry.hits, Hit(told.get("image:loc", ""), licence=licence, title=title), MOST_PICTURES)
         elif tag == "url":
             if self._entry.hits:
                 for hit in self._entry.hits:
@@ -147,8 +152,8 @@ class _Reader:
             elif self._entry.page:
                 self._put(self.pages, self._entry.page)
 
-    def _put(self, where: list[Entry], what: Entry) -> None:
-        if len(where) < MOST_ENTRIES:
+    def _put(self, where: list[Entry], what: Entry, most: int | None = None) -> None:
+        if len(where) < (MOST_ENTRIES if most is None else most):
             where.append(what)
         else:
             self.is_cut = True
