@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from protego import Protego
@@ -33,7 +33,15 @@ AI_AGENTS = frozenset(
 """Product tokens of crawlers that gather training data, lower case. An owner who shuts them out by name has said what
 he thinks of a picture's use for models, whoever asks; agents that look things up for a reader are not among them."""
 
-_GROUP = re.compile(r"^[ \t]*user-agent[ \t]*:[ \t]*([^#\r\n]*)", re.IGNORECASE | re.MULTILINE)
+MAX_WILDCARDS = 5_000
+"""Rules with wildcards that concern us: each costs time for every address, and without a cap one host could keep all
+others waiting. A file with more forbids everything, which obeys each of its rules. Without wildcards there is no cap:
+all are looked through at once."""
+
+_AGENT_LINE = re.compile(r"user[- ]?agent(?:\s*:\s*|\s+|$)(.*)", re.IGNORECASE)
+_RULE_LINE = re.compile(r"(?:allow|dis+al+ow|diasllow|disallaw|crawl[- ]delay)\b", re.IGNORECASE)
+_TOKEN = re.compile(r"kangaroo bot|[a-z0-9_-]*")  # RFC 9309 section 2.2.1, and digits, which are in use
+_BYTES_PER_CHARACTER = 20  # of rules in memory, measured with rules of 20 characters
 _NAMED = re.compile(r"([^\s:]+)\s*:\s*(.*)")  # "otherbot: noindex", and "max-snippet: 50"; no date with its times
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
@@ -48,6 +56,7 @@ class Rules(NamedTuple):
     cause: str = ""
     detail: str = ""
     ai_agents: tuple[str, ...] = ()
+    size: int = 0  # bytes in memory, about
 
     def allow(self, url: Url) -> bool:
         """Whether our agent may ask for it."""
@@ -68,13 +77,52 @@ class Rules(NamedTuple):
 def rules_of(status: int, body: bytes) -> Rules:
     """RFC 9309 section 2.3.1: 2xx is read, 4xx allows everything, 5xx (and 429) forbids everything for now."""
     if 200 <= status < 300:  # noqa: PLR2004  HTTP's own classes
-        text = body[:MAX_ROBOTS_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
-        spoken_to = {name.strip().lower() for name in _GROUP.findall(text)}
-        ai_agents = () if AGENT in spoken_to else tuple(sorted(spoken_to & AI_AGENTS))
-        return Rules(Protego.parse(text), ai_agents=ai_agents)
+        return _rules_in(body[:MAX_ROBOTS_BYTES].decode("utf-8", "replace").removeprefix("\ufeff"))
     if status >= 500 or status == 429:  # noqa: PLR2004
         return Rules(None, "robots-unreachable", f"robots.txt answered {status}")
     return Rules(None)
+
+
+def _rules_in(text: str) -> Rules:
+    """The groups that speak to us or to a crawler for AI; the others are not kept."""
+    groups = list(_groups(text))
+    spoken_to: dict[str, list[int]] = {}
+    for number, (agents, _) in enumerate(groups):
+        for agent in agents:
+            spoken_to.setdefault(agent, []).append(number)
+    alike = {tuple(spoken_to[agent]): agent for agent in sorted(spoken_to.keys() & AI_AGENTS, reverse=True)}
+    ai_agents = () if AGENT in spoken_to else tuple(sorted(alike.values()))  # one of those told the same is enough
+    own = AGENT if AGENT in spoken_to else "*"
+    heard = [number for agent in (own, *ai_agents) for number in spoken_to.get(agent, ())]
+    if sum("*" in line or "$" in line for number in heard for line in groups[number][1]) > MAX_WILDCARDS:
+        return Rules(None, "robots-unreachable", f"robots.txt has more than {MAX_WILDCARDS:,} rules with wildcards")
+    kept: list[str] = []
+    for number in sorted(set(heard)):
+        agents, lines = groups[number]
+        kept += [f"User-agent: {agent}" for agent in sorted(agents & {own, *ai_agents})]
+        kept += lines
+    if not kept:
+        return Rules(None)
+    return Rules(Protego.parse("\n".join(kept)), "", "", ai_agents, _BYTES_PER_CHARACTER * sum(map(len, kept)))
+
+
+def _groups(text: str) -> Iterator[tuple[set[str], list[str]]]:
+    """(product tokens in lower case, rules) of each group. A token ends where its version begins: GPTBot/1.0."""
+    agents: set[str] = set()
+    lines: list[str] = []
+    for raw in text.splitlines():
+        line = raw.partition("#")[0].strip()
+        if found := _AGENT_LINE.fullmatch(line):
+            if lines:
+                yield agents, lines
+                agents, lines = set(), []
+            name = found[1].lower()
+            token = _TOKEN.match(name.lstrip("*"))
+            agents.add((token[0] if token else "") or ("*" if name.startswith("*") else ""))
+        elif agents and _RULE_LINE.match(line):
+            lines.append(line)
+    if agents:
+        yield agents, lines
 
 
 def opts_out(x_robots_tags: Iterable[str]) -> bool:
