@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,3 +177,51 @@ def write_run(folder: Path, model: str = "small-cnn", size: int = 32, seed: int 
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(card))
     return folder
+
+
+_STORE_BYTES = 80 * 2**20  # of each node: the least Ray takes is 75 MB
+_LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for "the address by which others reach this machine"
+
+
+class TwoNodes:
+    """A head with one CPU, and a second node with one, which may be removed and comes back for the next test."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        node = {"num_cpus": 1, "object_store_memory": _STORE_BYTES, "node_ip_address": _LOOPBACK}
+        self._node = node
+        told = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+        head = {**node, "include_dashboard": False, "_system_config": told}  # a node's death is seen in 2 s, not 15
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.address = self._cluster.address
+        self._second: Any = None
+
+    def complete(self) -> None:
+        if self._second is None:
+            self._second = self._cluster.add_node(**self._node)
+
+    @property
+    def second_id(self) -> str:
+        return str(self._second.node_id)
+
+    def lose_second(self) -> None:
+        """As when the machine's plug is pulled."""
+        self._cluster.remove_node(self._second, allow_graceful=False)
+        self._second = None
+
+    def end(self) -> None:
+        self._cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[TwoNodes]:
+    """A real Ray cluster on the loopback interface. Who uses it sets RAY_ADDRESS to its address."""
+    ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own, and of its daemons' files
+        nodes = TwoNodes()
+        nodes.complete()
+        yield nodes
+        ray.shutdown()
+        nodes.end()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,58 +26,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:lance is not fork-safe")  # a se
 MakeJpeg = Callable[..., bytes]
 
 PICTURES = 72
-_STORE_BYTES = 80 * 2**20  # of each node: the least Ray takes is 75 MB
-_LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for "the address by which others reach this machine"
-
-
-class TwoNodes:
-    """A head with one CPU, and a second node with one, which may be removed and comes back for the next test."""
-
-    def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
-
-        node = {"num_cpus": 1, "object_store_memory": _STORE_BYTES, "node_ip_address": _LOOPBACK}
-        self._node = node
-        told = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
-        head = {**node, "include_dashboard": False, "_system_config": told}  # a node's death is seen in 2 s, not 15
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.address = self._cluster.address
-        self._second: Any = None
-
-    def complete(self) -> None:
-        if self._second is None:
-            self._second = self._cluster.add_node(**self._node)
-
-    @property
-    def second_id(self) -> str:
-        return str(self._second.node_id)
-
-    def lose_second(self) -> None:
-        """As when the machine's plug is pulled."""
-        self._cluster.remove_node(self._second, allow_graceful=False)
-        self._second = None
-
-    def end(self) -> None:
-        self._cluster.shutdown()
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[TwoNodes]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray's own, and of its daemons' files
-        nodes = TwoNodes()
-        nodes.complete()
-        yield nodes
-        ray.shutdown()
-        nodes.end()
-
 
 @pytest.fixture
-def nodes(started: TwoNodes, monkeypatch: pytest.MonkeyPatch) -> TwoNodes:
-    started.complete()
-    monkeypatch.setenv("RAY_ADDRESS", started.address)
+def nodes(two_nodes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    two_nodes.complete()
+    monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
     monkeypatch.setattr(engine, "TASK_ROWS", 8)
-    return started
+    return two_nodes
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +76,7 @@ def again(project: Project, table: str, step: Callable[..., object], **options: 
     return before, project.tables.read(table)
 
 
-def test_check_gives_the_rows_it_gives_alone_and_both_nodes_work(nodes: TwoNodes, pool: Project, noting: Noted) -> None:
+def test_check_gives_the_rows_it_gives_alone_and_both_nodes_work(nodes: Any, pool: Project, noting: Noted) -> None:
     alone, together = again(pool, "checks", clean.check)
     assert together == alone
     assert together.num_rows == PICTURES
@@ -132,20 +86,20 @@ def test_check_gives_the_rows_it_gives_alone_and_both_nodes_work(nodes: TwoNodes
     assert str(os.getpid()) not in {process for _, process, _ in notes}
 
 
-def test_the_descriptor_of_search_is_the_same_bit_for_bit(nodes: TwoNodes, pool: Project) -> None:
+def test_the_descriptor_of_search_is_the_same_bit_for_bit(nodes: Any, pool: Project) -> None:
     search.index(pool, run="classical", workers=1)
     alone, together = again(pool, "embeddings_classical", search.index, run="classical")
     assert together == alone
 
 
-def test_faces_are_the_same(nodes: TwoNodes, pool: Project) -> None:
+def test_faces_are_the_same(nodes: Any, pool: Project) -> None:
     pytest.importorskip("cv2", reason="the extra 'vision' is not installed")
     clean.faces(pool, workers=1)
     alone, together = again(pool, "faces", clean.faces)
     assert together == alone
 
 
-def test_match_and_dedupe_are_the_same(nodes: TwoNodes, pool: Project, noting: Noted) -> None:
+def test_match_and_dedupe_are_the_same(nodes: Any, pool: Project, noting: Noted) -> None:
     pytest.importorskip("cv2", reason="the extra 'vision' is not installed")
     clean.match(pool, workers=1)
     alone = [pool.tables.read(name) for name in ("features", "matched", "likenesses")]
@@ -194,7 +148,7 @@ DIES_AT = 2  # dedupe has two parts, one for each hash
 
 
 def test_a_worker_killed_in_the_middle_of_check_costs_no_row(
-    nodes: TwoNodes, pool: Project, dying: Callable[[], int]
+    nodes: Any, pool: Project, dying: Callable[[], int]
 ) -> None:
     alone, together = again(pool, "checks", clean.check)
     assert dying() == 1
@@ -202,7 +156,7 @@ def test_a_worker_killed_in_the_middle_of_check_costs_no_row(
 
 
 def test_a_worker_killed_in_the_middle_of_dedupe_costs_no_row(
-    nodes: TwoNodes, pool: Project, dying: Callable[[], int]
+    nodes: Any, pool: Project, dying: Callable[[], int]
 ) -> None:
     dedupe_anew(pool, "local")
     alone = pool.tables.read("duplicates")
@@ -212,7 +166,7 @@ def test_a_worker_killed_in_the_middle_of_dedupe_costs_no_row(
 
 
 @pytest.fixture
-def losing(nodes: TwoNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], bool]]:
+def losing(nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], bool]]:
     """The second node is lost while it computes; calling this tells whether it was."""
     begun, second = tmp_path / "begun", nodes.second_id
 
@@ -252,7 +206,7 @@ def test_a_node_lost_in_the_middle_of_dedupe_costs_no_row(pool: Project, losing:
 
 
 def test_a_picture_that_kills_every_worker_ends_the_run_in_words(
-    nodes: TwoNodes, pool: Project, monkeypatch: pytest.MonkeyPatch
+    nodes: Any, pool: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def compute_one(compute: engine.Compute, batch: pa.RecordBatch) -> pa.RecordBatch:
         if batch.slice(0, 1).column(0)[0].as_py() == last:
@@ -273,7 +227,7 @@ def test_a_picture_that_kills_every_worker_ends_the_run_in_words(
     assert pool.tables.read("checks") == whole
 
 
-def test_what_a_worker_raises_comes_out_as_itself(nodes: TwoNodes) -> None:
+def test_what_a_worker_raises_comes_out_as_itself(nodes: Any) -> None:
     batch = pa.RecordBatch.from_pydict({"a": [1]})
 
     def run(error: Exception) -> None:

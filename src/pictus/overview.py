@@ -23,7 +23,7 @@ from pictus.project import Project
 from pictus.records import Attempt, Check, Duplicate, Label, Picture, Source, Split, Verdict
 from pictus.registry import Outcome, step
 from pictus.releases import ids_of_origin, origins, read_manifest, versions
-from pictus.tables import equals
+from pictus.tables import Tables, equals, one_of
 
 THIN_CLASS = 20
 """Fewer accepted pictures than this: the class is called starving."""
@@ -209,9 +209,11 @@ def history(project: Project, image_id: str) -> dict[str, Any]:
     group = duplicates[0].group_id if duplicates else ""
     released = ids_of_origin(project, image_id)
     said = _said_of(project, {image_id, *(one for ids in released.values() for one in ids)})
+    sources = list(tables.records("sources", Source, where))
     return {
         "picture": next(tables.records("images", Picture, where)),
-        "sources": list(tables.records("sources", Source, where)),
+        "sources": sources,
+        "since": _since(tables, sources, image_id),
         "fetches": list(tables.records("fetches", Attempt, where)),
         "checks": list(tables.records("checks", Check, where)),
         "duplicates": duplicates,
@@ -225,6 +227,13 @@ def history(project: Project, image_id: str) -> dict[str, Any]:
         "said": said,
         "predictions": [(one.run, one.text) for one in said],
     }
+
+
+def _since(tables: Tables, sources: list[Source], image_id: str) -> list[Attempt]:
+    """The latest attempt at each of a picture's addresses that no longer gives it."""
+    addresses = one_of("address", [source.address for source in sources if source.kind == "url"])
+    latest = {attempt.address: attempt for attempt in tables.records("fetches", Attempt, addresses)}
+    return [attempt for attempt in latest.values() if attempt.image_id != image_id]
 
 
 def names_in(project: Project, kind: str) -> list[str]:
@@ -264,6 +273,9 @@ def _found_and_cleaned(parts: dict[str, Any], taxonomy: Taxonomy) -> Iterator[Mo
         rights = f", licence {source.licence}" if source.licence else ", licence not stated"
         concepts = (source.concept_id,) if source.concept_id else ()
         yield Moment(source.found_at, "collect", f"found by {source.kind}{claim}", source.address + rights, concepts)
+    for attempt in parts["since"]:
+        now = f"gives another picture now: {attempt.image_id[:12]}" if attempt.image_id else f"now: {attempt.cause}"
+        yield Moment(attempt.attempted_at, "collect", "asked again", f"{attempt.address} {now}")
     for check in parts["checks"]:
         numbers = f"entropy {check.entropy:.2f}, sharpness {check.sharpness:.0f}, brightness {check.brightness:.0f}"
         yield Moment("", "clean", "measured", check.cause or numbers)

@@ -302,7 +302,8 @@ def _opted_out(project: Project, checks: pa.Table) -> dict[str, str]:
         return found
     latest: dict[str, tuple[str, str]] = {}
     for address, cause, at in zip(*(column.to_pylist() for column in attempts.columns), strict=True):
-        latest[address] = max(latest.get(address, ("", "")), (at, cause))
+        if at >= latest.get(address, ("", ""))[0]:  # of two in one second the later row
+            latest[address] = at, cause
     answers: dict[str, list[str]] = defaultdict(list)
     sources = project.tables.read("sources", ["image_id", "address"])
     for image_id, address in zip(*(column.to_pylist() for column in sources.columns), strict=True):

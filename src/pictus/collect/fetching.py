@@ -10,13 +10,14 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple
 
 from pictus.clock import now
-from pictus.collect import causes
+from pictus.collect import causes, drift
 from pictus.collect.addresses import AllowedHosts, parse_url, without_password
 from pictus.collect.intake import Claim, Intake
 from pictus.collect.lists import Wanted
@@ -29,14 +30,17 @@ from pictus.records import Attempt
 from pictus.tables import Tables
 
 if TYPE_CHECKING:
-    from pictus.collect.fetcher import Fetched, Job, Limits
+    from pictus.collect.fetcher import Fetched, Fetcher, Job, Limits
+    from pictus.collect.network import PinnedNetwork
+
+    OpenNetwork = Callable[[Executor, AllowedHosts], PinnedNetwork]
 
 COMMIT_EVERY_S = 10.0
 """A killed fetch loses at most this much work of the network."""
 
 _SEED = 0
 _UNLIMITED_PER_HOST = 16
-_NAME_THREADS = 32
+NAME_THREADS = 32
 _OTHER_FILES = 256  # tables, shards, name servers
 _FEWEST = 16
 
@@ -44,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 class Plan(NamedTuple):
-    """What one fetch asks for. `image_ids`: what each address gave the last time."""
+    """What one fetch asks for. `image_ids`: what each address gave when it last gave a picture."""
 
     jobs: "list[Job]"
     wanted: dict[str, Wanted]
@@ -67,21 +71,18 @@ class Run:
         self._short_side = short_side
         self._committed_at = time.monotonic()
         self.seen = Counter[str]()
+        self.drift = Counter[str]()  # kind -> addresses that gave a picture before, by what they say now
+
+    def take(self, batches: "Iterable[Sequence[Fetched]]") -> None:
+        """Record what workers elsewhere fetch, as it comes: this process is the only one that writes."""
+        for batch in batches:
+            self._take_in(batch)
 
     async def fetch(self, agent: str, allowed: AllowedHosts, limits: "Limits") -> None:
         if not self._plan.jobs:
             return
-        import httpx  # noqa: PLC0415  0.2 s that --help does not pay
-
-        from pictus.collect.fetcher import Fetcher  # noqa: PLC0415
-        from pictus.collect.network import PinnedNetwork, connect, system_resolver  # noqa: PLC0415
-
-        names = ThreadPoolExecutor(_NAME_THREADS, thread_name_prefix="names")
-        network = PinnedNetwork(system_resolver(names), connect, allowed)
-        fetcher = Fetcher(
-            limits, network, agent=agent, tls=httpx.create_ssl_context(), clock=time.monotonic, look=refuse_early,
-            chance=random.Random(_SEED),  # noqa: S311  spreads retries, guards nothing
-        )  # fmt: skip
+        names = ThreadPoolExecutor(NAME_THREADS, thread_name_prefix="names")
+        fetcher = open_fetcher(agent, limits, open_network(names, allowed))
         recorder = ThreadPoolExecutor(1, thread_name_prefix="intake")
         self._resizers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="resize")
         loop = asyncio.get_running_loop()
@@ -111,16 +112,7 @@ class Run:
         """The batch with its pictures resized where that is asked for: in threads, taken in order."""
         if not self._short_side:
             return batch
-        return self._resizers.map(self._resized, batch)
-
-    def _resized(self, fetched: "Fetched") -> "Fetched":
-        if fetched.cause != "ok":
-            return fetched
-        try:
-            image_bytes, done = made_small(fetched.image_bytes, self._short_side)
-        except PictureError as error:
-            return fetched._replace(cause=error.cause, detail=error.detail, image_bytes=b"")
-        return fetched._replace(image_bytes=image_bytes, detail="; ".join(filter(None, (done, fetched.detail))))
+        return self._resizers.map(partial(resized, short_side=self._short_side), batch)
 
     def _record(self, fetched: "Fetched", at: str) -> None:
         cause, detail, image_id = fetched.cause, fetched.detail, ""
@@ -133,6 +125,8 @@ class Run:
         elif cause == "unchanged":
             image_id = self._plan.image_ids[fetched.address]
             self._intake.claim(image_id, fetched.address, "url", claim)
+        if before := self._plan.image_ids[fetched.address]:
+            self.drift[drift.kind_of(cause, is_same=image_id == before)] += 1
         size = len(fetched.image_bytes)
         self._intake.note(
             Attempt(
@@ -144,10 +138,42 @@ class Run:
         self.seen[cause] += 1
 
 
+def resized(fetched: "Fetched", short_side: int) -> "Fetched":
+    """As it is kept when pictures are made small on the way."""
+    if fetched.cause != "ok" or not short_side:
+        return fetched
+    try:
+        image_bytes, done = made_small(fetched.image_bytes, short_side)
+    except PictureError as error:
+        return fetched._replace(cause=error.cause, detail=error.detail, image_bytes=b"")
+    return fetched._replace(image_bytes=image_bytes, detail="; ".join(filter(None, (done, fetched.detail))))
+
+
+def open_fetcher(
+    agent: str, limits: "Limits", network: "PinnedNetwork", own: frozenset[str] | None = None
+) -> "Fetcher":  # fmt: skip
+    """A fetcher with this machine's clock."""
+    import httpx  # noqa: PLC0415  0.2 s that --help does not pay
+
+    from pictus.collect.fetcher import Fetcher  # noqa: PLC0415
+
+    return Fetcher(
+        limits, network, agent=agent, tls=httpx.create_ssl_context(), clock=time.monotonic, look=refuse_early,
+        chance=random.Random(_SEED), own=own,  # noqa: S311  spreads retries, guards nothing
+    )  # fmt: skip
+
+
+def open_network(names: Executor, allowed: AllowedHosts) -> "PinnedNetwork":
+    """The real one: the machine's resolver (in the threads `names`), the guard, TCP."""
+    from pictus.collect.network import PinnedNetwork, connect, system_resolver  # noqa: PLC0415
+
+    return PinnedNetwork(system_resolver(names), connect, allowed)
+
+
 def planned(
-    tables: Tables, wanted: Sequence[Wanted], intake: Intake, asks_again: Callable[[str], bool]
+    tables: Tables, wanted: Sequence[Wanted], intake: Intake, asks_again: Callable[[str, bool], bool]
 ) -> Plan:  # fmt: skip
-    """Which addresses to ask: new ones, and those whose latest cause `asks_again`."""
+    """Which addresses to ask: new ones, and those that `asks_again(latest cause, whether it ever gave a picture)`."""
     from pictus.collect.fetcher import Job  # noqa: PLC0415  brings httpcore
 
     history = _history(tables)
@@ -158,9 +184,9 @@ def planned(
         before = history.get(address, _Past("", "", "", ""))
         plan.wanted[address] = one
         plan.image_ids[address] = before.image_id
-        if before.cause and not asks_again(before.cause):
+        if before.cause and not asks_again(before.cause, bool(before.image_id)):
             skipped += 1
-            if before.image_id:
+            if before.cause in causes.GOOD:
                 intake.claim(before.image_id, address, "url", one.claim)
             continue
         try:
@@ -185,13 +211,14 @@ class _Past(NamedTuple):
 
 
 def _history(tables: Tables) -> dict[str, _Past]:
-    """Address -> its latest attempt over the network."""
+    """Address -> its latest attempt over the network; what came with its picture, from when it last gave one."""
     found: dict[str, _Past] = {}
     for batch in tables.batches("fetches", ["address", "kind", *_Past._fields]):
         for row in batch.to_pylist():
             address, kind = row.pop("address"), row.pop("kind")
             if kind == "url":
-                found[address] = _Past(**row)
+                past, before = _Past(**row), found.get(address)
+                found[address] = past if past.image_id or not before else before._replace(cause=past.cause)
     return found
 
 
@@ -215,13 +242,13 @@ def candidates(tables: Tables) -> tuple[list[Wanted], int]:
 def limits_of(rate: float) -> "Limits":
     from pictus.collect.fetcher import Limits  # noqa: PLC0415  0.1 s that --help does not pay
 
-    most = min(Limits.connections, _files_for(Limits.connections))
+    most = min(Limits.connections, files_for(Limits.connections))
     if rate:
         return Limits(interval_s=1 / rate, connections=most)
     return Limits(per_host=_UNLIMITED_PER_HOST, interval_s=0.0, connections=most)
 
 
-def _files_for(wanted: int) -> int:
+def files_for(wanted: int) -> int:
     """Raise the number of files this process may open, if it must be -> how many connections there may be."""
     try:
         import resource  # noqa: PLC0415  not on Windows, where there is no such limit

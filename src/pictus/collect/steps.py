@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
+from pictus import engine as engines
 from pictus.clock import now
-from pictus.collect import causes
+from pictus.collect import causes, cluster, drift, fetching
 from pictus.collect.addresses import AllowedHosts, parse_url, without_password
 from pictus.collect.claims import Claims, Survey, concepts_of, surveyed
-from pictus.collect.fetching import Run, agent_of, candidates, limits_of, planned
+from pictus.collect.fetching import Plan, Run, agent_of, candidates, limits_of, planned
 from pictus.collect.intake import Claim, Counts, Intake
 from pictus.collect.list_files import read_list
 from pictus.collect.lists import Wanted, wanted_of
@@ -93,6 +97,7 @@ def add(
 def fetch(
     project: Project, list_path: Path | None = None, *, allow_host: tuple[str, ...] = (), rate: float = 5.0,
     contact: str = "", retry: bool = False, refresh: bool = False, resize: int = 0,
+    engine: Literal["local", "ray"] = "local",
 ) -> Outcome[Attempt]:  # fmt: skip
     """Fetch pictures from a list of addresses, politely; every failure is recorded with its cause.
 
@@ -103,26 +108,21 @@ def fetch(
     rate: requests per second to one host; 0 for no limit
     contact: a mail or web address that the hosts' owners can reach you by
     retry: ask again also for what failed for good
-    refresh: ask again also for what was fetched, in case it changed
+    refresh: ask again also for what was fetched: it may have changed, be gone, or no longer be allowed
     resize: keep larger pictures as JPEGs with this many pixels on the short side; 0 keeps the bytes as they come
+    engine: where to ask from, `local` or `ray`; every host is asked from one place at a time
 
     Examples:
         pictus collect fetch urls.csv --contact me@example.org
         pictus collect fetch --resize 256
         pictus collect fetch urls.parquet --retry
+        pictus collect fetch urls.parquet --refresh
+        pictus collect fetch urls.parquet --engine ray
         pictus collect fetch intranet.csv --allow-host pictures.local:8080 --rate 0
     """
-    agent, allowed = agent_of(contact), AllowedHosts.of(allow_host)
-    if rate < 0:
-        raise UserError(f"--rate {rate:g} is negative.", fix="--rate 5, or --rate 0 for no limit")
-    if resize < 0:
-        raise UserError(f"--resize {resize} is negative.", fix="--resize 256, or leave it out to keep the bytes")
-
-    def asks_again(cause: str) -> bool:
-        if cause in causes.GOOD:
-            return refresh
-        return retry or not causes.is_final(cause) or (cause == "private-address" and bool(allow_host))
-
+    way = _way(allow_host, contact, rate, resize)
+    engines.RUNNERS.get(engine)
+    asks_again = partial(_asks_again, retry=retry, refresh=refresh, names_host=bool(allow_host))
     where = str(list_path or "candidates")
     wanted, repeated = _wanted(project, list_path)
     with project.lock("collect"):
@@ -130,12 +130,13 @@ def fetch(
         with Intake(project.tables, project.shards_dir, now()) as intake:
             plan = planned(project.tables, wanted, intake, asks_again)
             with project.progress.track("fetching pictures", len(plan.jobs)) as meter:
-                run = Run(intake, meter, plan, resize)
-                asyncio.run(run.fetch(agent, allowed, limits_of(rate)))
+                run = Run(intake, meter, plan, resize if engine == "local" else 0)
+                _ask(run, plan, way, engine)
         seen = run.seen + plan.seen
         summary: Summary = {"listed": len(wanted), "skipped": plan.skipped, **_summary(intake.counts, seen)}
-        project.journal.log("collect", "pictures_fetched", where, **summary)
-    told = causes.told(summary["causes"])
+        summary |= {"refreshed": drift.counts(run.drift)} if run.drift else {}
+        project.journal.log("collect", "pictures_fetched", where, **summary, engine=engine)
+    told = (*drift.told(run.drift), *causes.told(summary["causes"]))
     if repeated:
         told += (f"{counted(repeated, 'row repeats', 'rows repeat')} an address: its first row counts",)
     may_help = any(cause not in causes.GOOD and not causes.is_final(cause) for cause in seen)
@@ -150,6 +151,30 @@ def fetch(
         ),
         source=lambda: _attempts_after(project.tables, before),
     )
+
+
+def _asks_again(cause: str, has_given: bool, *, retry: bool, refresh: bool, names_host: bool) -> bool:
+    """Whether an address is asked again, by the cause of its latest attempt and whether it ever gave a picture."""
+    if cause in causes.GOOD or (refresh and has_given):
+        return refresh
+    return retry or not causes.is_final(cause) or (cause == "private-address" and names_host)
+
+
+def _way(allow_host: tuple[str, ...], contact: str, rate: float, resize: int) -> cluster.Way:
+    agent, allowed = agent_of(contact), AllowedHosts.of(allow_host)
+    if rate < 0:
+        raise UserError(f"--rate {rate:g} is negative.", fix="--rate 5, or --rate 0 for no limit")
+    if resize < 0:
+        raise UserError(f"--resize {resize} is negative.", fix="--resize 256, or leave it out to keep the bytes")
+    return cluster.Way(agent, allowed, limits_of(rate), resize, fetching.open_network)
+
+
+def _ask(run: Run, plan: Plan, way: cluster.Way, engine: str) -> None:
+    if engine == "local":
+        asyncio.run(run.fetch(way.agent, way.allowed, way.limits))
+        return
+    with closing(cluster.fetched(plan.jobs, way, engines.cpu_count())) as batches:
+        run.take(batches)
 
 
 def _wanted(project: Project, list_path: Path | None) -> tuple[list[Wanted], int]:

@@ -1,0 +1,186 @@
+"""collect fetch on a real Ray cluster: the same rows, the same manners, and a worker's death costs nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pictus
+from pictus import Project, collect
+from pictus.collect import cluster
+from pictus.collect.addresses import AllowedHosts
+from pictus.collect.cluster import dealt
+from pictus.collect.network import PinnedNetwork, connect
+from pictus.errors import UserError
+
+MakeJpeg = Callable[..., bytes]
+WriteList = Callable[..., Path]
+
+pytestmark = pytest.mark.filterwarnings("ignore:lance is not fork-safe")
+
+PUBLIC = "93.184.216.34"  # stands for the open internet: connections to it go to the loopback web
+HOSTS = ("a.example", "b.example", "c.example")
+
+
+@pytest.fixture
+def nodes(two_nodes: Any, monkeypatch: pytest.MonkeyPatch, web: Any, tmp_path: Path) -> Path:
+    """The cluster is the one to use, every name leads to the loopback web; the folder has "HOST PROCESS" of visits."""
+    two_nodes.complete()
+    visits, port = tmp_path / "visits", web.port
+    visits.mkdir()
+
+    def open_network(_: Executor, allowed: AllowedHosts) -> PinnedNetwork:
+        async def resolve(host: str, __: int) -> Sequence[str]:
+            (visits / f"{host} {os.getpid()}").touch()
+            return ("10.0.0.7",) if host == "inside.example" else (PUBLIC,)
+
+        async def to_web(address: str, __: int, timeout_s: float | None) -> socket.socket:
+            if address != PUBLIC:
+                message = f"a connection to {address}"
+                raise AssertionError(message)
+            return await connect("127.0.0.1", port, timeout_s)
+
+        return PinnedNetwork(resolve, to_web, allowed)
+
+    monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
+    monkeypatch.setattr("pictus.collect.fetching.open_network", open_network)
+    monkeypatch.setattr(cluster, "_REST_S", 0.1)
+    return visits
+
+
+def rows(project: Project) -> dict[str, list[dict[str, Any]]]:
+    """The tables without times and places, sorted."""
+    but = {"elapsed_s", "attempted_at", "added_at", "found_at", "shard", "offset"}
+    return {
+        name: sorted(
+            ({key: value for key, value in row.items() if key not in but}
+             for row in project.tables.read(name).to_pylist()),
+            key=str,
+        )
+        for name in ("images", "sources", "fetches")
+    }  # fmt: skip
+
+
+def test_the_rows_are_those_of_one_machine_and_the_guard_goes_with_the_workers(
+    nodes: Path, web: Any, tmp_path: Path, write_list: WriteList, make_jpeg: MakeJpeg
+) -> None:
+    for number in range(8):
+        web.put(f"/{number}.jpg", make_jpeg(width=90, height=60, seed=number), ETag=f'"{number}"')
+    web.put("/robots.txt", b"User-agent: *\nDisallow: /closed")
+    web.put("/no.jpg", make_jpeg(seed=99), X_Robots_Tag="noai")
+    web.put("/page.jpg", b"<!doctype html><p>no picture")
+    web.redirect("/away.jpg", "http://b.example/7.jpg")
+    web.redirect("/farther.jpg", "http://nobody.example/6.jpg")
+    web.redirect("/inside.jpg", "http://inside.example/7.jpg")
+    paths = [f"{number}.jpg" for number in range(7)]
+    paths += ["closed/1.jpg", "no.jpg", "page.jpg", "gone.jpg", "away.jpg", "farther.jpg", "inside.jpg"]
+    addresses = [f"http://{host}/{path}" for host in HOSTS for path in paths] + ["http://inside.example/1.jpg"]
+    path = write_list("url", *addresses, "mailto:somebody")
+    alone, together = (pictus.new(tmp_path / name) for name in ("alone", "together"))
+    before = collect.fetch(alone, path, rate=0, resize=48)
+    workers_before = {name.name.split()[1] for name in nodes.iterdir()}
+    assert workers_before == {str(os.getpid())}
+    for visit in nodes.iterdir():
+        visit.unlink()
+    after = collect.fetch(together, path, rate=0, resize=48, engine="ray")
+    assert rows(together) == rows(alone)
+    assert after.summary == before.summary
+    assert after.summary["causes"]["private-address"] == 4
+    visits = [visit.name.split() for visit in nodes.iterdir()]
+    assert len({process for _, process in visits}) >= 2
+    assert str(os.getpid()) not in {process for _, process in visits}
+    again = collect.fetch(together, path, rate=0, resize=48, engine="ray", refresh=True)
+    assert again.summary["refreshed"]["unchanged"] == again.summary["causes"]["ok"] > 20
+
+
+def test_a_host_is_asked_at_its_pace_and_from_one_place_at_a_time(
+    nodes: Path, web: Any, project: Project, write_list: WriteList, make_jpeg: MakeJpeg
+) -> None:
+    for number in range(10):
+        web.put(f"/{number}.jpg", make_jpeg(width=48, height=32, seed=number))
+        web.redirect(f"/to-a/{number}.jpg", f"http://a.example/{number}.jpg")
+    addresses = [f"http://{host}/{number}.jpg" for host in HOSTS for number in range(10)]
+    addresses += [f"http://c.example/to-a/{number}.jpg" for number in range(5)]
+    collect.fetch(project, write_list("url", *addresses), rate=25, engine="ray")
+    assert project.tables.count("fetches", "cause = 'ok'") == len(addresses)
+    asked = defaultdict(list)
+    for request in web.requests:
+        asked[request.headers["host"]].append(request.at)
+    for times in asked.values():
+        gaps = sorted(later - earlier for earlier, later in pairwise(times))
+        assert gaps[len(gaps) // 4] > 0.03  # 1 / 25 s apart when sent; on their way they may come a little closer
+        assert times[-1] - times[0] > 0.9 * (len(times) - 1) / 25
+
+
+def test_a_worker_killed_in_the_middle_loses_no_address_and_records_none_twice(
+    nodes: Path, web: Any, project: Project, write_list: WriteList, make_jpeg: MakeJpeg
+) -> None:
+    dead: list[int] = []
+
+    def page(body: bytes, number: int) -> Callable[[Any], None]:
+        def answer(handler: Any) -> None:
+            host = handler.headers["host"]
+            if number == 6 and host == "b.example" and not dead:
+                (process,) = (int(visit.name.split()[1]) for visit in nodes.glob("b.example *"))
+                dead.append(process)
+                os.kill(process, signal.SIGKILL)
+            time.sleep(0.02)
+            handler.answer(200, body)
+
+        return answer
+
+    for number in range(15):
+        web.pages[f"/{number}.jpg"] = page(make_jpeg(width=48, height=32, seed=number), number)
+    addresses = [f"http://{host}/{number}.jpg" for host in HOSTS for number in range(15)]
+    outcome = collect.fetch(project, write_list("url", *addresses), rate=0, engine="ray")
+    assert len(dead) == 1
+    assert outcome.summary["added"] == 15
+    recorded = project.tables.read("fetches", ["address", "cause"]).to_pylist()
+    assert sorted(row["address"] for row in recorded) == sorted(addresses)
+    assert {row["cause"] for row in recorded} == {"ok"}
+    assert project.tables.count("sources") == len(addresses)
+    asked = Counter((request.headers["host"], request.path) for request in web.requests)
+    assert set(asked.values()) <= {1, 2}  # what a dead worker had not handed over is asked again
+    assert {asked["a.example", f"/{number}.jpg"] for number in range(15)} <= {1, 2}
+
+
+def test_a_host_at_which_every_worker_dies_ends_the_run_in_words(
+    nodes: Path, web: Any, project: Project, write_list: WriteList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "MAX_DEATHS", 2)
+    port = web.port
+
+    def open_network(_: Executor, allowed: AllowedHosts) -> PinnedNetwork:
+        async def resolve(host: str, __: int) -> Sequence[str]:
+            if host == "deadly.example":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return (PUBLIC,)
+
+        async def to_web(_: str, __: int, timeout_s: float | None) -> socket.socket:
+            return await connect("127.0.0.1", port, timeout_s)
+
+        return PinnedNetwork(resolve, to_web, allowed)
+
+    monkeypatch.setattr("pictus.collect.fetching.open_network", open_network)
+    assert nodes.is_dir()
+    path = write_list("url", "http://deadly.example/1.jpg", "http://a.example/1.jpg")
+    with pytest.raises(UserError, match=r"2 workers died while they asked .*deadly\.example") as caught:
+        collect.fetch(project, path, rate=0, engine="ray")
+    assert "run the same command again" in caught.value.fix
+
+
+def test_servers_are_dealt_evenly_the_largest_first() -> None:
+    assert dealt({"a": 5, "b": 9, "c": 4, "d": 1}, 2) == [["b", "d"], ["a", "c"]]
+    assert dealt({"a": 5}, 4) == [["a"]]
+    assert dealt({"a": 5}, 0) == []
+    assert dealt({}, 3) == []
