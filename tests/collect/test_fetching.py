@@ -41,7 +41,7 @@ def test_without_a_list_the_candidates_of_a_search_are_fetched(birds: Project, w
     birds.tables.append("candidates", pa.Table.from_pylist(rows, SCHEMAS["candidates"]))
     outcome = fetch(birds)
     assert (outcome.summary["listed"], outcome.summary["added"]) == (2, 2)
-    assert any("1 row repeats an address" in problem for problem in outcome.problems)
+    assert "1 candidate of 1 class had been found for another class" in outcome.problems[-1]
     sources = {row["address"]: row for row in birds.tables.read("sources").to_pylist()}
     said = [sources[web.url("/0.jpg")][name] for name in ("concept_id", "query", "licence", "author")]
     assert said == ["n01621127", "owl", "CC-BY-4.0", "A. Person"]

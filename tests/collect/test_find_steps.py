@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from pictus import Project, collect, taxonomy
-from pictus.collect import asking, find_steps
+from pictus.collect import asking, find_steps, network
 from pictus.collect.asking import Manners
 from pictus.errors import UserError
 from pictus.records import Candidate, Coverage, LeftOut, Picture, Query, Searched, Source, Verdict
@@ -94,7 +94,9 @@ def test_both_engines_answer_the_plan_and_a_second_run_asks_nothing(planned: Pro
     planned_queries = len(list(planned.tables.records("queries", Query)))
     assert outcome.summary["asked"] == 2 * planned_queries
     assert outcome.summary["sources"] == {"commons": 10 * planned_queries, "openverse": 2 * planned_queries}
-    assert outcome.next == (f"pictus collect fetch --contact {US}", "pictus collect coverage")
+    assert outcome.next == (
+        f"pictus collect fetch --allow-host 127.0.0.1:{engines.port} --contact {US}", "pictus collect coverage",
+    )  # fmt: skip
     rows = list(outcome)
     assert len(rows) == planned.tables.count("candidates") == outcome.summary["found"]
     owl = next(row for row in rows if row.address == "https://upload.example.org/owl_0.jpg")
@@ -187,7 +189,7 @@ def test_an_engine_that_is_down_ends_with_its_cause_and_one_clear_word(
     assert set(outcome.summary["causes"]) == {cause}
     assert outcome.summary["not_asked"] > 0
     assert outcome.problems[0].startswith(f"commons was given up for this run, {cause}")
-    assert outcome.next[0] == f"pictus collect find commons --contact {US}"
+    assert outcome.next[0].startswith("pictus collect find commons ")
     engines.pages["/w/api.php"] = commons_api()
     assert find(planned, engines, "commons").summary["not_asked"] == 0  # the next run asks all of it
 
@@ -215,6 +217,24 @@ def test_what_is_no_source_is_told(planned: Project, where: str, words: str, fix
     assert "secret" not in caught.value.what
 
 
+def test_an_endpoint_that_is_no_address_is_told_with_its_variable(
+    planned: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICTUS_COMMONS_URL", "foo")
+    with pytest.raises(UserError, match="PICTUS_COMMONS_URL is 'foo', which cannot be asked") as caught:
+        collect.find(planned, ("commons",), contact=US)
+    assert caught.value.fix.startswith("export PICTUS_COMMONS_URL=https://")
+
+
+def test_what_is_proposed_is_what_was_typed(planned: Project, engines: Any) -> None:
+    engines.pages["/w/api.php"] = lambda handler: handler.answer(503, b"upstream")
+    outcome = find(planned, engines, "commons", concept=("owl",), limit=50, again=True)
+    host = f"127.0.0.1:{engines.port}"
+    assert outcome.next[0] == (
+        f"pictus collect find commons --concept owl --limit 50 --allow-host {host} --contact {US}"
+    )
+
+
 def test_what_must_come_first_is_said(project: Project, birds: Project, engines: Any) -> None:
     with pytest.raises(UserError, match="not planned yet") as caught:
         find(birds, engines, "commons")
@@ -234,11 +254,17 @@ def test_what_must_come_first_is_said(project: Project, birds: Project, engines:
         collect.coverage(birds)
 
 
-def test_nothing_is_asked_of_a_private_address_that_was_not_named(planned: Project, engines: Any) -> None:
-    where = ("openverse", engines.url("/owls.html"), "http://169.254.169.254/")
+def test_nothing_is_asked_of_a_private_address_that_was_not_named(
+    planned: Project, engines: Any, net: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "system_resolver", lambda names: net.resolve)
+    monkeypatch.setattr(network, "connect", net.connect)  # were the guard to break, it would lead to the loopback web
+    net.names["names.example"] = ("10.0.0.7",)
+    where = ("openverse", engines.url("/owls.html"), "http://169.254.169.254/", "http://names.example/")
     outcome = collect.find(planned, where, concept=("jay",))
     assert set(outcome.summary["causes"]) == {"private-address"}
-    assert engines.requests == []
+    assert (net.connected, engines.requests) == ([], [])
+    assert "names.example" in net.resolved
 
 
 KILLED = """

@@ -21,12 +21,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> pa.Table:
 
 
 def rows_of(
-    *, searches: Sequence[Sequence[str]] = (), candidates: Sequence[str] = (), sources: Sequence[Sequence[str]] = (),
+    *, searches: Sequence[Sequence[str]] = (), candidates: Sequence[str] = (), addresses: Sequence[str] = (),
+    sources: Sequence[Sequence[str]] = (),
     fetches: Sequence[Sequence[str]] = (), verdicts: Sequence[Sequence[str]] = (), labels: Sequence[Sequence[str]] = (),
 ) -> Rows:  # fmt: skip
     return Rows(
         table(["concept_id", "cause"], searches),
-        table(["concept_id"], [(one,) for one in candidates]),
+        table(["address", "concept_id"], list(zip(addresses or map(str, range(99_999)), candidates, strict=False))),
         table(["image_id", "concept_id"], sources),
         table(["address", "concept_id", "cause"], fetches),
         table(["image_id", "verdict"], verdicts),
@@ -81,21 +82,30 @@ def test_what_is_left_out_of_the_search_starves_only_if_it_has_some() -> None:
 @pytest.mark.parametrize(
     ("one", "means", "expected"),
     [
-        ((2, 30, 10, 5), {}, "pictus collect fetch"),
+        ((2, 10, 10, 5), {"unasked": {"owl": 1}}, "pictus collect fetch"),
+        ((2, 30, 10, 5), {"unasked": {"jay": 1}}, "pictus collect find openverse --concept owl"),
         ((0, 0, 0, 0), {"planned": {}}, "pictus taxonomy queries"),
         ((0, 0, 0, 0), {"planned": {"jay": 1}}, "pictus taxonomy queries --include owl"),
         ((1, 10, 5, 5), {}, "pictus collect find commons --concept owl"),
         ((2, 10, 5, 5), {}, "pictus collect find openverse --concept owl"),
         ((2, 10, 5, 5), {"engines": ["commons"]}, "pictus taxonomy queries --languages FILE"),
-        ((1, 200, 200, 0), {"engines": ["commons"]}, "pictus collect find commons --concept owl --limit 1000"),
+        ((1, 200, 200, 0), {"engines": ["commons"]}, "pictus collect find commons --limit 1000 --concept owl"),
         ((2, 10, 5, 5), {"engines": ["commons"], "has_languages": True}, "pictus collect find ADDRESS --concept owl"),
     ],
 )
 def test_the_nearest_help_is_proposed(one: tuple[int, int, int, int], means: dict[str, Any], expected: str) -> None:
     queries, candidates, fetched, failed = one
     row = Coverage("owl", "owl", queries, candidates, fetched, failed, 0, 0, 0, is_starving=True)
-    usual = Means({"owl": 2}, ["commons", "openverse"], ["commons"], has_languages=False, limit=100)
-    assert help_for(row, usual._replace(**means)) == expected
+    usual = Means({"owl": 2}, {}, ["commons", "openverse"], ["commons"], has_languages=False, limit=100)
+    assert help_for(row, usual._replace(**means)).typed == expected
+
+
+def test_only_what_no_fetch_has_asked_for_is_left_to_fetch() -> None:
+    rows = rows_of(
+        candidates=["owl", "owl", "jay", "jay", "gull"], addresses=["u1", "u2", "u1", "u3", "u4"],
+        sources=[("p1", "owl")], fetches=[("u1", "owl", "ok"), ("u2", "owl", "ok"), ("u4", "gull", "http-404")],
+    )  # fmt: skip
+    assert report_of(rows).unasked == {"jay": 1}
 
 
 def test_as_many_classes_as_imagenet_has_are_counted_without_a_loop_over_rows() -> None:
@@ -106,7 +116,7 @@ def test_as_many_classes_as_imagenet_has_are_counted_without_a_loop_over_rows() 
     said = dict.fromkeys(("ok", "keep", "accepted"))
     ok, keep, accepted = (pa.array([word] * 50_000) for word in said)
     rows = Rows(
-        pa.table({"concept_id": ids, "cause": ok}), pa.table({"concept_id": ids}),
+        pa.table({"concept_id": ids, "cause": ok}), pa.table({"address": pictures, "concept_id": ids}),
         pa.table({"image_id": pictures, "concept_id": ids}),
         pa.table({"address": pictures, "concept_id": ids, "cause": ok}),
         pa.table({"image_id": pictures, "verdict": keep}), pa.table({"concept_id": ids, "status": accepted}),

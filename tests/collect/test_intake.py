@@ -51,6 +51,17 @@ def test_a_claim_changed_within_its_batch_is_written_once(project: Project, make
     assert project.tables.read("sources", ["concept_id"]).column("concept_id").to_pylist() == ["n2"]
 
 
+def test_a_further_place_of_a_picture_is_not_counted_again(project: Project, make_jpeg: MakeJpeg) -> None:
+    with opened(project) as taking:
+        image_id = taking.take(make_jpeg(), "a", "folder", Claim("n1"))
+        assert taking.claim(image_id, "b", "folder", Claim("n1"), is_counted=False)
+        for concept_id in ("n1", "n2"):
+            taking.claim(image_id, "b", "folder", Claim(concept_id), is_counted=False)
+        counts = taking.counts
+    assert (counts.added, counts.again, counts.known, counts.changed) == (1, 0, 0, 0)
+    assert [row["concept_id"] for row in project.tables.read("sources").to_pylist()] == ["n1", "n2"]
+
+
 def test_other_bytes_at_a_known_address_are_another_picture(project: Project, make_jpeg: MakeJpeg) -> None:
     for seed in (0, 1):
         with opened(project) as taking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import tarfile
@@ -323,6 +324,15 @@ def test_a_list_is_fetched_with_its_claims(birds: Project, served: Any, write_li
     check_shards(birds)
 
 
+def test_what_is_proposed_is_what_was_typed(project: Project, served: Any, write_list: WriteList) -> None:
+    served.put("/busy.jpg", b"", status=503, Retry_After="9999")
+    path = write_list("url", served.url("/busy.jpg"), name="my list.csv")
+    said = {"contact": "me@example.org", "resize": 256}
+    assert fetch(project, path, **said).next[0] == (
+        f"pictus collect fetch '{path}' --contact me@example.org --rate 0 --allow-host 127.0.0.1 --resize 256"
+    )
+
+
 def test_parquet_and_tsv_lists_are_read(birds: Project, served: Any, tmp_path: Path, write_list: WriteList) -> None:
     pq.write_table(pa.table({"url": [served.url("/0.jpg")], "concept": ["jay"]}), tmp_path / "list.parquet")
     fetch(birds, tmp_path / "list.parquet")
@@ -342,7 +352,7 @@ def test_a_second_run_asks_only_for_what_may_have_changed(
     first = fetch(project, path)
     assert first.summary["causes"] == {"http-404": 1, "http-500": 1, "not-an-image": 1, "ok": 1}
     assert "1 × http-404: the picture is gone: correct the address or leave it out" in first.problems
-    assert first.next[0] == f"pictus collect fetch {path}"
+    assert first.next[0].startswith(f"pictus collect fetch {path}")
     served.requests.clear()
     served.put("/busy.jpg", make_jpeg(seed=5))
     second = fetch(project, path)
@@ -450,7 +460,9 @@ def test_bad_lists_are_told(birds: Project, tmp_path: Path, write_list: WriteLis
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rate": -1.0}, "--rate -1 is negative"),
+        ({"rate": -1.0}, "--rate -1 is no number of requests"),
+        ({"rate": math.nan}, "--rate nan is no number of requests"),
+        ({"rate": math.inf}, "--rate inf is no number of requests"),
         ({"contact": "me\r\nX: y"}, "cannot be sent in a header"),
         ({"allow_host": ("http://x",)}, "is not a host name"),
     ],

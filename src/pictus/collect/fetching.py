@@ -23,7 +23,7 @@ from pictus.collect.intake import Claim, Intake
 from pictus.collect.lists import Wanted
 from pictus.collect.network import KEPT_CONNECTIONS
 from pictus.collect.resizing import made_small
-from pictus.errors import PictureError, UserError, clipped
+from pictus.errors import PictureError, UserError, clipped, counted
 from pictus.pixels import refuse_early
 from pictus.progress import Meter
 from pictus.records import Attempt
@@ -222,21 +222,26 @@ def _history(tables: Tables) -> dict[str, _Past]:
     return found
 
 
-def candidates(tables: Tables) -> tuple[list[Wanted], int]:
-    """What was found by searching, each address once (its first row) -> (wanted, repeated rows)."""
+def candidates(tables: Tables) -> tuple[list[Wanted], tuple[str, ...]]:
+    """What was found by searching, each address once (its first row) -> (wanted, what to tell of the other rows)."""
     wanted: dict[str, Wanted] = {}
-    rows = 0
+    repeats = Counter[str]()  # class -> its candidates that another class found first
     for batch in tables.batches("candidates", ["address", *Claim._fields]):
-        rows += batch.num_rows
         for row in batch.select(["address", *Claim._fields]).to_pylist():
             address = row.pop("address")
-            wanted.setdefault(address, Wanted(address, Claim(**row)))
+            claim = Claim(**row)
+            if wanted.setdefault(address, Wanted(address, claim)).claim.concept_id != claim.concept_id:
+                repeats[claim.concept_id] += 1
     if not wanted:
         raise UserError(
             "There is no list of addresses, and no candidate has been found yet.",
             fix="pictus collect fetch LIST.csv    or    pictus collect find",
         )
-    return list(wanted.values()), rows - len(wanted)
+    told = (
+        f"{counted(repeats.total(), 'candidate')} of {counted(len(repeats), 'class', 'classes')} had been found for"
+        " another class: a picture claims the class that found its address first"
+    )
+    return list(wanted.values()), (told,) if repeats else ()
 
 
 def limits_of(rate: float) -> "Limits":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pictus.clock import now
 from pictus.collect.addresses import AllowedHosts, parse_url, without_password
+from pictus.collect.commands import Said, typed
 from pictus.collect.fetching import agent_of
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import PictureError, UserError, clipped, counted
@@ -25,7 +25,7 @@ from pictus.tables import Tables
 if TYPE_CHECKING:
     from pictus.collect.asking import Asker
     from pictus.collect.finding import Ended
-    from pictus.collect.funnel import Means, Rows
+    from pictus.collect.funnel import Help, Means, Rows
     from pictus.collect.ledger import Ledger
     from pictus.collect.searches import Engine
 
@@ -91,7 +91,10 @@ def find(
         summary=summary,
         headline=_headline(summary, len(plan)),
         problems=(*_told(searched, summary, limit), *_told_left_out(taxonomy, out)),
-        next=_next(project.tables, where, summary, f" --contact {shlex.quote(contact)}" if contact else ""),
+        next=_next(project.tables, where, summary, {
+            "concept": concept, "limit": None if limit == LIMIT else limit, "allow-host": allow_host,
+            "contact": contact,
+        }),
         source=lambda: (Candidate(**row) for row in project.tables.read("candidates", offset=before).to_pylist()),
     )
 
@@ -119,7 +122,7 @@ def coverage(project: Project, *, wanted: int = 0) -> Outcome[Coverage]:
     names = {concept_id: taxonomy.name(concept_id) for concept_id in taxonomy.classes}
     report = coverage_of(names, _rows(tables), wanted, frozenset(out))
     starving = [one for one in report.classes if one.is_starving]
-    means = _means(tables)
+    means = _means(tables, report.unasked)
     summary: Summary = {
         "classes": len(names), "starving": len(starving), "wanted": report.wanted, "basis": report.basis,
         **{column: sum(getattr(one, column) for one in report.classes)
@@ -129,7 +132,7 @@ def coverage(project: Project, *, wanted: int = 0) -> Outcome[Coverage]:
     what = {"kept": "kept pictures", "fetched": "pictures", "candidates": "candidates"}[report.basis]
     problems = [
         f"{taxonomy.quoted(one.concept_id)}: {counted(one.candidates, 'candidate')}, {one.fetched:,} fetched,"
-        f" {one.kept:,} kept    fix: {help_for(one, means)}"
+        f" {one.kept:,} kept    fix: {help_for(one, means).typed}"
         for one in starving[:SHOWN]
     ]
     if len(starving) > SHOWN:
@@ -165,9 +168,19 @@ def _sources(where: Sequence[str]) -> "tuple[dict[str, Engine], list[str]]":
             raise UserError(f"{clipped(name)} is no address and no search engine.", fix=f"https://{name[:100]}")
         else:
             engine = SEARCHES.get(name)
-            own = os.environ.get(f"PICTUS_{name.upper().replace('-', '_')}_URL", "")
-            engines[name] = engine._replace(endpoint=own) if own else engine
+            engines[name] = engine._replace(endpoint=_endpoint(name) or engine.endpoint)
     return engines, list(dict.fromkeys(places))
+
+
+def _endpoint(name: str) -> str:
+    """The address of an engine's mirror that the environment names, "" for none."""
+    variable = f"PICTUS_{name.upper().replace('-', '_')}_URL"
+    said = os.environ.get(variable, "")
+    try:
+        return said if not said or parse_url(said) else ""
+    except PictureError as error:
+        what = f"{variable} is {clipped(without_password(said), 200)}, which cannot be asked: {error.detail}."
+        raise UserError(what, fix=f"export {variable}=https://host/path    or    unset {variable}") from error
 
 
 @contextmanager
@@ -303,10 +316,12 @@ def _told_left_out(taxonomy: Taxonomy, out: Sequence[LeftOut]) -> Iterator[str]:
         yield f"… and {len(out) - SHOWN:,} more not searched for: {_PLAN}"
 
 
-def _next(tables: Tables, where: Sequence[str], summary: Summary, contact: str) -> tuple[str, ...]:
-    is_left = summary["failed"] or summary["not_asked"]
-    again = (f"pictus collect find {' '.join(map(shlex.quote, where))}{contact}",) if is_left else ()
-    fetch = (f"pictus collect fetch{contact}",) if tables.count("candidates") else ()
+def _next(
+    tables: Tables, where: Sequence[str], summary: Summary, given: Mapping[str, Said]
+) -> tuple[str, ...]:  # fmt: skip
+    again = (typed("pictus collect find", where, given),) if summary["failed"] or summary["not_asked"] else ()
+    who = {name: given[name] for name in ("allow-host", "contact")}
+    fetch = (typed("pictus collect fetch", (), who),) if tables.count("candidates") else ()
     return (*again, *fetch, "pictus collect coverage")
 
 
@@ -315,7 +330,7 @@ def _rows(tables: Tables) -> "Rows":
 
     return Rows(
         searches=tables.read("searches", ["concept_id", "cause"]),
-        candidates=tables.read("candidates", ["concept_id"]),
+        candidates=tables.read("candidates", ["address", "concept_id"]),
         sources=tables.read("sources", ["image_id", "concept_id"]),
         fetches=tables.read("fetches", ["address", "concept_id", "cause"]),
         verdicts=tables.read("verdicts", ["image_id", "verdict"]),
@@ -323,7 +338,7 @@ def _rows(tables: Tables) -> "Rows":
     )
 
 
-def _means(tables: Tables) -> "Means":
+def _means(tables: Tables, unasked: Mapping[str, int]) -> "Means":
     from pictus.collect import commons, openverse  # noqa: F401, PLC0415  they register themselves
     from pictus.collect.funnel import Means  # noqa: PLC0415
     from pictus.collect.searches import SEARCHES  # noqa: PLC0415
@@ -332,6 +347,7 @@ def _means(tables: Tables) -> "Means":
     asked = [name for name in SEARCHES.names() if name in tables.ids("searches", "source")]
     return Means(
         planned=Counter(plan["concept_id"].to_pylist()),
+        unasked=unasked,
         engines=SEARCHES.names(),
         asked=asked or SEARCHES.names()[:1],
         has_languages=any(plan["language"].to_pylist()),
@@ -343,13 +359,16 @@ def _feeding(starving: Sequence[Coverage], means: "Means") -> tuple[str, ...]:
     """The commands that feed most: one for all classes where several need the same."""
     from pictus.collect.funnel import help_for  # noqa: PLC0415
 
-    ways: dict[str, list[str]] = {}
+    ways: dict[str, list[Help]] = {}
     for one in starving:
-        command = help_for(one, means)
-        ways.setdefault(command.replace(f" --concept {one.concept_id}", ""), []).append(command)
-    first = sorted(ways, key=lambda way: -len(ways[way]))[:3]
-    found = (way if len(ways[way]) > 1 else ways[way][0] for way in first)
-    return tuple(f"{way} --contact you@example.org" if way.startswith("pictus collect f") else way for way in found)
+        way = help_for(one, means)
+        ways.setdefault(way.command, []).append(way)
+    found = []
+    for same in sorted(ways.values(), key=len, reverse=True)[:3]:
+        way = same[0]
+        command = way.command if len(same) > 1 else way.typed
+        found.append(f"{command} --contact you@example.org" if way.says_who else command)
+    return tuple(found)
 
 
 def _funnel(summary: Summary) -> str:

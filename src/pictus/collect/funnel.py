@@ -27,7 +27,7 @@ class Rows(NamedTuple):
     """What the other stages say, only the columns that count."""
 
     searches: pa.Table  # concept_id, cause
-    candidates: pa.Table  # concept_id
+    candidates: pa.Table  # address, concept_id
     sources: pa.Table  # image_id, concept_id
     fetches: pa.Table  # address, concept_id, cause, in the order of the attempts
     verdicts: pa.Table  # image_id, verdict
@@ -40,6 +40,7 @@ class Report(NamedTuple):
     classes: list[Coverage]
     basis: Basis
     wanted: int
+    unasked: Mapping[str, int]  # class -> its candidates that no fetch has asked for yet
 
 
 def coverage_of(names: Mapping[str, str], rows: Rows, wanted: int, exempt: frozenset[str]) -> Report:
@@ -68,35 +69,50 @@ def coverage_of(names: Mapping[str, str], rows: Rows, wanted: int, exempt: froze
         is_starving = row[basis] < least and not (concept_id in exempt and not row["candidates"] + row["fetched"])
         found.append(Coverage(concept_id, name, **row, is_starving=is_starving))
     found.sort(key=lambda one: (not one.is_starving, getattr(one, basis), one.candidates, one.concept_id))
-    return Report(found, basis, least)
+    unasked = rows.candidates.filter(pc.invert(pc.is_in(rows.candidates["address"], rows.fetches["address"])))
+    return Report(found, basis, least, _count(unasked))
 
 
 class Means(NamedTuple):
-    """What there is to feed a class with. `planned`: queries of each class; `asked`: engines that were asked."""
+    """What there is to feed a class with. `asked`: engines that were asked."""
 
-    planned: Mapping[str, int]
+    planned: Mapping[str, int]  # queries of each class
+    unasked: Mapping[str, int]  # candidates of each class that no fetch has asked for yet
     engines: Sequence[str]
     asked: Sequence[str]
     has_languages: bool
     limit: int  # candidates of a class that one engine is asked for
 
 
-def help_for(one: Coverage, means: Means) -> str:
-    """What would feed a starving class, as the command to type; the nearest thing first."""
+class Help(NamedTuple):
+    """A command that feeds a class. `concept_id`: "" where it feeds all classes at once."""
+
+    command: str
+    concept_id: str = ""
+    says_who: bool = False  # it asks others, who want to know whom to write to
+
+    @property
+    def typed(self) -> str:
+        """As it is typed for this class."""
+        return f"{self.command} --concept {self.concept_id}" if self.concept_id else self.command
+
+
+def help_for(one: Coverage, means: Means) -> Help:
+    """What would feed a starving class; the nearest thing first."""
     planned = means.planned.get(one.concept_id, 0)
     fresh = [name for name in means.engines if name not in means.asked]
-    of, asked = f"--concept {one.concept_id}", " ".join(means.asked)
+    of, asked = one.concept_id, " ".join(means.asked)
     is_full = one.candidates >= means.limit * len(means.asked)
     ways = (
-        (one.candidates > one.fetched + one.failed, "pictus collect fetch"),
-        (not means.planned, "pictus taxonomy queries"),
-        (not planned, f"pictus taxonomy queries --include {one.concept_id}"),
-        (one.queries < planned * len(means.asked) and not is_full, f"pictus collect find {asked} {of}"),
-        (bool(fresh), f"pictus collect find {' '.join(fresh[:1])} {of}"),
-        (is_full, f"pictus collect find {asked} {of} --limit {means.limit * 10}"),
-        (not means.has_languages, "pictus taxonomy queries --languages FILE"),
+        (means.unasked.get(of, 0) > 0, Help("pictus collect fetch", says_who=True)),
+        (not means.planned, Help("pictus taxonomy queries")),
+        (not planned, Help(f"pictus taxonomy queries --include {of}")),
+        (one.queries < planned * len(means.asked) and not is_full, Help(f"pictus collect find {asked}", of, True)),
+        (bool(fresh), Help(f"pictus collect find {' '.join(fresh[:1])}", of, True)),
+        (is_full, Help(f"pictus collect find {asked} --limit {means.limit * 10}", of, True)),
+        (not means.has_languages, Help("pictus taxonomy queries --languages FILE")),
     )
-    return next((command for holds, command in ways if holds), f"pictus collect find ADDRESS {of}")
+    return next((help_ for holds, help_ in ways if holds), Help("pictus collect find ADDRESS", of, True))
 
 
 def _count(rows: pa.Table) -> dict[str, int]:

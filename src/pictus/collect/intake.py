@@ -88,16 +88,17 @@ class Intake:
         self.counts.again += self.claim(image_id, address, kind, claim) and not is_new
         return image_id
 
-    def claim(self, image_id: str, address: str, kind: str, claim: Claim) -> bool:
+    def claim(self, image_id: str, address: str, kind: str, claim: Claim, *, is_counted: bool = True) -> bool:
         """Record where a known picture was found and what is said of it there -> whether the place is new.
 
-        A field that is empty keeps what was said of it before.
+        A field that is empty keeps what was said of it before. A further place of a picture that has been counted
+        at its first is not counted again.
         """
         key = _source_key(image_id, address)
         before = self._sources.get(key)
         claim = Claim(*(new or old for new, old in zip(claim, before or Claim(), strict=True)))
         if before == claim:
-            self.counts.known += 1
+            self.counts.known += is_counted
             return False
         self._sources[key] = self._claims.setdefault(claim, claim)
         source = Source(image_id, address, kind, *claim, found_at=self._at)
@@ -105,7 +106,7 @@ class Intake:
             self._new_sources.append(source)
             return True
         self._changed_sources[image_id, address] = source
-        self.counts.changed += 1
+        self.counts.changed += is_counted
         return False
 
     def note(self, attempt: Attempt, order: int = 0) -> None:

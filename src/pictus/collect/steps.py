@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -18,6 +19,7 @@ from pictus.clock import now
 from pictus.collect import causes, cluster, drift, fetching
 from pictus.collect.addresses import AllowedHosts, parse_url, without_password
 from pictus.collect.claims import Claims, Survey, concepts_of, surveyed
+from pictus.collect.commands import Said, typed
 from pictus.collect.fetching import Plan, Run, agent_of, candidates, limits_of, planned
 from pictus.collect.intake import Claim, Counts, Intake
 from pictus.collect.list_files import read_list
@@ -31,6 +33,9 @@ from pictus.project import Project
 from pictus.records import Attempt, Picture
 from pictus.registry import Outcome, Summary, step
 from pictus.tables import Tables
+
+RATE = 5.0
+"""Requests per second to one host."""
 
 _REMARKS_SHOWN = 5
 _REMARKS_COUNTED = 100  # different ones
@@ -95,7 +100,7 @@ def add(
 
 @step("collect fetch", changes=True)
 def fetch(
-    project: Project, list_path: Path | None = None, *, allow_host: tuple[str, ...] = (), rate: float = 5.0,
+    project: Project, list_path: Path | None = None, *, allow_host: tuple[str, ...] = (), rate: float = RATE,
     contact: str = "", retry: bool = False, refresh: bool = False, resize: int = 0,
     engine: Literal["local", "ray"] = "local",
 ) -> Outcome[Attempt]:  # fmt: skip
@@ -123,8 +128,12 @@ def fetch(
     way = _way(allow_host, contact, rate, resize)
     engines.RUNNERS.get(engine)
     asks_again = partial(_asks_again, retry=retry, refresh=refresh, names_host=bool(allow_host))
+    given: dict[str, Said] = {
+        "contact": contact, "rate": None if rate == RATE else rate, "allow-host": allow_host,
+        "resize": resize or None, "engine": None if engine == "local" else engine,
+    }  # fmt: skip
     where = str(list_path or "candidates")
-    wanted, repeated = _wanted(project, list_path)
+    wanted, repeats = _wanted(project, list_path)
     with project.lock("collect"):
         before = project.tables.count("fetches")
         with Intake(project.tables, project.shards_dir, now()) as intake:
@@ -137,16 +146,14 @@ def fetch(
         summary |= {"refreshed": drift.counts(run.drift)} if run.drift else {}
         project.journal.log("collect", "pictures_fetched", where, **summary, engine=engine)
     told = (*drift.told(run.drift), *causes.told(summary["causes"]))
-    if repeated:
-        told += (f"{counted(repeated, 'row repeats', 'rows repeat')} an address: its first row counts",)
     may_help = any(cause not in causes.GOOD and not causes.is_final(cause) for cause in seen)
     return Outcome(
         step="collect fetch",
         summary=summary,
         headline=_headline(intake.counts, summary["failed"], plan.skipped),
-        problems=told,
+        problems=(*told, *repeats),
         next=(
-            *((f"pictus collect fetch {list_path or ''}".rstrip(),) if may_help else ()),
+            *((typed("pictus collect fetch", [list_path] if list_path else (), given),) if may_help else ()),
             *(("pictus clean check",) if project.tables.count("images") else ()),
         ),
         source=lambda: _attempts_after(project.tables, before),
@@ -162,8 +169,8 @@ def _asks_again(cause: str, has_given: bool, *, retry: bool, refresh: bool, name
 
 def _way(allow_host: tuple[str, ...], contact: str, rate: float, resize: int) -> cluster.Way:
     agent, allowed = agent_of(contact), AllowedHosts.of(allow_host)
-    if rate < 0:
-        raise UserError(f"--rate {rate:g} is negative.", fix="--rate 5, or --rate 0 for no limit")
+    if not 0 <= rate < math.inf:  # nan is neither
+        raise UserError(f"--rate {rate:g} is no number of requests.", fix="--rate 5, or --rate 0 for no limit")
     if resize < 0:
         raise UserError(f"--resize {resize} is negative.", fix="--resize 256, or leave it out to keep the bytes")
     return cluster.Way(agent, allowed, limits_of(rate), resize, fetching.open_network)
@@ -177,11 +184,13 @@ def _ask(run: Run, plan: Plan, way: cluster.Way, engine: str) -> None:
         run.take(batches)
 
 
-def _wanted(project: Project, list_path: Path | None) -> tuple[list[Wanted], int]:
-    """The addresses of a list, or of the candidates found, each once -> (wanted, repeated rows)."""
+def _wanted(project: Project, list_path: Path | None) -> tuple[list[Wanted], tuple[str, ...]]:
+    """The addresses of a list, or of the candidates found, each once -> (wanted, what to tell of repeated ones)."""
     if list_path is None:
         return candidates(project.tables)
-    return wanted_of(read_list(list_path), load_taxonomy(project).resolve, str(list_path))
+    wanted, repeated = wanted_of(read_list(list_path), load_taxonomy(project).resolve, str(list_path))
+    told = f"{counted(repeated, 'row repeats', 'rows repeat')} an address: its first row counts"
+    return wanted, (told,) if repeated else ()
 
 
 @step("collect status", changes=False)
@@ -299,9 +308,7 @@ def _note_origin(intake: Intake, image_id: str, found: Found, claim: Claim) -> N
         parse_url(found.said.url)
     except PictureError:
         return  # what cannot be asked is not worth keeping, and may be there to harm who clicks it
-    known, changed = intake.counts.known, intake.counts.changed
-    intake.claim(image_id, without_password(found.said.url), found.kind, claim)
-    intake.counts.known, intake.counts.changed = known, changed  # one picture is counted once
+    intake.claim(image_id, without_password(found.said.url), found.kind, claim, is_counted=False)
 
 
 def _summary(counts: Counts, seen: Counter[str]) -> Summary:
