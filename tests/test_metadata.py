@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
+from pictus.errors import PictureError
 from pictus.metadata import Metadata, read, without_gps
 from pictus.pixels import decode, jpeg_segments, sniff
 
@@ -340,3 +341,122 @@ def test_real_photographs_are_read_and_keep_their_scans(real_data: Callable[[str
                 assert "gps" not in read(after).kinds
                 assert list(jpeg_segments(after))[-1] == list(jpeg_segments(image_bytes))[-1]
     assert {"exif", "icc", "iptc", "xmp"} <= kinds
+
+
+# Files made to cost a lot: few bytes, much work. The bounds are many times what they take.
+
+
+def in_time(limit_s: float, call: Callable[[bytes], Any], image_bytes: bytes) -> Any:
+    started = time.thread_time()
+    try:
+        return call(image_bytes)
+    except PictureError as error:
+        return error.cause
+    finally:
+        assert time.thread_time() - started < limit_s
+
+
+def tiff_of(*directories: list[tuple[int, int, int, int]], tail: bytes = b"") -> bytes:
+    """A TIFF of 32 bits: entries of (tag, type, count, value) in a chain of directories, then `tail`."""
+    made, at = b"II*\0" + struct.pack("<I", 8), 8
+    for number, entries in enumerate(directories, start=1):
+        at += 2 + 12 * len(entries) + 4
+        made += struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+        made += struct.pack("<I", at if number < len(directories) else 0)
+    return made + tail
+
+
+def test_packets_that_never_end_cost_one_look() -> None:
+    """110 KB took 14 s by a pattern that begins anew at each of them."""
+    gif = saved("GIF") + b"<x:xmpmeta " * 100_000
+    assert in_time(1, read, gif) == Metadata()
+    assert in_time(1, without_gps, gif) == gif
+    assert "xmp" in read(gif + b"</x:xmpmeta>").kinds
+
+
+def test_a_block_that_a_thousand_entries_share_is_read_once() -> None:
+    """4 MB took 18 s for each directory."""
+    size, at = 4 * 2**20, 8 + 2 + 12 * 1000 + 4
+    shared = tiff_of([(700, 1, size, at)] * 1000, tail=b"x" * size)
+    assert in_time(1, read, shared).kinds == ("xmp",)
+    assert in_time(2, without_gps, shared) == shared
+    shifted = tiff_of([(700, 1, size - place, at) for place in range(1000)], tail=b"x" * size)
+    assert in_time(3, read, shifted).kinds == ("xmp",)
+    assert in_time(5, without_gps, shifted) == "too-much-metadata"
+
+
+@pytest.mark.parametrize("with_place", [False, True])
+def test_pixel_ranges_of_a_thousand_directories_cost_little(with_place: bool) -> None:
+    """263 KB with 10 directories took 2.8 s and 150 MB, 1,000 directories five minutes and 15 GB."""
+    count, tags = 65_536, (273, 279, 324, 325, 513, 514)
+    size = 2 + 12 * 7 + 4
+    place = (0x8825, 4, 1, 8) if with_place else (254, 4, 1, 0)
+    at = 8 + 1000 * size
+    same = tiff_of(*[[*((tag, 4, count, at) for tag in tags), place]] * 1000, tail=bytes(4 * count))
+    after = in_time(5, without_gps, same)
+    assert (after == same) is not with_place
+    assert "gps" not in read(after).kinds
+    other = tiff_of(*([*((tag, 4, count, at + n) for tag in tags), place] for n in range(1000)),
+                    tail=bytes(4 * count + 1000))  # fmt: skip
+    assert in_time(5, without_gps, other) == ("too-much-metadata" if with_place else other)
+
+
+def test_more_directories_than_are_looked_at_are_refused_not_passed_over() -> None:
+    pages = tiff_of(*[[(256, 3, 1, 1)] * 60] * 1000, [(0x8825, 4, 1, 8)])
+    assert in_time(5, without_gps, pages) == "too-much-metadata"
+    assert isinstance(in_time(5, read, pages), Metadata)
+
+
+def test_a_directory_at_every_offset_costs_little() -> None:
+    """Each of 1,000 EXIF blocks of a JPEG may overlap the others, and so may its directories."""
+    ring = b"".join(struct.pack("<HHHII", 900, 0x8769, 4, 16, 8 + 12 * n) for n in range(4000))
+    block = (b"\xff\xe1\xff\xffExif\0\0II*\0" + struct.pack("<I", 8)) * 900 + ring
+    jpeg = saved("JPEG") + block
+    assert in_time(5, without_gps, jpeg) in ("too-much-metadata", jpeg)
+    assert isinstance(in_time(5, read, jpeg), Metadata)
+
+
+def test_texts_of_a_png_unpack_to_a_bound() -> None:
+    digits = b"\nexif\n 500000\n" + b"00" * 500_000
+    text = png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(digits, 9))
+    bomb = png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(2**27), 9))
+    for chunks in (text * 2_000, bomb * 20):
+        png = saved("PNG")[:33] + chunks + saved("PNG")[33:]
+        assert isinstance(in_time(3, read, png), Metadata)
+        assert in_time(5, without_gps, png) == "too-much-metadata"
+
+
+def test_places_without_number_are_emptied_with_their_packet() -> None:
+    size, at = 4 * 2**20, 8 + 2 + 12 + 4
+    block = (b"<a:gps/> " * (size // 9)).ljust(size)
+    after = in_time(5, without_gps, tiff_of([(700, 1, size, at)], tail=block))
+    assert b"gps" not in after
+
+
+def test_co_ordinates_in_texts_of_a_png_are_found_and_go() -> None:
+    """As ImageMagick writes them: one text for each tag of EXIF."""
+    text = PngImagePlugin.PngInfo()
+    for name, value in (("exif:GPSLatitude", "48/1, 51/1, 0/1"), ("exif:GPSLongitude", "2/1, 17/1, 0/1"),
+                        ("exif:DateTime", "2024:05:01 12:00:00"), ("geo:lat", "48.85")):  # fmt: skip
+        text.add_text(name, value)
+    text.add_itxt("Longitude", "2.2833")
+    text.add_text("exif:GPSAltitude", "35/1", zip=True)
+    before = with_chunk(saved("PNG", pnginfo=text), b"tEXt", b"gps\0" + b"1")
+    assert read(before).kinds == ("gps",)
+    after = without_gps(before)
+    assert len(after) == len(before)
+    assert read(after) == Metadata()
+    assert not any(place in after for place in (b"48/1", b"2/1, 17", b"48.85", b"2.2833", b"GPS", b"gps"))
+    assert b"2024:05:01" in after
+    image = Image.open(io.BytesIO(after))
+    image.load()
+    assert np.array_equal(decode(after), decode(before))
+
+
+def test_exif_of_other_files_is_found_wherever_its_first_directory_is() -> None:
+    entry = struct.pack("<HHHII", 1, 0x8825, 4, 1, 40) + bytes(4)
+    place = struct.pack("<HHHI4sI", 1, 1, 2, 2, b"N\0\0\0", 0)
+    block = b"II*\0" + struct.pack("<I", 20) + bytes(12) + entry + bytes(2) + place
+    before = saved("GIF") + b"Exif\0\0" + block
+    assert "gps" in read(before).kinds
+    assert "gps" not in read(without_gps(before)).kinds

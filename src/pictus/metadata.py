@@ -17,36 +17,50 @@ from __future__ import annotations
 import html
 import re
 import zlib
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from contextlib import suppress
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from pictus.blocks import (
+    PNG_MAGIC,
+    PNG_XMP,
+    RAW_PROFILE,
+    XMP_HEAD,
+    blocks_of,
+    loose_jpeg_blocks,
+    photoshop_blocks,
+    png_chunks,
+)
 from pictus.errors import PictureError
-from pictus.pixels import Segments, jpeg_segments
-from pictus.tiff import EXIF, Directory, Entry, Shape, all_directories, directory_at, first_offset, numbers, shape_of
+from pictus.pixels import Segments
+from pictus.tiff import (
+    EXIF,
+    Allowance,
+    Directory,
+    Entry,
+    Shape,
+    all_directories,
+    directory_at,
+    first_offset,
+    shape_of,
+)
 
 KINDS = ("exif", "gps", "iptc", "xmp", "c2pa", "icc")
 MAX_TEXT = 500
 """Characters kept of a creator or of rights: longer ones are licences pasted whole."""
 
-_MAX_INFLATED = 2**20  # bytes of a compressed PNG text
-_MAX_CHUNKS = 100_000
-_MAX_LOOSE = 1_000  # blocks; real files have under 20
+_MAX_READ = 16 * 2**20  # bytes that `read` looks at: 0.2 s
 _MAX_GPS_VALUE = 4_096  # bytes; GPSProcessingMethod, the longest, has under 200
 _MAX_XMP = 4 * 2**20  # looked through for places; larger ones that name any are emptied whole
+_MAX_PLACES = 2_000  # of one packet; one that names more is emptied whole
+_LEAST = 4_096  # bytes that a block is counted as: its own cost
+_COPIES = 4  # an inflated text is held in its digits, their bytes, and once more
 
-_PNG_MAGIC, _RAW_PROFILE, _PNG_XMP = b"\x89PNG\r\n\x1a\n", b"Raw profile type ", b"XML:com.adobe.xmp\0"
-_XMP_HEAD, _MORE_XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
-_PHOTOSHOP = {0x0404: "iptc", 0x0422: "exif", 0x0424: "xmp"}
 _ARTIST, _COPYRIGHT, _GPS, _XMP = 0x013B, 0x8298, 0x8825, 700
-_APP1, _APP2, _APP11, _APP13 = 0xE1, 0xE2, 0xEB, 0xED
-_TIFF_BLOCKS = {_XMP: "xmp", 33723: "iptc", 34675: "icc"}
 _PIXEL_TAGS = {273: 279, 324: 325, 513: 514}  # offsets -> byte counts of strips, tiles, thumbnail
 
-_PACKET = re.compile(rb"<x:xmpmeta\b.*?</x:xmpmeta>", re.DOTALL)
-_LOOSE_EXIF = re.compile(rb"(?:Exif\0\0|\0\0\0\0)(?=II\*\0\x08\0\0\0|MM\0\*\0\0\0\x08)")
-_ANY_APP1 = re.compile(rb"\xff\xe1(..)(Exif\0\0|http://ns\.adobe\.com/x(?:ap/1\.0|mp/extension)/\0)", re.DOTALL)
-_ANY_RESOURCE = re.compile(rb"8BIM\x04[\x22\x24]")
 _VIDEO_PLACE = re.compile(rb"\xa9xyz.{4}([+-][0-9.+-]{1,60}/?)", re.DOTALL)  # of the film in a "motion photo"
 _ITEM = re.compile(rb"<rdf:li\b[^>]{0,200}>([^<]{1,2000})<")
 _LINKED = re.compile(rb"rdf:resource\s{0,9}=\s{0,9}[\"']([^\"'<]{1,2000})")
@@ -65,50 +79,63 @@ class Metadata(NamedTuple):
     data_mining: str = ""
 
 
-class _Block(NamedTuple):
-    """Bytes start..end of a file: exif (from its TIFF header on), xmp, more-xmp, iptc, c2pa, icc, a PNG's text …"""
-
-    kind: str
-    start: int
-    end: int
-
-
 def read(image_bytes: bytes, *, segments: Segments | None = None) -> Metadata:
     """What the file says beside its pixels. Never raises: what makes no sense is not there.
 
-    `segments`: those of a JPEG where they were walked already.
+    `segments`: those of a JPEG where they were walked already. Of a file with more metadata than any camera or
+    program writes, only what comes first is told.
     """
-    kinds: set[str] = set()
-    creators: list[str] = []
-    rights: list[str] = []
-    mining = ""
-    for kind, start, end in _blocks(image_bytes, segments):
-        data, first, last = image_bytes, start, end
-        if kind == "text":
-            kind, data = _unpacked(image_bytes[start:end])  # noqa: PLW2901  what the text holds
-            first, last = 0, len(data)
-        kinds.add(kind)
-        if kind in ("exif", "tiff"):
-            tags = _first_directory(data, first, last)
-            creators.append(_text(tags.get(_ARTIST, b"")))
-            rights.append(_text(tags.get(_COPYRIGHT, b"").replace(b"\0", b" ")))
-            kinds |= {name for name, tag in (("gps", _GPS), ("exif", EXIF)) if tags.get(tag)}
-        elif kind == "xmp":
-            xmp = data[first : min(last, first + _MAX_XMP)]
-            creators.append(_of_xmp(xmp, b"dc:creator"))
-            rights += [_of_xmp(xmp, name) for name in (b"dc:rights", b"cc:license", b"xmpRights:WebStatement")]
-            mining = mining or _mining(xmp)
-            kinds |= {"gps"} if _names_place(xmp) else set()
-        elif kind == "more-xmp":
-            kinds |= {"gps"} if _names_place(data[first:last]) else set()
-        elif kind == "iptc":
-            creators.append(_of_iptc(data[first:last], 80))
-            rights.append(_of_iptc(data[first:last], 116))
-        elif kind in ("author", "copyright"):
-            (creators if kind == "author" else rights).append(_text(data[first:last]))
-        elif kind == "c2pa":
-            mining = mining or ("prohibited" if _REFUSAL.search(data, first, last) else "")
-    return Metadata(tuple(kind for kind in KINDS if kind in kinds), _joined(creators), _joined(rights), mining)
+    found = _Found(set(), [], [], [])
+    allowance = Allowance(_MAX_READ)
+    with suppress(PictureError):  # more than any file needs: what was found so far counts
+        for kind, start, end in blocks_of(image_bytes, allowance, segments):
+            allowance.spend_bytes(_LEAST)
+            if kind == "text":
+                kind, data = _unpacked(image_bytes[start:end], allowance)  # noqa: PLW2901  what the text holds
+                _look(found, kind, data, (0, len(data)), allowance)
+            else:
+                _look(found, kind, image_bytes, (start, end), allowance)
+    kinds = tuple(kind for kind in KINDS if kind in found.kinds)
+    return Metadata(kinds, _joined(found.creators), _joined(found.rights), next(filter(None, found.mining), ""))
+
+
+class _Found(NamedTuple):
+    kinds: set[str]
+    creators: list[str]
+    rights: list[str]
+    mining: list[str]
+
+
+def _look(found: _Found, kind: str, data: bytes, place: tuple[int, int], allowance: Allowance) -> None:
+    """Add what one block says."""
+    first, last = place
+    found.kinds.add(kind)
+    if kind in ("exif", "tiff"):
+        tags = _first_directory(data, first, last, allowance)
+        found.creators.append(_text(tags.get(_ARTIST, b"")))
+        found.rights.append(_text(tags.get(_COPYRIGHT, b"").replace(b"\0", b" ")))
+        found.kinds.update(name for name, tag in (("gps", _GPS), ("exif", EXIF)) if tags.get(tag))
+    elif kind == "xmp":
+        xmp = data[first : min(last, first + _MAX_XMP)]
+        allowance.spend_bytes(len(xmp))
+        found.creators.append(_of_xmp(xmp, b"dc:creator"))
+        found.rights.extend(_of_xmp(xmp, name) for name in (b"dc:rights", b"cc:license", b"xmpRights:WebStatement"))
+        found.mining.append(_mining(xmp))
+        found.kinds.update({"gps"} if _names_place(xmp) else ())
+    elif kind == "more-xmp":
+        found.kinds.update({"gps"} if _names_place(data[first:last]) else ())
+    elif kind == "iptc":
+        allowance.spend_bytes(last - first)
+        found.creators.append(_of_iptc(data[first:last], 80))
+        found.rights.append(_of_iptc(data[first:last], 116))
+    elif kind in ("author", "copyright"):
+        said = _text(data[first : min(last, first + 4 * MAX_TEXT)])
+        (found.creators if kind == "author" else found.rights).append(said)
+    elif kind == "c2pa":
+        allowance.spend_bytes(last - first)
+        found.mining.append("prohibited" if _REFUSAL.search(data, first, last) else "")
+    elif kind == "place":
+        found.kinds.add("gps")
 
 
 def without_gps(image_bytes: bytes) -> bytes:
@@ -116,192 +143,72 @@ def without_gps(image_bytes: bytes) -> bytes:
 
     The GPS directory of EXIF and its values are zeroed and its pointer leaves directory 0; properties of XMP that
     hold co-ordinates become spaces, also in texts of a PNG that are deflated (one that no longer fits becomes an
-    empty comment); the place of a film behind a JPEG goes too. Checksums of PNG are mended. Never raises.
+    empty comment); texts of a PNG named after a place go, and the place of a film behind a JPEG. Checksums of PNG
+    are mended. PictureError `too-much-metadata` for a file that cannot be looked through in reasonable time.
     """
     changed = bytearray(image_bytes)
+    allowance = Allowance()
     is_jpeg = image_bytes[:2] == b"\xff\xd8"
-    blocks = list(_loose_jpeg_blocks(image_bytes) if is_jpeg else _blocks(image_bytes))
+    blocks = list(loose_jpeg_blocks(image_bytes) if is_jpeg else blocks_of(image_bytes, allowance))
     for kind, start, end in blocks:
         if kind in ("exif", "tiff"):
-            _clear_tiff(changed, start, end)
+            _clear_tiff(changed, start, end, allowance)
         elif kind == "xmp":
+            allowance.spend_bytes(end - start)
             changed[start:end] = _placeless(bytes(changed[start:end]))
-        elif kind == "text" and _tells_place(*_unpacked(image_bytes[start:end])):
-            mended = _placeless_text(image_bytes[start:end])
+        elif kind == "place":
+            changed[start - 4 : end] = _nothing(end - start + 4)
+        elif kind == "text" and _tells_place(*_unpacked(image_bytes[start:end], allowance), allowance):
+            mended = _placeless_text(image_bytes[start:end], allowance)
             changed[start - 4 : end] = changed[start - 4 : start] + mended if mended else _nothing(end - start + 4)
     pieces = [(block.start, block.end) for block in blocks if block.kind == "more-xmp"]
     rest = _placeless(b"".join(changed[start:end] for start, end in pieces))  # a value may lie across two segments
+    at = 0
     for start, end in pieces:
-        changed[start:end], rest = rest[: end - start], rest[end - start :]
+        changed[start:end] = rest[at : at + end - start]
+        at += end - start
     for found in _VIDEO_PLACE.finditer(image_bytes) if is_jpeg else ():
         changed[found.start(1) : found.end(1)] = bytes(found.end(1) - found.start(1))
     if changed == image_bytes:
         return image_bytes
-    if image_bytes.startswith(_PNG_MAGIC):
+    if image_bytes.startswith(PNG_MAGIC):
         _mend_png(changed)
     return bytes(changed)
 
 
-# Containers: where the blocks lie.
-
-
-def _blocks(image_bytes: bytes, segments: Segments | None = None) -> Iterator[_Block]:
-    head = image_bytes[:16]
-    if head[:2] == b"\xff\xd8":
-        return _jpeg_blocks(image_bytes, jpeg_segments(image_bytes) if segments is None else segments)
-    if head.startswith(_PNG_MAGIC):
-        return _png_blocks(image_bytes)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return _webp_blocks(image_bytes)
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return _tiff_blocks(image_bytes)
-    return _loose_blocks(image_bytes)
-
-
-def _jpeg_blocks(image_bytes: bytes, segments: Iterable[tuple[int, bytes, int]]) -> Iterator[_Block]:
-    try:
-        for marker, body, end in segments:
-            start = end - len(body)
-            if marker == _APP1 and body.startswith(b"Exif\0\0"):
-                yield _Block("exif", start + 6, end)
-            elif marker == _APP1 and body.startswith(_XMP_HEAD):
-                yield _Block("xmp", start + len(_XMP_HEAD), end)
-            elif marker == _APP1 and body.startswith(_MORE_XMP_HEAD):
-                yield _Block("more-xmp", start + len(_MORE_XMP_HEAD) + 40, end)  # 32 of a name, two numbers
-            elif marker == _APP2 and body.startswith(b"ICC_PROFILE\0"):
-                yield _Block("icc", start + 14, end)
-            elif marker == _APP11 and body[:2] == b"JP" and b"c2pa" in body:
-                yield _Block("c2pa", start, end)
-            elif marker == _APP13 and body.startswith(b"Photoshop 3.0\0"):
-                yield from _photoshop_blocks(image_bytes, start + 14, end)
-    except PictureError:
-        return  # cut in its header: what came before was found
-
-
-def _photoshop_blocks(image_bytes: bytes, at: int, end: int) -> Iterator[_Block]:
-    """Image resources: "8BIM", an id, a padded name, a size, padded data (Adobe Photoshop File Formats)."""
-    for _ in range(_MAX_LOOSE):
-        if image_bytes[at : at + 4] != b"8BIM" or at + 8 > end:
-            return
-        number = int.from_bytes(image_bytes[at + 4 : at + 6], "big")
-        start = at + 6 + ((image_bytes[at + 6] + 2) & ~1) + 4
-        size = int.from_bytes(image_bytes[start - 4 : start], "big")
-        if number in _PHOTOSHOP:
-            head = 6 * image_bytes.startswith(b"Exif\0\0", start)
-            yield _Block(_PHOTOSHOP[number], start + head, min(end, start + size))
-        at = start + size + (size & 1)
-
-
-def _loose_jpeg_blocks(image_bytes: bytes) -> Iterator[_Block]:
-    """EXIF and XMP anywhere in a JPEG, also in thumbnails and in pictures behind the first.
-
-    Between scans and inside coded data 0xFF is always followed by 0 or a restart marker: no pixel is mistaken.
-    """
-    for found in islice(_ANY_APP1.finditer(image_bytes), _MAX_LOOSE):
-        end = min(len(image_bytes), found.start() + 2 + int.from_bytes(found[1], "big"))
-        if found[2] == _MORE_XMP_HEAD:
-            yield _Block("more-xmp", min(end, found.end() + 40), end)
-        elif found.end() < end:
-            yield _Block("exif" if found[2] == b"Exif\0\0" else "xmp", found.end(), end)
-    for found in islice(_ANY_RESOURCE.finditer(image_bytes), _MAX_LOOSE):
-        end = min(len(image_bytes), found.start() + 2**16)
-        yield from islice(_photoshop_blocks(image_bytes, found.start(), end), 1)
-
-
-def _png_chunks(image_bytes: bytes | bytearray) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, start, end) of each chunk's data."""
-    at = 8
-    for _ in range(_MAX_CHUNKS):
-        if at + 12 > len(image_bytes):
-            return
-        start, size = at + 8, int.from_bytes(image_bytes[at : at + 4], "big")
-        if start + size + 4 > len(image_bytes):
-            return
-        yield bytes(image_bytes[at + 4 : start]), start, start + size
-        at = start + size + 4
-
-
-def _png_blocks(image_bytes: bytes) -> Iterator[_Block]:
-    for kind, start, end in _png_chunks(image_bytes):
-        if kind == b"eXIf":
-            yield _Block("exif", start, end)
-        elif kind == b"iCCP":
-            yield _Block("icc", start, end)
-        elif kind == b"caBX":
-            yield _Block("c2pa", start, end)
-        elif kind == b"iTXt" and image_bytes.startswith(_PNG_XMP, start):
-            flag = start + len(_PNG_XMP)
-            if image_bytes[flag : flag + 1] == b"\0" and image_bytes[flag : flag + 4] == bytes(4):
-                yield _Block("xmp", flag + 4, end)  # plain, no language, no translated keyword: what tools write
-            else:
-                yield _Block("text", start, end)
-        elif kind == b"tEXt" and image_bytes.startswith(b"Author\0", start):
-            yield _Block("author", start + 7, end)
-        elif kind == b"tEXt" and image_bytes.startswith(b"Copyright\0", start):
-            yield _Block("copyright", start + 10, end)
-        elif kind in (b"zTXt", b"tEXt", b"iTXt") and image_bytes.startswith(_RAW_PROFILE, start):
-            yield _Block("text", start, end)
-
-
-def _webp_blocks(image_bytes: bytes) -> Iterator[_Block]:
-    at = 12
-    kinds = {b"EXIF": "exif", b"XMP ": "xmp", b"ICCP": "icc", b"C2PA": "c2pa"}
-    for _ in range(_MAX_CHUNKS):
-        name, size = image_bytes[at : at + 4], int.from_bytes(image_bytes[at + 4 : at + 8], "little")
-        if len(name) < 4:  # noqa: PLR2004
-            return
-        start, end = at + 8, min(len(image_bytes), at + 8 + size)
-        if name in kinds and start < end:
-            yield _Block(kinds[name], start + 6 * image_bytes.startswith(b"Exif\0\0", start), end)
-        at += 8 + size + (size & 1)
-
-
-def _tiff_blocks(image_bytes: bytes) -> Iterator[_Block]:
-    yield _Block("tiff", 0, len(image_bytes))
-    for directory in all_directories(image_bytes, 0, len(image_bytes)):
-        for entry in directory.entries:
-            if entry.tag in _TIFF_BLOCKS:
-                yield _Block(_TIFF_BLOCKS[entry.tag], entry.start, entry.end)
-
-
-def _loose_blocks(image_bytes: bytes) -> Iterator[_Block]:
-    """GIF, AVIF, JPEG 2000 …: blocks that stand in the file uncompressed."""
-    for found in islice(_PACKET.finditer(image_bytes), _MAX_LOOSE):
-        yield _Block("xmp", *found.span())
-    for found in islice(_LOOSE_EXIF.finditer(image_bytes), _MAX_LOOSE):
-        yield _Block("exif", found.end(), len(image_bytes))
-
-
-def _unpacked(chunk: bytes) -> tuple[str, bytes]:
+def _unpacked(chunk: bytes, allowance: Allowance) -> tuple[str, bytes]:
     """What a PNG's text chunk holds: (kind of block or "", bytes)."""
-    _, text, _ = _opened(chunk)
-    if chunk.startswith(_PNG_XMP):
+    _, text, _ = _opened(chunk, allowance)
+    if chunk.startswith(PNG_XMP):
         return "xmp", text
-    name = chunk[len(_RAW_PROFILE) :].partition(b"\0")[0].decode("latin-1")
+    name = chunk[len(RAW_PROFILE) :].partition(b"\0")[0].decode("latin-1")
     held = _from_digits(text)
-    for head, kind in ((b"Exif\0\0", "exif"), (_XMP_HEAD, "xmp")):
+    for head, kind in ((b"Exif\0\0", "exif"), (XMP_HEAD, "xmp")):
         if held.startswith(head):
             return kind, held.removeprefix(head)
-    for kind, start, end in _photoshop_blocks(held, 14 * held.startswith(b"Photoshop 3.0\0"), len(held)):
+    for kind, start, end in photoshop_blocks(held, 14 * held.startswith(b"Photoshop 3.0\0"), len(held)):
         return kind, held[start:end]
     return {"exif": "exif", "xmp": "xmp", "iptc": "iptc", "icc": "icc", "icm": "icc"}.get(name, ""), held
 
 
-def _opened(chunk: bytes) -> tuple[int, bytes, bool]:
+def _opened(chunk: bytes, allowance: Allowance) -> tuple[int, bytes, bool]:
     """Of a text chunk: how long its head is, its text, and whether that was deflated."""
     at = chunk.find(b"\0") + 1
-    if chunk.startswith(_PNG_XMP):  # iTXt: deflated?, method, language, translated keyword
+    if chunk.startswith(PNG_XMP):  # iTXt: deflated?, method, language, translated keyword
         is_packed = chunk[at : at + 1] == b"\1"
         at = chunk.find(b"\0", chunk.find(b"\0", at + 2) + 1) + 1
     else:
         is_packed = not chunk[at : at + 16].strip(b"\n").isascii() or b"\n" not in chunk[at : at + 16]
         at += is_packed  # zTXt: the method
-    return at, _inflated(chunk[at:]) if is_packed else chunk[at:], is_packed
+    text = _inflated(chunk[at:], allowance.bytes_left) if is_packed else chunk[at:]
+    allowance.spend_bytes(_COPIES * len(text))
+    return at, text, is_packed
 
 
 def _nothing(size: int) -> bytes:
     """An empty comment in the room of a chunk's kind and data."""
-    return b"tEXtComment\0".ljust(size)
+    smallest = b"tEXtComment\0"
+    return (smallest if size >= len(smallest) else b"tEXtC\0").ljust(size)
 
 
 def _from_digits(text: bytes) -> bytes:
@@ -313,16 +220,16 @@ def _from_digits(text: bytes) -> bytes:
         return b""
 
 
-def _placeless_text(chunk: bytes) -> bytes | None:
+def _placeless_text(chunk: bytes, allowance: Allowance) -> bytes | None:
     """A text chunk's data without places, as long as before; None when it does not fit (deflated once more)."""
-    at, text, is_packed = _opened(chunk)
-    if chunk.startswith(_PNG_XMP):
+    at, text, is_packed = _opened(chunk, allowance)
+    if chunk.startswith(PNG_XMP):
         text = _placeless(text)
     else:
         held = bytearray(_from_digits(text))
         start = 6 * held.startswith(b"Exif\0\0")
         if shape_of(held, start):
-            _clear_tiff(held, start, len(held))
+            _clear_tiff(held, start, len(held), allowance)
         name, length, _ = text.split(None, 2)
         text = b"\n%s\n%8s\n%s\n" % (name, length, _placeless(bytes(held)).hex().encode())
     packed = zlib.compress(text, 9) if is_packed else text
@@ -330,49 +237,60 @@ def _placeless_text(chunk: bytes) -> bytes | None:
     return chunk[:at] + packed.ljust(room, b"\0" if is_packed else b"\n") if len(packed) <= room else None
 
 
-def _inflated(packed: bytes) -> bytes:
+def _inflated(packed: bytes, most: int) -> bytes:
+    """The text, or its first bytes, which are then more than the allowance."""
     try:
-        return zlib.decompressobj().decompress(packed, _MAX_INFLATED)
+        return zlib.decompressobj().decompress(packed, most // _COPIES + 1)
     except zlib.error:  # damaged: nothing can be read from it
         return b""
 
 
 def _mend_png(changed: bytearray) -> None:
-    for _, start, end in list(_png_chunks(changed)):
+    for _, start, end in list(png_chunks(changed)):
         changed[end : end + 4] = zlib.crc32(memoryview(changed)[start - 4 : end]).to_bytes(4, "big")
 
 
-def _first_directory(data: bytes, start: int, end: int) -> dict[int, bytes]:
+def _first_directory(data: bytes, start: int, end: int, allowance: Allowance) -> dict[int, bytes]:
     """Tag -> value of directory 0; the GPS tag's value is empty unless its directory says more than a version."""
     shape = shape_of(data, start)
     if not shape:
         return {}
     first = directory_at(data, shape, start, end, first_offset(data, shape, start))
+    allowance.spend_entries(1 + len(first.entries))
     wanted = {entry.tag: entry for entry in first.entries if entry.tag in (_ARTIST, _COPYRIGHT, _GPS, EXIF)}
     tags = {tag: data[entry.start : min(entry.end, entry.start + 4 * MAX_TEXT)] for tag, entry in wanted.items()}
     if _GPS in tags:
         offset = int.from_bytes(tags[_GPS], "little" if shape.order == "<" else "big")
-        if not any(entry.tag for entry in directory_at(data, shape, start, end, offset).entries):
+        place = directory_at(data, shape, start, end, offset)
+        allowance.spend_entries(len(place.entries))
+        if not any(entry.tag for entry in place.entries):
             tags[_GPS] = b""
     return tags
 
 
-def _clear_tiff(changed: bytearray, start: int, end: int) -> None:
+def _clear_tiff(changed: bytearray, start: int, end: int, allowance: Allowance) -> None:
     """Zero the GPS directories of the block, take their pointers out of their directories, blank XMP's places."""
     shape = shape_of(changed, start)
-    directories = list(all_directories(changed, start, end))
+    directories = list(all_directories(changed, start, end, allowance))
     if not shape:
         return
-    kept = _kept(changed, shape, start, directories)
+    tags = {entry.tag for directory in directories for entry in directory.entries}
+    if _XMP in tags:
+        packets = {(one.start, one.end) for directory in directories for one in directory.entries if one.tag == _XMP}
+        for first, last in packets:
+            allowance.spend_bytes(last - first)
+            changed[first:last] = _placeless(bytes(changed[first:last]))
+    if _GPS not in tags:
+        return
+    kept = _kept(changed, shape, start, directories, allowance)
     for directory in directories:
-        for entry in (entry for entry in directory.entries if entry.tag == _XMP):
-            changed[entry.start : entry.end] = _placeless(bytes(changed[entry.start : entry.end]))
         for entry in reversed([entry for entry in directory.entries if entry.tag == _GPS]):
             offset = shape.number(changed, entry.start, entry.end - entry.start)
             found = directory_at(changed, shape, start, end, offset)
+            allowance.spend_entries(1 + len(found.entries))
             values = [(one.start, one.end) for one in found.entries if one.end - one.start <= _MAX_GPS_VALUE]
             for first, last in (*values, (found.at, found.end)) if found.is_sane else ():
-                if not any(first < other_end and other < last for other, other_end in kept):
+                if not kept.overlaps(first, last):
                     changed[first:last] = bytes(last - first)
             if directory.is_sane:
                 _take_out(changed, shape, directory, entry)
@@ -390,17 +308,47 @@ def _take_out(changed: bytearray, shape: Shape, directory: Directory, entry: Ent
     changed[directory.at : directory.at + count_size] = written
 
 
-def _kept(changed: bytearray, shape: Shape, start: int, directories: list[Directory]) -> list[tuple[int, int]]:
+class _Ranges:
+    """Ranges of bytes, asked in the time of a search whether one of them overlaps another."""
+
+    def __init__(self, ranges_N2: npt.NDArray[np.int64]) -> None:
+        in_order = ranges_N2[np.argsort(ranges_N2[:, 0])]
+        self._starts = in_order[:, 0]
+        self._ends = np.maximum.accumulate(in_order[:, 1])  # the largest so far
+
+    def overlaps(self, first: int, last: int) -> bool:
+        count = int(np.searchsorted(self._starts, last))  # of those that begin before `last`
+        return count > 0 and int(self._ends[count - 1]) > first
+
+
+def _kept(
+    changed: bytearray, shape: Shape, start: int, directories: list[Directory], allowance: Allowance
+) -> _Ranges:  # fmt: skip
     """Ranges that no hostile GPS entry may zero: the header, directories, coded pixels."""
-    kept = [(start, start + 8), *((one.at, one.end) for one in directories)]
+    own = [(start, start + 8), *((one.at, one.end) for one in directories)]
+    parts = [np.array(own, np.int64)]
+    seen = set[tuple[int, int, int, int]]()  # pages may share their strips
     for directory in directories:
         by_tag = {entry.tag: entry for entry in directory.entries}
         for tag, sizes_tag in _PIXEL_TAGS.items():
-            if tag in by_tag and sizes_tag in by_tag:
-                places = [start + place for place in numbers(changed, shape, by_tag[tag], 2**16)]
-                sizes = numbers(changed, shape, by_tag[sizes_tag], 2**16)
-                kept += [(place, place + size) for place, size in zip(places, sizes, strict=False)]
-    return kept
+            if tag not in by_tag or sizes_tag not in by_tag:
+                continue
+            places, sizes = by_tag[tag], by_tag[sizes_tag]
+            if (key := (places.start, places.end, sizes.start, sizes.end)) in seen:
+                continue
+            seen.add(key)
+            allowance.spend_bytes(_LEAST + _COPIES * (places.end - places.start + sizes.end - sizes.start))
+            starts_N, sizes_N = _positions(changed, shape, places), _positions(changed, shape, sizes)
+            count = min(len(starts_N), len(sizes_N))
+            starts_N = start + starts_N[:count]
+            parts.append(np.stack((starts_N, starts_N + sizes_N[:count]), axis=1))
+    return _Ranges(np.concatenate(parts))
+
+
+def _positions(changed: bytearray, shape: Shape, entry: Entry) -> npt.NDArray[np.int64]:
+    """All the whole numbers of an entry; those beyond the file's end as that."""
+    values = np.frombuffer(bytes(changed[entry.start : entry.end]), f"{shape.order}u{entry.unit}").astype(np.uint64)
+    return np.minimum(values, np.uint64(len(changed))).astype(np.int64)
 
 
 # XMP and IPTC: values by name.
@@ -446,9 +394,9 @@ def _names_place(xmp: bytes) -> bool:
     return any(word in xmp for word in (b":GPS", b":Gps", b":gps", b"geo:lat", b"geo:long", b"G\0P\0S", b"\0G\0P"))
 
 
-def _tells_place(kind: str, data: bytes) -> bool:
+def _tells_place(kind: str, data: bytes, allowance: Allowance) -> bool:
     if kind == "exif":
-        return bool(_first_directory(data, 0, len(data)).get(_GPS))
+        return bool(_first_directory(data, 0, len(data), allowance).get(_GPS))
     return kind == "xmp" and _names_place(data)
 
 
@@ -459,7 +407,9 @@ def _placeless(xmp: bytes) -> bytes:
     if b"\0G\0P" in xmp or b"G\0P\0S" in xmp or len(xmp) > _MAX_XMP:  # UTF-16, or more than is looked through
         return b" " * len(xmp)
     changed = bytearray(xmp)
-    for found in _PLACE_NAME.finditer(xmp):
+    for number, found in enumerate(_PLACE_NAME.finditer(xmp)):
+        if number >= _MAX_PLACES:
+            return b" " * len(xmp)
         prefix = _PLACE_PREFIX.search(xmp, max(0, found.start() - 64), found.start())
         if not prefix or (found[0][:4].lower() != b":gps" and prefix[0] != b"geo"):
             continue

@@ -10,14 +10,38 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pictus.errors import PictureError
+from pictus.pixels import MAX_BYTES
+
 EXIF, SUB = 0x8769, 330
 """Tags that point to further directories."""
 
-_MAX_DIRECTORIES = 1_000
+_MAX_LOOKED_AT = 50_000  # entries and pointers of one file: 2,500 pages of 20, 0.1 s
 _MAX_ENTRIES = 1_000  # of a directory; real ones have under 100
 _MAX_BELOW = 16  # directories one tag may point to
 _UNIT = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of one value of each type."""
+
+
+class Allowance:
+    """How much of one file is looked at: few bytes may stand for any amount of work, as values may share their bytes.
+
+    PictureError `too-much-metadata` where a file asks for more.
+    """
+
+    def __init__(self, n_bytes: int = MAX_BYTES, entries: int = _MAX_LOOKED_AT) -> None:
+        self.bytes_left = n_bytes
+        self._entries_left = entries
+
+    def spend_bytes(self, count: int) -> None:
+        self.bytes_left -= count
+        if self.bytes_left < 0:
+            raise PictureError("too-much-metadata", "its metadata says the same bytes many times, or unpacks to a lot")
+
+    def spend_entries(self, count: int) -> None:
+        self._entries_left -= count
+        if self._entries_left < 0:
+            raise PictureError("too-much-metadata", f"over {_MAX_LOOKED_AT:,} tags")
 
 
 class Entry(NamedTuple):
@@ -83,26 +107,29 @@ def directory_at(data: bytes | bytearray, shape: Shape, start: int, end: int, of
     return Directory(at, tuple(entries), min(end, after + offset_size), is_sane)
 
 
-def all_directories(data: bytes | bytearray, start: int, end: int) -> Iterator[Directory]:
+def all_directories(data: bytes | bytearray, start: int, end: int, allowance: Allowance) -> Iterator[Directory]:
     """Every directory but the GPS ones: the chain, EXIF's and the ones below (thumbnails, pages)."""
     shape = shape_of(data, start)
     if not shape:
         return
     size = shape.sizes[2]
     waiting, seen = [first_offset(data, shape, start)], set[int]()
-    while waiting and len(seen) < _MAX_DIRECTORIES:
+    while waiting:
         offset = waiting.pop()
         if offset in seen:
             continue
         seen.add(offset)
         found = directory_at(data, shape, start, end, offset)
+        allowance.spend_entries(1 + len(found.entries))
         if not found.entries:
             continue
         yield found
         waiting.append(shape.number(data, found.end - size, size))
         for entry in found.entries:
             if entry.tag in (EXIF, SUB):
-                waiting += numbers(data, shape, entry, _MAX_BELOW)
+                below = numbers(data, shape, entry, _MAX_BELOW)
+                allowance.spend_entries(len(below))
+                waiting += below
 
 
 def numbers(data: bytes | bytearray, shape: Shape, entry: Entry, most: int) -> list[int]:

@@ -17,6 +17,7 @@ from PIL import Image
 
 import pictus
 from pictus import metadata, release, releases
+from pictus.errors import PictureError, UserError
 from pictus.pixels import decode
 from pictus.records import Concept, Faces, Label, Picture, Source
 from pictus.release.differences import changes
@@ -344,3 +345,25 @@ def test_a_manifest_without_its_counts_is_called_damaged(project: pictus.Project
     path.write_text(json.dumps({**json.loads(path.read_text()), "counts": {}}))
     with pytest.raises(pictus.UserError, match=r"lacks counts\.pictures, counts\.classes"):
         release.list_(project)
+
+
+def test_a_picture_that_cannot_be_cleared_of_its_place_is_named_and_not_released(
+    project: pictus.Project, ten: list[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What gives up must not let GPS through."""
+    hostile = ten[2]
+
+    def gives_up(image_bytes: bytes) -> bytes:
+        if image_bytes == hostile:
+            raise PictureError("too-much-metadata", "over 50,000 tags")
+        return image_bytes
+
+    monkeypatch.setattr(metadata, "without_gps", gives_up)
+    with pytest.raises(UserError, match=rf"(?s)1 bad row.*{sha(hostile)}: too-much-metadata: over 50,000 tags"):
+        release.cut(project, "1.0.0")
+    folder = tmp_path / "plain" / "owl"
+    folder.mkdir(parents=True)
+    for name, one in (("good", ten[5]), ("bad", hostile)):
+        (folder / f"{name}.jpg").write_bytes(one)
+    outcome = release.import_(project, folder.parent, "1.0.0")
+    assert any("bad.jpg: left out: too-much-metadata" in problem for problem in outcome.problems)

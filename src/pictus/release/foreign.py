@@ -56,10 +56,10 @@ def load(folder: Path, taxonomy: Taxonomy, meter_of: Callable[[int], Meter], ask
             original = found.path.read_bytes()
             header = sniff(original)
             decode_scaled(original, 64)
+            image_bytes, changes = redact("", original, asked)
         except (OSError, PictureError) as error:
             problems.append(f"{found.path.relative_to(folder)}: left out: {error}")
             continue
-        image_bytes, changes = redact("", original, asked)
         image_id = hashlib.sha256(image_bytes).hexdigest()
         claims.setdefault(image_id, []).append(found)
         facts.setdefault(image_id, {

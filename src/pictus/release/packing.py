@@ -164,6 +164,17 @@ def why_unreadable(read: ReadRow, position: int, image_id: str) -> tuple[bytes, 
     return image_bytes, ""
 
 
+def _redacted(read: ReadRow, position: int, image_id: str, asked: Redaction) -> tuple[Redacted, str]:
+    """A picture as it is released and "", or nothing and why it cannot be."""
+    image_bytes, problem = why_unreadable(read, position, image_id)
+    if not problem:
+        try:
+            return redact(image_id, image_bytes, asked), ""
+        except PictureError as error:  # where it was taken may still be in it, or its faces
+            problem = str(error)
+    return Redacted(b"", ""), problem
+
+
 def _write_shards(
     folder: Path, pictures: pa.Table, read: ReadRow, *, progress: Progress, fix: str, asked: Redaction,
     max_shard_bytes: int,
@@ -179,12 +190,12 @@ def _write_shards(
     ):
         for position, (image_id, name) in enumerate(zip(image_ids, formats, strict=True)):
             meter.advance()
-            image_bytes, problem = why_unreadable(read, position, image_id)
+            found, problem = _redacted(read, position, image_id, asked)
             if problem:
                 bad.append(f"{image_id}: {problem}")
             if bad:
                 continue
-            found, new_id, extension = redact(image_id, image_bytes, asked), image_id, extension_of(name)
+            new_id, extension = image_id, extension_of(name)
             if found.changes:
                 facts = _facts(found)
                 new_id, extension = facts["image_id"], extension_of(facts["format"])
