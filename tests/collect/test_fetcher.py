@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,7 +16,8 @@ import pytest
 from pictus.collect import fetcher
 from pictus.collect.addresses import Url, parse_url
 from pictus.collect.fetcher import Fetched, Job, Limits
-from pictus.collect.robots import Rules
+from pictus.collect.robots import Rules, rules_of
+from pictus.collect.sayings import Sayings
 
 Fetch = Callable[..., dict[str, Fetched]]
 FAST = Limits(
@@ -298,7 +300,7 @@ def test_statuses_are_causes_and_only_passing_ones_are_tried_again(web: Any, fet
         web.put(f"/{status}", b"" if status == 204 else b"<html>", status=status)
     found = ends(fetch_all(*[f"{A}/{status}" for status in (204, 401, 403, 404, 410, 418, 500, 502)]))
     assert found == {
-        f"{A}/{status}": (f"http-{status}", status, 3 if status >= 500 else 1)
+        f"{A}/{status}": (f"http-{status}", status, 3 if status >= 500 or status == 204 else 1)
         for status in (204, 401, 403, 404, 410, 418, 500, 502)
     }
 
@@ -530,3 +532,120 @@ def test_closing_early_leaves_nothing_running(web: Any, net: Any) -> None:
     started = time.monotonic()
     assert asyncio.run(first()) == (f"{A}/owl.jpg", 1)
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("headers", "cause"),
+    [
+        ({"X_Robots_Tag": "noai"}, "opt-out"), ({"tdm_reservation": "1"}, "tdm-reserved"),
+        ({"X_Robots_Tag": "noindex"}, "unchanged"),
+    ],
+)  # fmt: skip
+def test_an_owner_who_changes_his_mind_is_heard_although_the_picture_is_the_same(
+    web: Any, fetch_all: Fetch, headers: dict[str, str], cause: str
+) -> None:
+    web.put("/owl.jpg", b"", status=304, **headers)
+    url = parse_url(f"{A}/owl.jpg")
+    assert fetch_all(jobs=[Job(0, url.text, url, etag='"1"')])[url.text].cause == cause
+
+
+def test_an_owner_is_heard_although_the_body_stalls(web: Any, fetch_all: Fetch) -> None:
+    def stalls(status: int, **headers: str) -> Callable[[Any], None]:
+        def page(handler: Any) -> None:
+            handler.answer(status, b"", Content_Length="1000", **headers)
+            handler.stall()
+
+        return page
+
+    web.pages["/owl.jpg"] = stalls(200, X_Robots_Tag="noai")
+    web.pages["/jay.jpg"] = stalls(404)
+    web.pages["/old.jpg"] = stalls(301, Location="/new.jpg")
+    web.put("/new.jpg", b"new")
+    web.pages["/busy.jpg"] = stalls(429, Retry_After="3600")
+    found = fetch_all(*[f"{A}/{name}.jpg" for name in ("owl", "jay", "old")])
+    assert ends(found) == {
+        f"{A}/owl.jpg": ("opt-out", 200, 1), f"{A}/jay.jpg": ("http-404", 404, 1), f"{A}/old.jpg": ("ok", 200, 2),
+    }  # fmt: skip
+    assert ends(fetch_all(f"{A}/busy.jpg")) == {f"{A}/busy.jpg": ("http-429", 429, 1)}
+
+
+def test_the_pause_that_a_file_of_reservations_asks_for_holds_for_the_pictures(web: Any, fetch_all: Fetch) -> None:
+    web.put("/.well-known/tdmrep.json", b"", status=429, Retry_After="3600")
+    web.put("/owl.jpg", b"owl")
+    web.redirect("/away.jpg", f"{A}/owl.jpg")
+    found = fetch_all(f"{A}/owl.jpg", "http://a.example/jay.jpg")
+    assert ends(found) == {f"{A}/owl.jpg": ("http-429", 429, 0), f"{A}/jay.jpg": ("http-429", 429, 0)}
+    assert {one.detail for one in found.values()} == {"not asked: the host asks to wait 3,600 s"}
+    assert web.asked() == []
+
+
+def test_a_short_pause_of_the_file_of_reservations_is_waited_for_and_the_file_asked_again(
+    web: Any, fetch_all: Fetch
+) -> None:
+    answers = [(429, b"", "1"), (200, b'[{"location": "/mine", "tdm-reservation": 1}]', "")]
+
+    def page(handler: Any) -> None:
+        status, body, wait = answers.pop(0)
+        handler.answer(status, body, **({"Retry_After": wait} if wait else {}))
+
+    web.pages["/.well-known/tdmrep.json"] = page
+    web.put("/owl.jpg", b"owl")
+    found = fetch_all(f"{A}/owl.jpg", f"{A}/mine.jpg")
+    assert [found[f"{A}/{name}.jpg"].cause for name in ("owl", "mine")] == ["ok", "tdm-reserved"]
+    first, second, picture = web.requests[1:]
+    assert second.at - first.at >= 0.95
+    assert picture.path == "/owl.jpg"
+
+
+def test_a_redirect_to_a_host_that_was_given_up_ends_there(web: Any, fetch_all: Fetch) -> None:
+    web.put("/busy.jpg", b"", status=503, Retry_After="3600")
+    web.pages["/late.jpg"] = lambda handler: (time.sleep(0.1), handler.answer(302, Location=f"{A}/owl.jpg"))
+    web.put("/owl.jpg", b"owl")
+    found = fetch_all(f"{A}/busy.jpg", "http://b.example/late.jpg")
+    assert found["http://b.example/late.jpg"].cause == "http-503"
+    assert "/owl.jpg" not in web.asked()
+
+
+def test_what_is_forgotten_of_an_origin_is_asked_anew_and_only_for_what_comes_later(
+    web: Any, fetch_all: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetcher, "Sayings", lambda: Sayings(1))  # the newest alone is kept
+    for path in ("/0", "/1", "/2"):
+        web.put(path, b"owl")
+    addresses = [f"http://{host}.example/{number}" for number in range(3) for host in "abc"]
+    assert {one.cause for one in fetch_all(*addresses).values()} == {"ok"}
+    assert Counter(web.asked(robots=True))["/robots.txt"] == 3
+
+
+def test_a_long_robots_txt_is_read_beside_the_network(
+    web: Any, fetch_all: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = []
+
+    def reads(status: int, body: bytes) -> Rules:
+        readers.append((len(body) > 1_000, threading.current_thread() is threading.main_thread()))
+        return rules_of(status, body)
+
+    monkeypatch.setattr(fetcher, "rules_of", reads)
+    robots = b"User-agent: *\n" + b"Disallow: /private\n" * 10_000
+    web.pages["/robots.txt"] = lambda handler: handler.answer(200, robots if "a." in handler.headers["host"] else b"")
+    found = fetch_all(f"{A}/private/owl.jpg", "http://b.example/private/owl.jpg")
+    assert [one.cause for one in sorted(found.values())] == ["robots", "http-404"]
+    assert sorted(readers) == [(False, True), (True, False)]
+
+
+def test_rules_that_take_long_to_look_through_keep_nobody_waiting(
+    web: Any, fetch_all: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Rules):
+        def allow(self, url: Url) -> bool:
+            time.sleep(0.02 * (url.host == "a.example"))
+            return True
+
+    monkeypatch.setattr(fetcher, "rules_of", lambda *_: Slow(None))
+    for number in range(50):
+        web.put(f"/{number}", b"owl")
+    beside = [f"http://b.example/{number}" for number in range(50)]
+    found = fetch_all(*[f"{A}/{number}" for number in range(50)], *beside, limits=replace(FAST, per_host=1))
+    assert {one.cause for one in found.values()} == {"ok"}
+    assert max(found[address].elapsed_s for address in beside) < 0.7  # in one go the rules would take a second

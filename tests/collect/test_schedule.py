@@ -105,3 +105,34 @@ def test_every_job_runs_once_within_the_limits(hosts: list[str], per_host: int, 
             assert wait_s is not None, "work is left, nothing runs, and nothing is waited for"
             now += wait_s
     assert sorted(ran) == sorted(f"{host}{n}" for n, host in enumerate(hosts))
+
+
+def test_a_host_without_a_job_is_forgotten_once_its_pause_is_over() -> None:
+    schedule: Schedule[int] = Schedule(4, 0.5)
+    for number in range(1_000):
+        schedule.add(f"host{number}", number, number)
+    for _ in range(1_000):
+        taken = schedule.take(10.0)
+        assert taken
+        schedule.done(taken[0])
+    assert len(schedule._hosts) == 1_000  # none may be asked again before 10.5
+    schedule.add("host7", 7, 7)
+    assert schedule.take(10.4) is None
+    assert schedule.take(10.5) == ("host7", 7)
+    assert set(schedule._hosts) == {"host7"}
+    schedule.pause("host7", 99.0)
+    schedule.done("host7")
+    assert schedule.take(98.0) is None
+    schedule.add("host7", 8, 8)
+    assert (schedule.take(98.9), schedule.take(99.0)) == (None, ("host7", 8))
+
+
+def test_a_host_that_was_forgotten_can_be_slowed_down_and_paused() -> None:
+    schedule: Schedule[int] = Schedule(4, 0.0)
+    schedule.pause("a", 5.0)
+    schedule.slow_down("a", 2.0)
+    schedule.add("a", 1, 1)
+    schedule.add("a", 2, 2)
+    assert (schedule.take(4.0), schedule.take(5.0), schedule.take(6.9), schedule.take(7.0)) == (
+        None, ("a", 1), None, ("a", 2),
+    )  # fmt: skip

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import ssl
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -24,8 +26,9 @@ from pictus.collect.http1 import Head, Patience, Reply
 from pictus.collect.memory import Memory, Share
 from pictus.collect.network import Connections, PinnedNetwork
 from pictus.collect.pace import Pace
-from pictus.collect.reservations import MAX_TDM_BYTES, TDM_HEADER, TDM_TARGET, Reservations, reservations_of
+from pictus.collect.reservations import MAX_TDM_BYTES, TDM_HEADER, TDM_TARGET, reservations_of
 from pictus.collect.robots import LASTS_S, MAX_ROBOTS_BYTES, Rules, opts_out, rules_of
+from pictus.collect.sayings import ROBOTS, Said, Sayings
 from pictus.collect.schedule import Schedule
 from pictus.errors import PictureError
 from pictus.pixels import MAX_BYTES
@@ -55,6 +58,7 @@ class Job(NamedTuple):
     """One address on its way. `order` is its place in the list; etag and last_modified make it conditional.
 
     `about`: the file of its origin that it asks for, and then `address` is that origin; "" for a picture.
+    `read_at`: when what allows it was read.
     """
 
     order: int
@@ -67,6 +71,7 @@ class Job(NamedTuple):
     tries: int = 0
     elapsed_s: float = 0.0
     about: str = ""
+    read_at: float = -math.inf
 
 
 class Fetched(NamedTuple):
@@ -84,26 +89,6 @@ class Fetched(NamedTuple):
     last_modified: str
 
 
-class _Said(NamedTuple):
-    """What the owner of an origin says about all of it."""
-
-    rules: Rules
-    reservations: Reservations = Reservations()
-
-    def refusal(self, url: Url) -> tuple[str, str]:
-        """(cause, detail) why a picture there is not asked for, ("", "") when it may be."""
-        rules = self.rules
-        if rules.cause:
-            return rules.cause, rules.detail
-        if not rules.allow(url):
-            return "robots", f"{url.origin}{ROBOTS}"
-        if agent := rules.shut_out(url):
-            return "robots-ai", f"{url.origin}{ROBOTS} shuts out {agent}"
-        if self.reservations.reserve(url):
-            return "tdm-reserved", f"{url.origin}{TDM_TARGET}"
-        return "", ""
-
-
 class _Answer(NamedTuple):
     cause: str
     detail: str = ""
@@ -113,15 +98,24 @@ class _Answer(NamedTuple):
     last_modified: str = ""
     retry_after_s: float | None = None
     location: Url | None = None
+    rules: Rules | None = None  # of a robots.txt that was read already
 
 
-ROBOTS = "/robots.txt"
+class _GivenUp(NamedTuple):
+    """A host that is asked for nothing before `until`, and how its addresses end."""
+
+    until: float
+    answer: _Answer
+
 
 _log = logging.getLogger(__name__)
 _NO_ANSWER = frozenset({"dns", "refused", "unreachable", "timeout", "tls", "disconnected", "protocol"})
 _ACCEPTED = {ROBOTS: "text/plain", TDM_TARGET: "application/json"}
 _DRAINED_BYTES = 64 * 1024
 _SLICE = 256
+_SLICE_S = 0.01
+_LONG_ROBOTS_BYTES = 16 * 1024  # a longer one is read in a thread: 500 KiB may take a second
+_FAILING_HOSTS = 100_000  # remembered
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -146,10 +140,11 @@ class Fetcher:
         self._clock = clock
         self._chance = chance
         self._schedule: Schedule[Job] = Schedule(limits.per_host, limits.interval_s)
-        self._said: dict[str, tuple[float, _Said]] = {}  # origin -> when read, what it says
+        self._sayings = Sayings()
         self._read: dict[str, Rules] = {}  # origin -> its robots.txt, while its tdmrep.json is asked for
         self._parked: dict[str, list[Job]] = {}  # origin -> jobs that wait for these
-        self._failed_in_a_row: dict[str, int] = {}
+        self._failed_in_a_row: OrderedDict[str, int] = OrderedDict()
+        self._given_up: dict[str, _GivenUp] = {}
         self._ended: list[Fetched] = []  # not yet taken by the caller
         self._pace = Pace(limits.connections)
         self._running = 0
@@ -194,13 +189,18 @@ class Fetcher:
             await self._admit_all(jobs)
             await self._is_done.wait()
 
-    async def _admit_all(self, jobs: Iterable[Job]) -> None:
-        """In slices: a million addresses must not keep those waiting that are on their way. Counted by the caller."""
+    async def _admit_all(self, jobs: Iterable[Job], said: Said | None = None) -> None:
+        """In slices: a million addresses, or rules that take long to look through, must not keep those waiting that
+        are on their way. Counted by the caller.
+        """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         for number, job in enumerate(jobs, start=1):
-            self._admit_safely(job)
-            if number % _SLICE == 0:
+            self._admit_safely(job, said)
+            if number % _SLICE == 0 or loop.time() - begun > _SLICE_S:
                 self._start()
                 await asyncio.sleep(0)
+                begun = loop.time()
         self._admitting -= 1
         self._start()
 
@@ -234,10 +234,13 @@ class Fetcher:
             self._running += taken is not None
             self._start()  # the visit may have brought a retry, or addresses of another host
 
-    def _admit(self, job: Job) -> None:
+    def _admit(self, job: Job, said: Said | None = None) -> None:
         """Into the schedule if what its origin says is known and allows it; else wait for that, or end."""
-        origin = job.url.origin
-        said = self._known(origin)
+        origin, server = job.url.origin, job.url.server
+        if refused := self._refused_by(server):
+            self._finish(job, refused)
+            return
+        said = said or self._sayings.known(origin, self._clock())
         if said is None:
             waiting = self._parked.setdefault(origin, [])
             waiting.append(job)
@@ -248,22 +251,32 @@ class Fetcher:
         if cause:
             self._finish(job, _Answer(cause, detail))
         else:
-            self._schedule.add(job.url.server, job, job.order)
+            self._schedule.add(server, job._replace(read_at=said.read_at), job.order)
+            if delay_s := said.rules.crawl_delay_s:
+                self._schedule.slow_down(server, delay_s)
 
     def _ask_about(self, url: Url, target: str) -> None:
         """Ask the origin of `url` for one of its files, before its pictures."""
         asked = url._replace(text=f"{url.origin}{target}", target=target)
-        self._schedule.add(url.server, Job(-1, url.origin, asked, about=target), -1)
+        self._ask_later(Job(-1, url.origin, asked, about=target))
 
-    def _known(self, origin: str) -> _Said | None:
-        read_at, said = self._said.get(origin, (0.0, None))
-        return said if self._clock() - read_at <= LASTS_S else None
+    def _ask_later(self, job: Job, not_before: float = 0.0) -> None:
+        """Into the schedule, unless its host was given up meanwhile."""
+        if refused := self._refused_by(job.url.server):
+            self._end(job, refused)
+        else:
+            self._schedule.add(job.url.server, job, job.order, not_before)
+
+    def _refused_by(self, server: str) -> _Answer | None:
+        """How an address ends whose host was given up, None where it was not."""
+        given_up = self._given_up.get(server)
+        return given_up.answer if given_up and self._clock() < given_up.until else None
 
     async def _visit(self, host: str, job: Job) -> None:
         """One turn of one job; the schedule and the dispatcher hear of its end whatever happens."""
         share = Share(self.memory)
         try:
-            if job.about or self._known(job.url.origin):
+            if job.about or self._clock() - job.read_at <= LASTS_S:
                 await self._request_once(host, job, share)
             else:
                 self._admit(job)  # its robots.txt has grown old while it waited
@@ -273,9 +286,9 @@ class Fetcher:
             share.leave()
             self._schedule.done(host)
 
-    def _admit_safely(self, job: Job) -> None:
+    def _admit_safely(self, job: Job, said: Said | None) -> None:
         try:
-            self._admit(job)
+            self._admit(job, said)
         except Exception as error:  # noqa: BLE001  as in a visit
             self._break_off(job, error)
 
@@ -284,7 +297,7 @@ class Fetcher:
         _log.error("unexpected, while fetching %s", job.address, exc_info=error)
         answer = _Answer("error", f"{type(error).__name__}: {error}")
         if job.about:
-            self._said[job.address] = self._clock(), _Said(Rules(None, answer.cause, answer.detail))
+            self._sayings.remember(job.address, Said(self._clock(), Rules(None, answer.cause, answer.detail)))
             for parked in self._parked.pop(job.address, []):
                 self._finish(parked, answer)
         else:
@@ -295,6 +308,8 @@ class Fetcher:
         started = self._clock()
         answer = await self._ask(job, share)
         now = self._clock()
+        if job.about == ROBOTS and len(answer.body) > _LONG_ROBOTS_BYTES:
+            answer = answer._replace(rules=await asyncio.to_thread(_rules_from, job, answer))
         job = job._replace(tries=job.tries + 1, elapsed_s=job.elapsed_s + now - started)
         self._count_failure(host, answer)
         self._pace.ended(now, is_failure=answer.cause in _NO_ANSWER, running=self._running)
@@ -306,11 +321,11 @@ class Fetcher:
         elif wait_s is not None and wait_s <= self._limits.max_wait_s:
             if answer.retry_after_s is not None:
                 self._schedule.pause(host, now + wait_s)
-            self._schedule.add(host, job._replace(failures=job.failures + 1), job.order, now + wait_s)
+            self._ask_later(job._replace(failures=job.failures + 1), now + wait_s)
         else:
             self._end(job, answer)
         if wait_s is not None and wait_s > self._limits.max_wait_s:
-            self._give_up(host, answer, f"the host asks to wait {wait_s:,.0f} s")
+            self._give_up(host, answer, f"the host asks to wait {wait_s:,.0f} s", wait_s)
         elif self._failed_in_a_row.get(host, 0) >= self._limits.host_failures:
             self._give_up(host, answer, f"the host failed {self._limits.host_failures} times in a row")
 
@@ -327,7 +342,7 @@ class Fetcher:
 
     def _follow(self, job: Job) -> None:
         if job.about:
-            self._schedule.add(job.url.server, job, job.order)
+            self._ask_later(job)
         elif self._own is not None and job.url.server not in self._own:
             self.strays.append(job)
         else:
@@ -340,9 +355,9 @@ class Fetcher:
         origin, url = job.address, self._parked[job.address][0].url
         if job.about == TDM_TARGET:
             reservations = reservations_of(answer.status if answer.cause == "ok" else 0, answer.body)
-            self._settle(origin, _Said(self._read.pop(origin), reservations))
+            self._settle(origin, Said(self._clock(), self._read.pop(origin), reservations))
             return
-        rules = _rules_from(job, answer)
+        rules = answer.rules or _rules_from(job, answer)
         if rules.crawl_delay_s:
             self._schedule.slow_down(url.server, rules.crawl_delay_s)
             self._schedule.pause(url.server, self._clock() + rules.crawl_delay_s)
@@ -350,13 +365,13 @@ class Fetcher:
             self._read[origin] = rules
             self._ask_about(url, TDM_TARGET)
         else:
-            self._settle(origin, _Said(rules))
+            self._settle(origin, Said(self._clock(), rules))
 
-    def _settle(self, origin: str, said: _Said) -> None:
+    def _settle(self, origin: str, said: Said) -> None:
         """What an origin says is known: what waited for it goes on."""
-        self._said[origin] = self._clock(), said
+        self._sayings.remember(origin, said)
         self._admitting += 1
-        self._visits.create_task(self._admit_all(self._parked.pop(origin, [])))
+        self._visits.create_task(self._admit_all(self._parked.pop(origin, []), said))
 
     def _finish(self, job: Job, answer: _Answer) -> None:
         detail = answer.detail
@@ -373,12 +388,18 @@ class Fetcher:
         )  # fmt: skip
 
     def _count_failure(self, host: str, answer: _Answer) -> None:
-        failed = answer.cause in _NO_ANSWER
-        self._failed_in_a_row[host] = self._failed_in_a_row.get(host, 0) + 1 if failed else 0
+        failures = self._failed_in_a_row.pop(host, 0)
+        if answer.cause in _NO_ANSWER:
+            self._failed_in_a_row[host] = failures + 1
+            if len(self._failed_in_a_row) > _FAILING_HOSTS:
+                self._failed_in_a_row.popitem(last=False)
 
-    def _give_up(self, host: str, answer: _Answer, reason: str) -> None:
+    def _give_up(self, host: str, answer: _Answer, reason: str, for_s: float = math.inf) -> None:
+        """Nothing more is asked of it: neither what waits nor what comes later."""
+        refused = _Answer(answer.cause, f"not asked: {reason}", answer.status)
+        self._given_up[host] = _GivenUp(self._clock() + for_s, refused)
         for job in self._schedule.drop(host):
-            self._end(job, _Answer(answer.cause, f"not asked: {reason}", answer.status))
+            self._end(job, refused)
 
     async def _ask(self, job: Job, share: Share) -> _Answer:
         """One request -> its answer; every way to fail is an answer too."""
@@ -428,10 +449,12 @@ def refusal_of(pairs: Iterable[tuple[str, str]]) -> PictureError | None:
 
 
 def _answer_of(job: Job, reply: Reply) -> _Answer:
-    (status, headers, *_), body, error = reply
+    (status, headers, pairs, _), body, error = reply
     if status in _REDIRECTS and "location" in headers:
         return _Answer("redirect", "", status, location=redirected(job.url, headers["location"]))
     if status == 304 and (job.etag or job.last_modified):  # noqa: PLR2004  not modified
+        if refusal := refusal_of(pairs):
+            return _Answer(refusal.cause, refusal.detail, status)
         etag, last_modified = headers.get("etag", job.etag), headers.get("last-modified", job.last_modified)
         return _Answer("unchanged", "", status, etag=etag, last_modified=last_modified)
     if status != 200:  # noqa: PLR2004  OK
