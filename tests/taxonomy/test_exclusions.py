@@ -7,7 +7,7 @@ import pytest
 from pictus.concepts import Taxonomy
 from pictus.errors import UserError
 from pictus.records import Concept, LeftOut
-from pictus.taxonomy.exclusions import kept_notes, parse_exclusions, reasons
+from pictus.taxonomy.exclusions import kept_notes, parse_exclusions, people_of, reasons
 from pictus.taxonomy.lexicon import PERSON
 
 TREE = Taxonomy.of(
@@ -73,6 +73,20 @@ def test_all_bad_rows_of_a_list_are_told() -> None:
 def test_a_list_without_a_column_of_concepts_says_what_to_write() -> None:
     with pytest.raises(UserError, match="no column 'wnid' or 'concept'"):
         parse_exclusions("owl,unsafe\n", TREE.resolve, "list.csv")
+
+
+def test_persons_of_a_taxonomy_of_ones_own_are_those_below_person() -> None:
+    own = Taxonomy.of([
+        Concept("person", ("person",)), Concept("nurse", ("nurse",), "", ("person",), is_class=True),
+        Concept("cup", ("cup",), is_class=True),
+    ])  # fmt: skip
+    assert {one: note.source for one, note in reasons(own, []).items()} == {"nurse": "person"}
+    assert people_of(Taxonomy.of([Concept("cup", ("cup",), is_class=True)])) == frozenset()
+
+
+def test_an_inclusion_is_taken_back_and_a_list_emptied() -> None:
+    before = [listed("n20000001"), included("n10000001"), included("n10000002"), SUN]
+    assert kept_notes(before, [], [], {"n10000001"}).keys() == {("n10000002", "included"), ("n20000002", "individual")}
 
 
 def test_a_new_list_replaces_the_old_and_inclusions_stay() -> None:

@@ -67,6 +67,29 @@ def test_persons_are_left_out_told_and_included_by_name(animals: pictus.Project,
     assert scientist in {query.concept_id for query in taxonomy.queries(animals)}  # remembered
 
 
+def test_what_was_included_or_listed_can_be_taken_back(
+    animals: pictus.Project, tiny_wordnet: Tiny, write: Write
+) -> None:
+    wnid = tiny_wordnet[1]
+    taxonomy.import_(animals, wordnet=tiny_wordnet[0], root=(wnid["person"],))
+    path = write("unsafe.csv", "concept,reason\nowl,x\n")
+    outcome = taxonomy.queries(animals, include=("person",), leave_out=(path,))
+    assert any(f"--take-back {wnid['person']}" in line for line in outcome.problems)
+    assert {"owl", "scientist"} & set(planned(animals)[""]) == {"scientist"}
+    taxonomy.queries(animals, take_back=("person",), no_list=True)
+    assert {"owl", "scientist"} & set(planned(animals)[""]) == {"owl"}
+    with pytest.raises(UserError, match="was not included; included are: none"):
+        taxonomy.queries(animals, take_back=("person",))
+    with pytest.raises(UserError, match="--no-list forgets the list"):
+        taxonomy.queries(animals, no_list=True, leave_out=(Path("x.csv"),))
+
+
+def test_a_taxonomy_that_knows_no_persons_says_so(animals: pictus.Project, tiny_wordnet: Tiny) -> None:
+    assert any(line.startswith("persons are not known here") for line in taxonomy.queries(animals).problems)
+    taxonomy.import_(animals, wordnet=tiny_wordnet[0], root=(tiny_wordnet[1]["person"],))
+    assert not any(line.startswith("persons are not known here") for line in taxonomy.queries(animals).problems)
+
+
 def test_individuals_of_a_list_are_left_out(project: pictus.Project, tiny_wordnet: Tiny, write: Write) -> None:
     folder, wnid = tiny_wordnet
     path = write("list.txt", f"{wnid['curie']}\n{wnid['owl']}\n")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from pictus.concepts import Taxonomy
@@ -81,7 +81,7 @@ def reasons(taxonomy: Taxonomy, notes: Iterable[LeftOut]) -> dict[str, LeftOut]:
     """
     said = {kind: {note.concept_id: note for note in notes_of} for kind, notes_of in _by_source(notes).items()}
     included, listed = said.get("included", {}), said.get("list", {})
-    people = taxonomy.descendants(PERSON) | {PERSON} if PERSON in taxonomy else frozenset()
+    people = people_of(taxonomy)
     found: dict[str, LeftOut] = {}
     for concept_id in taxonomy.classes:
         if concept_id in included:
@@ -101,13 +101,24 @@ def reasons(taxonomy: Taxonomy, notes: Iterable[LeftOut]) -> dict[str, LeftOut]:
     return found
 
 
+def people_of(taxonomy: Taxonomy) -> frozenset[str]:
+    """The kinds of person: WordNet's person, what is called "person" in a taxonomy of one's own, and all below."""
+    tops = {*taxonomy.find("person"), *({PERSON} & taxonomy.concepts.keys())}
+    return frozenset().union(*(taxonomy.descendants(top) | {top} for top in tops))
+
+
 def kept_notes(
-    before: Iterable[LeftOut], listed: Iterable[Listed] | None, included: Iterable[str]
+    before: Iterable[LeftOut], listed: Iterable[Listed] | None, included: Iterable[str],
+    taken_back: Collection[str] = (),
 ) -> dict[tuple[str, str], LeftOut]:  # fmt: skip
-    """What people and imports said, after this run: a list replaces the earlier one, an inclusion adds."""
+    """What people and imports said, after this run.
+
+    A list, an empty one too, replaces the earlier one; an inclusion adds, until it is taken back.
+    """
     notes = {
         (note.concept_id, note.source): note for note in before
-        if note.source in {"included", "individual"} or (note.source == "list" and listed is None)
+        if note.source == "individual" or (note.source == "list" and listed is None)
+        or (note.source == "included" and note.concept_id not in taken_back)
     }  # fmt: skip
     for row in listed or ():
         notes[row.concept_id, "list"] = LeftOut(row.concept_id, row.reason, "list")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pictus.concepts import Taxonomy
-from pictus.errors import counted
+from pictus.errors import UserError, counted
 from pictus.project import Project
 from pictus.records import LeftOut, Query
 from pictus.registry import Outcome, Summary, step
 from pictus.tables import Tables, table_of
 from pictus.taxonomy import queries as query_rule
-from pictus.taxonomy.exclusions import Listed, kept_notes, parse_exclusions, reasons
+from pictus.taxonomy.exclusions import Listed, kept_notes, parse_exclusions, people_of, reasons
 from pictus.taxonomy.files import read_packed, text_of
 from pictus.taxonomy.languages import LARGEST, parse_words
 from pictus.taxonomy.steps import taxonomy_of
@@ -22,6 +22,7 @@ from pictus.taxonomy.steps import taxonomy_of
 SHOWN = 20
 """So many concepts that are left out are named one by one."""
 
+_PLAN = "pictus taxonomy queries"
 _Words = dict[str, list[tuple[str, str]]]  # concept_id -> (language, word)
 
 
@@ -37,7 +38,7 @@ class _Given(NamedTuple):
 @step("taxonomy queries", changes=True)
 def queries(
     project: Project, concept: str = "", *, languages: tuple[Path, ...] = (), leave_out: tuple[Path, ...] = (),
-    include: tuple[str, ...] = (),
+    include: tuple[str, ...] = (), take_back: tuple[str, ...] = (), no_list: bool = False,
 ) -> Outcome[Query]:  # fmt: skip
     """Plan what to search for: synonyms, a parent's word that the gloss has, and words of other languages.
 
@@ -48,18 +49,26 @@ def queries(
     leave_out: a CSV of concepts that are unsafe or cannot be pictured (wnid or concept; reason, score or both);
         it replaces the list given before.
     include: search for this concept and those below it although they are persons; for a listed one, name itself.
+    take_back: what an earlier --include said of this concept no longer counts.
+    no_list: the list of an earlier --leave-out no longer counts.
 
     Examples:
         pictus taxonomy queries whippet
         pictus taxonomy queries --languages wn-data-fra.tab --leave-out unsafe.csv
         pictus taxonomy queries --include "scuba diver"
+        pictus taxonomy queries --take-back "scuba diver"
         pictus taxonomy queries --jsonl > queries.jsonl
     """
+    if no_list and leave_out:
+        raise UserError("--no-list forgets the list, and --leave-out brings one.", fix="give one of them")
     with project.lock("taxonomy"):
         taxonomy = taxonomy_of(project)
         given = _given(taxonomy, languages, leave_out)
-        included = [taxonomy.resolve(one) for one in include]
-        notes = kept_notes(project.tables.records("left_out", LeftOut), given.listed, included)
+        before = list(project.tables.records("left_out", LeftOut))
+        notes = kept_notes(
+            before, [] if no_list else given.listed, [taxonomy.resolve(one) for one in include],
+            _taken_back(taxonomy, before, take_back),
+        )  # fmt: skip
         out = reasons(taxonomy, notes.values())
         plan = _plan(project.tables, taxonomy, given, out)
         is_new = _write(project.tables, plan, [*notes.values(), *(one for one in out.values() if _is_derived(one))])
@@ -76,7 +85,10 @@ def queries(
         headline=f"{classes}, {asked}; {summary['expanded']:,} with a parent's word"
         + (f"; words of other languages: {by_language}" if by_language else "")
         + (f"; {counted(summary['left_out'], 'class', 'classes')} left out" if summary["left_out"] else ""),
-        problems=(*given.notes, *told(taxonomy, [out[one] for one in wanted if one in out])),
+        problems=(
+            *given.notes, *told(taxonomy, [out[one] for one in wanted if one in out]),
+            *_told_included(taxonomy, notes.values()),
+        ),
         next=("pictus collect find commons --contact you@example.org",) if found else (),
         source=lambda: iter(found),
     )
@@ -98,6 +110,36 @@ def told(taxonomy: Taxonomy, out: Sequence[LeftOut]) -> tuple[str, ...]:
     if len(listed) > SHOWN:
         lines.append(f"… and {len(listed) - SHOWN:,} more left out by the list")
     return tuple(lines)
+
+
+def _taken_back(taxonomy: Taxonomy, notes: Iterable[LeftOut], names: Iterable[str]) -> set[str]:
+    """The concepts whose inclusion is taken back; UserError for one that was not included."""
+    included = [note.concept_id for note in notes if note.source == "included"]
+    found = {name if name in included else taxonomy.resolve(name) for name in names}
+    if unknown := sorted(found - set(included)):
+        listed = ", ".join(map(_quoted(taxonomy), included[:SHOWN])) or "none"
+        what = f"{_quoted(taxonomy)(unknown[0])} was not included; included are: {listed}."
+        raise UserError(what, fix=f"pictus taxonomy queries --take-back {included[0]}" if included else _PLAN)
+    return found
+
+
+def _told_included(taxonomy: Taxonomy, notes: Iterable[LeftOut]) -> Iterator[str]:
+    included = [note.concept_id for note in notes if note.source == "included"]
+    if included:
+        some = ", ".join(map(_quoted(taxonomy), included[:3])) + (" …" if len(included) > 3 else "")  # noqa: PLR2004
+        yield (
+            f"included because --include said so: {some}; to take one back: {_PLAN} --take-back {included[0]}"
+        )
+    if not people_of(taxonomy):
+        yield (
+            "persons are not known here: no concept 'person' stands above the classes; name those that are persons"
+            f" in a list, {_PLAN} --leave-out LIST.csv"
+        )
+
+
+def _quoted(taxonomy: Taxonomy) -> Callable[[str], str]:
+    """How a concept is named, also one that is no longer there."""
+    return lambda concept_id: taxonomy.quoted(concept_id) if concept_id in taxonomy else concept_id
 
 
 def _is_derived(note: LeftOut) -> bool:
