@@ -28,6 +28,8 @@ NOBODY = AllowedHosts()
         ("http://example.org:8080/a%20b.jpg?x=1&y=ü", "http://example.org:8080/a%20b.jpg?x=1&y=%C3%BC"),
         ("http://bücher.example/ü.jpg", "http://xn--bcher-kva.example/%C3%BC.jpg"),
         ("http://[2001:DB8::1]:81/x", "http://[2001:db8::1]:81/x"),
+        ("http://[0:0:0:0:0:0:0:1]/", "http://[::1]/"),
+        ("http://a.example./x", "http://a.example/x"),
     ],
 )
 def test_an_address_has_one_spelling(text: str, spelling: str) -> None:
@@ -42,7 +44,9 @@ def test_an_address_has_one_spelling(text: str, spelling: str) -> None:
         "", "example.org/x.jpg", "ftp://example.org/x", "file:///etc/passwd", "javascript:alert(1)", "http://", "http:///x",
         "http://user:secret@example.org/x", "http://user@example.org/x", "http://example.org:99999/x",
         "http://example.org:x/", "http://exa mple.org/", "http://example.org\\@evil.example/x", "http://a/\r\nX: y",
-        "http://[::1/x", "http://[fe80::1%25eth0]/", f"http://{'a' * 64}.example/", f"http://a.example/{'x' * 9000}",
+        "http://a.example/\ud800", "http://a\ud800.example/", "http://a.example/?\udfff", "http://a.example:0/",
+        "http://a.example../", "http://./", "http://[::1/x",
+        "http://[fe80::1%25eth0]/", f"http://{'a' * 64}.example/", f"http://a.example/{'x' * 9000}",
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_for_is_a_bad_url(text: str) -> None:
@@ -51,7 +55,7 @@ def test_what_cannot_be_asked_for_is_a_bad_url(text: str) -> None:
     assert caught.value.cause == "bad-url"
 
 
-@given(st.text(max_size=60))
+@given(st.text(st.characters(exclude_categories=()), max_size=60))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     for candidate in (text, f"http://{text}", f"http://a.example/{text}"):
         with contextlib.suppress(PictureError):
@@ -91,7 +95,8 @@ PRIVATE = [
     "::", "::1", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "fec0::1",
     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1",
     "2002:7f00:1::", "2002:a00:1::1", "2001:0:4136:e378::1", "2001:db8::1",
-    "::ffff:0:127.0.0.1", "3fff::1", "5f00::1", "fd00:ec2::254",
+    "::ffff:0:127.0.0.1", "3fff::1", "5f00::1", "fd00:ec2::254", "168.63.129.16", "::ffff:168.63.129.16",
+    "64:ff9b::a83f:8110", "2002:a83f:8110::1", "192.0.0.192",
 ]  # fmt: skip
 
 
@@ -132,13 +137,23 @@ def test_a_named_host_may_be_private_but_not_the_cloud_metadata_service() -> Non
         "169.254.169.254", "::ffff:169.254.169.254", "::ffff:0:169.254.169.254", "::169.254.169.254",
         "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1",
         "2001:0:808:808:0:0:5601:5601",  # Teredo: the client's address stands inverted in the last 32 bits
-        "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "2002:6464:64c8::1",
+        "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "2002:6464:64c8::1", "168.63.129.16",
+        "::ffff:168.63.129.16", "64:ff9b::a83f:8110", "2002:a83f:8110::1", "192.0.0.192",
     ],
 )  # fmt: skip
 def test_a_named_host_never_leads_to_the_metadata_service_however_it_is_written(text: str) -> None:
     named = AllowedHosts.of(["pictures.local"])
     with pytest.raises(PictureError, match=r"pictures\.local is "):
         checked_addresses("pictures.local", 80, [text], named)
+
+
+def test_a_host_may_be_named_as_it_is_written() -> None:
+    named = AllowedHosts.of(["Bücher.example", "intranet.:8080", "[0:0:0:0:0:0:0:1]"])
+    for text in ("http://bücher.example/", "http://intranet:8080/", "http://intranet.:8080/", "http://[::1]/"):
+        url = parse_url(text)
+        assert (url.host, url.port) in named
+    with pytest.raises(UserError, match="is not a host name"):
+        AllowedHosts.of(["a b.example"])
 
 
 def test_a_named_host_may_be_a_tunnel_to_a_private_network() -> None:

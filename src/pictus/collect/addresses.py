@@ -21,7 +21,7 @@ MAX_URL_CHARS = 8_000
 _PORTS = {"http": 80, "https": 443}
 _KEPT = "/:?#[]@!$&'()*+,;=%-._~"  # RFC 3986 reserved and unreserved marks, and % itself
 
-_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")  # RFC 1035, and _ which is in use
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")  # RFC 1035, and _ which is in use
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -35,8 +35,9 @@ _NOT_PUBLIC_V6 = (
     ipaddress.IPv6Network("3fff::/20"),  # RFC 9637, documentation
     ipaddress.IPv6Network("5f00::/16"),  # RFC 9602, SRv6 segments
 )
-_METADATA = frozenset(  # cloud metadata services outside the link-local networks
-    ipaddress.ip_address(text) for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200")
+_METADATA = frozenset(  # cloud metadata services outside the link-local networks: AWS, Google, Alibaba, Azure, Oracle
+    ipaddress.ip_address(text)
+    for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 )
 _NOT_PUBLIC = tuple(
     ipaddress.IPv4Network(text)
@@ -54,7 +55,7 @@ class Url(NamedTuple):
 
     text: str
     scheme: str
-    host: str  # ASCII, lower case, without brackets
+    host: str  # ASCII, lower case, without brackets or a dot at its end; IPv6 in its short form
     port: int
     target: str  # path and query
 
@@ -101,7 +102,12 @@ def parse_url(text: str) -> Url:
         raise PictureError("bad-url", "a user name or password in the address")
     host = _ascii_host(host)
     port = _PORTS[parts.scheme] if port is None else port
-    target = quote(parts.path or "/", safe=_KEPT) + ("?" + quote(parts.query, safe=_KEPT) if parts.query else "")
+    if port == 0:
+        raise PictureError("bad-url", "port 0")
+    try:
+        target = quote(parts.path or "/", safe=_KEPT) + ("?" + quote(parts.query, safe=_KEPT) if parts.query else "")
+    except UnicodeEncodeError as error:
+        raise PictureError("bad-url", "half a sign in it, which is no text") from error
     shown = f"[{host}]" if ":" in host else host
     place = shown if port == _PORTS[parts.scheme] else f"{shown}:{port}"
     return Url(f"{parts.scheme}://{place}{target}", parts.scheme, host, port, target)
@@ -143,6 +149,8 @@ def checked_addresses(host: str, port: int, found: Sequence[str], allowed: Allow
 
 def is_public(address: _Address) -> bool:
     """Whether an address belongs to the open internet, seen through every way to write IPv4 in IPv6."""
+    if address in _METADATA:  # Azure's is of the public range
+        return False
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC)
     hidden = address.ipv4_mapped or address.sixtofour
@@ -169,7 +177,8 @@ def _is_ordinary_private(address: _Address) -> bool:
 def _ascii_host(host: str) -> str:
     try:
         name = (host if host.isascii() else host.encode("idna").decode("ascii")).lower()
-        is_host = str(ipaddress.IPv6Address(name)) != "" if ":" in name else _HOST.fullmatch(name) is not None
+        name = str(ipaddress.IPv6Address(name)) if ":" in name else name.removesuffix(".")
+        is_host = ":" in name or _HOST.fullmatch(name) is not None
     except ValueError as error:  # UnicodeError is one
         raise PictureError("bad-url", f"host {clipped(host)}: {str(error)[:200]}") from error
     if not is_host or "%" in name:
@@ -181,9 +190,10 @@ def _host_and_port(text: str) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{text.strip()}")
         host, port = parts.hostname or "", parts.port or 0
-    except ValueError as error:
+        host = _ascii_host(host) if host else ""
+    except (PictureError, ValueError) as error:
         what = f"{clipped(text)} is not a host name: {error}."
         raise UserError(what, fix="--allow-host NAME or NAME:PORT") from error
     if not host or parts.path or parts.query:
         raise UserError(f"{clipped(text)} is not a host name.", fix="--allow-host NAME or NAME:PORT")
-    return host.lower(), port
+    return host, port
