@@ -13,8 +13,10 @@ each is made a picture of its own by one entry of its quantisation table and its
   its default sha256 is on).
 - everything: ours with a robots.txt of 32 rules to check every address by, and consent headers to read. img2dataset
   as in `bytes`: it has none of this.
-- resized: both store JPEGs of 256 px on the short side: ours --resize 256 (quality 90), img2dataset --resize_mode
-  keep_ratio (its quality 95). A quarter of the pictures.
+- resized: both store JPEGs of 256 px on the short side and of quality 90: ours --resize 256, img2dataset --resize_mode
+  keep_ratio --encode_quality 90. A quarter of the pictures.
+
+The bytes each side wrote are printed: those of the tar files, which all hold the same pictures.
 
 img2dataset has a process for each CPU and 32 or 64 threads in each, whichever was faster in the first round; it is
 installed into an environment of its own. The rate is that of the pictures after the first 200, so that starting
@@ -73,7 +75,7 @@ from img2dataset import download
 
 if __name__ == "__main__":
     kept = dict(resize_mode="no", disable_all_reencoding=True)
-    small = dict(resize_mode="keep_ratio", image_size=256)
+    small = dict(resize_mode="keep_ratio", image_size=256, encode_quality=90)
     download(
         url_list=sys.argv[2], output_folder=sys.argv[1], input_format="csv", url_col="url", output_format="webdataset",
         processes_count=int(sys.argv[3]), thread_count=int(sys.argv[4]), retries=0, number_sample_per_shard=500,
@@ -201,6 +203,7 @@ class Run(NamedTuple):
     cpu_s: float
     kept: int
     peak_mb: int = 0
+    written: int = 0  # bytes of the tar files
 
 
 def timed(command: list[str | Path]) -> tuple[float, float, str]:
@@ -221,10 +224,15 @@ def timed(command: list[str | Path]) -> tuple[float, float, str]:
     return time.perf_counter() - started, now.ru_utime + now.ru_stime - spent.ru_utime - spent.ru_stime, said
 
 
+def written(root: Path) -> int:
+    return sum(path.stat().st_size for path in root.rglob("*.tar"))
+
+
 class Bench:
     def __init__(self, folder: Path, python: Path) -> None:
         self.folder, self.python = folder, python
         self.size = 0
+        self.written: dict[str, int] = {}  # mode and side -> bytes for each picture
 
     def once(self, mode: str, threads: int, count: int) -> Run:
         """One fetch of `count` pictures: ours with `threads` 0, else img2dataset with so many."""
@@ -239,14 +247,14 @@ class Bench:
                 if not threads:
                     resize = "256" if mode == "resized" else "0"
                     seconds, cpu_s, said = timed([sys.executable, "-c", OURS, root, urls, port, resize])
-                    return Run(seconds, cpu_s, **json.loads(said))
+                    return Run(seconds, cpu_s, **json.loads(said), written=written(root))
                 program = self.folder / "peer.py"
                 program.write_text(PEER)
                 seconds, cpu_s, _ = timed(
                     [self.python, program, root, urls, str(os.cpu_count()), str(threads), mode]
                 )
                 kept = sum(json.loads(path.read_text())["successes"] for path in root.glob("*_stats.json"))
-                return Run(seconds, cpu_s, kept)
+                return Run(seconds, cpu_s, kept, written=written(root))
             finally:
                 server.kill()
                 shutil.rmtree(root, ignore_errors=True)
@@ -255,6 +263,7 @@ class Bench:
         """Pictures per second, and per CPU second, after the first ones."""
         first, whole = self.once(mode, threads, FIRST), self.once(mode, threads, count)
         assert (first.kept, whole.kept) == (FIRST, count), f"{mode}: {whole.kept} of {count} were stored"
+        self.written[f"{mode} {'img2dataset' if threads else 'pictus'}"] = whole.written // count
         return (count - FIRST) / (whole.seconds - first.seconds), (count - FIRST) / (whole.cpu_s - first.cpu_s)
 
 
@@ -295,6 +304,7 @@ def main() -> None:
     for mode in MODES:
         (ours, ours_cpu), (peer, peer_cpu) = medians[mode, "pictus"], medians[mode, "img2dataset"]
         print(f"{mode:12}{ours:8.0f}{peer:13.0f}{ratios[mode]:8.2f}   {ours_cpu:.0f} and {peer_cpu:.0f}")
+    print("bytes written for each picture:", ", ".join(f"{side} {size:,}" for side, size in bench.written.items()))
     told = ", ".join(f"{peak} MB at {count:,}" for count, peak in peaks.items())
     print(f"pictures of {bench.size / 1e3:.0f} KB; peak memory of pictus: {told}")
     result = {
@@ -305,7 +315,7 @@ def main() -> None:
             "ratios": ratios,
             "pictures_per_s": {f"{mode} {side}": round(rate) for (mode, side), (rate, _) in medians.items()},
             "per_cpu_s": {f"{mode} {side}": round(rate) for (mode, side), (_, rate) in medians.items()},
-            "peak_mb": peaks, "rounds": given.rounds, "cpus": os.cpu_count(), "bytes_each": bench.size,
+            "peak_mb": peaks, "bytes_written_each": bench.written, "rounds": given.rounds, "cpus": os.cpu_count(), "bytes_each": bench.size,
         },
     }  # fmt: skip
     print(json.dumps(result))

@@ -153,6 +153,11 @@ def decode_luma(image_bytes: bytes, header: Header, *, factor: int = 1, segments
     return _ycc(decode_known(image_bytes, header, factor=factor))
 
 
+def coded_as_ycc(image_bytes: bytes, segments: Segments) -> bytes | None:
+    """A JPEG of three components such that decoding it as RGB gives Y, Cb, Cr as coded; None where it holds others."""
+    return _without_colour_markers(image_bytes, segments) if _is_ycc(segments) else None
+
+
 def luma_and_digest(
     image_bytes: bytes, header: Header, *, factor: int = 1, segments: Segments | None = None
 ) -> tuple[Pixels, str]:

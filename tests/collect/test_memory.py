@@ -25,7 +25,7 @@ from pictus.collect.network import PinnedNetwork, connect
 
 MB = 2**20
 FAT = Limits(
-    per_host=60, interval_s=0.0, connections=60, connect_s=5.0, read_s=0.2, total_s=20.0, tries=1,
+    per_host=60, interval_s=0.0, connections=60, connect_s=5.0, read_s=2.0, total_s=20.0, tries=1,
     max_bytes=4 * MB, held_bytes=4 * MB, memory_bytes=16 * MB,
 )  # fmt: skip
 

@@ -130,9 +130,11 @@ def opts_out(x_robots_tags: Iterable[str]) -> bool:
 
     `otherbot: noindex, noai` speaks to otherbot only, from its name to the next name or the header's end.
     """
-    for header in x_robots_tags:
+    for header in map(str.lower, x_robots_tags):
+        if "noai" not in header and "noimageai" not in header:
+            continue  # as nearly every header
         agent = ""
-        for part in header.lower().split(","):
+        for part in header.split(","):
             named = _NAMED.fullmatch(part.strip())
             if named and named[1] not in _WITH_VALUE:
                 agent = named[1]
