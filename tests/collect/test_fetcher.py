@@ -599,7 +599,12 @@ def test_a_short_pause_of_the_file_of_reservations_is_waited_for_and_the_file_as
 
 def test_a_redirect_to_a_host_that_was_given_up_ends_there(web: Any, fetch_all: Fetch) -> None:
     web.put("/busy.jpg", b"", status=503, Retry_After="3600")
-    web.pages["/late.jpg"] = lambda handler: (time.sleep(0.1), handler.answer(302, Location=f"{A}/owl.jpg"))
+
+    def late(handler: Any) -> None:
+        time.sleep(0.1)
+        handler.answer(302, Location=f"{A}/owl.jpg")
+
+    web.pages["/late.jpg"] = late
     web.put("/owl.jpg", b"owl")
     found = fetch_all(f"{A}/busy.jpg", "http://b.example/late.jpg")
     assert found["http://b.example/late.jpg"].cause == "http-503"

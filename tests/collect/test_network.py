@@ -11,8 +11,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +26,7 @@ from pictus.collect.addresses import AllowedHosts, parse_url
 from pictus.collect.bodies import Body
 from pictus.collect.fetcher import Fetched, Fetcher, Job, Limits
 from pictus.collect.http1 import Patience, Reply
-from pictus.collect.network import Connections, PinnedNetwork, connect, system_resolver
+from pictus.collect.network import Connections, PinnedNetwork, connect
 from pictus.errors import PictureError
 
 
@@ -142,19 +141,6 @@ def test_a_certificate_of_another_host_is_refused(http2: Http2Server, certificat
     assert found.cause == "tls"
 
 
-def test_the_system_resolver_tells_every_address_once() -> None:
-    with ThreadPoolExecutor(1) as threads:
-        resolve = system_resolver(threads)
-        assert "127.0.0.1" in asyncio.run(_await(resolve, "localhost"))
-        assert tuple(asyncio.run(_await(resolve, "93.184.216.34"))) == ("93.184.216.34",)
-        with pytest.raises(PictureError, match="dns"):
-            asyncio.run(_await(resolve, "a..example"))
-
-
-async def _await(resolve: Callable[..., object], host: str) -> Sequence[str]:
-    return await resolve(host, 80)  # type: ignore[misc,no-any-return]
-
-
 def test_the_next_address_is_tried_when_one_is_deaf() -> None:
     tried = []
 
@@ -231,3 +217,55 @@ def test_what_fails_on_the_way_has_its_cause(net: Any) -> None:
         (OSError(errno.ENETUNREACH, "no"), "unreachable"), (ssl.SSLError("no"), "tls"),
     ):  # fmt: skip
         assert asyncio.run(cause(error)) == expected
+
+
+def test_looking_a_name_up_does_not_count_into_the_time_of_an_address(web: Any, net: Any) -> None:
+    async def slowly(_host: str, _port: int) -> Sequence[str]:
+        await asyncio.sleep(0.1)
+        return ("93.184.216.34",)
+
+    web.put("/", b"owl")
+
+    async def run() -> bytes:
+        network = PinnedNetwork(slowly, net.connect, AllowedHosts())
+        held = Connections(network, ssl.create_default_context(), connect_s=2.0)
+        patience = Patience(0.5, 0.05, asyncio.get_running_loop().time() + 0.05)
+        reply = await held.ask(parse_url("http://a.example/"), {}, lambda head: Body(head.headers, 9), patience)
+        await held.close()
+        return reply.body
+
+    assert asyncio.run(run()) == b"owl"
+
+
+def test_what_is_remembered_of_a_name_is_judged_at_each_connection(net: Any) -> None:
+    """The same private answer, given again and again, never leads anywhere."""
+
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        return remembered
+
+    remembered: Sequence[str] = ("127.0.0.1",)
+
+    async def run() -> None:
+        network = PinnedNetwork(resolve, net.connect, AllowedHosts())
+        held = Connections(network, ssl.create_default_context(), connect_s=2.0)
+        for _ in range(3):
+            with pytest.raises(PictureError, match="private-address"):
+                await ask(held, "http://a.example/")
+
+    asyncio.run(run())
+    assert net.connected == []
+
+
+def test_origins_without_an_open_connection_are_forgotten(web: Any, net: Any) -> None:
+    web.put("/", b"owl")
+
+    async def run() -> int:
+        network = PinnedNetwork(net.resolve, net.connect, AllowedHosts())
+        held = Connections(network, ssl.create_default_context(), connect_s=2.0, keep=1)
+        for host in "abc":
+            await ask(held, f"http://{host}.example/")
+        known = len(held._idle)
+        await held.close()
+        return known
+
+    assert asyncio.run(run()) == 1

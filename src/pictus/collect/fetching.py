@@ -40,7 +40,7 @@ COMMIT_EVERY_S = 10.0
 
 _SEED = 0
 _UNLIMITED_PER_HOST = 16
-NAME_THREADS = 32
+NAME_THREADS = 256  # most wait for dead names, a few kilobytes each
 _OTHER_FILES = 256  # tables, shards, name servers
 _FEWEST = 16
 

@@ -13,7 +13,6 @@ import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,12 +20,14 @@ from pictus.collect import http1
 from pictus.collect.addresses import AllowedHosts, Url, checked_addresses
 from pictus.collect.http1 import Judge, Patience, Reply
 from pictus.collect.memory import Memory, without_limit
+from pictus.collect.names import Resolve, system_resolver
 from pictus.errors import PictureError
 
 if TYPE_CHECKING:
     from pictus.collect import http2
 
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+__all__ = ["Connect", "Connections", "PinnedNetwork", "Resolve", "connect", "system_resolver"]
+
 Connect = Callable[[str, int, float | None], Awaitable[socket.socket]]
 
 MAX_ADDRESSES_TRIED = 3
@@ -47,10 +48,17 @@ class PinnedNetwork:
 
     async def connect(self, host: str, port: int, timeout_s: float | None = None) -> socket.socket:
         """A connected socket; PictureError `dns` or `private-address`, OSError or TimeoutError when there is none."""
+        return await self.connect_to(await self.judged(host, port), port, timeout_s)
+
+    async def judged(self, host: str, port: int) -> Sequence[str]:
+        """Where a connection to this host may go now; PictureError `dns` or `private-address` where nowhere."""
         found = await self._resolve(host, port)
         if not found:
             raise PictureError("dns", f"{host} has no address")
-        addresses = checked_addresses(host, port, found, self._allowed)[:MAX_ADDRESSES_TRIED]
+        return checked_addresses(host, port, found, self._allowed)[:MAX_ADDRESSES_TRIED]
+
+    async def connect_to(self, addresses: Sequence[str], port: int, timeout_s: float | None) -> socket.socket:
+        """A socket connected to the first of the judged addresses that answers; OSError or TimeoutError when none."""
         for address in addresses[:-1]:
             try:
                 return await self._connect(address, port, timeout_s)
@@ -82,7 +90,7 @@ class Connections:
 
     async def ask(self, url: Url, fields: Mapping[str, str], judge: Judge, patience: Patience) -> Reply:
         """One GET over a connection of its origin; PictureError when no answer came."""
-        fields = {"host": _place(url), **fields}
+        fields, loop = {"host": _place(url), **fields}, asyncio.get_running_loop()
         while True:
             if url.origin in self._shared and (shared := await self._available(url.origin)):
                 if answer := await shared.ask(url, fields, judge, patience):
@@ -90,7 +98,10 @@ class Connections:
                 continue
             is_reused, connection = True, self._taken(url.origin)
             if connection is None:
-                is_reused, connection = False, await self._opened(url, patience)
+                asked_at = loop.time()
+                addresses = await self._network.judged(url.host, url.port)
+                patience = patience._replace(until=patience.until + loop.time() - asked_at)  # it has its own limit
+                is_reused, connection = False, await self._opened(url, addresses, patience)
                 if connection is None:
                     continue  # it speaks HTTP/2: now one is available
             try:
@@ -135,15 +146,17 @@ class Connections:
         if len(self._idle_order) > self._keep:
             oldest, of = self._idle_order.popitem(last=False)
             self._idle[of].remove(oldest)
+            if not self._idle[of]:
+                del self._idle[of]
             oldest.close()
 
-    async def _opened(self, url: Url, patience: Patience) -> http1.Connection | None:
-        """A new connection, judged and, for https, verified; None when the server chose HTTP/2."""
+    async def _opened(self, url: Url, addresses: Sequence[str], patience: Patience) -> http1.Connection | None:
+        """A new connection to judged addresses, for https verified; None when the server chose HTTP/2."""
         loop, limit_s = asyncio.get_running_loop(), self._connect_s
         is_tls = url.scheme == "https"
         try:
             async with asyncio.timeout_at(patience.until):
-                opened = await self._network.connect(url.host, url.port, limit_s)
+                opened = await self._network.connect_to(addresses, url.port, limit_s)
                 try:
                     _, connection = await loop.create_connection(
                         lambda: http1.Connection(self._scratch, partial(self._share, url), self._memory), sock=opened,
@@ -177,22 +190,6 @@ class Connections:
         if not self._shared[origin]:
             del self._shared[origin]
         return None
-
-
-def system_resolver(threads: Executor) -> Resolve:
-    """The machine's own resolver, in threads of its own: a slow name server must not hold up commits."""
-
-    def look_up(host: str, port: int) -> tuple[str, ...]:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise PictureError("dns", f"{host}: {error}") from error
-        return tuple(dict.fromkeys(str(place[4][0]) for place in found))
-
-    async def resolve(host: str, port: int) -> Sequence[str]:
-        return await asyncio.get_running_loop().run_in_executor(threads, look_up, host, port)
-
-    return resolve
 
 
 async def connect(address: str, port: int, timeout_s: float | None) -> socket.socket:

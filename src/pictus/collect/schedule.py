@@ -94,8 +94,8 @@ class Schedule(Generic[Job]):
 
     def _place(self, host: str) -> _Host[Job]:
         if host not in self._hosts:
-            self._hosts[host] = place = _Host(interval_s=self._interval_s)
-            self._rest(host, place)
+            self._hosts[host] = _Host(interval_s=self._interval_s)
+            self._rest(host, self._hosts[host])
         return self._hosts[host]
 
     def _rest(self, host: str, place: _Host[Job]) -> None:
