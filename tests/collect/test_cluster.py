@@ -122,9 +122,11 @@ def test_a_host_is_asked_at_its_pace_and_from_one_place_at_a_time(
         assert times[-1] - times[0] > 0.9 * (len(times) - 1) / 25
 
 
-def test_a_worker_killed_in_the_middle_loses_no_address_and_records_none_twice(
-    nodes: Path, web: Any, project: Project, write_list: WriteList, make_jpeg: MakeJpeg
+@pytest.mark.parametrize("loss", ["worker", "node"])
+def test_a_death_in_the_middle_loses_no_address_and_records_none_twice(
+    nodes: Path, two_nodes: Any, web: Any, make_jpeg: MakeJpeg, loss: str
 ) -> None:
+    project, path = pictus.new(nodes.parent / "p"), nodes.parent / "list.csv"
     dead: list[int] = []
 
     def page(body: bytes, number: int) -> Callable[[Any], None]:
@@ -133,7 +135,10 @@ def test_a_worker_killed_in_the_middle_loses_no_address_and_records_none_twice(
             if number == 6 and host == "b.example" and not dead:
                 (process,) = (int(visit.name.split()[1]) for visit in nodes.glob("b.example *"))
                 dead.append(process)
-                os.kill(process, signal.SIGKILL)
+                if loss == "node":  # it has some of the three hosts
+                    two_nodes.lose_second()
+                else:
+                    os.kill(process, signal.SIGKILL)
             time.sleep(0.02)
             handler.answer(200, body)
 
@@ -142,7 +147,8 @@ def test_a_worker_killed_in_the_middle_loses_no_address_and_records_none_twice(
     for number in range(15):
         web.pages[f"/{number}.jpg"] = page(make_jpeg(width=48, height=32, seed=number), number)
     addresses = [f"http://{host}/{number}.jpg" for host in HOSTS for number in range(15)]
-    outcome = collect.fetch(project, write_list("url", *addresses), rate=0, engine="ray")
+    path.write_text("\n".join(("url", *addresses)))
+    outcome = collect.fetch(project, path, rate=0, engine="ray")
     assert len(dead) == 1
     assert outcome.summary["added"] == 15
     recorded = project.tables.read("fetches", ["address", "cause"]).to_pylist()

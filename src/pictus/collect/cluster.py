@@ -106,6 +106,8 @@ class _Driver:
     def _begin(self) -> None:
         """Deal the servers that may be asked out to the free slots, the longest list first."""
         free = self._slots - len(self._parts)
+        if not free or not self._waiting:
+            return
         busy = frozenset[str]().union(*(part.servers for part in self._parts))
         now = time.monotonic()
         ready = [server for server in self._waiting if server not in busy and self._rests.get(server, 0.0) <= now]
