@@ -315,7 +315,8 @@ def main() -> None:
             "ratios": ratios,
             "pictures_per_s": {f"{mode} {side}": round(rate) for (mode, side), (rate, _) in medians.items()},
             "per_cpu_s": {f"{mode} {side}": round(rate) for (mode, side), (_, rate) in medians.items()},
-            "peak_mb": peaks, "bytes_written_each": bench.written, "rounds": given.rounds, "cpus": os.cpu_count(), "bytes_each": bench.size,
+            "peak_mb": peaks, "rounds": given.rounds, "cpus": os.cpu_count(), "bytes_each": bench.size,
+            "bytes_written_each": bench.written,
         },
     }  # fmt: skip
     print(json.dumps(result))

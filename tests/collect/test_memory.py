@@ -141,9 +141,9 @@ class Server:
 
 
 def fetched(
-    answer: Answer, count: int, size: int, limits: Limits = FAT, *, slow: int = 0
+    answer: Answer, count: int, size: int, limits: Limits = FAT, *, slow: int = 0, taken: int = 0
 ) -> tuple[Counter[str], int, int]:  # fmt: skip
-    """(causes, most bytes used by its own count, peak of Python's memory in bytes)."""
+    """(causes, most bytes used by its own count, peak of Python's memory in bytes). `taken`: for 0.6 s by another."""
 
     async def run() -> tuple[Counter[str], int]:
         server = await asyncio.start_server(Server(*answer(size), slow), "127.0.0.1", 0)
@@ -157,6 +157,10 @@ def fetched(
             tls=ssl.create_default_context(), clock=time.monotonic, chance=random.Random(1),
         )  # fmt: skip
         jobs = [Job(n, url := f"http://127.0.0.1:{port}/{n}.jpg", parse_url(url)) for n in range(count)]
+        other = Share(fetcher.memory)
+        if taken:
+            assert other.take(taken)
+            asyncio.get_running_loop().call_later(0.6, other.leave)
         causes = Counter[str]()
         async with aclosing(fetcher.run(jobs)) as results:
             async for one in results:
@@ -188,8 +192,13 @@ def test_a_few_that_trickle_do_not_keep_the_small_ones_out() -> None:
     assert causes == {"ok": 192, "timeout": 8}
 
 
+@pytest.mark.parametrize("answer", [announced, chunked, until_the_end, packed])
+def test_the_silence_of_who_waits_for_memory_is_not_the_servers(answer: Answer) -> None:
+    causes, *_ = fetched(answer, 4, 4 * MB, replace(FAT, read_s=0.25), taken=9 * MB)
+    assert causes == {"ok": 4}
+
+
 def test_who_waits_longer_than_a_request_may_take_ends_as_late() -> None:
-    """The silence is ours, so that it is not counted; the time in all is."""
     causes, most_used, _ = fetched(announced, 30, 4 * MB, replace(FAT, total_s=0.3), slow=30)
     assert causes == {"timeout": 30}
     assert most_used < 21 * MB

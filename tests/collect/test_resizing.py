@@ -58,7 +58,8 @@ def reference(image_bytes: bytes, size: tuple[int, int]) -> npt.NDArray[np.float
     """Decoded whole, made small in floating point by a Lanczos window."""
     pixels = decode(image_bytes).astype(np.float32)
     planes = [Image.fromarray(np.ascontiguousarray(pixels[:, :, c])).resize(size, LANCZOS) for c in range(3)]
-    return np.clip(np.dstack([np.asarray(plane) for plane in planes]), 0, 255)
+    made: npt.NDArray[np.float32] = np.clip(np.dstack([np.asarray(plane) for plane in planes]), 0, 255)
+    return made
 
 
 def psnr(pixels: npt.NDArray[np.uint8], expected: npt.NDArray[np.float32]) -> float:
@@ -99,7 +100,8 @@ def test_photographs_are_as_good_as_img2dataset_makes_them() -> None:
     archive = REAL / "imagenet_photos_240" / "imagenet_photos_240.tar"
     if not archive.exists():
         pytest.skip("PICTUS_REAL_DATA has no imagenet_photos_240")
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     with tarfile.open(archive) as members:
         photos = [members.extractfile(member) for member in members if member.name.endswith(".JPEG")]
         for photo in photos:
