@@ -55,7 +55,7 @@ def _planes_small(image_bytes: bytes, segments: Segments, header: Header, small:
     try:
         pixels = simplejpeg.decode_jpeg(coded, "RGB", min_width=-(-width * n // 8), min_height=-(-height * n // 8))
     except ValueError:
-        return None
+        return None  # `decode_scaled` tells what can be forgiven, and what cannot
     if pixels.shape[:2] != (-(-height * n // 8), -(-width * n // 8)):
         return None  # another libjpeg, which scales otherwise
     shown = width * n / 8, height * n / 8  # the rest of the last column and row is behind the picture's edge
