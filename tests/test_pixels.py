@@ -20,6 +20,7 @@ from pictus.pixels import (
     MAX_BYTES,
     MAX_PIXELS,
     MAX_SCANS,
+    begins_as_picture,
     decode,
     decode_known,
     decode_luma,
@@ -425,3 +426,13 @@ def test_one_decode_gives_luma_and_digest(make_jpeg: MakeJpeg) -> None:
         luma, digest = luma_and_digest(image_bytes, header, factor=2)
         assert np.array_equal(luma, decode_luma(image_bytes, header, factor=2))
         assert digest == same_pixels_sha256(image_bytes, header)
+
+
+def test_every_format_that_is_decoded_is_known_by_its_first_bytes() -> None:
+    image = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000"):
+        out = io.BytesIO()
+        image.save(out, kind)
+        assert begins_as_picture(out.getvalue()[:12]), kind
+    for other in (b"", b"BMX racing is", b"PICTURES are fun", b"II. Chapter", b"RIFF\0\0\0\0WAVE", b"\0\0\0 ftypisom"):
+        assert not begins_as_picture(other[:12])

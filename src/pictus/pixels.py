@@ -53,6 +53,10 @@ _MAGIC = (
 
 _BEGINNINGS = (b"\xff\xd8", b"II", b"MM", b"P", *(magic for magic, _ in _MAGIC))  # also of the formats without a magic
 
+_SURE_BEGINNINGS = (b"\xff\xd8\xff", *(magic for magic, _ in _MAGIC if magic not in (b"BM", b"RIFF")))
+_PICTURE_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"})  # AVIF §4; others are films
+_NETPBM = re.compile(rb"P[1-6][ \t\r\n]")
+
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 .. SOF15
 _SOS, _EOI, _APP0, _APP1, _APP14 = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE
 _AS_IT_IS = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0"
@@ -118,6 +122,17 @@ def refuse_early(head: bytes, *, max_pixels: int = MAX_PIXELS) -> None:
                     height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
                     break
     _check_size(width, height, max_pixels)
+
+
+def begins_as_picture(head: bytes) -> bool:
+    """Whether the first 12 bytes of a file that nobody called a picture are one's: two letters are too few."""
+    if head[4:8] == b"ftyp":
+        return head[8:12] in _PICTURE_BRANDS
+    if head.startswith(b"RIFF"):
+        return head[8:12] == b"WEBP"
+    if head.startswith(b"BM"):
+        return head[6:10] == bytes(4)  # reserved
+    return head.startswith(_SURE_BEGINNINGS) or _NETPBM.match(head) is not None
 
 
 def decode(image_bytes: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:

@@ -29,7 +29,12 @@ from pictus.collect.licences import licence_of
         ("Public domain", "PDM"),
         ("pd", "PDM"),
         ("pdm 1.0", "PDM"),
+        ("www.creativecommons.org/licenses/by-nc-nd/3.0/igo/legalcode?ref=chooser-v1", "CC-BY-NC-ND-3.0-IGO"),
+        ("//creativecommons.org/publicdomain/zero/1.0/deed.de", "CC0-1.0"),
         ("GFDL", "GFDL"),
+        ("PD-US-expired", "PD-US-expired"),
+        ("PD-USGov", "PD-USGov"),
+        ("https://creativecommons.org/licenses/GPL/2.0/", "https://creativecommons.org/licenses/GPL/2.0/"),
         ("", ""),
         ("all   rights\nreserved", "all rights reserved"),
     ],
@@ -41,6 +46,24 @@ def test_one_spelling(said: str, licence: str) -> None:
 def test_the_first_text_that_is_known_counts_before_the_first_that_speaks() -> None:
     assert licence_of("", "see page", "https://creativecommons.org/licenses/by/4.0/") == "CC-BY-4.0"
     assert licence_of("", "see page", "ask me") == "see page"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "no copyright: not CC-BY https://creativecommons.org/licenses/by/4.0/",
+        "https://creativecommons.org/licenses/by/4.0/ or https://creativecommons.org/licenses/by-sa/4.0/",
+        "all but the frame: http://creativecommons.org/publicdomain/mark/1.0/",
+    ],
+)
+def test_a_text_that_says_more_than_a_licence_is_not_one(said: str) -> None:
+    assert licence_of(said) == said
+
+
+def test_a_text_cut_short_does_not_become_a_licence() -> None:
+    found = licence_of("https://creativecommons.org/licenses/by/4.0/?" + 90 * "x" + " is not what holds here")
+    assert len(found) == 100
+    assert licence_of(found) == found
 
 
 @given(st.text(max_size=300))

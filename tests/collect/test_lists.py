@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pictus.collect.intake import Claim
-from pictus.collect.lists import Row, Wanted, rows_of_csv, rows_of_table, wanted_of
+from pictus.collect.lists import Row, Wanted, rows_of_csv, rows_of_jsonl, rows_of_table, wanted_of
 from pictus.errors import UserError
 
 
@@ -107,3 +108,39 @@ def test_all_empty_addresses_and_unknown_concepts_are_told_at_once() -> None:
     assert "line 2: no url" in caught.value.what
     assert "line 3: There is no concept 'awl'. Did you mean owl?" in caught.value.what
     assert "… and 17 more" in caught.value.what
+
+
+def test_one_address_in_several_spellings_is_fetched_once() -> None:
+    urls = ["http://A.example/x", "http://a.example:80/x", "http://a.example/x#top", " http://a.example./x",
+            "http://a.example/y"]  # fmt: skip
+    wanted, repeated = wanted_of([Row(n, url, "", "", "", "") for n, url in enumerate(urls)], resolve, "x")
+    assert ([one.address for one in wanted], repeated) == (["http://A.example/x", "http://a.example/y"], 3)
+    odd = [Row(n, url, "", "", "", "") for n, url in enumerate(["ftp://a/", "ftp://a/", "http://a/\ud800"])]
+    assert wanted_of(odd, resolve, "x")[1] == 1  # what is no address is told when it is fetched
+
+
+def test_columns_have_the_names_that_they_have_beside_pictures() -> None:
+    """LAION's TEXT, img2dataset's caption: a list said less than the same words in a JSON beside the picture."""
+    from pictus.collect.sidecars import COLUMNS
+
+    for column, names in COLUMNS.items():
+        for name in names:
+            if column == "url":
+                (row,) = rows_of_csv([f"{name.upper()}\n", "x\n"], "list.csv")
+            else:
+                (row,) = rows_of_csv([f"url,{name.upper()}\n", "http://a/,x\n"], "list.csv")
+                (same,) = rows_of_jsonl([json.dumps({"url": "http://a/", name: "x"})])
+                (also,) = rows_of_table(pa.table({"url": ["http://a/"], name: ["x"]}), "list.parquet")
+                assert row[1:6] == same[1:6] == also[1:6]
+            assert getattr(row, column) == "x"
+    lines = ["url,text,query\n", "http://a/,seen,\n", "http://a/,seen,asked\n"]
+    assert [row.query for row in rows_of_csv(lines, "x")] == ["seen", "asked"]  # the first that says something
+
+
+def test_only_columns_that_are_known_must_hold_text() -> None:
+    table = pa.table({"url": ["http://a/"], "label": [3], "image_url": [[1]]})
+    assert [row[1:6] for row in rows_of_table(table, "x")] == [("http://a/", "", "", "", "")]
+    (row,) = rows_of_jsonl(['{"url": "http://a/", "labels": ["a", "b"], "text": null}'])
+    assert row[1:7] == ("http://a/", "", "", "", "", "")
+    with pytest.raises(UserError, match="the column 'concept' holds int64, not text"):
+        list(rows_of_table(pa.table({"url": ["a"], "concept": [1]}), "x"))

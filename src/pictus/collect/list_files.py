@@ -17,7 +17,7 @@ from typing import BinaryIO, TextIO, cast
 import pyarrow as pa
 
 from pictus.archives import FREE_BYTES, MAX_RATIO
-from pictus.collect.lists import Row, rows_of_csv, rows_of_jsonl, rows_of_table
+from pictus.collect.lists import Row, columns_of, rows_of_csv, rows_of_jsonl, rows_of_table
 from pictus.errors import UserError, counted
 from pictus.registry import Registry
 
@@ -62,8 +62,8 @@ def _parquet(path: Path) -> Iterator[Row]:
         with path.open("rb") as file:
             table = pq.ParquetFile(file, pre_buffer=False, buffer_size=MAX_LINE)
             yield from rows_of_table(table.schema_arrow.empty_table(), str(path))  # its columns, told before any row
-            texts = [field.name for field in table.schema_arrow if not pa.types.is_nested(field.type)]
-            for batch in table.iter_batches(_ROWS, columns=texts, use_threads=False):
+            columns = columns_of(table.schema_arrow)  # others may hold the pictures themselves
+            for batch in table.iter_batches(_ROWS, columns=columns, use_threads=False):
                 yield from rows_of_table(pa.Table.from_batches([batch]), str(path), row)
                 row += batch.num_rows
     except UnicodeDecodeError as error:

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from pictus.collect import sidecars
+from pictus.collect.addresses import parse_url
 from pictus.collect.intake import Claim
-from pictus.errors import UserError, bad_rows, clipped, counted
+from pictus.errors import PictureError, UserError, bad_rows, clipped, counted
 
 COLUMNS = ("url", "concept", "licence", "author", "query")
 _LONGEST_NAME = 200
@@ -21,7 +23,10 @@ _LONGEST_NAME = 200
 _DELETED = 40
 """For more bad lines than this, no command that leaves them out is proposed: nobody could read it."""
 
-_ALSO_CALLED = {"license": "licence"}
+_CALLED = {column: (column, *(name for name in sidecars.COLUMNS[column] if name != column)) for column in COLUMNS}
+"""The names of each column, as beside pictures: LAION's TEXT is a query. The first that says something counts."""
+
+_NAMES = frozenset(name for names in _CALLED.values() for name in names)
 
 
 class Wanted(NamedTuple):
@@ -63,7 +68,7 @@ def rows_of_csv(lines: Iterable[str], where: str) -> Iterator[Row]:
                 continue
             begin = begin if begin != end else 0
             if len(cells) == len(header):
-                url, concept, licence, author, query = (cells[place].strip() if place >= 0 else "" for place in places)
+                url, concept, licence, author, query = (_first(cells, at) for at in places)
                 yield _text_only(Row(end, url, concept, licence, author, query, first=begin))
             else:
                 found = clipped(_shown(delimiter.join(cells)))
@@ -92,11 +97,16 @@ def rows_of_jsonl(lines: Iterable[str]) -> Iterator[Row]:
 
 def rows_of_table(table: pa.Table, where: str, after: int = 0) -> Iterator[Row]:
     """Rows of a Parquet file, or of a part of it `after` so many rows; an empty cell may be null."""
-    places = _places(table.column_names, where)
-    count = table.num_rows
-    columns = [_texts(table, place, where) if place >= 0 else [""] * count for place in places]
+    kinds = zip(table.column_names, table.schema.types, strict=True)
+    places = _places([name if _may_be_told(name, kind) else "" for name, kind in kinds], where, table.column_names)
+    columns = [_told(table, at, where) for at in places]
     for line, cells in enumerate(zip(*columns, strict=True), start=after + 1):
         yield Row(line, *cells)
+
+
+def columns_of(schema: pa.Schema) -> list[str]:
+    """The columns of a table that are read as a list."""
+    return [field.name for field in schema if _name(field.name) in _NAMES and _may_be_told(field.name, field.type)]
 
 
 def wanted_of(rows: Iterable[Row], resolve: Callable[[str], str], where: str) -> tuple[list[Wanted], int]:
@@ -104,7 +114,7 @@ def wanted_of(rows: Iterable[Row], resolve: Callable[[str], str], where: str) ->
 
     Every row that cannot be read, empty address and unknown concept is told in one UserError, in the list's order.
     """
-    wanted: dict[str, Wanted] = {}
+    wanted: dict[str, Wanted] = {}  # by the one spelling of each address
     claims: dict[Claim, Claim] = {}  # each once: a list says the same of thousands of pictures
     problems: list[str] = []
     bad: list[Row] = []  # the first of them: a list of a million bad rows has nothing else to tell
@@ -120,17 +130,26 @@ def wanted_of(rows: Iterable[Row], resolve: Callable[[str], str], where: str) ->
         if problem:
             problems.append(f"line {row.line}: {problem}" if len(bad) <= _DELETED else "")
             bad += [row] if len(bad) <= _DELETED else []
-        elif row.url in wanted:
+        elif (spelling := _spelling(row.url)) in wanted:
             repeated += 1
         else:
             claim = Claim(str(concept), row.query, row.licence, row.author)
-            wanted[row.url] = Wanted(row.url, claims.setdefault(claim, claim))
+            wanted[spelling] = Wanted(row.url, claims.setdefault(claim, claim))
     if problems:
         raise bad_rows(
             where, problems, fix="correct these lines (quote cells that hold the delimiter), or"
             " pictus taxonomy add NAME --parent CONCEPT" + _without(where, bad),
         )  # fmt: skip
     return list(wanted.values()), repeated
+
+
+def _spelling(url: str) -> str:
+    """The one spelling of an address; what is none stands for itself, and is told when it is fetched."""
+    try:
+        text = parse_url(url).text
+    except PictureError:
+        return url
+    return url if text == url else text  # the same text is held once
 
 
 def _without(where: str, rows: Sequence[Row]) -> str:
@@ -163,17 +182,20 @@ def _resolved(text: str, resolve: Callable[[str], str]) -> str | UserError:
 
 def _row_of(line: int, facts: Mapping[str, Any]) -> Row:
     """One row from a JSON object."""
-    cells = dict.fromkeys(COLUMNS, "")
+    cells: dict[str, str] = {}
     for name, value in facts.items():
-        column = _ALSO_CALLED.get(name.strip().lower(), name.strip().lower())
-        if column not in cells or value is None:
+        called = _name(name)
+        if called not in _NAMES or value is None:
             continue
-        if isinstance(value, (bool, list, dict)):
-            return _bad(line, f"{column} is {clipped(json.dumps(value), 40)}, not a text")
-        cells[column] = str(value).strip()
-    if not cells["url"]:
+        if not isinstance(value, (bool, list, dict)):
+            cells[called] = str(value).strip()
+        elif called in COLUMNS:
+            return _bad(line, f"{called} is {clipped(json.dumps(value), 40)}, not a text")
+    url, concept, licence, author, query = (
+        next((cells[name] for name in _CALLED[column] if cells.get(name)), "") for column in COLUMNS
+    )
+    if not url:
         return _bad(line, f"no url; it holds {clipped(', '.join(facts) or 'nothing')}")
-    url, concept, licence, author, query = (cells[name] for name in COLUMNS)
     return _text_only(Row(line, url, concept, licence, author, query))
 
 
@@ -194,25 +216,52 @@ def _text_only(row: Row) -> Row:
     return row
 
 
-def _places(header: Sequence[str], where: str) -> tuple[int, ...]:
-    """Where each of COLUMNS stands, -1 for none."""
-    names = [name.strip().removeprefix("\ufeff").lower() for name in header]
-    names = [_ALSO_CALLED.get(name, name) for name in names]
-    if "url" not in names:
-        found = ", ".join(clipped(_shown(name)) for name in header[:20]) or "nothing"
+def _name(written: str) -> str:
+    return written.strip().removeprefix("\ufeff").lower()
+
+
+def _may_be_told(name: str, kind: pa.DataType) -> bool:
+    """Whether a column is text. One with a name of COLUMNS must be, which is told; another is passed over."""
+    return _name(name) in COLUMNS or _is_text(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_null(value))
+
+
+def _first(cells: Sequence[str], places: Sequence[int]) -> str:
+    for place in places:
+        if cell := cells[place].strip():
+            return cell
+    return ""
+
+
+def _places(header: Sequence[str], where: str, shown: Sequence[str] = ()) -> tuple[tuple[int, ...], ...]:
+    """Where each of COLUMNS stands, under each of its names."""
+    names = [_name(name) for name in header]
+    if not any(name in names for name in _CALLED["url"]):
+        found = ", ".join(clipped(_shown(name)) for name in (shown or header)[:20]) or "nothing"
         raise UserError(
             f"{where} has no column 'url'; its first row holds {found[:500]}.",
             fix="name the column of addresses 'url'; optional columns: concept, licence, author, query",
         )
-    if twice := sorted({name for name in names if name in COLUMNS and names.count(name) > 1}):
+    if twice := sorted({name for name in names if name in _NAMES and names.count(name) > 1}):
         raise UserError(f"{where} has the column {', '.join(twice)} more than once.", fix="keep one of each")
-    return tuple(names.index(name) if name in names else -1 for name in COLUMNS)
+    return tuple(tuple(names.index(name) for name in _CALLED[column] if name in names) for column in COLUMNS)
+
+
+def _told(table: pa.Table, places: Sequence[int], where: str) -> list[str]:
+    """One of COLUMNS: in each row the first of these cells that says something."""
+    columns = [_texts(table, place, where) for place in places]
+    if len(columns) == 1:
+        return columns[0]
+    return [next(filter(None, cells), "") for cells in zip(*columns, strict=True)] or [""] * table.num_rows
 
 
 def _texts(table: pa.Table, place: int, where: str) -> list[str]:
     column = table.column(place)
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+    if not _is_text(column.type):
         name = clipped(table.column_names[place])
         raise UserError(f"{where}: the column {name} holds {column.type}, not text.", fix="store it as text")
     return [(text or "").strip() for text in column.to_pylist()]

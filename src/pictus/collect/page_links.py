@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+from pictus.archives import claims_picture
 from pictus.collect.addresses import parse_url
 from pictus.collect.html_tags import Tag, tags_of
 from pictus.collect.licences import licence_of
@@ -30,7 +31,6 @@ MOST_JOINED = 8 << 20
 SMALLEST_PX = 32
 """A picture that its page draws smaller is an icon or a counting pixel."""
 
-_PICTURE_FILE = re.compile(r"\.(?:jpe?g|png|gif|webp|tiff?|bmp|avif|heic)$", re.IGNORECASE)
 _ADDRESS = re.compile(r"[ \t\r\n\f,]*([^ \t\r\n\f,][^ \t\r\n\f]*)")
 _DESCRIPTOR = re.compile(r"\s*(\d{1,6}(?:\.\d{1,4})?)[wx]")
 _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-hi-res-src")
@@ -240,7 +240,8 @@ def _second(pair: tuple[str, float]) -> float:
 
 def _is_picture_file(target: str) -> bool:
     try:
-        return _PICTURE_FILE.search(urlsplit(target).path) is not None
+        path = urlsplit(target).path
+        return "." in path and claims_picture(path)
     except ValueError:  # half an IPv6 address: no address at all
         return False
 

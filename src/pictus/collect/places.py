@@ -12,14 +12,11 @@ from pictus.collect import parquets, videos
 from pictus.collect.found import Found
 from pictus.collect.members import look_in_archive, stored
 from pictus.collect.sidecars import spoken
-from pictus.pixels import MAX_BYTES
+from pictus.pixels import MAX_BYTES, begins_as_picture
 from pictus.project import CONFIG_NAME
 
 Read = Callable[[Path, Collection[str]], Iterator[Found] | None]
 """One file, and the names beside it -> what it holds; None for a file that does not say it holds pictures."""
-
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
-
 
 def look_in_folder(place: str, *, how: str, with_bytes: bool) -> Iterator[Found]:  # noqa: ARG001  nothing to choose
     """Pictures, archives and tables of pictures in a folder and the folders in it; videos are told only."""
@@ -116,6 +113,6 @@ def _is_unnamed_picture(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            return file.read(8).startswith(_STARTS)
+            return begins_as_picture(file.read(12))
     except OSError:  # nobody said that it is a picture: it is passed over like any other file
         return False
