@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +48,27 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return paths
 
 
+BIG = 5 * 2**20
+
+
 @dataclass
 class Http2Server:
+    """Sends as much as the client's windows allow. /no…: 5 MB whose owner says no; /big…: 300 KB; /silent: a header."""
+
     port: int = 0
     connections: int = 0
     paths: list[str] = field(default_factory=list)
+    resets: int = 0
+    sent: int = 0
+    ends_after: int = 0  # requests of a connection, and then it goes away
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         talk = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None))
         talk.initiate_connection()
         writer.write(talk.data_to_send())
+        left: dict[int, bytes] = {}
+        asked = 0
         with suppress(ConnectionError):
             while data := await reader.read(65536):
                 for event in talk.receive_data(data):
@@ -66,11 +76,48 @@ class Http2Server:
                         assert event.stream_id is not None
                         path = dict(event.headers or [])[b":path"].decode()
                         self.paths.append(path)
-                        status = "404" if path == "/robots.txt" else "200"
-                        talk.send_headers(event.stream_id, [(":status", status)])
-                        talk.send_data(event.stream_id, b"owl", end_stream=True)
+                        asked += 1
+                        if asked == self.ends_after:
+                            talk.close_connection(last_stream_id=event.stream_id - 2)
+                            break
+                        self.begin(talk, event.stream_id, path, left)
+                    elif isinstance(event, h2.events.StreamReset):
+                        self.resets += 1
+                        left.pop(event.stream_id or 0, None)
+                self.go_on(talk, left)
                 writer.write(talk.data_to_send())
+                await writer.drain()
         writer.close()
+
+    def begin(self, talk: h2.connection.H2Connection, stream_id: int, path: str, left: dict[int, bytes]) -> None:
+        status, extra, body = "200", [], b"owl"
+        if path in ("/robots.txt", "/.well-known/tdmrep.json"):
+            status = "404"
+        elif path.startswith("/no"):
+            extra, body = [("x-robots-tag", "noai")], bytes(BIG)
+        elif path.startswith("/big"):
+            body = b"owl" * 100_000
+        elif path == "/silent":
+            extra = [("x-robots-tag", "noindex"), ("content-length", "9")]
+        talk.send_headers(stream_id, [(":status", status), *extra])
+        if path != "/silent":
+            left[stream_id] = body
+
+    def go_on(self, talk: h2.connection.H2Connection, left: dict[int, bytes]) -> None:
+        for stream_id, body in tuple(left.items()):
+            at = 0
+            while at < len(body):
+                size = min(talk.local_flow_control_window(stream_id), talk.max_outbound_frame_size, len(body) - at)
+                if size <= 0:
+                    break
+                talk.send_data(stream_id, body[at : at + size])
+                at += size
+            self.sent += at
+            if at == len(body):
+                talk.end_stream(stream_id)
+                del left[stream_id]
+            else:
+                left[stream_id] = body[at:]
 
 
 @pytest.fixture
@@ -100,7 +147,7 @@ def http2(certificate: tuple[Path, Path]) -> Iterator[Http2Server]:
     loop.close()
 
 
-def fetch(port: int, tls: ssl.SSLContext, *urls: str) -> list[Fetched]:
+def fetch(port: int, tls: ssl.SSLContext, *urls: str, **how: Any) -> list[Fetched]:
     async def resolve(_host: str, _port: int) -> Sequence[str]:
         return ("93.184.216.34",)
 
@@ -109,7 +156,7 @@ def fetch(port: int, tls: ssl.SSLContext, *urls: str) -> list[Fetched]:
 
     async def run() -> list[Fetched]:
         fetcher = Fetcher(
-            Limits(interval_s=0.0, tries=1, total_s=5.0), PinnedNetwork(resolve, lead, AllowedHosts()),
+            replace(Limits(interval_s=0.0, tries=1, total_s=5.0), **how), PinnedNetwork(resolve, lead, AllowedHosts()),
             agent="pictus/test", tls=tls, clock=time.monotonic, chance=random.Random(1),
         )  # fmt: skip
         jobs = [Job(order, url, parse_url(url)) for order, url in enumerate(urls)]
@@ -127,6 +174,46 @@ def test_http2_is_spoken_where_the_server_offers_it(http2: Http2Server, certific
         ["/robots.txt", "/.well-known/tdmrep.json", *[f"/{number}" for number in range(20)]]
     )
     assert http2.connections == 1
+
+
+def test_bodies_that_are_not_wanted_do_not_stall_the_others(http2: Http2Server, certificate: tuple[Path, Path]) -> None:
+    tls = ssl.create_default_context(cafile=str(certificate[0]))
+    refused = [f"https://a.example/no{number}" for number in range(12)]
+    wanted = [f"https://a.example/big{number}" for number in range(12)]
+    found = fetch(http2.port, tls, *refused, *wanted, read_s=3.0)
+    assert {one.cause for one in found if one.address in refused} == {"opt-out"}
+    assert {(one.cause, len(one.image_bytes)) for one in found if one.address in wanted} == {("ok", 300_000)}
+    assert http2.connections == 1
+    assert http2.resets == 12
+    assert http2.sent < 12 * 300_000 + 12 * 200_000  # of 60 MB that nobody wants; a window is 64 KiB
+
+
+def test_bodies_that_wait_for_memory_are_not_sent_and_all_come(
+    http2: Http2Server, certificate: tuple[Path, Path]
+) -> None:
+    tls = ssl.create_default_context(cafile=str(certificate[0]))
+    wanted = [f"https://a.example/big{number}" for number in range(12)]
+    limits = {"max_bytes": 400_000, "memory_bytes": 1_000_000, "held_bytes": 400_000, "per_host": 12}
+    found = fetch(http2.port, tls, *wanted, **limits)
+    assert {(one.cause, len(one.image_bytes)) for one in found} == {("ok", 300_000)}
+
+
+def test_a_header_over_http2_counts_although_its_body_never_comes(
+    http2: Http2Server, certificate: tuple[Path, Path]
+) -> None:
+    tls = ssl.create_default_context(cafile=str(certificate[0]))
+    (found,) = fetch(http2.port, tls, "https://a.example/silent", read_s=0.1)
+    assert (found.cause, found.status, found.detail) == ("timeout", 200, "nothing for 0.1 s")
+
+
+def test_what_a_leaving_server_has_not_begun_is_asked_over_another_connection(
+    http2: Http2Server, certificate: tuple[Path, Path]
+) -> None:
+    http2.ends_after = 5
+    tls = ssl.create_default_context(cafile=str(certificate[0]))
+    found = fetch(http2.port, tls, *[f"https://a.example/{number}" for number in range(6)], per_host=1)
+    assert {(one.cause, one.tries) for one in found} == {("ok", 1)}
+    assert http2.connections == 2
 
 
 def test_a_certificate_nobody_vouches_for_is_refused(http2: Http2Server) -> None:

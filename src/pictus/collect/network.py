@@ -92,7 +92,7 @@ class Connections:
         """One GET over a connection of its origin; PictureError when no answer came."""
         fields, loop = {"host": _place(url), **fields}, asyncio.get_running_loop()
         while True:
-            if url.origin in self._shared and (shared := await self._available(url.origin)):
+            if shared := self._available(url.origin):
                 if answer := await shared.ask(url, fields, judge, patience):
                     return answer
                 continue
@@ -119,10 +119,8 @@ class Connections:
             connection.close()
         self._idle.clear()
         self._idle_order.clear()
-        for shared in self._shared.values():
-            for one in shared:
-                await one.aclose()
-        self._shared.clear()
+        for one in [one for shared in self._shared.values() for one in shared]:
+            one.close()
         await asyncio.sleep(0)  # transports tell their protocols of the end in the loop's next round
 
     def _taken(self, origin: str) -> http1.Connection | None:
@@ -175,21 +173,19 @@ class Connections:
 
     def _share(self, url: Url, transport: asyncio.Transport) -> None:
         """The server chose HTTP/2: from its first byte on, the connection is one for many requests."""
-        from pictus.collect import http2  # noqa: PLC0415  brings httpcore, which most fetches never need
+        from pictus.collect import http2  # noqa: PLC0415  brings h2, which most fetches never need
 
-        self._shared.setdefault(url.origin, []).append(http2.switched(url, transport, KEEP_ALIVE_S))
+        shared = self._shared.setdefault(url.origin, [])
+        shared.append(http2.switched(transport, KEEP_ALIVE_S, partial(self._forget, url.origin)))
 
-    async def _available(self, origin: str) -> "http2.Connection | None":
-        """An HTTP/2 connection of this origin that can take a request; those that never will are closed."""
-        for one in tuple(self._shared[origin]):
-            if one.is_available:
-                return one
-            if not one.asking:
-                self._shared[origin].remove(one)
-                await one.aclose()
+    def _forget(self, origin: str, connection: "http2.Connection") -> None:
+        self._shared[origin].remove(connection)
         if not self._shared[origin]:
             del self._shared[origin]
-        return None
+
+    def _available(self, origin: str) -> "http2.Connection | None":
+        """An HTTP/2 connection of this origin that can take a request."""
+        return next((one for one in self._shared.get(origin, ()) if one.is_available), None)
 
 
 async def connect(address: str, port: int, timeout_s: float | None) -> socket.socket:
