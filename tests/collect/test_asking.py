@@ -67,7 +67,7 @@ def test_a_page_comes_with_who_we_are_said(web: Any, make: Make) -> None:
     answer = make().page(HERE)
     assert answer.body == b"<img src=a.jpg>"
     asked = [request.path for request in web.requests]
-    assert asked == ["/robots.txt", "/page.html", "/.well-known/tdmrep.json"]
+    assert asked == ["/robots.txt", "/.well-known/tdmrep.json", "/page.html"]
     assert {request.headers["User-Agent"] for request in web.requests} == {"pictus/test (me@a.b)"}
 
 
@@ -118,19 +118,60 @@ def test_an_unreadable_robots_txt_forbids_and_a_missing_one_allows(web: Any, mak
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "headers"),
+    ("path", "said", "cause"),
     [
-        ("/page.html", b"<p>", {"X_Robots_Tag": "noai"}),
-        ("/page.html", b"<p>", {"X_Robots_Tag": "noindex, nofollow"}),
-        ("/page.html", b"<p>", {"TDM_Reservation": "1"}),
-        ("/.well-known/tdmrep.json", b'[{"location": "/page*", "tdm-reservation": 1}]', {}),
-        ("/robots.txt", b"User-agent: GPTBot\nDisallow: /\n", {}),
+        ("/page.html", {"X_Robots_Tag": "noai"}, "opt-out"),
+        ("/page.html", {"X_Robots_Tag": "noindex, nofollow"}, "opt-out"),
+        ("/page.html", {"X_Robots_Tag": "none"}, "opt-out"),
+        ("/page.html", {"TDM_Reservation": "1"}, "tdm-reserved"),
+        ("/.well-known/tdmrep.json", b'[{"location": "/page*", "tdm-reservation": 1}]', "tdm-reserved"),
+        ("/robots.txt", b"User-agent: GPTBot\nDisallow: /\n", "robots-ai"),
     ],
 )
-def test_an_owner_who_says_no_is_heard(web: Any, make: Make, path: str, body: bytes, headers: dict[str, str]) -> None:
+def test_an_owner_who_says_no_is_heard(
+    web: Any, make: Make, path: str, said: bytes | dict[str, str], cause: str
+) -> None:
     web.put("/page.html", b"<p>")
-    web.put(path, body, 200, **headers)
+    web.put(path, *((said,) if isinstance(said, bytes) else (b"<p>",)), **(said if isinstance(said, dict) else {}))
+    assert cause_of(make().page)[0] == cause
+
+
+def test_the_stricter_of_two_signs_counts(web: Any, make: Make) -> None:
+    web.put("/.well-known/tdmrep.json", b'[{"location": "/page*", "tdm-reservation": 1}]')
+    web.put("/page.html", b"<p>", TDM_Reservation="0")
+    assert cause_of(make().page)[0] == "tdm-reserved"
+    assert "/page.html" not in web.asked()
+
+
+def test_what_one_header_says_to_another_bot_does_not_hide_the_next_header(web: Any, make: Make) -> None:
+    def answer(handler: Any) -> None:
+        handler.send_response(200)
+        for value in ("otherbot: noindex", "noai"):
+            handler.send_header("X-Robots-Tag", value)
+        handler.send_header("Content-Length", "3")
+        handler.end_headers()
+        handler.wfile.write(b"<p>")
+
+    web.pages["/page.html"] = answer
     assert cause_of(make().page)[0] == "opt-out"
+    web.put("/page.html", b"<p>", X_Robots_Tag="otherbot: noindex, noai")
+    assert make().page(HERE).body == b"<p>"
+
+
+def test_the_files_of_an_origin_may_be_redirected_but_to_no_place_that_cannot_be_asked(web: Any, make: Make) -> None:
+    web.put("/page.html", b"<p>")
+    web.redirect("/.well-known/tdmrep.json", "/tdm.json")
+    web.put("/tdm.json", b'[{"location": "/page*", "tdm-reservation": 1}]')
+    assert cause_of(make().page)[0] == "tdm-reserved"
+    web.redirect("/robots.txt", "ftp://a.example/robots.txt")
+    assert cause_of(make().page)[0] == "robots-unreachable"
+
+
+def test_tdmrep_json_is_not_asked_for_where_robots_txt_forbids_it(web: Any, make: Make) -> None:
+    web.put("/robots.txt", b"User-agent: *\nDisallow: /.well-known/\n")
+    web.put("/page.html", b"<p>")
+    make().page(HERE)
+    assert [request.path for request in web.requests] == ["/robots.txt", "/page.html"]
 
 
 def test_redirects_are_judged_one_by_one(web: Any, net: Any, make: Make) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from pictus.collect.addresses import parse_url
-from pictus.collect.reservations import MAX_TDM_BYTES, Reservations, reservations_of, reserved
+from pictus.collect.reservations import MAX_TDM_BYTES, Reservations, reservations_of
 
 PICTURE = parse_url("https://a.example/pictures/owl.jpg?size=2")
 ALL = [{"location": "/", "tdm-reservation": 1}]
@@ -57,20 +57,3 @@ def test_a_pattern_made_to_be_slow_is_not() -> None:
     started = time.perf_counter()
     assert not rules.reserve(parse_url("https://a.example/" + "a" * 7_000))
     assert time.perf_counter() - started < 10  # by backtracking it would not end
-
-
-@pytest.mark.parametrize(
-    ("headers", "rules", "sign"),
-    [
-        ({}, [], ""),
-        ({"tdm-reservation": "1"}, [], "tdm-reservation: 1"),
-        ({"tdm-reservation": " 1 "}, [], "tdm-reservation: 1"),
-        ({"tdm-reservation": "0"}, ALL, ""),  # the answer itself decides
-        ({"tdm-reservation": "yes"}, [], ""),
-        ({}, ALL, "https://a.example:443/.well-known/tdmrep.json"),
-    ],
-)
-def test_the_answer_decides_where_it_speaks_and_the_file_otherwise(
-    headers: dict[str, str], rules: list[object], sign: str
-) -> None:
-    assert reserved(headers, said(*rules), PICTURE) == sign

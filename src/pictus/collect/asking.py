@@ -19,8 +19,9 @@ from pictus.collect.bodies import Body, retry_after_s
 from pictus.collect.causes import is_final
 from pictus.collect.http1 import Head, Patience
 from pictus.collect.network import Connections, PinnedNetwork
-from pictus.collect.reservations import MAX_TDM_BYTES, TDM_TARGET, Reservations, reservations_of, reserved
-from pictus.collect.robots import MAX_ROBOTS_BYTES, Rules, opts_out, rules_of
+from pictus.collect.reservations import MAX_TDM_BYTES, TDM_TARGET, Reservations, reservations_of
+from pictus.collect.robots import MAX_ROBOTS_BYTES, NO_PAGE
+from pictus.collect.sayings import ROBOTS, End, Said, Sayings, refusal_of, rules_from
 from pictus.errors import PictureError, clipped
 
 MAX_BYTES = 8 << 20
@@ -29,7 +30,6 @@ MAX_BYTES = 8 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ERROR_BYTES = 4_096  # enough of an error's page to say what it says
 _OK = 200
-_NO_INDEX = frozenset({"noindex", "noimageindex", "none"})  # a page that no index of pictures is to hold
 _PAGE = "text/html,application/xml;q=0.9,*/*;q=0.1"
 _ROBOTS = "text/plain"
 
@@ -80,8 +80,7 @@ class Asker:
         self._next_at: dict[str, float] = {}  # server -> not before
         self._interval_s: dict[str, float] = {}
         self._closed: dict[str, ClosedError] = {}
-        self._rules: dict[str, Rules] = {}
-        self._reservations: dict[str, Reservations] = {}
+        self._sayings = Sayings()
 
     def close(self) -> None:
         """Close every connection."""
@@ -93,14 +92,11 @@ class Asker:
         return self._followed(parse_url(address), MAX_BYTES, "application/json", is_page=False)
 
     def page(self, address: str, max_bytes: int = MAX_BYTES) -> Answer:
-        """Ask for a page of the web: PictureError `robots` or `opt-out` where its owner does not want that."""
-        answer = self._followed(parse_url(address), max_bytes, _PAGE, is_page=True)
-        tag = answer.headers.get("x-robots-tag", "")
-        if opts_out([tag]) or not _NO_INDEX.isdisjoint(word.strip() for word in tag.lower().split(",")):
-            raise PictureError("opt-out", f"X-Robots-Tag: {tag[:200]}")
-        if sign := reserved(answer.headers, self._reservations_of(answer.url), answer.url):
-            raise PictureError("opt-out", sign)
-        return answer
+        """Ask for a page of the web.
+
+        PictureError `robots`, `robots-ai`, `tdm-reserved` or `opt-out` where its owner does not want that.
+        """
+        return self._followed(parse_url(address), max_bytes, _PAGE, is_page=True)
 
     def slow_down(self, address: str, interval_s: float) -> None:
         """Leave this much time between two requests of this address's host."""
@@ -118,10 +114,9 @@ class Asker:
 
     def _followed(self, url: Url, max_bytes: int, accept: str, *, is_page: bool) -> Answer:
         for _ in range(self._manners.redirects + 1):
-            if is_page and not (rules := self._rules_of(url)).allow(url):
-                raise PictureError(rules.cause or "robots", rules.detail or f"{url.origin}/robots.txt")
-            if is_page and (agent := rules.shut_out(url)):
-                raise PictureError("opt-out", f"{url.origin}/robots.txt shuts out {agent}, which gathers for AI")
+            cause, detail = self._said_of(url).refusal(url) if is_page else ("", "")
+            if cause:
+                raise PictureError(cause, detail)
             head, body = self._tried(url, max_bytes, accept)
             if head.status == _OK:
                 return Answer(url, head.headers, body)
@@ -158,6 +153,8 @@ class Asker:
         def judged(head: Head) -> Body:
             heads.append(head)
             is_ok = head.status == _OK
+            if is_ok and accept == _PAGE and (refusal := refusal_of(head.pairs, NO_PAGE)):
+                raise refusal
             return Body(head.headers, max_bytes if is_ok else _ERROR_BYTES, is_cut=not is_ok or accept == _ROBOTS)
 
         async def asked() -> tuple[Head, bytes]:
@@ -170,39 +167,34 @@ class Asker:
 
         return self._runner.run(asked())
 
-    def _rules_of(self, url: Url) -> Rules:
-        if url.origin not in self._rules:
-            self._rules[url.origin] = rules = self._rules_read(url)
-            if rules.crawl_delay_s:
-                self.slow_down(url.text, rules.crawl_delay_s)
-        return self._rules[url.origin]
+    def _said_of(self, url: Url) -> Said:
+        """What the owner of its origin says: robots.txt, and tdmrep.json where that may be asked for."""
+        if said := self._sayings.known(url.origin, self._clock()):
+            return said
+        rules = rules_from(self._file(url, ROBOTS, MAX_ROBOTS_BYTES, _ROBOTS))
+        if rules.crawl_delay_s:
+            self.slow_down(url.text, rules.crawl_delay_s)
+        reservations = Reservations()  # what cannot be had reserves nothing
+        if not rules.cause and rules.allow(_at(url, TDM_TARGET)):
+            end = self._file(url, TDM_TARGET, MAX_TDM_BYTES, "application/json")
+            reservations = reservations_of(end.status, end.body)
+        said = Said(self._clock(), rules, reservations)
+        self._sayings.remember(url.origin, said)
+        return said
 
-    def _rules_read(self, url: Url) -> Rules:
-        """robots.txt by RFC 9309: none there allows, none to be had forbids."""
-        where = url._replace(text=f"{url.origin}/robots.txt", target="/robots.txt")
+    def _file(self, url: Url, target: str, max_bytes: int, accept: str) -> End:
+        """Ask for a file of the origin of `url`; every way to fail is an end too."""
+        where, hops, status = _at(url, target), 0, 0
         try:
-            for _ in range(self._manners.redirects + 1):
-                head, body = self._tried(where, MAX_ROBOTS_BYTES, _ROBOTS)
+            for hops in range(self._manners.redirects + 1):
+                head, body = self._tried(where, max_bytes, accept)
                 if head.status == _OK:
-                    return rules_of(head.status, body)
-                where = redirected(where, head.headers["location"])
+                    return End("ok", "", _OK, body, hops)
+                where, status = redirected(where, head.headers["location"]), head.status
         except PictureError as error:
-            if error.cause.startswith("http-"):
-                return rules_of(int(error.cause.removeprefix("http-")), b"")
-            return Rules(None, error.cause, error.detail)
-        return Rules(None)
-
-    def _reservations_of(self, url: Url) -> Reservations:
-        """The origin's tdmrep.json; what cannot be had reserves nothing."""
-        if url.origin not in self._reservations:
-            where = url._replace(text=f"{url.origin}{TDM_TARGET}", target=TDM_TARGET)
-            try:
-                head, body = self._tried(where, MAX_TDM_BYTES, "application/json")
-                found = reservations_of(head.status, body)
-            except PictureError:  # most origins have none
-                found = Reservations()
-            self._reservations[url.origin] = found
-        return self._reservations[url.origin]
+            said = error.cause.removeprefix("http-")
+            return End(error.cause, error.detail, int(said) if said.isdigit() else 0, b"", hops)
+        return End("redirect", f"more than {self._manners.redirects}", status, b"", hops)
 
     def _wait_for_turn(self, url: Url) -> None:
         server = url.server
@@ -221,3 +213,8 @@ class Asker:
             self._closed[server] = ClosedError(why.cause, detail)
             raise self._closed[server]
         self._next_at[server] = max(self._next_at.get(server, 0.0), self._clock() + wait_s)
+
+
+def _at(url: Url, target: str) -> Url:
+    """Another address of the same origin."""
+    return url._replace(text=f"{url.origin}{target}", target=target)

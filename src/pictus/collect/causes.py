@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 GOOD = frozenset({"ok", "unchanged"})
+NO_ANSWER = frozenset({"dns", "refused", "unreachable", "timeout", "tls", "disconnected", "protocol"})
+"""Causes that say something of the way to a host, and nothing of the address."""
 
 
 class Cause(NamedTuple):

@@ -1,14 +1,13 @@
 """TDMRep: an owner reserves the rights of text and data mining (W3C Community Group report, May 2024).
 
 Two of its three signs concern a picture: the file /.well-known/tdmrep.json of its origin, a list of
-{"location": pattern, "tdm-reservation": 0 or 1}, and the header `tdm-reservation` of the answer itself,
-which decides where both speak. (The third stands in the head of web pages: see what finds pictures there.)
+{"location": pattern, "tdm-reservation": 0 or 1}, and the header `tdm-reservation` of the answer itself.
+(The third stands in the head of web pages: see what finds pictures there.)
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pictus.collect.addresses import Url
@@ -64,14 +63,6 @@ def reservations_of(status: int, body: bytes) -> Reservations:
         return Reservations()
     rules = [rule for entry in (listed if isinstance(listed, list) else [])[:_MOST_RULES] if (rule := _rule(entry))]
     return Reservations(tuple(sorted(rules, key=lambda rule: (-rule.length, not rule.is_reserved))))
-
-
-def reserved(headers: Mapping[str, str], reservations: Reservations, url: Url) -> str:
-    """Which sign reserves this picture, in words; "" when none does. `headers`: of its answer, names in lower case."""
-    said = headers.get(TDM_HEADER, "").strip()
-    if said in ("0", "1"):
-        return f"{TDM_HEADER}: 1" if said == "1" else ""
-    return f"{url.origin}{TDM_TARGET}" if reservations.reserve(url) else ""
 
 
 def _rule(entry: Any) -> _Rule | None:  # noqa: ANN401  JSON from a stranger

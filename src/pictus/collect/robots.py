@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from protego import Protego
@@ -21,6 +21,12 @@ LASTS_S = 24 * 3600.0
 
 MAX_CRAWL_DELAY_S = 60.0
 """A longer one is kept to this; the run would never end otherwise."""
+
+NO_AI = frozenset({"noai", "noimageai"})
+"""Words of X-Robots-Tag with which an owner says no to the use of a picture."""
+
+NO_PAGE = NO_AI | {"noindex", "noimageindex", "none"}
+"""And of a page: that no index of pictures is to hold it."""
 
 AI_AGENTS = frozenset(
     {
@@ -125,13 +131,13 @@ def _groups(text: str) -> Iterator[tuple[set[str], list[str]]]:
         yield agents, lines
 
 
-def opts_out(x_robots_tags: Iterable[str]) -> bool:
-    """Whether X-Robots-Tag headers carry noai or noimageai, for everyone or for our agent.
+def opts_out(x_robots_tags: Iterable[str], words: Collection[str] = NO_AI) -> bool:
+    """Whether X-Robots-Tag headers carry one of the words, for everyone or for our agent.
 
     `otherbot: noindex, noai` speaks to otherbot only, from its name to the next name or the header's end.
     """
     for header in map(str.lower, x_robots_tags):
-        if "noai" not in header and "noimageai" not in header:
+        if not any(word in header for word in words):
             continue  # as nearly every header
         agent = ""
         for part in header.split(","):
@@ -139,6 +145,6 @@ def opts_out(x_robots_tags: Iterable[str]) -> bool:
             if named and named[1] not in _WITH_VALUE:
                 agent = named[1]
             word = named[2] if named else part.strip()
-            if word in ("noai", "noimageai") and agent in ("", "*", AGENT):
+            if word in words and agent in ("", "*", AGENT):
                 return True
     return False

@@ -1,13 +1,20 @@
-"""What the owner of an origin says about all of it, remembered while there is room."""
+"""What an owner says: of all of an origin (robots.txt, tdmrep.json), and in the header of one answer.
+
+Pictures and pages are asked for by the same rules. Where two signs differ the stricter one counts: a header
+`tdm-reservation: 0` does not lift what tdmrep.json reserves.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from pictus.collect.addresses import Url
-from pictus.collect.reservations import TDM_TARGET, Reservations
-from pictus.collect.robots import LASTS_S, Rules
+from pictus.collect.causes import NO_ANSWER
+from pictus.collect.reservations import TDM_HEADER, TDM_TARGET, Reservations
+from pictus.collect.robots import LASTS_S, NO_AI, Rules, opts_out, rules_of
+from pictus.errors import PictureError
 
 ROBOTS = "/robots.txt"
 
@@ -18,6 +25,40 @@ _ENTRY_BYTES = 500  # origin, tuple, place in the order
 _RULE_BYTES = 400  # of a reservation
 
 
+class End(NamedTuple):
+    """How the request for a file of an origin ended. `status`: 0 for no answer; `hops`: redirects followed."""
+
+    cause: str
+    detail: str
+    status: int
+    body: bytes
+    hops: int
+
+
+def rules_from(end: End) -> Rules:
+    """What the end of a request for robots.txt means for its origin (RFC 9309 section 2.3.1)."""
+    if end.cause == "ok" or end.cause.startswith("http-"):
+        return rules_of(end.status, end.body)
+    if end.cause == "redirect" and end.status:
+        return Rules(None)  # section 2.3.1.2: after five it counts as not there
+    if end.cause in {*NO_ANSWER, "private-address"} and not end.hops:
+        return Rules(None, end.cause, end.detail)  # so would everything of this origin fail
+    return Rules(None, "robots-unreachable", f"{end.cause} {end.detail}".strip())
+
+
+def refusal_of(pairs: Iterable[tuple[str, str]], words: Collection[str] = NO_AI) -> PictureError | None:
+    """Why an owner does not want it used, by the header of the answer; None where nothing is said.
+
+    pairs: (name in lower case, value), as they came. words: what counts as a no in X-Robots-Tag.
+    """
+    tags = [value for name, value in pairs if name == "x-robots-tag"]
+    if opts_out(tags, words):
+        return PictureError("opt-out", f"X-Robots-Tag: {', '.join(tags)[:200]}")
+    if any(name == TDM_HEADER and value.strip() == "1" for name, value in pairs):
+        return PictureError("tdm-reserved", f"{TDM_HEADER}: 1")
+    return None
+
+
 class Said(NamedTuple):
     """robots.txt and tdmrep.json of an origin, read at `read_at`."""
 
@@ -26,7 +67,7 @@ class Said(NamedTuple):
     reservations: Reservations = Reservations()
 
     def refusal(self, url: Url) -> tuple[str, str]:
-        """(cause, detail) why a picture there is not asked for, ("", "") when it may be."""
+        """(cause, detail) why what lies there is not asked for, ("", "") when it may be."""
         rules = self.rules
         if rules.cause:
             return rules.cause, rules.detail

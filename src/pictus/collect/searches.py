@@ -92,7 +92,7 @@ FAILED = {
     "busy": "the engine is busy: try later",
     "not-a-page": "the answer is no web page and no sitemap",
     "robots": "the host's robots.txt forbids it: ask its owner, or leave it out",
-    "opt-out": "the owner does not want it used (noai, noindex, tdm-reservation): leave it out",
+    "opt-out": "the owner does not want it used (noai, noindex, tdm-reservation in the page): leave it out",
     "bomb": "made to do harm: it unpacks to far more than it should, or defines entities",
     "too-big": "more bytes than such an answer has",
     "http-401": "the engine wants a key, or fewer results at once",
@@ -102,7 +102,7 @@ FAILED = {
     "not-asked": "the source was given up before its turn: the next run asks",
 }
 
-_FINAL = frozenset({"robots", "opt-out", "bomb", "too-big", "bad-url"})
+_FINAL = frozenset({"robots", "robots-ai", "tdm-reserved", "opt-out", "bomb", "too-big", "bad-url"})
 _NEVER_THERE = frozenset({"http-400", "http-404", "http-410", "http-414"})
 _MOST_TEXT = 500
 
