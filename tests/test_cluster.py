@@ -249,6 +249,16 @@ def test_what_a_worker_raises_comes_out_as_itself(nodes: Any) -> None:
     assert "every node" in caught.value.fix
 
 
+def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    batch = pa.RecordBatch.from_pydict({"a": [1]})
+    started = time.monotonic()
+    with pytest.raises(UserError, match=r"Ray cluster at 127\.0\.0\.1:1 cannot be joined") as caught:
+        list(engine.spread(len, iter([batch]), engine="ray"))  # type: ignore[arg-type]
+    assert time.monotonic() - started < 20
+    assert "ray start --head" in caught.value.fix
+
+
 def test_on_the_command_line_ray_is_silent_on_stdout_and_a_cluster_of_its_own_is_told(
     pool: Project, tmp_path: Path
 ) -> None:
