@@ -18,8 +18,9 @@ import pytest
 import pictus
 from pictus import Project, collect
 from pictus.collect import cluster
-from pictus.collect.addresses import AllowedHosts
+from pictus.collect.addresses import AllowedHosts, parse_url
 from pictus.collect.cluster import dealt
+from pictus.collect.fetcher import Fetched, Job, Limits
 from pictus.collect.network import PinnedNetwork, connect
 from pictus.errors import UserError
 
@@ -190,3 +191,71 @@ def test_servers_are_dealt_evenly_the_largest_first() -> None:
     assert dealt({"a": 5}, 4) == [["a"]]
     assert dealt({"a": 5}, 0) == []
     assert dealt({}, 3) == []
+
+
+def fetched(order: int, size: int) -> Fetched:
+    return Fetched(order, f"http://a.example/{order}", "ok", "", bytes(size), 200, 1, 0.1, "", "")
+
+
+def test_what_a_worker_sends_at_once_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "BATCH_BYTES", 1_000)
+    monkeypatch.setattr(cluster, "BATCH_RESULTS", 4)
+    stray = Job(99, "http://a.example/", parse_url("http://b.example/"))
+    news = cluster.News([*(fetched(order, 400) for order in range(7)), *(fetched(order, 0) for order in range(7, 13))],
+                        [stray])  # fmt: skip
+    pieces = list(cluster._in_pieces(news))
+    orders = [[one.order for one in piece.ended] for piece in pieces]
+    assert orders == [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9], [10, 11, 12]]
+    assert [piece.strays for piece in pieces] == [[], [], [], [stray]]
+    assert list(cluster._in_pieces(cluster.News([], [stray]))) == [cluster.News([], [stray])]
+
+
+def way(port: int) -> cluster.Way:
+    def open_network(_: Executor, allowed: AllowedHosts) -> PinnedNetwork:
+        async def resolve(_: str, __: int) -> Sequence[str]:
+            return (PUBLIC,)
+
+        async def to_web(_: str, __: int, timeout_s: float | None) -> socket.socket:
+            return await connect("127.0.0.1", port, timeout_s)
+
+        return PinnedNetwork(resolve, to_web, allowed)
+
+    return cluster.Way("pictus/test", AllowedHosts.of(()), Limits(interval_s=0.0), 0, open_network)
+
+
+def test_a_redirect_to_another_ones_host_is_handed_back_and_one_to_an_own_host_followed(
+    web: Any, make_jpeg: MakeJpeg
+) -> None:
+    web.put("/1.jpg", make_jpeg(seed=1))
+    web.redirect("/own.jpg", "http://b.example/1.jpg")
+    web.redirect("/away.jpg", "http://c.example/1.jpg")
+    targets = [f"http://a.example/{name}.jpg" for name in ("1", "own", "away")]
+    jobs = [Job(order, target, parse_url(target)) for order, target in enumerate(targets)]
+    heard = list(cluster.ask(way(web.port), frozenset({"a.example", "b.example"}), jobs))
+    ended = {one.address: one for news in heard for one in news.ended}
+    assert {address: one.cause for address, one in ended.items()} == dict.fromkeys(targets[:2], "ok")
+    (stray,) = (one for news in heard for one in news.strays)
+    assert (stray.order, stray.address, stray.url.text, stray.hops) == (2, targets[2], "http://c.example/1.jpg", 1)
+    assert "c.example" not in {request.headers["host"] for request in web.requests}
+
+
+def test_the_network_of_a_worker_waits_for_who_takes_what_it_brings(
+    web: Any, make_jpeg: MakeJpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = make_jpeg(width=400, height=300, seed=1)
+    count = 200
+    monkeypatch.setattr(cluster, "_HELD_BYTES", 4 * len(picture))
+    for number in range(count):
+        web.put(f"/{number}.jpg", picture)
+    targets = [f"http://a.example/{number}.jpg" for number in range(count)]
+    jobs = [Job(order, target, parse_url(target)) for order, target in enumerate(targets)]
+    news = cluster.ask(way(web.port), frozenset({"a.example"}), jobs)
+    taken = len(next(news).ended)
+    before = -1
+    for _ in range(100):  # until nothing more is asked for
+        if before == len(web.asked()):
+            break
+        before = len(web.asked())
+        time.sleep(0.1)
+    assert before < count / 2
+    assert taken + sum(len(one.ended) for one in news) == count
