@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pictus.collect import fetcher
+from pictus.collect import fetcher, sayings
 from pictus.collect.addresses import Url, parse_url
 from pictus.collect.fetcher import Fetched, Job, Limits
 from pictus.collect.robots import Rules, rules_of
@@ -127,10 +127,10 @@ def test_a_hostile_wait_ends_one_address_and_not_the_run(web: Any, fetch_all: Fe
 def test_a_bug_ends_the_address_it_concerns_and_is_told(
     web: Any, fetch_all: Fetch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def stumbles(tags: Sequence[str]) -> bool:
+    def stumbles(tags: Sequence[str], words: object) -> bool:
         return bool(1 / len(tags)) and False
 
-    monkeypatch.setattr(fetcher, "opts_out", stumbles)
+    monkeypatch.setattr(sayings, "opts_out", stumbles)
     web.put("/odd.jpg", b"odd")
     web.put("/owl.jpg", b"owl", X_Robots_Tag="all")
     found = fetch_all(f"{A}/odd.jpg", f"{A}/owl.jpg")
@@ -147,7 +147,7 @@ def test_a_bug_in_reading_robots_ends_the_addresses_of_that_host(
     def stumbles(status: int, body: bytes) -> Any:
         raise KeyError("odd")
 
-    monkeypatch.setattr(fetcher, "rules_of", stumbles)
+    monkeypatch.setattr(sayings, "rules_of", stumbles)
     found = fetch_all(f"{A}/odd.jpg", f"{A}/owl.jpg")
     assert [(one.cause, one.detail) for one in found.values()] == [("error", "KeyError: 'odd'")] * 2
     assert len(caplog.records) == 1
@@ -160,7 +160,7 @@ def test_a_bug_in_judging_one_address_by_robots_leaves_the_others_of_its_host(
         def allow(self, url: Url) -> bool:
             return bool(1 / (url.target != "/odd.jpg"))
 
-    monkeypatch.setattr(fetcher, "rules_of", lambda *_: Stumbling(None))
+    monkeypatch.setattr(sayings, "rules_of", lambda *_: Stumbling(None))
     web.put("/owl.jpg", b"owl")
     found = fetch_all(f"{A}/odd.jpg", f"{A}/owl.jpg")
     assert {address: one.cause for address, one in found.items()} == {f"{A}/odd.jpg": "error", f"{A}/owl.jpg": "ok"}
@@ -252,6 +252,13 @@ def test_an_unreadable_robots_txt_forbids_everything_for_now(web: Any, fetch_all
     found = fetch_all(f"{A}/owl.jpg", f"{A}/jay.jpg")
     assert {one.cause for one in found.values()} == {"robots-unreachable"}
     assert web.asked(robots=True) == ["/robots.txt"] * 3
+    assert web.asked() == []
+
+
+def test_a_robots_txt_that_leads_to_no_place_to_ask_forbids_everything_for_now(web: Any, fetch_all: Fetch) -> None:
+    web.redirect("/robots.txt", "ftp://a.example/robots.txt")
+    web.put("/owl.jpg", b"owl")
+    assert ends(fetch_all(f"{A}/owl.jpg"))[f"{A}/owl.jpg"][0] == "robots-unreachable"
     assert web.asked() == []
 
 
@@ -631,7 +638,7 @@ def test_a_long_robots_txt_is_read_beside_the_network(
         readers.append((len(body) > 1_000, threading.current_thread() is threading.main_thread()))
         return rules_of(status, body)
 
-    monkeypatch.setattr(fetcher, "rules_of", reads)
+    monkeypatch.setattr(sayings, "rules_of", reads)
     robots = b"User-agent: *\n" + b"Disallow: /private\n" * 10_000
     web.pages["/robots.txt"] = lambda handler: handler.answer(200, robots if "a." in handler.headers["host"] else b"")
     found = fetch_all(f"{A}/private/owl.jpg", "http://b.example/private/owl.jpg")
@@ -647,7 +654,7 @@ def test_rules_that_take_long_to_look_through_keep_nobody_waiting(
             time.sleep(0.02 * (url.host == "a.example"))
             return True
 
-    monkeypatch.setattr(fetcher, "rules_of", lambda *_: Slow(None))
+    monkeypatch.setattr(sayings, "rules_of", lambda *_: Slow(None))
     for number in range(50):
         web.put(f"/{number}", b"owl")
     beside = [f"http://b.example/{number}" for number in range(50)]

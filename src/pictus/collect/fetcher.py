@@ -21,14 +21,14 @@ from typing import NamedTuple
 
 from pictus.collect.addresses import Url, redirected
 from pictus.collect.bodies import Body, Look, retry_after_s
-from pictus.collect.causes import GOOD, is_final
+from pictus.collect.causes import GOOD, NO_ANSWER, is_final
 from pictus.collect.http1 import Head, Patience, Reply
 from pictus.collect.memory import Memory, Share
 from pictus.collect.network import Connections, PinnedNetwork
 from pictus.collect.pace import Pace
-from pictus.collect.reservations import MAX_TDM_BYTES, TDM_HEADER, TDM_TARGET, reservations_of
-from pictus.collect.robots import LASTS_S, MAX_ROBOTS_BYTES, Rules, opts_out, rules_of
-from pictus.collect.sayings import ROBOTS, Said, Sayings
+from pictus.collect.reservations import MAX_TDM_BYTES, TDM_TARGET, reservations_of
+from pictus.collect.robots import LASTS_S, MAX_ROBOTS_BYTES, Rules
+from pictus.collect.sayings import ROBOTS, End, Said, Sayings, refusal_of, rules_from
 from pictus.collect.schedule import Schedule
 from pictus.errors import PictureError
 from pictus.pixels import MAX_BYTES
@@ -109,7 +109,6 @@ class _GivenUp(NamedTuple):
 
 
 _log = logging.getLogger(__name__)
-_NO_ANSWER = frozenset({"dns", "refused", "unreachable", "timeout", "tls", "disconnected", "protocol"})
 _ACCEPTED = {ROBOTS: "text/plain", TDM_TARGET: "application/json"}
 _DRAINED_BYTES = 64 * 1024
 _SLICE = 256
@@ -309,10 +308,10 @@ class Fetcher:
         answer = await self._ask(job, share)
         now = self._clock()
         if job.about == ROBOTS and len(answer.body) > _LONG_ROBOTS_BYTES:
-            answer = answer._replace(rules=await asyncio.to_thread(_rules_from, job, answer))
+            answer = answer._replace(rules=await asyncio.to_thread(rules_from, _end_of(job, answer)))
         job = job._replace(tries=job.tries + 1, elapsed_s=job.elapsed_s + now - started)
         self._count_failure(host, answer)
-        self._pace.ended(now, is_failure=answer.cause in _NO_ANSWER, running=self._running)
+        self._pace.ended(now, is_failure=answer.cause in NO_ANSWER, running=self._running)
         wait_s = self._wait_s(job, answer)
         if answer.location is not None and job.hops < self._limits.redirects:
             self._follow(job._replace(url=answer.location, hops=job.hops + 1))
@@ -357,7 +356,7 @@ class Fetcher:
             reservations = reservations_of(answer.status if answer.cause == "ok" else 0, answer.body)
             self._settle(origin, Said(self._clock(), self._read.pop(origin), reservations))
             return
-        rules = answer.rules or _rules_from(job, answer)
+        rules = answer.rules or rules_from(_end_of(job, answer))
         if rules.crawl_delay_s:
             self._schedule.slow_down(url.server, rules.crawl_delay_s)
             self._schedule.pause(url.server, self._clock() + rules.crawl_delay_s)
@@ -376,7 +375,7 @@ class Fetcher:
     def _finish(self, job: Job, answer: _Answer) -> None:
         detail = answer.detail
         if job.hops:
-            detail = f"{detail}; " * bool(detail) + f"redirected to {job.url.text}"
+            detail = "; ".join(filter(None, (detail, f"redirected to {job.url.text}")))
         body = answer.body if answer.cause == "ok" else b""
         self.memory.hold(len(body))
         self._news.set()
@@ -389,7 +388,7 @@ class Fetcher:
 
     def _count_failure(self, host: str, answer: _Answer) -> None:
         failures = self._failed_in_a_row.pop(host, 0)
-        if answer.cause in _NO_ANSWER:
+        if answer.cause in NO_ANSWER:
             self._failed_in_a_row[host] = failures + 1
             if len(self._failed_in_a_row) > _FAILING_HOSTS:
                 self._failed_in_a_row.popitem(last=False)
@@ -435,19 +434,6 @@ class Fetcher:
         return Body(head.headers, self._limits.max_bytes, look=self._look, share=share)
 
 
-def refusal_of(pairs: Iterable[tuple[str, str]]) -> PictureError | None:
-    """Why the owner of a picture does not want it used, by the header of the answer; None where nothing is said.
-
-    pairs: (name in lower case, value), as they came.
-    """
-    tags = [value for name, value in pairs if name == "x-robots-tag"]
-    if opts_out(tags):
-        return PictureError("opt-out", f"X-Robots-Tag: {', '.join(tags)[:200]}")
-    if any(name == TDM_HEADER and value.strip() == "1" for name, value in pairs):
-        return PictureError("tdm-reserved", f"{TDM_HEADER}: 1")
-    return None
-
-
 def _answer_of(job: Job, reply: Reply) -> _Answer:
     (status, headers, pairs, _), body, error = reply
     if status in _REDIRECTS and "location" in headers:
@@ -464,12 +450,6 @@ def _answer_of(job: Job, reply: Reply) -> _Answer:
     return _Answer("ok", "", status, body, headers.get("etag", ""), headers.get("last-modified", ""))
 
 
-def _rules_from(job: Job, answer: _Answer) -> Rules:
-    """What the end of a request for robots.txt means for its origin."""
-    if answer.cause == "ok" or answer.cause.startswith("http-"):
-        return rules_of(answer.status, answer.body)
-    if answer.cause == "redirect":
-        return Rules(None)  # RFC 9309 section 2.3.1.2: after five it counts as not there
-    if answer.cause in {*_NO_ANSWER, "private-address"} and not job.hops:
-        return Rules(None, answer.cause, answer.detail)  # so would every picture of this origin fail
-    return Rules(None, "robots-unreachable", f"{answer.cause} {answer.detail}".strip())
+def _end_of(job: Job, answer: _Answer) -> End:
+    """How a request for robots.txt ended, as what an owner says is told."""
+    return End(answer.cause, answer.detail, answer.status, answer.body, job.hops)
