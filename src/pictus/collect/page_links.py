@@ -18,7 +18,7 @@ from pictus.archives import claims_picture
 from pictus.collect.addresses import parse_url
 from pictus.collect.html_tags import Tag, tags_of
 from pictus.collect.licences import licence_of
-from pictus.collect.robots import AGENT
+from pictus.collect.robots import AGENT, NO_PAGE
 from pictus.collect.searches import Hit, line_in, text_in
 from pictus.errors import PictureError
 
@@ -35,7 +35,6 @@ _ADDRESS = re.compile(r"[ \t\r\n\f,]*([^ \t\r\n\f,][^ \t\r\n\f]*)")
 _DESCRIPTOR = re.compile(r"\s*(\d{1,6}(?:\.\d{1,4})?)[wx]")
 _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-hi-res-src")
 _TYPES = frozenset({"", "image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff"})
-_NO = frozenset({"noai", "noimageai", "noimageindex", "noindex", "none"})
 _META_PICTURES = frozenset({"og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src"})
 _MOST_JSON = 1 << 20
 _MOST_NODES = 20_000
@@ -173,7 +172,7 @@ class _Reader:
         name, content = (given.get("name") or given.get("property", "")).lower(), given.get("content", "")
         words = {word.strip() for word in content.lower().split(",")}
         if name in {"robots", AGENT}:
-            if said := sorted(words & _NO):
+            if said := sorted(words & NO_PAGE):
                 self.seen.no = f"meta {name}: {', '.join(said)}"
             self.seen.is_nofollow |= "nofollow" in words
         elif name == "tdm-reservation" and content == "1":
