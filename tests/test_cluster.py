@@ -254,7 +254,7 @@ def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyP
     batch = pa.RecordBatch.from_pydict({"a": [1]})
     started = time.monotonic()
     with pytest.raises(UserError, match=r"Ray cluster at 127\.0\.0\.1:1 cannot be joined") as caught:
-        list(engine.spread(len, iter([batch]), engine="ray"))  # type: ignore[arg-type]
+        list(engine.spread(len, iter([batch]), engine="ray"))
     assert time.monotonic() - started < 20
     assert "ray start --head" in caught.value.fix
 
