@@ -180,8 +180,32 @@ def test_a_stage_without_a_verb_gives_one_json_object_of_all_its_steps(
     out = run("clean", "--json", "--project", str(project.root))
     found = json.loads(out.stdout)
     assert found["step"] == "clean"
-    assert list(found["summary"]) == ["check", "dedupe", "screen"]
+    assert list(found["summary"]) == ["check", "match", "dedupe", "screen"]
     assert found["summary"]["check"]["measured"] == 1
+
+
+@pytest.mark.parametrize("reason", ["opencv", "size"])
+def test_clean_says_when_it_leaves_match_out(
+    project: pictus.Project, make_jpeg: Callable[..., bytes], tmp_path: Path, reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import importlib.util
+
+    from click.testing import CliRunner
+
+    from pictus import cli
+
+    (tmp_path / "1.jpg").write_bytes(make_jpeg())
+    pictus.collect.add(project, (tmp_path / "1.jpg",))
+    monkeypatch.setattr(cli, "MOST_MATCHED", 0 if reason == "size" else 100)
+    if reason == "opencv":
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    else:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    out = CliRunner().invoke(cli.root, ["clean", "-q", "-C", str(project.root)], catch_exceptions=False)
+    (line,) = (line for line in out.output.splitlines() if "left out" in line)
+    assert line.startswith("match was left out: ")
+    assert ("pip install 'pictus[vision]'" if reason == "opencv" else "1 pictures, some 10 ms each") in line
 
 
 def test_options_before_a_verb_count_for_it(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pictus import neighbours
 from pictus.hashes import Hashes, words_of
-from pictus.neighbours import Nearness, linked, near_between, near_pairs, plan
+from pictus.neighbours import Nearness, linked, near_pairs, nearest_between, plan
 
 
 def hamming(first: Hashes, second: Hashes) -> np.ndarray:
@@ -88,22 +88,35 @@ def test_the_bands_find_what_comparing_everything_finds(
 
 @pytest.mark.parametrize("crowded", [1, 32])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_rows_of_one_list_are_found_in_another(
+def test_the_nearest_of_another_list_is_found_for_every_row(
     shape: tuple[int, int, int], crowded: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words, radius, keys = shape
     monkeypatch.setattr(neighbours, "_CROWDED", crowded)
     monkeypatch.setattr(neighbours, "_PAIR_S", 1e-6)
     hashes = random_hashes(1500, words, seed=radius)
-    found = near_between(hashes[:1200], hashes[1200:], radius, key_radius=10 if keys else None, keys=keys)
-    expected = [
-        (first, second - 1200, far)
-        for first, second, far in all_near(hashes, nearness_of(radius, keys)) if first < 1200 <= second
-    ]  # fmt: skip
-    assert rows_of(found) == expected
-    assert len(expected) > 0
-    none = near_between(hashes, hashes[:0], radius)
-    assert (len(none.first), len(near_between(hashes[:0], hashes, radius).first)) == (0, 0)
+    found = nearest_between(hashes[:1200], hashes[1200:], radius, key_radius=10 if keys else None, keys=keys)
+    best: dict[int, tuple[int, int]] = {}
+    for first, second, far in all_near(hashes, nearness_of(radius, keys)):
+        if first < 1200 <= second:
+            best[first] = min(best.get(first, (far, second - 1200)), (far, second - 1200))
+    assert rows_of(found) == [(first, second, far) for first, (far, second) in sorted(best.items())]
+    assert len(best) > 0
+    none = nearest_between(hashes, hashes[:0], radius)
+    assert (len(none.first), len(nearest_between(hashes[:0], hashes, radius).first)) == (0, 0)
+
+
+def test_the_nearest_between_crowds_takes_little_memory() -> None:
+    import tracemalloc
+
+    hashes = np.zeros((1000, 1), dtype=np.uint64)
+    tracemalloc.start()
+    found = nearest_between(hashes, hashes, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.second == 0).all()
+    assert len(found.first) == 1000
+    assert peak < 60e6, "every pair, of which there are a million, is not held"
 
 
 def test_many_equal_hashes_are_all_paired() -> None:

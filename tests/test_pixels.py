@@ -436,3 +436,16 @@ def test_every_format_that_is_decoded_is_known_by_its_first_bytes() -> None:
         assert begins_as_picture(out.getvalue()[:12]), kind
     for other in (b"", b"BMX racing is", b"PICTURES are fun", b"II. Chapter", b"RIFF\0\0\0\0WAVE", b"\0\0\0 ftypisom"):
         assert not begins_as_picture(other[:12])
+
+
+def test_a_cut_jfif_segment_does_not_count_as_one() -> None:
+    """libjpeg takes components R, G, B for Y, Cb, Cr behind a whole JFIF segment, for RGB behind a cut one."""
+    whole = bytearray(saved(Image.radial_gradient("L").convert("RGB").resize((64, 64)), "JPEG"))
+    frame, scan = whole.find(b"\xff\xc0"), whole.find(b"\xff\xda")
+    for number, name in enumerate(b"RGB"):
+        whole[frame + 10 + 3 * number] = whole[scan + 5 + 2 * number] = name
+    start = whole.find(b"\xff\xe0")
+    length = int.from_bytes(whole[start + 2 : start + 4], "big")
+    cut = bytes(whole[:start]) + b"\xff\xe0\0\x07JFIF\0" + bytes(whole[start + 2 + length :])
+    assert (decode(bytes(whole)) != decode(cut)).any()
+    assert same_pixels_sha256(bytes(whole), sniff(bytes(whole))) != same_pixels_sha256(cut, sniff(cut))

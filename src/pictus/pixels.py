@@ -205,7 +205,7 @@ def same_pixels_sha256(image_bytes: bytes, header: Header, *, segments: Segments
     segments = list(jpeg_segments(image_bytes)) if segments is None else segments
     for marker, body, _ in segments:
         if marker == _APP0:
-            digest.update(b"JFIF" if body.startswith(b"JFIF") else b"")  # tells which colours the components are
+            digest.update(b"JFIF" if _is_jfif(marker, body) else b"")  # tells which colours the components are
         elif marker not in _METADATA:
             digest.update(b"%d %d " % (marker, len(body)) + body)
     digest.update(memoryview(image_bytes)[segments[-1][2] :])  # the scans
@@ -348,13 +348,18 @@ def _is_ycc(segments: Segments) -> bool:
     """Whether libjpeg takes three components for Y, Cb, Cr (jdapimin.c, default_decompress_parms)."""
     adobe, ids = b"", b""
     for marker, body, _ in segments:
-        if marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 14:  # noqa: PLR2004  a whole one
+        if _is_jfif(marker, body):
             return True
         if marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:  # noqa: PLR2004
             adobe = body[11:12]
         elif marker in _FRAMES:
             ids = body[6::3][:3]
     return adobe == b"\1" if adobe else ids == b"\1\2\3"
+
+
+def _is_jfif(marker: int, body: bytes) -> bool:
+    """Whether libjpeg takes a segment for JFIF's (jdmarker.c, examine_app0): a shorter one it passes over."""
+    return marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 14  # noqa: PLR2004
 
 
 def _without_colour_markers(image_bytes: bytes, segments: Segments) -> bytes:

@@ -60,7 +60,7 @@ def near_hashes() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def add_hashes() -> Callable[..., list[str]]:
-    """add_hashes(project, words, first=0, **columns of checks) -> ids: rows as if such pictures were measured."""
+    """add_hashes(project, words, first=0, **columns of checks) -> ids: as if measured and matched."""
 
     def put(project: Project, words: np.ndarray, first: int = 0, **columns: Any) -> list[str]:
         count = len(words)
@@ -82,6 +82,7 @@ def add_hashes() -> Callable[..., list[str]]:
         columns = {**usual, **columns}
         rows = {field.name: pa.array(list(columns[field.name]), field.type) for field in schema}
         project.tables.append("checks", pa.table(rows, schema=schema))
+        project.tables.append("matched", pa.table({"image_id": ids}, schema=SCHEMAS["matched"]))
         return ids
 
     return put

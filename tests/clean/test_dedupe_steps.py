@@ -198,7 +198,7 @@ def test_likenesses_join_groups_and_are_counted(
     assert "cropped, or what it was cropped from" in found[name(3)].reason
     assert (found[name(7)].relation, found[name(7)].evidence_id) == ("turned", name(1))
     assert found[name(0)].relation == "crop", "the keeper names the loosest of its group"
-    assert outcome.summary["relations"] == {"pixels": 0, "near": 6, "turned": 1, "edit": 0, "crop": 1}
+    assert outcome.summary["relations"] == {"pixels": 0, "near": 6, "turned": 1, "edit": 0, "crop": 1, "collage": 0}
     assert "1 turned or mirrored, 1 cropped" in outcome.headline
     for row in found.values():
         assert row.is_keeper or (row.evidence_id in found and row.reason)
@@ -242,19 +242,24 @@ def test_a_group_that_lies_across_splits_is_told(
     assert words.endswith("pictus release split")
 
 
+@pytest.mark.parametrize("is_changed", [False, True])
 def test_a_picture_near_one_tested_in_an_earlier_release_is_told(
-    project: Project, make_release: Any, add_hashes: AddHashes, near_hashes: NearHashes
+    project: Project, make_release: Any, add_hashes: AddHashes, near_hashes: NearHashes, *, is_changed: bool
 ) -> None:
     folder = project.releases_dir / "1.0.0"
     make_release(folder, [("test", "n02", b"one"), ("train", "n02", b"two"), ("train", "n03", b"three")])
     import pyarrow.parquet as pq
 
     released = pq.read_table(folder / "pictures.parquet")
+    if is_changed:  # where the place was taken out the release has another picture than the project
+        found = pa.array([name(70 + row) for row in range(released.num_rows)])
+        released = released.set_column(released.column_names.index("origin_id"), "origin_id", found)
+        pq.write_table(released, folder / "pictures.parquet")
     words = near_hashes(3)
     add_hashes(project, words)
-    for table in ("images", "checks"):  # the first two of these near ones are the released pictures
+    for table in ("images", "checks", "matched"):  # the first two of these near ones are the released pictures
         rows = project.tables.read(table)
-        ids = [*released.column("image_id").to_pylist()[:2], name(2)]
+        ids = [*released.column("origin_id").to_pylist()[:2], name(2)]
         project.tables.replace(table, rows.set_column(0, rows.schema.field(0), pa.array(ids)))
     (told,) = dedupe(project).problems
     assert "1 group of the same picture lies in several splits of release 1.0.0" in told
@@ -289,3 +294,46 @@ def test_crops_and_turned_copies_go_to_one_split(
     assert all(len(splits) == 1 for splits in by_group.values())
     assert len(rows_split) == 60
     assert len(by_group) < 15, "each a group of six: three near ones and three near their crop"
+
+
+def test_pictures_that_were_not_matched_are_told_and_so_are_matches_that_dedupe_has_not_seen(
+    project: Project, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    add_hashes(project, near_hashes(9), pixel_sha256=[name(row // 2) for row in range(9)])
+    matched = project.tables.read("matched")
+    project.tables.replace("matched", matched.slice(0, 3))  # the pixels of rows 0 to 3
+    (told,) = dedupe(project).problems
+    assert told == "3 pictures not compared for crops, turned and edited copies: pictus clean match"
+    assert screen(project).problems == ()
+    project.tables.replace("matched", matched)
+    rows = pa.Table.from_pylist([likeness(8, 0)], schema=SCHEMAS["likenesses"])
+    project.tables.append("likenesses", rows)
+    (told,) = screen(project).problems
+    assert told.startswith("crops, turned and edited copies were matched since duplicates were looked for")
+    assert dedupe(project).problems == ()
+    assert screen(project).problems == ()
+
+
+def test_who_stays_when_the_keeper_is_dropped_is_who_keep_says(
+    project: Project, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    ids = add_hashes(project, near_hashes(3), width=[100, 300, 200], sharpness=[1.0, 900.0, 900.0])
+    licences = ("CC0-1.0", "all rights reserved", "CC-BY-4.0")
+    sources = [Source(ids[row], str(row), "file", "", "", licence, "", "") for row, licence in enumerate(licences)]
+    project.tables.append("sources", table_of("sources", sources))
+    dedupe(project, keep=("licence",))
+    found = {row.image_id: row for row in screen(project)}
+    assert [found[one].rule for one in ids] == ["blurred", "duplicate", ""]
+    assert found[ids[1]].reason.endswith(f"{ids[2][:12]} is kept in place of {ids[0][:12]}, which is dropped")
+    dedupe(project)
+    assert [row.rule for row in screen(project)] == ["blurred", "", "duplicate"]
+
+
+def test_a_long_chain_of_look_alikes_is_told(
+    project: Project, add_hashes: AddHashes, near_hashes: NearHashes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dedupe_steps, "LONG_CHAIN", 3)
+    add_hashes(project, near_hashes(9))
+    outcome = dedupe(project)
+    assert outcome.summary["largest_chain"] == 3
+    assert outcome.problems[0].startswith("one chain of look-alikes joins 3 different pictures")

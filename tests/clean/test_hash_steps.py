@@ -101,6 +101,29 @@ def test_every_bad_row_is_told(project: Project, tmp_path: Path) -> None:
     assert not project.tables.exists("evaluation_hashes")
 
 
+def test_a_csv_may_have_names_with_any_sign_and_says_when_pdq_is_missing(project: Project, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f'item,sha256\na\x85b\u2028c,{name(1)}\n"x\ny",{name(2)}\n', encoding="utf-8")
+    assert hashes(project, "add", path, set_="a").summary["items"] == 2
+    assert project.tables.read("evaluation_hashes").column("item").to_pylist() == ["a\x85b\u2028c", "x\ny"]
+    path.write_text(f'item,sha256,phash,dhash\n"a\nb",{name(1)},,\nc,,{"1" * 16},{"2" * 16}\n')
+    with pytest.raises(UserError, match="line 4: phash and dhash alone say too little: pdq is missing"):
+        hashes(project, "add", path, set_="b")
+
+
+def test_of_many_equal_pictures_and_items_each_picture_leaks_once(
+    project: Project, other: Project, tmp_path: Path, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    words = np.repeat(near_hashes(2)[:1], 400, axis=0)
+    add_hashes(project, words, 1000)
+    add_hashes(other, words)
+    hashes(project, "export", tmp_path / "list.csv")
+    hashes(other, "add", tmp_path / "list.csv", set_="a")
+    found = list(leaks(other))
+    assert len(found) == 400
+    assert {(row.item, row.distance, row.relation) for row in found} == {(name(1000), 0, "near")}
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\0", b"name,label\na,b\n", b"sha256\n", b"PAR1nonsensePAR1"])
 def test_a_file_that_is_no_list_is_refused(project: Project, tmp_path: Path, content: bytes) -> None:
     for ending in ("csv", "parquet", "txt"):

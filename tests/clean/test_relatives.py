@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,6 +62,44 @@ def test_the_surest_of_several_edges_is_the_evidence() -> None:
 
 def test_edges_within_a_group_change_nothing() -> None:
     assert found([near(2, 1, 1)], [crop(2, 1)]) == {2: near(2, 1, 1)}
+
+
+def shown(part: int, whole: int, left: float, top: float, size: float = 0.5) -> Edge:
+    """`part` lies in `whole` as a square of `size` at (left, top)."""
+    placed = {"part": "image", "x": left, "y": top, "width": size, "height": size}
+    return Edge(part, whole, "crop", 0.9, json.dumps(placed))
+
+
+def test_what_a_collage_shows_stays_and_the_collage_goes_to_the_best_of_it() -> None:
+    corners = [(0.0, 0.0), (0.49, 0.0), (0.0, 0.49), (0.5, 0.5)]  # frames are right to 1 or 2 %
+    joined = found([near(9, 3, 3)], [shown(4 - at, 0, *corner) for at, corner in enumerate(corners)])
+    assert joined == {9: near(9, 3, 3), 0: Member(0, 1, 1, 0, "collage", 0.9, joined[0].detail)}
+
+
+def test_copies_of_a_collage_go_with_it_and_what_it_shows_may_belong_to_another() -> None:
+    sides = [shown(3, 0, 0.0, 0.0), shown(4, 0, 0.5, 0.0)]
+    joined = found([near(5, 0, 0)], [*sides, shown(3, 1, 0.1, 0.1, 0.8)])
+    ends = {row: (member.keeper, member.evidence) for row, member in joined.items()}
+    assert ends == {3: (1, 1), 0: (1, 3), 5: (1, 3)}
+    assert {joined[0].relation, joined[5].relation} == {"collage"}
+
+
+def test_crops_that_overlap_are_of_one_photograph() -> None:
+    joined = found([], [shown(1, 0, 0.0, 0.0, 0.6), shown(2, 0, 0.4, 0.0, 0.6), shown(3, 0, 0.2, 0.3, 0.6)])
+    assert {row: member.keeper for row, member in joined.items()} == {1: 0, 2: 0, 3: 0}
+
+
+def test_a_picture_that_stands_twice_in_another_is_a_part_of_it() -> None:
+    assert found([near(2, 1, 1)], [shown(1, 0, 0.0, 0.0), shown(2, 0, 0.5, 0.5)])[1].keeper == 0
+
+
+def test_a_framed_collage_is_one_although_the_collage_joins_its_parts() -> None:
+    sides = [(2, 0.0), (3, 0.5)]
+    edges = [shown(1, 0, 0.05, 0.05, 0.9), *(shown(part, whole, left, 0.0) for whole in (0, 1) for part, left in sides)]
+    joined = found([], edges)
+    assert {row: (member.keeper, member.relation) for row, member in joined.items()} == {
+        0: (2, "collage"), 1: (2, "collage")
+    }
 
 
 edges = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.floats(0.5, 1)), max_size=12)

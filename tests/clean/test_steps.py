@@ -20,7 +20,7 @@ from PIL import Image, ImageFilter
 
 import pictus
 from pictus import engine
-from pictus.clean import check, dedupe, preview, restore, screen
+from pictus.clean import check, dedupe, hashes, leaks, preview, restore, screen
 from pictus.errors import UserError
 from pictus.project import Project
 from pictus.records import Check, Verdict
@@ -471,3 +471,48 @@ def test_a_preview_tells_what_would_change_and_writes_nothing(project: Project, 
     assert preview(project, line=("blurred=1",)).summary["changed"] == 0
     with pytest.raises(UserError, match="which line"):
         preview(project, line=())
+
+
+def test_a_preview_counts_what_each_line_takes_and_its_next_step_can_be_typed(project: Project, fill: Fill) -> None:
+    ids = fill([*(soft(seed) for seed in range(3)), *(saved(scene(seed)) for seed in range(10, 14))])
+    claim(project, {"golden retriever": (), "cat": ()}, dict.fromkeys(ids[:2], "golden retriever") | {ids[2]: "cat"})
+    check(project)
+    lines = ("golden retriever:blurred=29", "cat:blurred=0.5")
+    outcome = preview(project, line=lines)
+    assert outcome.summary["lines"] == {lines[0]: 2, lines[1]: 0}
+    assert outcome.next == ("pictus clean screen --line 'golden retriever:blurred=29' --line cat:blurred=0.5",)
+
+
+def test_every_flag_of_a_picture_is_counted(project: Project, fill: Fill) -> None:
+    fill(saved(scene(seed).convert("L"), quality=8) for seed in range(3))
+    check(project)
+    outcome = screen(project)
+    assert outcome.summary["flags"] == {"compressed": 3, "grey": 3}
+    assert {line["rule"]: line["dropped"] for line in outcome.summary["lines"]}["grey"] == 3
+
+
+def test_leaks_that_are_not_of_all_pictures_and_sets_are_told(project: Project, fill: Fill, tmp_path: Path) -> None:
+    ids = fill([saved(scene(1)), saved(scene(2))])
+    check(project)
+    dedupe(project)
+
+    def told() -> list[str]:
+        return [words for words in screen(project).problems if words.endswith("pictus clean leaks")]
+
+    def add(name: str, digest: str) -> None:
+        (tmp_path / "set.csv").write_text(f"item,sha256\n1,{digest}\n", encoding="utf-8")
+        hashes(project, "add", tmp_path / "set.csv", set_=name)
+
+    assert told() == []
+    add("val", ids[0])
+    assert told() == ["the pictures were not compared with the evaluation sets: pictus clean leaks"]
+    leaks(project)
+    assert told() == []
+    fill([saved(scene(3))])
+    check(project)
+    assert told() == ["1 picture measured since leaks were looked for: pictus clean leaks"]
+    leaks(project)
+    add("test", ids[1])
+    assert told() == ["an evaluation set was added since leaks were looked for: pictus clean leaks"]
+    leaks(project)
+    assert (told(), screen(project).summary["rules"]) == ([], {"leak": 2})

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from pictus.clean.rules import draw
-from pictus.clean.verdicts import Earlier, Grouped, Judged, Measured, Own, judge, restored
+from pictus.clean.verdicts import Earlier, Grouped, Judged, Measured, Own, judge, restored, taken
 
 FINE = {
     "contrast": 60.0, "brightness": 120.0, "sharpness": 1500.0, "aspect": 1.3, "short side": 400.0, "entropy": 7.0,
     "text_frac": 0.0, "overlay": 0.05, "border_frac": 0.0, "jpeg_quality": 90.0, "is_animated": 0.0,
 }  # fmt: skip
-NO_GROUPS = Grouped([], [], [], [], [])
+NO_GROUPS = Grouped([], [], [], [], [], [], [])
 
 
 def pool(*pictures: dict[str, Any]) -> Measured:
@@ -22,7 +22,7 @@ def pool(*pictures: dict[str, Any]) -> Measured:
     names = [chr(ord("a") + number) for number in range(len(pictures))]
     values = {
         name: np.array([float(picture.get(name, FINE.get(name, 0.0))) for picture in pictures])
-        for name in (*FINE, "grey_frac", "pixels")
+        for name in (*FINE, "grey_frac")
     }
     sizes = np.array([picture.get("size", 1000) for picture in pictures])
     return Measured(names, [picture.get("cause", "") for picture in pictures], sizes, values)
@@ -35,11 +35,11 @@ def verdicts(measured: Measured, grouped: Grouped = NO_GROUPS, earlier: dict[str
     return {row["image_id"]: row for row in table.to_pylist()}
 
 
-def groups(*rows: tuple[str, str, int]) -> Grouped:
-    """(image, keeper, distance) rows."""
+def groups(*rows: tuple[str, str, int], relation: str = "near") -> Grouped:
+    """(image, keeper, distance) rows; the keeper is everyone's evidence."""
     return Grouped(
         [row[0] for row in rows], [row[1] for row in rows], [row[0] == row[1] for row in rows],
-        [row[2] for row in rows], [f"like {row[1]}" for row in rows],
+        [row[2] for row in rows], [f"like {row[1]}" for row in rows], [relation] * len(rows), [row[1] for row in rows],
     )  # fmt: skip
 
 
@@ -137,23 +137,35 @@ def test_all_of_a_group_but_its_keeper_are_dropped() -> None:
     assert (found["a"]["value"], found["a"]["threshold"], found["a"]["reason"]) == (12.0, 90.0, "like b")
 
 
-def test_when_the_keeper_is_dropped_the_best_other_member_stays() -> None:
-    blurred = {"sharpness": 1.0, "pixels": 900}
+def test_when_the_keeper_is_dropped_the_next_of_its_group_stays_and_the_others_name_it() -> None:
     found = verdicts(
-        pool(blurred, {"pixels": 400}, {"pixels": 500}, {"pixels": 500, "size": 2000}, {}, {}),
-        groups(("a", "a", 0), ("b", "a", 3), ("c", "a", 4), ("d", "a", 5)),
+        pool({"sharpness": 1.0}, {}, {}, {"sharpness": 2.0}, {}, {}),
+        groups(("a", "a", 0), ("d", "a", 5), ("c", "a", 4), ("b", "a", 3)),
     )
-    assert [found[name]["rule"] for name in "abcd"] == ["blurred", "duplicate", "duplicate", ""]
-    assert found["d"]["reason"] == "kept in place of a, which is dropped"
+    assert [found[name]["rule"] for name in "abcd"] == ["blurred", "duplicate", "", "blurred"]
+    assert found["c"]["reason"] == "kept in place of a, which is dropped"
+    assert found["b"]["reason"] == "3 of 384 bits differ from a; c is kept in place of a, which is dropped"
 
 
-def test_the_stand_in_is_chosen_as_a_keeper_is_colour_before_bytes() -> None:
-    grey = {"pixels": 500, "size": 2000, "grey_frac": 1.0}
-    found = verdicts(
-        pool({"sharpness": 1.0, "pixels": 900}, grey, {"pixels": 500}, {}),
-        groups(("a", "a", 0), ("b", "a", 3), ("c", "a", 4)),
-    )
+def test_a_collage_never_stands_in_for_what_it_shows() -> None:
+    found = verdicts(pool({"sharpness": 1.0}, {}, {}), groups(("a", "a", 0), ("b", "a", 0), relation="collage"))
     assert [found[name]["rule"] for name in "abc"] == ["blurred", "duplicate", ""]
+
+
+def test_a_leak_and_an_opt_out_are_those_of_the_whole_group() -> None:
+    alike = groups(("b", "b", 0), ("a", "b", 0), ("d", "c", 9), ("c", "c", 0))
+    judged = Judged(opted_out={"c": "its metadata says so"}, leaked={"a": "the same file as x of val"})
+    found = verdicts(pool({}, {"sharpness": 1.0}, {}, {}, {}), alike, judged=judged)
+    assert [found[name]["rule"] for name in "abcde"] == ["leak", "leak", "opt-out", "opt-out", ""]
+    assert found["b"]["reason"] == "the same picture as a: the same file as x of val"
+    assert found["d"]["reason"] == "the same picture as c: its metadata says so"
+
+
+def test_a_leak_that_a_person_restored_speaks_for_itself_alone() -> None:
+    judged, alike = Judged(leaked={"a": "x"}), groups(("b", "b", 0), ("a", "b", 0))
+    first = verdicts(pool({}, {}), alike, judged=judged)
+    again = verdicts(pool({}, {}), alike, by_hand("a", first), judged=judged)
+    assert [again[name]["rule"] for name in "ab"] == ["restored", ""]
 
 
 def by_hand(image_id: str, found: dict[str, dict[str, Any]]) -> dict[str, Earlier]:
@@ -161,19 +173,20 @@ def by_hand(image_id: str, found: dict[str, dict[str, Any]]) -> dict[str, Earlie
 
 
 def test_a_restored_keeper_needs_nobody_in_its_place() -> None:
-    drawn = pool({"sharpness": 1.0, "pixels": 900}, {"pixels": 400}, {"pixels": 500}, {})
+    drawn = pool({"sharpness": 1.0}, {}, {}, {})
     alike = groups(("a", "a", 0), ("b", "a", 3), ("c", "a", 4))
     first = verdicts(drawn, alike)
-    assert [first[name]["rule"] for name in "abc"] == ["blurred", "duplicate", ""]
+    assert [first[name]["rule"] for name in "abc"] == ["blurred", "", "duplicate"]
     again = verdicts(drawn, alike, by_hand("a", first))
     assert [again[name]["rule"] for name in "abc"] == ["restored", "duplicate", "duplicate"]
 
 
 def test_a_restored_member_is_in_the_place_of_a_dropped_keeper() -> None:
-    drawn = pool({"sharpness": 1.0, "pixels": 900}, {"pixels": 400}, {"pixels": 500}, {})
+    drawn = pool({"sharpness": 1.0}, {}, {}, {})
     alike = groups(("a", "a", 0), ("b", "a", 3), ("c", "a", 4))
     again = verdicts(drawn, alike, by_hand("b", verdicts(drawn, alike)))
     assert [again[name]["rule"] for name in "abc"] == ["blurred", "restored", "duplicate"]
+    assert again["c"]["reason"] == "4 of 384 bits differ from a; b is kept in place of a, which is dropped"
 
 
 def test_a_group_of_pictures_that_are_gone_changes_nothing() -> None:
@@ -200,3 +213,15 @@ def test_a_verdict_that_did_not_change_keeps_its_time() -> None:
     assert {row["decided_at"] for row in verdicts(bad, earlier=earlier, at="tuesday").values()} == {"monday"}
     mended = verdicts(pool({}, {}, {}), earlier=earlier, at="tuesday")
     assert [row["decided_at"] for row in mended.values()] == ["monday", "monday", "tuesday"]
+
+
+def test_every_line_counts_what_it_takes_and_every_flag_counts() -> None:
+    poor = {"border_frac": 0.3, "grey_frac": 1.0, "jpeg_quality": 10}
+    measured = pool({}, poor, poor, {**poor, "sharpness": 1.0}, {"sharpness": 1.0}, *[{}] * 9)
+    own = [Own("blurred", 40.0, "dog", np.array([3]), "dog:blurred=40"),
+           Own("grey", None, "owl", np.array([2]), "owl:grey=off")]  # fmt: skip
+    cuts = draw(measured.values, {})
+    table = judge(measured, cuts, NO_GROUPS, {}, radius=76, at="now", judged=Judged(own=own))
+    assert taken(table, measured, cuts, own) == {
+        ("blurred", ""): 1, ("blurred", "dog:blurred=40"): 1, ("borders", ""): 2, ("compressed", ""): 2, ("grey", ""): 1
+    }

@@ -27,6 +27,7 @@ from pictus.registry import Outcome, step
 from pictus.tables import table_of
 
 MANY_DOUBTFUL = 5
+LONG_CHAIN = 20_000
 ALONE_S = 5.0
 """Estimated seconds of joining up to which this process does it itself: starting others costs about as much."""
 
@@ -70,16 +71,25 @@ def dedupe(
     with project.lock("clean"):
         pool, measured, unmeasured = pool_of(project, asked)
         where = Where(project, engine, workers)
-        table = _found(where, pool, _edges(project, pool), {"radius": radius, "keep": asked})
-        numbers = {"pictures": measured, **_counts(table), "radius": radius, "keep": list(asked)}
+        likenesses = project.tables.version("likenesses")
+        unmatched = _unmatched(project, pool)
+        table, largest = _found(where, pool, _edges(project, pool), {"radius": radius, "keep": asked})
+        numbers = {
+            "pictures": measured, **_counts(table), "radius": radius, "keep": list(asked), "unmatched": unmatched,
+            "largest_chain": largest,
+        }  # fmt: skip
         project.journal.log(
-            "clean", "duplicates_found", _SUBJECT, **numbers, version=project.tables.version("duplicates")
-        )
+            "clean", "duplicates_found", _SUBJECT, **numbers, version=project.tables.version("duplicates"),
+            likenesses=likenesses,
+        )  # fmt: skip
     return Outcome(
         step="clean dedupe",
         summary={**numbers, "distances": _distances(table)},
         headline=_headline(numbers, radius),
-        problems=(*_unmeasured(unmeasured), *_doubtful(table, radius), *_across(project, table)),
+        problems=(
+            *_unmeasured(unmeasured), *_not_matched(unmatched), *_long_chain(largest), *_doubtful(table, radius),
+            *_across(project, table),
+        ),
         next=("pictus clean screen",),
         source=lambda: project.tables.records("duplicates", Duplicate),
     )
@@ -201,8 +211,23 @@ def _edges(project: Project, pool: Pool) -> list[Edge]:
     return [edge for edge in found if min(edge.first, edge.second) >= 0 and edge.relation in relatives.RELATIONS]
 
 
-def _found(where: Where, pool: Pool, edges: list[Edge], how: dict[str, Any]) -> pa.Table:
-    """The table of duplicates, found by looking at what is new where the last search can be trusted; written."""
+def _unmatched(project: Project, pool: Pool) -> int:
+    """How many pictures `clean match` has not compared; one of equal pixels speaks for all."""
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    matched = project.tables.read("matched", ["image_id"]).column("image_id").cast(pa.large_string())
+    first = duplicates.first_of_equal(pool.pixels)
+    is_matched = np.zeros(len(first), dtype=np.bool_)
+    is_known = pc.is_in(pool.image_ids.column, value_set=matched.combine_chunks())
+    is_matched[first[is_known.to_numpy(zero_copy_only=False)]] = True
+    return int((~is_matched[np.unique(first)]).sum())
+
+
+def _found(where: Where, pool: Pool, edges: list[Edge], how: dict[str, Any]) -> tuple[pa.Table, int]:
+    """The table of duplicates, found by looking at what is new where the last search can be trusted; written.
+
+    And how many different hashes the longest chain of near ones joins.
+    """
     project = where.project
     join, grouping = increments.options(how["radius"], how["keep"])
     folder = project.cache_dir / "dedupe"
@@ -223,7 +248,7 @@ def _found(where: Where, pool: Pool, edges: list[Edge], how: dict[str, Any]) -> 
         project.tables.replace("duplicates", table)
     version = project.tables.version("duplicates")
     write_bytes(folder / "state", increments.encoded(increments.found(pool, edges, (join, grouping), version, linked)))
-    return table
+    return table, int(np.bincount(linked, minlength=1).max())
 
 
 def _state(path: Path) -> increments.Found | None:
@@ -300,6 +325,8 @@ def _headline(numbers: dict[str, Any], radius: int) -> str:
         ((relatives.TURNED, "turned or mirrored"), (relatives.EDIT, "edited"), (relatives.CROP, "cropped"))
         if (count := numbers["relations"][name])
     ]  # fmt: skip
+    if numbers["relations"][relatives.COLLAGE]:
+        made.append(counted(numbers["relations"][relatives.COLLAGE], "collage"))
     return (
         f"{counted(numbers['duplicates'], 'duplicate')} in {counted(numbers['groups'], 'group')}:"
         f" {numbers['same_pixels']:,} with the same pixels, {numbers['near']:,} near (at most {radius} of"
@@ -322,6 +349,20 @@ def _unmeasured(count: int) -> tuple[str, ...]:
     return (f"{counted(count, 'picture')} not measured yet: pictus clean check",) if count else ()
 
 
+def _not_matched(count: int) -> tuple[str, ...]:
+    if not count:
+        return ()
+    return (f"{counted(count, 'picture')} not compared for crops, turned and edited copies: pictus clean match",)
+
+
+def _long_chain(largest: int) -> tuple[str, ...]:
+    """A word when one chain of look-alikes is so long that a smaller radius should cut it."""
+    if largest < LONG_CHAIN:
+        return ()
+    words = f"one chain of look-alikes joins {largest:,} different pictures; grouping it takes their number squared"
+    return (f"{words}. What is it (pictus web, Clean)? Shorter: pictus clean dedupe --radius {duplicates.RADIUS // 2}",)
+
+
 def _doubtful(table: pa.Table, radius: int) -> tuple[str, ...]:
     """A word when the near ones crowd under the radius: copies lie far below it, look-alikes close to it."""
     near = _near_distances(table)
@@ -335,16 +376,24 @@ def _doubtful(table: pa.Table, radius: int) -> tuple[str, ...]:
 def _across(project: Project, table: pa.Table) -> tuple[str, ...]:
     """A word for each draw or release that has pictures of one group in several splits."""
     group_of = dict(zip(table.column("image_id").to_pylist(), table.column("group_id").to_pylist(), strict=True))
-    drawn = {"the last draw of splits": project.tables.read("splits", ["image_id", "split"])} if group_of else {}
+    drawn: dict[str, list[tuple[str, str]]] = {}
+
+    def draw(name: str, rows: pa.Table, ids: str) -> None:
+        columns = (rows.column(column).to_pylist() for column in (ids, "split"))
+        drawn[name] = list(zip(*columns, strict=True))
+
+    if group_of:
+        draw("the last draw of splits", project.tables.read("splits", ["image_id", "split"]), "image_id")
     problems = []
     for version in releases.versions(project.releases_dir) if group_of else ():
         try:
-            drawn[f"release {version}"] = releases.find_release(project, version).pictures
+            # as found: in the release a picture whose place was taken out has another image_id
+            draw(f"release {version}", releases.find_release(project, version).pictures, "origin_id")
         except UserError as error:
             problems.append(f"release {version} was not looked at: {error.what}")
     for name, rows in drawn.items():
         splits: dict[str, dict[str, list[str]]] = {}
-        for image_id, split in zip(rows.column("image_id").to_pylist(), rows.column("split").to_pylist(), strict=True):
+        for image_id, split in rows:
             if split and image_id in group_of:
                 splits.setdefault(group_of[image_id], {}).setdefault(split, []).append(image_id)
         torn = [parts for parts in splits.values() if len(parts) > 1]

@@ -22,9 +22,20 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pictus import hashes, neighbours
-from pictus.clean import keepers, rules
+from pictus.clean import keepers
 from pictus.clean.keepers import Merits, Order
-from pictus.clean.relatives import CROP, EDIT, NEAR, PIXELS, RELATIONS, TURNED, Edge, Member, with_relatives
+from pictus.clean.relatives import (
+    COLLAGE,
+    CROP,
+    EDIT,
+    NEAR,
+    PIXELS,
+    RELATIONS,
+    TURNED,
+    Edge,
+    Member,
+    with_relatives,
+)
 from pictus.hashes import Hashes, Rows
 from pictus.records import Duplicate
 
@@ -73,7 +84,7 @@ def find(
     pool: Pool, *, radius: int = RADIUS, keep: Sequence[str] = (keepers.RESOLUTION,), edges: Sequence[Edge] = (),
     label: Rows | None = None,
 ) -> list[Duplicate]:  # fmt: skip
-    """Every member of every group, keepers first within their group, groups by their keeper's place in the pool.
+    """Every member of every group: the keeper, then the better before the worse; groups in the order of their keepers.
 
     `label`: as `labels` gives it, for who has it already.
     """
@@ -84,7 +95,7 @@ def find(
         by_keeper.setdefault(member.keeper, []).append(member)
     rows: list[Duplicate] = []
     for keeper in sorted(by_keeper):
-        others = sorted(by_keeper[keeper])
+        others = sorted(by_keeper[keeper], key=lambda member: int(order.rank[member.row]))
         rows.append(_kept(pool, order, keeper, others))
         rows.extend(_dropped(pool, order, member) for member in others)
     return rows
@@ -156,14 +167,6 @@ def first_of_equal(words_NW: Hashes) -> Rows:
     return first
 
 
-def preference(pixels: Rows | rules.Values, is_grey: npt.NDArray[np.bool_], size: Rows) -> Rows:
-    """Place of each row in the order of keeping, 0 is best: more pixels, then colour, then more bytes, then earlier."""
-    order = np.lexsort((np.arange(len(size)), -size, is_grey, -pixels))
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    return rank
-
-
 def _best_of_equal(label: Rows, rank: Rows) -> Rows:
     """For each row the best-ranked row with the same label."""
     order = np.lexsort((rank, label))
@@ -233,7 +236,8 @@ def _placed(words: Hashes, cluster: Rows, radius: int) -> Iterator[tuple[int, in
 
 
 def _kept(pool: Pool, order: Order, keeper: int, members: list[Member]) -> Duplicate:
-    reason = keepers.why_kept(pool.merits, order, keeper, [member.row for member in members])
+    others = [member.row for member in members if member.relation != COLLAGE]
+    reason = keepers.why_kept(pool.merits, order, keeper, others) if others else "kept: the other shows more than this"
     loosest = max((member.relation for member in members), key=RELATIONS.index)
     image_id = pool.image_ids[keeper]
     return Duplicate(image_id, image_id, is_keeper=True, relation=loosest, distance=0, evidence_id="", reason=reason)
@@ -258,17 +262,22 @@ _MATCHES = {
     TURNED: "the same as {evidence}, turned or mirrored",
     EDIT: "the same as {evidence}, edited",
     CROP: "{evidence} cropped, or what it was cropped from",
+    COLLAGE: "a collage: it shows {evidence} and others side by side",
 }
 
 
+def matched(relation: str, distance: int, evidence_id: str) -> str:
+    """In what a member is the same as its evidence."""
+    evidence = evidence_id[:_SHORT]
+    if relation != NEAR:
+        return _MATCHES[relation].format(evidence=evidence)
+    return f"{distance} of {HASH_BITS} bits differ from {evidence}" if distance else f"same hashes as {evidence}"
+
+
 def _why_dropped(pool: Pool, order: Order, member: Member) -> str:
-    evidence = pool.image_ids[member.evidence][:_SHORT]
-    if member.relation != NEAR:
-        match = _MATCHES[member.relation].format(evidence=evidence)
-    elif member.distance:
-        match = f"{member.distance} of {HASH_BITS} bits differ from {evidence}"
-    else:
-        match = f"same hashes as {evidence}"
+    match = matched(member.relation, member.distance, pool.image_ids[member.evidence])
+    if member.relation == COLLAGE:
+        return f"{match}; what it shows is kept"
     better = keepers.why_better(pool.merits, order, member.keeper, member.row)
     if member.evidence == member.keeper:
         return f"{match}, which {better}"

@@ -1,7 +1,8 @@
 """Hash lists as files: what a set holds, told without its pictures.
 
 Parquet or CSV with the columns item, sha256, pixel_sha256, phash, dhash, pdq (hexadecimal, empty where not known) and
-quality (PDQ's, 0..100); or text with one PDQ hash a line, as Meta's tools write, its quality behind a comma or not.
+quality (PDQ's, 0..100), pHash and dHash being compared together with PDQ or not at all; or text with one PDQ hash a
+line, as Meta's tools write, its quality behind a comma or not.
 """
 
 from __future__ import annotations
@@ -79,15 +80,16 @@ def _rows(path: Path) -> Iterator[Listed]:
 
             with ParquetFile(path) as file:
                 _check_columns(path, file.schema_arrow.names)
-                for batch in file.iter_batches():
-                    yield from _listed(path, batch.to_pylist(), "row", 1)
+                rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
+                for number, row in enumerate(rows, 1):
+                    yield Listed(f"row {number}", _fields(row))
             return
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise UserError(f"The hash list {path} cannot be read: {str(error)[:200]}.", fix=_FIX) from error
-    lines = text.splitlines()
-    if lines and _is_digits(lines[0].split(",")[0].strip(), DIGITS["pdq"]):
-        for number, line in enumerate(lines, 1):
+    head = re.split(r"[\r\n,]", text, maxsplit=1)[0]
+    if _is_digits(head.strip(), DIGITS["pdq"]):
+        for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
                 pdq, _, rest = line.partition(",")
                 quality = rest.split(",")[0].strip()
@@ -96,16 +98,17 @@ def _rows(path: Path) -> Iterator[Listed]:
         return
     import csv  # noqa: PLC0415
 
-    reader = csv.DictReader(lines)
-    _check_columns(path, reader.fieldnames or [])
-    yield from _listed(path, list(reader), "line", 2)
+    reader = csv.DictReader(io.StringIO(text, newline=""))  # a name may hold any sign, also a line's end in quotes
+    try:
+        _check_columns(path, reader.fieldnames or [])
+        for row in reader:
+            yield Listed(f"line {reader.line_num}", _fields(row))
+    except csv.Error as error:
+        raise UserError(f"The hash list {path} cannot be read: {str(error)[:200]}.", fix=_FIX) from error
 
 
-def _listed(path: Path, rows: Sequence[Mapping[Any, Any]], word: str, first: int) -> Iterator[Listed]:
-    del path
-    for number, row in enumerate(rows, first):
-        fields = {name: "" if row.get(name) is None else str(row[name]).strip() for name in COLUMNS}
-        yield Listed(f"{word} {number}", fields)
+def _fields(row: Mapping[Any, Any]) -> dict[str, str]:
+    return {name: "" if row.get(name) is None else str(row[name]).strip() for name in COLUMNS}
 
 
 def _check_columns(path: Path, names: Sequence[str]) -> None:
@@ -123,7 +126,11 @@ def _wrong(fields: Mapping[str, str]) -> str:
     quality = fields.get("quality", "")
     if quality and not re.fullmatch(r"100|[0-9]{1,2}", quality):
         return f"quality {quality[:20]!r} is not a number from 0 to 100"
-    return "" if any(fields.get(name) for name in ("sha256", "pixel_sha256", "pdq")) else "no hash stands there"
+    if any(fields.get(name) for name in ("sha256", "pixel_sha256", "pdq")):
+        return ""
+    if fields.get("phash") or fields.get("dhash"):
+        return "phash and dhash alone say too little: pdq is missing"
+    return "no hash stands there"
 
 
 def _is_digits(text: str, count: int) -> bool:

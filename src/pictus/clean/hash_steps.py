@@ -118,7 +118,10 @@ def leaks(project: Project, *, radius: int = duplicates.RADIUS) -> Outcome[Leak]
             "pictures": checks.num_rows, "leaks": pictures, "sets": {name: by_set[name] for name in names},
             "relations": dict(Counter(row.relation for row in found)), "radius": radius,
         }  # fmt: skip
-        project.journal.log("clean", "leaks_found", "leaks", **summary, version=project.tables.version("leaks"))
+        project.journal.log(
+            "clean", "leaks_found", "leaks", **summary, version=project.tables.version("leaks"),
+            sets_version=project.tables.version("evaluation_hashes"),
+        )  # fmt: skip
     listed = ", ".join(f"{by_set[name]:,} in {name}" for name in names)
     return Outcome(
         step="clean leaks",

@@ -23,7 +23,7 @@ from pictus.clean.relatives import Edge
 from pictus.hashes import Rows
 from pictus.tables import table_of
 
-FORMAT = 1
+FORMAT = 2
 
 _DIGEST = 32
 
@@ -103,7 +103,7 @@ def regrouped(
     group = rows_of[pc.index_in(groups, value_set=known.dictionary).to_numpy()]
     is_left = np.ones(both.num_rows, dtype=np.bool_)
     is_left[: earlier.num_rows] = ~is_open[member[: earlier.num_rows]]
-    order = np.lexsort((member, ~both.column("is_keeper").to_numpy(), group))
+    order = np.argsort(group, kind="stable")  # a group is all of one table, and there in its order
     return both.take(pa.array(order[is_left[order]])).combine_chunks()
 
 

@@ -49,15 +49,20 @@ def _equal(pool: Side, items: Side) -> Iterator[tuple[int, int, int, int]]:
 def _near(pool: Side, items: Side, radius: int) -> Iterator[tuple[int, int, int, int]]:
     here = np.flatnonzero(pool.quality >= duplicates.LEAST_QUALITY)
     usable = items.quality >= duplicates.LEAST_QUALITY
-    for there, start, limit, how in (
+    for wanted, start, limit, how in (
         (np.flatnonzero(usable & items.has_all), 0, radius, {"key_radius": duplicates.KEY_RADIUS, "keys": 2}),
         (np.flatnonzero(usable & ~items.has_all), 2, min(radius, PDQ_RADIUS), {}),
     ):
-        if len(here) and len(there):
-            mine, theirs = pool.hashes[here][:, start:], items.hashes[there][:, start:]
-            found = neighbours.near_between(mine, theirs, limit, **how)
-            rows, others = here[found.first], there[found.second]
-            columns = (found.distance.tolist(), rows.tolist(), others.tolist())
+        if len(here) and len(wanted):
+            mine, theirs = pool.hashes[here][:, start:], items.hashes[wanted][:, start:]
+            same, first = duplicates.first_of_equal(mine), np.unique(duplicates.first_of_equal(theirs))
+            heads, there = np.unique(same), wanted[first]  # each different hash is looked up once, and has one item
+            found = neighbours.nearest_between(mine[heads], theirs[first], limit, **how)
+            place = np.full(len(mine), -1, dtype=np.int64)
+            place[heads[found.first]] = np.arange(len(found.first))
+            is_near = place[same] >= 0
+            which = place[same][is_near]
+            columns = (found.distance[which].tolist(), here[is_near].tolist(), there[found.second[which]].tolist())
             yield from ((2, *each) for each in zip(*columns, strict=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -27,6 +28,7 @@ from pictus.tables import equals, one_of, table_of
 _PLACE = ("image_id", "shard", "offset", "size")
 FEW = 3_000
 """Pictures that threads measure sooner than processes start: a second for each process, 1 ms for a picture."""
+_MEMBERS = ("image_id", "group_id", "is_keeper", "distance", "reason", "relation", "evidence_id")
 _DUPLICATES = "duplicates"  # subject of the event that says how the table came about
 
 
@@ -121,8 +123,7 @@ def preview(project: Project, *, line: tuple[str, ...]) -> Outcome[Verdict]:
     changed = [row for row in rows if earlier.get(row.image_id, plain)[:2] != (row.verdict, row.rule)]
     dropped = [row for row in changed if row.verdict == "drop" and _was(earlier, row) == "keep"]
     back = [row for row in changed if row.verdict == "keep" and _was(earlier, row) == "drop"]
-    beyond = Counter(row.rule for row in rows)
-    taken = {one.text: beyond[one.rule] for one in lines}
+    taken = {one.text: decided.taken[one.rule, one.text if one.concept else ""] for one in lines}
     summary = {
         "lines": taken, "changed": len(changed), "newly_dropped": len(dropped),
         "back": len(back), "rules": dict(Counter(row.rule for row in dropped).most_common()),
@@ -133,7 +134,7 @@ def preview(project: Project, *, line: tuple[str, ...]) -> Outcome[Verdict]:
         summary=summary,
         headline=f"{told}: {counted(len(dropped), 'picture')} more would be dropped, {len(back):,} would come back",
         problems=decided.problems,
-        next=(f"pictus clean screen {' '.join('--line ' + one.text for one in lines)}",),
+        next=(f"pictus clean screen {' '.join('--line ' + shlex.quote(one.text) for one in lines)}",),
         source=lambda: iter(changed),
     )
 
@@ -211,7 +212,7 @@ def _values(checks: pa.Table) -> dict[str, rules.Values]:
 
 def _grouped(project: Project, measured: int) -> tuple[verdicts.Grouped, int, tuple[str, ...]]:
     """The groups, the radius they were found with, and what is wrong with them for `measured` pictures."""
-    table = project.tables.read("duplicates", ["image_id", "group_id", "is_keeper", "distance", "reason"])
+    table = project.tables.read("duplicates", _MEMBERS)
     grouped = verdicts.Grouped(*(column.to_pylist() for column in table.columns))
     version = project.tables.version("duplicates")
     found = project.journal.events(_DUPLICATES, limit=1)
@@ -222,8 +223,13 @@ def _grouped(project: Project, measured: int) -> tuple[verdicts.Grouped, int, tu
         return grouped, duplicates.RADIUS, (words,)
     data = found[0].data
     later = measured - int(data["pictures"])
-    words = f"{counted(later, 'picture')} measured since duplicates were looked for: pictus clean dedupe"
-    return grouped, int(data["radius"]), (words,) if later > 0 else ()
+    problems = []
+    if later > 0:
+        problems.append(f"{counted(later, 'picture')} measured since duplicates were looked for: pictus clean dedupe")
+    if data.get("likenesses", 0) != project.tables.version("likenesses"):
+        problems.append("crops, turned and edited copies were matched since duplicates were looked for: "
+                        "pictus clean dedupe")  # fmt: skip
+    return grouped, int(data["radius"]), tuple(problems)
 
 
 def _earlier(project: Project) -> dict[str, verdicts.Earlier]:
@@ -238,6 +244,7 @@ class _Decided(NamedTuple):
     table: pa.Table
     cuts: list[rules.Cut]
     problems: tuple[str, ...]
+    taken: Counter[tuple[str, str]]  # by rule and line of a concept, as verdicts.taken counts
 
 
 def _decided(project: Project, lines: Sequence[rules.Line]) -> _Decided:
@@ -248,14 +255,16 @@ def _decided(project: Project, lines: Sequence[rules.Line]) -> _Decided:
     cuts = rules.draw({name: column[whole] for name, column in values.items()}, given)
     image_ids = checks.column("image_id").to_pylist()
     pictures = verdicts.Measured(image_ids, checks.column("cause").to_pylist(), sizes, values)
+    own = _own(project, image_ids, lines)
     judged = verdicts.Judged(
         opted_out={} if verdicts.OPT_OUT in given else _opted_out(project, checks),
         leaked={} if verdicts.LEAK in given else _leaked(project),
-        own=_own(project, image_ids, lines),
+        own=own,
     )
     grouped, radius, stale = _grouped(project, checks.num_rows)
+    stale += () if verdicts.LEAK in given else _unlooked(project, int(whole.sum()))
     table = verdicts.judge(pictures, cuts, grouped, _earlier(project), radius=radius, at=now(), judged=judged)
-    return _Decided(table, cuts, _unmeasured(unmeasured) + stale)
+    return _Decided(table, cuts, _unmeasured(unmeasured) + stale, verdicts.taken(table, pictures, cuts, own))
 
 
 def _own(project: Project, image_ids: list[str], lines: Sequence[rules.Line]) -> list[verdicts.Own]:
@@ -280,7 +289,8 @@ def _own(project: Project, image_ids: list[str], lines: Sequence[rules.Line]) ->
                 continue
             below = taxonomy.descendants(concept_id)
             rows = sorted(set().union(pictures_of[concept_id], *(pictures_of[one] for one in below)))
-            own = verdicts.Own(line.rule, line.value, taxonomy.name(concept_id), np.array(rows, dtype=np.int64))
+            places = np.array(rows, dtype=np.int64)
+            own = verdicts.Own(line.rule, line.value, taxonomy.name(concept_id), places, line.text)
             found.append((len(below), own))
     if problems:
         raise bad_rows("--line", problems, fix="pictus taxonomy show NAME   tells what a concept is called")
@@ -290,6 +300,27 @@ def _own(project: Project, image_ids: list[str], lines: Sequence[rules.Line]) ->
 def _leaked(project: Project) -> dict[str, str]:
     table = project.tables.read("leaks", ["image_id", "reason"])
     return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def _unlooked(project: Project, whole: int) -> tuple[str, ...]:
+    """What keeps the leaks from being those of `whole` pictures and of the sets as they are now."""
+    sets = project.tables.version("evaluation_hashes")
+    if not sets or not project.tables.count("evaluation_hashes"):
+        return ()
+    found = project.journal.events("leaks", limit=1)
+    data = found[0].data if found else {}
+    later = whole - int(data.get("pictures", 0))
+    if not found:
+        words = "the pictures were not compared with the evaluation sets"
+    elif data.get("version") != project.tables.version("leaks"):
+        words = "the last search for leaks was stopped before its end"
+    elif data.get("sets_version", sets) != sets:
+        words = "an evaluation set was added since leaks were looked for"
+    elif later > 0:
+        words = f"{counted(later, 'picture')} measured since leaks were looked for"
+    else:
+        return ()
+    return (f"{words}: pictus clean leaks",)
 
 
 def _opted_out(project: Project, checks: pa.Table) -> dict[str, str]:
@@ -323,13 +354,16 @@ def _screened(decided: _Decided, lines: Sequence[rules.Line]) -> dict[str, Any]:
     table, own = decided.table, [line for line in lines if line.concept]
     pairs = list(zip(table.column("verdict").to_pylist(), table.column("rule").to_pylist(), strict=True))
     dropped = Counter(rule for verdict, rule in pairs if verdict == "drop")
-    flags = Counter(rule for verdict, rule in pairs if verdict == "keep" and rule)
+    flags: Counter[str] = Counter()
+    for (rule, _), count in decided.taken.items():
+        if rule in rules.RULES and rules.RULES[rule].is_flag:
+            flags[rule] += count
     return {
         "pictures": len(pairs),
         "kept": len(pairs) - sum(dropped.values()),
         "dropped": sum(dropped.values()),
         "rules": dict(dropped.most_common()),
-        "flags": dict(flags),
+        "flags": dict(flags.most_common()),  # a picture may have several
         "lines": [rules.as_json(cut, (flags if cut.rule.is_flag else dropped)[cut.rule.name], own)
                   for cut in decided.cuts],
         "own_lines": [line.text for line in own],
