@@ -153,6 +153,27 @@ def test_boxes_over_the_edge_and_over_everything_are_blurred_without_an_error() 
     assert blurred(pixels, [[0, 0, 50, 30]]).std() < 0.6 * pixels.std()
 
 
+def test_a_small_face_beside_a_large_one_is_blurred_as_well() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).resize((1600, 1200), Image.Resampling.BICUBIC).save(out, "JPEG", quality=95)
+    boxes = [[100, 300, 500, 500, 1.0], [1200, 600, 40, 40, 1.0], [1000, 100, 24, 24, 1.0]]
+    after = decode(redact("a", out.getvalue(), Redaction(boxes={"a": boxes})).image_bytes).astype(float)
+    before = decode(out.getvalue()).astype(float)
+    for x, y, width, height, _ in boxes:
+        face = np.s_[y : y + height, x : x + width]
+        alike = np.corrcoef(before[face].ravel(), after[face].ravel())[0, 1]
+        assert alike < 0.3, (width, alike)
+        assert after[face].std() < 0.3 * before[face].std()
+    assert np.abs(after[1000:, 900:] - before[1000:, 900:]).mean() < 8
+
+
+def test_a_blur_that_changes_no_byte_is_no_change() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(out, "PNG")
+    assert redact("a", out.getvalue(), Redaction(boxes={"a": BOX})) == (out.getvalue(), "")
+
+
 # -- a release ---------------------------------------------------------------------------------------
 
 
