@@ -159,50 +159,73 @@ def test_a_killed_fetch_goes_on_where_it_stopped(
 
 
 FETCH_AND_DIE = """
-import os, random, signal, sys, threading, time
+import os, signal, sys
 from pathlib import Path
 import pictus
 from pictus import collect
-from pictus.collect import fetching, intake
+from pictus.collect import intake
+from pictus.shards import ShardWriter
+from pictus.tables import Tables
 
-intake.BATCH_PICTURES, fetching.COMMIT_EVERY_S = 7, 0.05
-project = pictus.open(sys.argv[1])
-threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), signal.SIGKILL)).start()
-collect.fetch(project, Path(sys.argv[2]), allow_host=("127.0.0.1",), rate=0)
-print("done", flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
+root, addresses, where, nth = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+intake.BATCH_PICTURES = 7
+seen = 0
+
+def die_after(owner, name, place):
+    real = getattr(owner, name)
+    def wrapped(self, *args, **options):
+        global seen
+        result = real(self, *args, **options)
+        if where in (place, f"{place} {args[0] if args else ''}"):
+            seen += 1
+            if seen == nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(owner, name, wrapped)
+
+die_after(intake.Intake, "take", "picture")
+die_after(ShardWriter, "flush", "flush")
+die_after(Tables, "append", "append")
+collect.fetch(pictus.open(root), Path(addresses), allow_host=("127.0.0.1",), rate=0)
 """
 
-
-def slow_page(body: bytes) -> Callable[[Any], None]:
-    def page(handler: Any) -> None:
-        time.sleep(0.05)
-        handler.answer(200, body)
-
-    return page
+FETCH_DEATHS = {"picture": (8, 16), "flush": (2, 3), "append images": (2, 3), "append sources": (2, 3)}
+"""Where, and after how many of them: each so late that the run has committed at least one batch of seven."""
 
 
-@pytest.mark.parametrize("points", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_fetch_killed_at_random_points_loses_nothing_and_doubles_nothing(
+@pytest.mark.parametrize("points", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_fetch_killed_at_random_points_loses_nothing_doubles_nothing_and_lets_nothing_in(
     project: Project, web: Any, tmp_path: Path, make_jpeg: MakeJpeg, points: int
 ) -> None:
-    """Every run is killed some time after it begins, the next goes on; at the end all pictures stand once."""
-    count, chance = 20 * points, random.Random(points)
-    addresses = [web.url(f"/{number}.jpg") for number in range(count)]
-    for number in range(count):
-        web.pages[f"/{number}.jpg"] = slow_page(make_jpeg(width=48, height=32, seed=number))
+    """Every run is killed after it has committed something, the next goes on; at the end all pictures stand once."""
+    count, chance = 30 * points, random.Random(points)
+    web.put("/robots.txt", b"User-agent: *\nDisallow: /no/\n")
+    good, forbidden = [f"/{number}.jpg" for number in range(count)], [f"/no/{number}.jpg" for number in range(20)]
+    unwanted = [f"/out/{number}.jpg" for number in range(20)]
+    for seed, name in enumerate((*good, *forbidden, *unwanted)):
+        headers = {"X_Robots_Tag": "noai"} if name in unwanted else {}
+        web.put(name, make_jpeg(width=48, height=32, seed=seed), **headers)
+    names = [*good, *forbidden, *unwanted]
+    chance.shuffle(names)
     path = tmp_path / "list.csv"
-    path.write_text("url\n" + "".join(f"{address}\n" for address in addresses))
+    path.write_text("url\n" + "".join(f"{web.url(name)}\n" for name in names))
     before = 0
-    for _ in range(points):
-        killed = run(FETCH_AND_DIE, project.root, path, chance.uniform(0.0, 1.0))
+    for point in range(points):
+        where = list(FETCH_DEATHS)[point % len(FETCH_DEATHS)]
+        killed = run(FETCH_AND_DIE, project.root, path, where, chance.randint(*FETCH_DEATHS[where]))
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-        after = project.tables.count("images")
-        assert after >= before
+        assert 0 < project.tables.count("images") < count
+        after = sum(project.tables.count(table) for table in ("images", "sources", "fetches"))
+        assert after > before  # of pictures whose places were not committed yet, the places only
         before = after
+    left = count - project.tables.count("images")
     outcome = collect.fetch(project, path, allow_host=("127.0.0.1",), rate=0)
-    assert outcome.summary["failed"] == 0
+    assert outcome.summary["added"] == left
     check_whole(project, count)
+    assert set(project.tables.read("sources").column("address").to_pylist()) == {web.url(name) for name in good}
+    assert not [name for name in web.asked() if name in forbidden]
+    causes = {row["address"]: row["cause"] for row in project.tables.read("fetches").to_pylist()}
+    assert Counter(causes.values()) == {"ok": count, "robots": 20, "opt-out": 20}
 
 
 def test_a_full_disk_is_one_clear_message_and_the_next_run_goes_on(project: Project, photos: Path) -> None:

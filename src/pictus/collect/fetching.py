@@ -122,6 +122,10 @@ class Run:
                 image_id = self._intake.take(fetched.image_bytes, fetched.address, "url", claim)
             except PictureError as error:
                 cause, detail = error.cause, f"{error.detail}; {detail}" if detail else error.detail
+            except (OSError, UserError):
+                raise  # a full disk concerns them all
+            except Exception as error:  # noqa: BLE001  one picture must not cost what the others brought
+                cause, detail = _broken_off(fetched.address, error)
         elif cause == "unchanged":
             image_id = self._plan.image_ids[fetched.address]
             self._intake.claim(image_id, fetched.address, "url", claim)
@@ -146,7 +150,16 @@ def resized(fetched: "Fetched", short_side: int) -> "Fetched":
         image_bytes, done = made_small(fetched.image_bytes, short_side)
     except PictureError as error:
         return fetched._replace(cause=error.cause, detail=error.detail, image_bytes=b"")
+    except Exception as error:  # noqa: BLE001  as in `_record`
+        cause, detail = _broken_off(fetched.address, error)
+        return fetched._replace(cause=cause, detail=detail, image_bytes=b"")
     return fetched._replace(image_bytes=image_bytes, detail="; ".join(filter(None, (done, fetched.detail))))
+
+
+def _broken_off(address: str, error: Exception) -> tuple[str, str]:
+    """(cause, detail) of a picture that met a bug of ours, told loudly."""
+    _log.error("unexpected, with the picture of %s", address, exc_info=error)
+    return "error", f"{type(error).__name__}: {error}"[:500]
 
 
 def open_fetcher(
@@ -174,7 +187,7 @@ def planned(
     tables: Tables, wanted: Sequence[Wanted], intake: Intake, asks_again: Callable[[str, bool], bool]
 ) -> Plan:  # fmt: skip
     """Which addresses to ask: new ones, and those that `asks_again(latest cause, whether it ever gave a picture)`."""
-    from pictus.collect.fetcher import Job  # noqa: PLC0415  brings httpcore
+    from pictus.collect.fetcher import Job  # noqa: PLC0415  0.1 s that --help does not pay
 
     history = _history(tables)
     plan = Plan([], {}, {}, 0, Counter())

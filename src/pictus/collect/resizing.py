@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pictus.errors import PictureError
 from pictus.pixels import Header, Pixels, Segments, coded_as_ycc, decode_scaled, encode_jpeg, jpeg_segments, sniff
 
 if TYPE_CHECKING:
     from PIL import Image
 
 QUALITY = 90
+
+MAX_SIDE = 65_500
+"""Of a JPEG, by libjpeg."""
 
 _EIGHTHS = (1, 2, 4, 8)
 """Of its size, at which a JPEG is decoded. libjpeg-turbo is fast at these only: 8/8 costs less than 6/8."""
@@ -35,6 +39,8 @@ def made_small(image_bytes: bytes, short_side: int) -> tuple[bytes, str]:
         return image_bytes, ""
     scale = short_side / min(width, height)
     small = max(1, round(width * scale)), max(1, round(height * scale))
+    if max(small) > MAX_SIDE:
+        raise PictureError("too-many-pixels", f"{small[0]}x{small[1]} once small; a JPEG has {MAX_SIDE:,} a side")
     made = None
     if segments and header.mode == "RGB" and header.orientation == 1:
         made = _planes_small(image_bytes, segments, header, small)
