@@ -7,6 +7,7 @@ its own, whose peak is taken less that of one with an empty project and a list o
 
 - new: a list of so many addresses that were never asked, read, checked and put into the schedule;
 - again: the same list after each of its addresses gave a picture;
+- known: a list of one in that project;
 - one more: `pictus collect add` of one picture to the project of `again`, with the seconds it takes.
 """
 
@@ -109,6 +110,7 @@ def main() -> None:
         found = {"new": measured("plan", here / "new", many)}
         fill(pictus.open(here / "full").tables, count)
         found["again"] = measured("plan", here / "full", many)
+        found["known"] = measured("plan", here / "full", one)
         found["one more"] = measured("add", here / "full", picture(here / "one.png"))
     for case, row in found.items():
         held = row["peak_mb"] - base["peak_mb"]

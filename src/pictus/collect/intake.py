@@ -5,7 +5,8 @@ are cut off by the next run; between the tables, `images` comes first, and the n
 missing source and adds it. So nothing is lost, nothing stands twice.
 
 What is known is held in memory: 32 bytes for each picture, 16 for each source, and each different
-claim once; about 0.3 GB for a million of each with Python's overhead.
+claim once; about 0.6 GB for a million of each with Python's overhead and what reading them takes
+(benchmarks/fetch_memory.py).
 """
 
 from __future__ import annotations
