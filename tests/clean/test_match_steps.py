@@ -7,6 +7,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -16,6 +17,7 @@ from pictus.clean import check, dedupe, match, match_steps
 from pictus.errors import UserError
 from pictus.project import Project
 from pictus.records import Duplicate
+from pictus.tables import SCHEMAS
 
 MakeJpeg = Callable[..., bytes]
 Fill = Callable[[Iterable[bytes]], list[str]]
@@ -208,3 +210,53 @@ def test_without_the_extra_it_says_what_to_install(project: Project, monkeypatch
     with pytest.raises(UserError, match="cv2") as caught:
         match(project)
     assert "pictus[vision]" in caught.value.fix
+
+
+def test_proofs_of_a_chunk_that_was_stopped_are_not_made_again(
+    project: Project, fill: Fill, photos: list[bytes], copies: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill([*photos, *copies])
+    check(project)
+    monkeypatch.setattr(match_steps, "_PAIRS", 1)
+    prove, proved = match_steps.prove_batch, []
+
+    def stopped(shards_dir: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if len(proved) == 2:
+            raise KeyboardInterrupt
+        proved.append(batch)
+        return prove(shards_dir, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(match_steps, "prove_batch", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            match(project, workers=1)
+    monkeypatch.setattr(match_steps, "prove_batch", lambda folder, batch: proved.append(batch) or prove(folder, batch))
+    pairs = match(project, workers=1).summary["candidates"]
+    assert len(proved) == pairs > 2, "each pair once, in both runs together"
+    assert len(rows_of(project)) == 4
+    assert not (project.cache_dir / "match").exists()
+
+
+def test_likenesses_of_other_features_are_dropped_even_when_that_is_stopped(
+    project: Project, fill: Fill, photos: list[bytes], copies: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill([*photos[:2], *copies[:2]])
+    check(project)
+    match(project, workers=1)
+    project.tables.replace("features", project.tables.read("features").slice(1))
+    project.tables.append("likenesses", pa.Table.from_pylist(
+        [{"image_id": "x", "other_id": "y", "relation": "crop", "similarity": 1.0, "detail": ""}],
+        schema=SCHEMAS["likenesses"],
+    ))  # fmt: skip
+    drop = project.tables.drop
+
+    def stopped(name: str) -> None:
+        drop(name)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(project.tables, "drop", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            match(project, workers=1)
+    match(project, workers=1)
+    assert "x" not in {row["image_id"] for row in rows_of(project)}

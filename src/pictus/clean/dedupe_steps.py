@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -292,8 +291,7 @@ def _spread(
 
 def remembered(parts: Path, compute: neighbours.Compute, batch: pa.RecordBatch) -> pa.RecordBatch:
     """What a worker runs: the result of a part, read back where an earlier run has left it whole."""
-    name = blake2b(json.dumps(batch.to_pylist()).encode(), digest_size=16).hexdigest()
-    path = parts / name
+    path = parts / blake2b(batch.serialize(), digest_size=16).hexdigest()
     kept = increments.unsealed(path.read_bytes()) if path.is_file() else None
     if kept is not None:
         with pa.ipc.open_stream(kept) as stream:

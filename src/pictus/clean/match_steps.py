@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+import shutil
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +15,12 @@ import pyarrow as pa
 from pictus import engine as engines
 from pictus import shards
 from pictus.clean import alignment, features, likeness, lookup
+from pictus.clean.dedupe_steps import Where, remembered
 from pictus.clean.likeness import AS_IT_IS, MIRRORED, Side
 from pictus.errors import UserError, counted
 from pictus.extras import need
 from pictus.hashes import TURNS, Rows
+from pictus.progress import Meter
 from pictus.project import Project
 from pictus.records import Likeness
 from pictus.registry import Outcome, step
@@ -50,6 +53,13 @@ class _Held(NamedTuple):
     is_clear: np.ndarray[Any, np.dtype[np.bool_]]  # of PDQ quality enough
 
 
+class _Proved(NamedTuple):
+    """What came of one chunk of pictures."""
+
+    rows: pa.Table  # of `likenesses`
+    pairs: int  # looked at
+
+
 @step("clean match", changes=True)
 def match(project: Project, *, engine: str = "local", workers: int = 0) -> Outcome[Likeness]:
     """Find crops, turned, mirrored and overlaid copies by what they show, each proved on its pixels.
@@ -77,13 +87,11 @@ def match(project: Project, *, engine: str = "local", workers: int = 0) -> Outco
         if done < total:
             held = _held(project)
             with project.progress.track("match", total - done) as meter:
-                for start in range(done, total, CHUNK):
-                    until = min(start + CHUNK, total)
-                    candidates = _candidates(project, held, start, until)
-                    found = _proved(project, candidates, engine, workers or engines.cpu_count())
-                    _commit(project, held.image_ids[start:until], found)
-                    compared, pairs = compared + until - start, pairs + candidates.num_rows
-                    meter.advance(until - start)
+                for found in _proved(Where(project, engine, workers), held, range(done, total, CHUNK), meter):
+                    until = min(done + compared + CHUNK, total)
+                    _commit(project, held.image_ids[done + compared : until], found.rows)
+                    compared, pairs = until - done, pairs + found.pairs
+                shutil.rmtree(_parts(project), ignore_errors=True)
         relations = Counter(project.tables.read("likenesses", ["relation"]).column("relation").to_pylist())
         if compared:
             project.journal.log(
@@ -180,7 +188,7 @@ def _begun(project: Project) -> int:
     before = project.tables.read("matched").column("image_id").to_pylist()
     described = project.tables.read("features", ["image_id"], limit=max(1, len(before))).column("image_id")
     if before and before != described.to_pylist():
-        for name in ("matched", "likenesses"):
+        for name in ("likenesses", "matched"):  # in this order: `matched` is what says that likenesses are old
             project.tables.drop(name)
         return 0
     return len(before)
@@ -278,13 +286,43 @@ def _pair_table(
     return pa.table(columns)
 
 
-def _proved(project: Project, candidates: pa.Table, engine: str, workers: int) -> pa.Table:
-    """The pairs that are proved, in their order: rows of `likenesses`."""
-    if not candidates.num_rows:
-        return SCHEMAS["likenesses"].empty_table()
-    runner = engines.RUNNERS.get(engine)
-    batches = iter(candidates.combine_chunks().to_batches(max_chunksize=_PAIRS))
-    return pa.Table.from_batches(list(runner(partial(prove_batch, project.shards_dir), batches, workers)))
+def _proved(where: Where, held: _Held, starts: range, meter: Meter) -> Iterator[_Proved]:
+    """Of each chunk of pictures the pairs that are proved, in their order. One runner for all chunks.
+
+    A part that is done lies in the project's cache, so that a stopped run does not prove it again.
+    """
+    project = where.project
+    parts = _parts(project)
+    parts.mkdir(parents=True, exist_ok=True)
+    counts: deque[tuple[int, int]] = deque()  # of each chunk that was begun: its parts, and its pairs
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in starts:
+            candidates = _candidates(project, held, start, min(start + CHUNK, starts.stop))
+            cut = candidates.combine_chunks().to_batches(max_chunksize=_PAIRS)
+            cut = cut or [pa.RecordBatch.from_pylist([], schema=candidates.schema)]
+            counts.append((len(cut), candidates.num_rows))
+            yield from cut
+
+    compute = partial(remembered, parts, partial(prove_batch, project.shards_dir))
+    rows, seen, told = [], 0, 0
+    at = starts.start
+    for result in engines.spread(compute, batches(), engine=where.engine, workers=where.workers):
+        rows.append(result)
+        seen += 1
+        whole, pairs = counts[0]
+        size = min(CHUNK, starts.stop - at)
+        share = size * seen // max(whole, 1)
+        meter.advance(share - told)
+        told = share
+        if seen >= whole:
+            counts.popleft()
+            yield _Proved(pa.Table.from_batches(rows), pairs)
+            rows, seen, told, at = [], 0, 0, at + size
+
+
+def _parts(project: Project) -> Path:
+    return project.cache_dir / "match"
 
 
 def _commit(project: Project, image_ids: list[str], found: pa.Table) -> None:
