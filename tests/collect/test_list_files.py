@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pictus.collect import list_files
+from pictus.collect import list_files, parquet_pages
 from pictus.collect.list_files import LISTS, read_list
 from pictus.collect.lists import Row, wanted_of
 from pictus.errors import UserError
@@ -139,6 +139,35 @@ def test_parquet_may_have_other_columns_of_any_kind_and_bad_ones_are_told(tmp_pa
     (tmp_path / "x.parquet.gz").write_bytes(b"")
     with pytest.raises(UserError, match="is a packed Parquet file"):
         list(read_list(tmp_path / "x.parquet.gz"))
+
+
+def test_a_parquet_list_cannot_unpack_without_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """8,192 equal addresses of 100 KB in a file of 450 bytes took 2.5 GB."""
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.table({"url": pa.array(["http://a/" + "x" * 10**6] * 1_000).dictionary_encode()}), path,
+                   compression="zstd", store_schema=False)  # fmt: skip
+    pool = pa.default_memory_pool()
+    before, most = pool.bytes_allocated(), 0
+    for _ in read_list(path):
+        most = max(most, pool.bytes_allocated() - before)
+    assert most < 300e6  # and 1 GB without a bound
+    monkeypatch.setattr(parquet_pages, "FREE_BYTES", 2**22)
+    for size, found in ((2**20 + 1, "has a cell of 1,048,577 bytes"), (2**24, "unpacks to 16,777,")):
+        pq.write_table(pa.table({"url": ["x" * size]}), path, compression="zstd", use_dictionary=False)
+        with pytest.raises(UserError, match=found):
+            list(read_list(path))
+
+
+def test_only_the_columns_of_a_list_are_read(tmp_path: Path) -> None:
+    """A column of pictures beside the addresses stays where it is, even a damaged one."""
+    path = tmp_path / "list.parquet"
+    table = pa.table({"picture": [bytes(10**6)], "url": ["http://a/"], "TEXT": ["owl"]})
+    pq.write_table(table, path, use_dictionary=False, compression="none")
+    data = bytearray(path.read_bytes())
+    data[100:200_000] = b"\xff" * 199_900
+    data[4:100] = b"\xff" * 96
+    path.write_bytes(data)
+    assert [row[1:6] for row in read_list(path)] == [("http://a/", "", "", "", "owl")]
 
 
 def test_a_parquet_list_cut_in_its_middle_tells_how_far_it_goes(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pictus.collect import parquet_pages
 from pictus.collect.found import Found, Said
 from pictus.collect.parquets import look_in_table
 
@@ -131,6 +132,31 @@ def test_a_large_row_group_is_not_held_in_memory(tmp_path: Path) -> None:
     for _ in look_in_table(path, with_bytes=True):
         most = max(most, pool.bytes_allocated() - before)
     assert most < 12e6
+
+
+def test_a_value_that_many_rows_repeat_is_not_held_many_times(tmp_path: Path) -> None:
+    """A file of 1.4 KB took 1.5 GB: one value of 30 MB in a dictionary, in 16 rows."""
+    path = write(tmp_path / "a.parquet", {"image": images(*[bytes(30 * 2**20)] * 16)}, compression="zstd")
+    assert path.stat().st_size < 20_000
+    pool = pa.default_memory_pool()
+    before, most, count = pool.bytes_allocated(), 0, 0
+    for one in look_in_table(path, with_bytes=True):
+        count += len(one.image_bytes) == 30 * 2**20
+        most = max(most, pool.bytes_allocated() - before)
+    assert count == 16
+    assert most < 150e6
+
+
+def test_a_page_that_unpacks_without_bound_is_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_pages, "FREE_BYTES", 2**20)
+    for options in ({"use_dictionary": False}, {}, {"data_page_version": "2.0", "use_dictionary": False}):
+        path = write(tmp_path / "a.parquet", {"image": images(b"fine", bytes(16 * 2**20))}, compression="zstd",
+                     row_group_size=1, **options)  # fmt: skip
+        pool = pa.default_memory_pool()
+        before = pool.bytes_allocated()
+        good, bad = read(path)
+        assert (good.image_bytes, bad.cause, bad.detail[:16]) == (b"fine", "bomb", "row 1: a page of")
+        assert pool.bytes_allocated() - before < 2**20
 
 
 def test_a_file_that_cannot_be_opened_is_a_cause(tmp_path: Path) -> None:

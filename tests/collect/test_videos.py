@@ -206,3 +206,24 @@ def test_a_codec_that_nobody_knows_is_told(make: Make) -> None:
 
 def test_a_file_that_is_gone_is_a_cause(tmp_path: Path) -> None:
     assert [one.cause for one in look(tmp_path / "gone.mp4")] == ["unreadable"]
+
+
+def test_a_frame_that_no_jpeg_can_hold_is_a_cause(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The encoder's error ended the whole run."""
+    path = tmp_path / "wide.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 65_600, 16, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((16, 65_600, 3), np.uint8), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    (end,) = look(path)
+    assert end.cause == "too-many-pixels"
+    assert "65,500 on a side" in end.detail
+
+    def refuse(*_: object) -> bytes:
+        raise ValueError("no such picture")
+
+    monkeypatch.setattr(videos, "encode_jpeg", refuse)
+    (end,) = look(make())
+    assert (end.cause, end.detail) == ("broken-video", "a frame cannot be a JPEG: no such picture")

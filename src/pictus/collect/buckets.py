@@ -142,7 +142,9 @@ def _other(bucket: _Bucket, entry: dict[str, Any], last: str, depth: int, *, wit
             yield from in_archive(file, address, archives.stem(last), with_bytes=with_bytes)
     elif parquets.is_table(last):
         with bucket.store.open(name, "rb", block_size=_BLOCK_BYTES) as file:
-            yield from parquets.in_table(file, address, folder, with_bytes=with_bytes, is_named=False)
+            yield from parquets.in_table(
+                file, address, folder, with_bytes=with_bytes, is_named=False, is_near=False
+            )
 
 
 def _listed(bucket: _Bucket, name: str) -> list[dict[str, Any]]:

@@ -18,13 +18,15 @@ import pyarrow as pa
 
 from pictus.archives import FREE_BYTES, MAX_RATIO
 from pictus.collect.lists import Row, columns_of, rows_of_csv, rows_of_jsonl, rows_of_table
-from pictus.errors import UserError, counted
+from pictus.collect.parquet_pages import rows_at_once
+from pictus.errors import PictureError, UserError, counted
 from pictus.registry import Registry
 
 MAX_LINE = 2**20
 """Characters of one line; an address has at most some thousands."""
 
 _ROWS = 8_192
+_BATCH_BYTES = 256 * 2**20  # of repeated texts in them: dictionaries of 1 MB, which are usual, allow 100 and more rows
 
 ReadList = Callable[[Path], Iterator[Row]]
 """The rows of one file, streamed; UserError where nothing of it can be read, a Row with a `problem` for a bad row."""
@@ -63,16 +65,34 @@ def _parquet(path: Path) -> Iterator[Row]:
             table = pq.ParquetFile(file, pre_buffer=False, buffer_size=MAX_LINE)
             yield from rows_of_table(table.schema_arrow.empty_table(), str(path))  # its columns, told before any row
             columns = columns_of(table.schema_arrow)  # others may hold the pictures themselves
-            for batch in table.iter_batches(_ROWS, columns=columns, use_threads=False):
-                yield from rows_of_table(pa.Table.from_batches([batch]), str(path), row)
-                row += batch.num_rows
+            for group in range(table.num_row_groups):
+                size = rows_at_once(file, table.metadata.row_group(group), columns, _ROWS, n_bytes=_BATCH_BYTES)
+                for batch in table.iter_batches(size, row_groups=[group], columns=columns, use_threads=False):
+                    _check_cells(batch, f"{path} after row {row:,}")
+                    yield from rows_of_table(pa.Table.from_batches([batch]), str(path), row)
+                    row += batch.num_rows
     except UnicodeDecodeError as error:
         what = f"{path}: after row {row:,} stands a text that is not UTF-8."
         raise UserError(what, fix="write the file again") from error
-    except (pa.ArrowException, OSError) as error:
+    except PictureError as error:
+        what = f"{path} after row {row:,}: {error.detail}: no list does that."
+        raise UserError(what, fix="look at where it comes from, or write it again without packing") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0][:200]
         what = f"{path} breaks off after row {row:,}" if row else f"{path} is not a Parquet file"
         raise UserError(f"{what}: {why}.", fix="write it again") from error
+
+
+def _check_cells(batch: pa.RecordBatch, where: str) -> None:
+    """A cell is at most as long as a line of text."""
+    import pyarrow.compute as pc  # noqa: PLC0415  needed for this kind of list only
+
+    for column in batch.columns:
+        texts = column.dictionary if pa.types.is_dictionary(column.type) else column
+        longest = 0 if pa.types.is_null(texts.type) else pc.max(pc.binary_length(texts)).as_py() or 0
+        if longest > MAX_LINE:
+            what = f"{where} has a cell of {counted(longest, 'byte')}, at most {MAX_LINE:,}."
+            raise UserError(what, fix="one address in each row")
 
 
 @contextmanager

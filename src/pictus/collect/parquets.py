@@ -1,13 +1,14 @@
 """Tables that hold pictures: Parquet as Hugging Face writes it, or any with a column of encoded pictures.
 
 Read a few rows at a time, page after page, so that memory does not grow with the table. (A page holds at most the
-1,024 rows that writers put into one, or a row group.)
+1,024 rows that writers put into one, or a row group.) What its pages would unpack to is looked at before.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -15,11 +16,13 @@ import pyarrow as pa
 
 from pictus.collect.found import Found
 from pictus.collect.members import class_names_beside, stored
+from pictus.collect.parquet_pages import rows_at_once
 from pictus.collect.sidecars import COLUMNS, NAMES, plain_text, said_in
+from pictus.errors import PictureError
 
 ENDINGS = (".parquet", ".pq")
 ROWS = 16
-"""Read at a time: at most 16 × 64 MiB, 2 MB of usual photos."""
+"""Read at a time: 2 MB of usual photos; fewer where rows repeat large values (parquet_pages.py)."""
 
 _BUFFER_BYTES = 2**20
 _USUAL = ("image", "img", "picture", "photo", "jpg", "jpeg", "png", "image_bytes", "bytes", "content", "data")
@@ -47,9 +50,9 @@ def look_in_table(path: Path, how: str = "", *, with_bytes: bool, is_named: bool
 
 def in_table(
     file: BinaryIO, address: str, folder: str, how: str = "", *, with_bytes: bool, is_named: bool = True,
-    class_names: Sequence[str] = (),
+    class_names: Sequence[str] = (), is_near: bool = True,
 ) -> Iterator[Found]:  # fmt: skip
-    """The pictures of an open table, told apart as `address#row=N`, the first is 0."""
+    """The pictures of an open table, told apart as `address#row=N`, the first is 0. `is_near`: on this machine."""
     import pyarrow.parquet as pq  # noqa: PLC0415  needed for this kind of place only
 
     row = 0
@@ -60,10 +63,13 @@ def in_table(
             if is_named:
                 yield Found(address, "parquet", folder, b"", "no-pictures", layout.problem)
             return
-        for facts in _rows(table, layout, with_bytes=with_bytes):
+        fewer = partial(rows_at_once, file, is_near=is_near)
+        for facts in _rows(table, layout, fewer, with_bytes=with_bytes):
             at = f"{address}#row={row}"
             yield _found(facts, layout, at, folder, class_names) if with_bytes else _place(facts, layout, at, folder)
             row += 1
+    except PictureError as error:
+        yield Found(address, "parquet", folder, b"", error.cause, f"row {row:,}: {error.detail}")
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         # UnicodeDecodeError is a ValueError; a damaged page may announce any size
         yield Found(address, "parquet", folder, b"", "broken-table", f"row {row:,}: {_first_line(error)}")
@@ -82,7 +88,9 @@ class _Layout(NamedTuple):
     problem: str = ""
 
 
-def _rows(table: Any, layout: _Layout, *, with_bytes: bool) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+def _rows(
+    table: Any, layout: _Layout, fewer: Callable[[Any, Sequence[str], int], int], *, with_bytes: bool  # noqa: ANN401
+) -> Iterator[dict[str, Any]]:
     """The rows with what is needed of them: without bytes a struct's path, or nothing."""
     columns = [layout.column, *layout.others] if with_bytes else []
     if not with_bytes and "path" in layout.parts:
@@ -92,7 +100,8 @@ def _rows(table: Any, layout: _Layout, *, with_bytes: bool) -> Iterator[dict[str
         return
     size = ROWS if with_bytes else 8192
     for group in range(table.num_row_groups):  # one by one, so that damage in one costs no row of another
-        for batch in table.iter_batches(size, row_groups=[group], columns=columns, use_threads=False):
+        rows = fewer(table.metadata.row_group(group), columns, size)
+        for batch in table.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False):
             yield from batch.to_pylist()
 
 

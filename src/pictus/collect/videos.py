@@ -31,6 +31,7 @@ MAX_FRAMES = 20_000  # of one video: five and a half hours at one a second
 MAX_DURATION_S = 12 * 3_600
 MAX_WALL_S = 3_600.0  # of work on one video; a film of two hours takes about ten minutes on one core
 MAX_BAD_PACKETS = 100
+_MAX_SIDE = 65_500  # libjpeg's
 
 SCENE_THRESHOLD = 0.3
 """The `scene` score of FFmpeg's filter `select` (libavfilter/f_select.c), whose manual calls 0.3 to 0.5 sane."""
@@ -80,8 +81,8 @@ def look_in_video(path: Path, how: str, *, with_bytes: bool, clock: Clock = time
     try:
         with path.open("rb") as file:
             for frame in frames_of(file, every_s, clock):
+                image_bytes = _encoded(frame.pixels)
                 taken += 1
-                image_bytes = encode_jpeg(frame.pixels, QUALITY)
                 yield Found(f"{address}#t={float(frame.at_s):.3f}", "video", folder, image_bytes)
     except PictureError as error:
         detail = f"{error.detail}; {counted(taken, 'frame')} taken before" if taken else error.detail
@@ -205,8 +206,17 @@ class _Scenes:
 
 
 def _check_size(width: int, height: int) -> None:
+    if max(width, height) > _MAX_SIDE:
+        raise BadVideoError("too-many-pixels", f"frames of {width:,} × {height:,} px, at most {_MAX_SIDE:,} on a side")
     if width * height > MAX_PIXELS:
         raise BadVideoError("too-many-pixels", f"frames of {width:,} × {height:,} px, at most {MAX_PIXELS:,}")
+
+
+def _encoded(pixels: Pixels) -> bytes:
+    try:
+        return encode_jpeg(pixels, QUALITY)
+    except ValueError as error:  # what no JPEG holds
+        raise BadVideoError("broken-video", f"a frame cannot be a JPEG: {error}") from error
 
 
 def _format_of(start: bytes) -> str:
