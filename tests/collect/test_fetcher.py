@@ -20,6 +20,12 @@ from pictus.collect.robots import Rules, rules_of
 from pictus.collect.sayings import Sayings
 
 Fetch = Callable[..., dict[str, Fetched]]
+
+
+def missing(handler: Any) -> None:
+    handler.answer(404)
+
+
 FAST = Limits(
     interval_s=0.0, connect_s=2.0, read_s=0.3, total_s=2.0, back_off_s=0.01, max_wait_s=2.0, max_bytes=200_000
 )
@@ -655,8 +661,18 @@ def test_rules_that_take_long_to_look_through_keep_nobody_waiting(
             return True
 
     monkeypatch.setattr(sayings, "rules_of", lambda *_: Slow(None))
+
+    def after(seconds: float, status: int = 200) -> Callable[[Any], None]:
+        def page(handler: Any) -> None:
+            time.sleep(seconds if "b." in handler.headers["host"] or status == 404 else 0.0)
+            handler.answer(status, b"owl")
+
+        return page
+
     for number in range(50):
-        web.put(f"/{number}", b"owl")
+        web.pages[f"/{number}"] = after(0.01)
+    late = after(0.1, 404)
+    web.pages["/robots.txt"] = lambda handler: (late if "a." in handler.headers["host"] else missing)(handler)
     beside = [f"http://b.example/{number}" for number in range(50)]
     found = fetch_all(*[f"{A}/{number}" for number in range(50)], *beside, limits=replace(FAST, per_host=1))
     assert {one.cause for one in found.values()} == {"ok"}
