@@ -48,7 +48,8 @@ PICTURES = _columns(
 """`key`: the member's name in its shard. `label`: position of concept_id among the sorted classes.
 `group_id`: pictures that are duplicates of each other share it; one that stands alone is its own group.
 `image_id` is the sha256 of the bytes that lie in the release, `origin_id` that of the bytes as they were found: they
-differ where `changes` says what was done for the release ("gps removed, 2 faces blurred"), and nowhere else."""
+differ where `changes` says what was done for the release ("gps removed, 2 faces blurred"), and nowhere else. `address`
+is empty where faces were blurred."""
 
 
 CONCEPTS = _columns(

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -22,6 +24,7 @@ from pictus.pixels import decode
 from pictus.records import Concept, Faces, Label, Picture, Source
 from pictus.release.differences import changes
 from pictus.release.redaction import Redaction, blurred, kind_of, redact
+from pictus.release.verification import check_tables
 from pictus.shards import ShardWriter
 from pictus.tables import table_of
 
@@ -242,6 +245,71 @@ def test_two_pictures_that_differ_in_gps_only_are_released_once(project: pictus.
     assert set(rows_of(project.releases_dir / "1.0.0")) >= {sha(metadata.without_gps(with_gps))}
 
 
+def test_the_addresses_of_blurred_pictures_stay_out_and_that_is_told(
+    project: pictus.Project, ten: list[bytes]
+) -> None:
+    outcome = release.cut(project, "1.0.0", blur_faces=True)
+    root = project.releases_dir / "1.0.0"
+    rows = rows_of(root)
+    assert [bool(rows[sha(one)]["address"]) for one in ten] == [at not in (2, 3) for at in range(10)]
+    assert "the addresses of 2 pictures with blurred faces left out: the faces are to be seen there" in outcome.problems
+    assert "The addresses of blurred pictures are left out" in (root / "datasheet.md").read_text()
+    encoders = json.loads((root / "manifest.json").read_text())["history"]["privacy"]["encoders"]
+    assert encoders["pillow"] == PIL.__version__
+
+
+def twins(project: pictus.Project, tables: dict[str, list[str]]) -> tuple[str, str]:
+    """A picture with GPS and the same without, in the order of their ids, beside eight others; what tables say."""
+    with_gps = scene(5, gps=True)
+    pair = [with_gps, metadata.without_gps(with_gps)]
+    add(project, [*pair, *(scene(number) for number in range(10, 18))])
+    first, second = sorted(map(sha, pair))
+    for name, values in tables.items():
+        column = {"labels": "concept_id", "splits": "split"}[name]
+        rows = project.tables.read(name).to_pylist()
+        said = dict(zip((first, second), values, strict=True))
+        rows = [row | {column: said.get(row["image_id"], row[column])} for row in rows]
+        project.tables.replace(name, pa.Table.from_pylist(rows, schema=project.tables.read(name).schema))
+    return first, second
+
+
+def test_two_that_become_the_same_with_two_labels_are_named_and_nothing_is_cut(project: pictus.Project) -> None:
+    project.tables.append("concepts", table_of("concepts", [Concept("n2", ("crow",), is_class=True)]))
+    first, second = twins(project, {"labels": ["n1", "n2"]})
+    named = rf"(?s)1 bad row.*{first} is labelled n1.*{second} is labelled n2|{second} is labelled n2.*{first}"
+    with pytest.raises(pictus.UserError, match=named) as found:
+        release.cut(project, "1.0.0")
+    assert "give both one label" in found.value.fix
+    assert not (project.releases_dir / "1.0.0").exists()
+
+
+@pytest.mark.parametrize("splits", [["train", "test"], ["test", "train"], ["val", "test"], ["test", "test"]])
+def test_of_two_that_become_the_same_the_held_out_one_counts(project: pictus.Project, splits: list[str]) -> None:
+    pair = twins(project, {"splits": splits})
+    outcome = release.cut(project, "1.0.0")
+    rows = rows_of(project.releases_dir / "1.0.0")
+    (kept,) = set(rows) & set(pair)
+    assert rows[kept]["split"] == "test"
+    assert splits[pair.index(kept)] == "test"
+    assert outcome.summary["unscreened"] == outcome.summary["pictures"] == 9
+    manifest = json.loads((project.releases_dir / "1.0.0" / "manifest.json").read_text())
+    assert manifest["history"]["cleaned"]["unscreened"] == 9
+    assert release.verify(project, "1.0.0").summary["pictures"] == 9
+
+
+def test_verify_finds_a_row_that_hides_that_its_picture_was_changed(
+    project: pictus.Project, ten: list[bytes]
+) -> None:
+    release.cut(project, "1.0.0")
+    root = project.releases_dir / "1.0.0"
+    table = pq.read_table(root / "pictures.parquet")
+    path, said = root / "pictures.parquet", pa.array([""] * 10, pa.string())
+    path.chmod(0o644)
+    pq.write_table(table.set_column(table.schema.names.index("changes"), "changes", said), path)
+    found = [one for one in check_tables(root) if one.cause == "changes"]
+    assert {one.image_id for one in found} == {row["image_id"] for row in table.to_pylist() if row["changes"]}
+
+
 def test_diff_calls_a_picture_that_lost_its_gps_the_same_picture(project: pictus.Project, ten: list[bytes]) -> None:
     release.cut(project, "1.0.0", keep_gps=True)
     outcome = release.cut(project, "1.0.1")
@@ -337,8 +405,6 @@ def test_show_and_search_find_the_picture_that_a_released_one_was(project: pictu
 
 
 def test_an_evaluation_speaks_of_the_picture_that_was_found(project: pictus.Project, ten: list[bytes]) -> None:
-    import pyarrow as pa
-
     from pictus import overview
 
     release.cut(project, "1.0.0")
@@ -376,11 +442,11 @@ def test_a_picture_that_cannot_be_cleared_of_its_place_is_named_and_not_released
 
     def gives_up(image_bytes: bytes) -> bytes:
         if image_bytes == hostile:
-            raise PictureError("too-much-metadata", "over 50,000 tags")
+            raise PictureError("too-much-metadata", "over 100,000 tags")
         return image_bytes
 
     monkeypatch.setattr(metadata, "without_gps", gives_up)
-    with pytest.raises(UserError, match=rf"(?s)1 bad row.*{sha(hostile)}: too-much-metadata: over 50,000 tags"):
+    with pytest.raises(UserError, match=rf"(?s)1 bad row.*{sha(hostile)}: too-much-metadata: over 100,000 tags"):
         release.cut(project, "1.0.0")
     folder = tmp_path / "plain" / "owl"
     folder.mkdir(parents=True)

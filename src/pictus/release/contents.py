@@ -47,6 +47,7 @@ class Contents:
     concepts: tuple[Concept, ...]
     classes: tuple[str, ...]
     history: dict[str, Any] = field(default_factory=dict)  # plain JSON: how it came to be
+    unscreened: frozenset[str] = frozenset()  # the pictures that no screen has seen
 
 
 def contents(about: About, rows: pa.Table, taxonomy: Taxonomy, history: dict[str, Any]) -> Contents:

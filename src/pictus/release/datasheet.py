@@ -122,7 +122,8 @@ def privacy_text(facts: Mapping[str, Any], changed: Mapping[str, int]) -> str:
         said.append(
             f"Faces: {found}; blurred in {_n(changed.get('faces blurred', 0), 'picture')} after Yang et al. 2022 "
             f"(boxes enlarged by {facts.get('growth')} of their longer side, a Gaussian of {facts.get('sigma')} of the "
-            "longest). Faces that the detector missed are still there."
+            "longest). Faces that the detector missed are still there. The addresses of blurred pictures are left out, "
+            "as the faces are to be seen there; their `origin_id` still tells whoever has the original which it is."
         )
     elif facts.get("looked_at"):
         said.append(f"Faces: {found}, of {facts['looked_at']} looked at; they were not blurred.")

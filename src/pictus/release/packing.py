@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ from pictus.project import write_bytes, write_text
 from pictus.release.contents import Contents, as_csv, concept_rows, counts, licences
 from pictus.release.croissant import croissant
 from pictus.release.datasheet import datasheet
-from pictus.release.redaction import Redacted, Redaction, redact
+from pictus.release.redaction import FACES_BLURRED, Redacted, Redaction, kind_of, redact
 from pictus.releases import FORMAT, MANIFEST, PICTURES, content_digest
 from pictus.shards import MAX_SHARD_BYTES, ShardWriter, extension_of
 
@@ -38,6 +38,10 @@ MERGED = "same_once_changed"
 """In a release's history: pictures left out, because another was the same once both were changed."""
 
 AS_FOUND = Redaction(keeps_gps=True)
+_HELD_OUT = {"val": 1, "test": 2}
+"""Of pictures that become the same the row of the greatest counts, that no test picture trains."""
+
+_RELABEL = "give both one label: pictus annotate import labels.csv, then pictus annotate settle, and cut again"
 _PART = ".part"
 
 
@@ -90,7 +94,7 @@ def pack(
 
     Damaged or missing pictures are all reported at once, with `fix`; nothing is released without them. What is
     `asked` is done to each picture before it is written, under the sha256 of what is written; of two that are the
-    same afterwards one is written.
+    same afterwards one is written, with the row of the one that is held out; a UserError when their labels differ.
     """
     _check_room(folder, what)
     placed = _write_shards(
@@ -99,7 +103,7 @@ def pack(
     )  # fmt: skip
     manifest = head(what, placed, previous=previous)
     if merged := what.pictures.num_rows - placed.num_rows:
-        manifest["history"] = {**manifest["history"], MERGED: merged}
+        manifest["history"] = {**manifest["history"], MERGED: merged, **_unscreened(what, placed)}
     licence_rows = licences(placed)
     write_bytes(folder / "pictures.parquet", _parquet(placed))
     write_bytes(folder / "concepts.parquet", _parquet(concept_rows(what.concepts, what.classes)))
@@ -181,9 +185,10 @@ def _write_shards(
 ) -> pa.Table:  # fmt: skip
     """Write the pictures in the order of their rows -> the rows of what was written, by the image_id it has now."""
     image_ids, formats = pictures.column("image_id").to_pylist(), pictures.column("format").to_pylist()
-    taken, bad, keys, shards = set(image_ids), list[str](), list[str](), list[str]()
+    bad, keys, shards = list[str](), list[str](), list[str]()
     rows, offsets = list[int](), list[int]()
     changed: dict[int, dict[str, Any]] = {}  # position among `rows` -> what its row says otherwise
+    same = _Same.of(pictures)
     with (
         ShardWriter(folder, max_bytes=max_shard_bytes) as writer,
         progress.track("copying pictures", len(image_ids)) as meter,
@@ -196,13 +201,18 @@ def _write_shards(
             if bad:
                 continue
             new_id, extension = image_id, extension_of(name)
-            if found.changes:
-                facts = _facts(found)
+            facts = _facts(found) if found.changes else {}
+            if facts:
                 new_id, extension = facts["image_id"], extension_of(facts["format"])
-                if new_id in taken:
-                    continue
-                taken.add(new_id)
+            place = same.placed.get(new_id)
+            if same.loses(new_id, position):
+                continue
+            if place is not None:  # its bytes lie there already
+                rows[place], changed[place] = position, facts
+                continue
+            if facts:
                 changed[len(rows)] = facts
+            same.placed[new_id] = len(rows)
             placed = writer.add(new_id, extension, found.image_bytes)
             rows.append(position)
             keys.append(f"{new_id}.{extension}")
@@ -210,11 +220,52 @@ def _write_shards(
             offsets.append(placed.offset)
     if bad:
         raise bad_rows(f"Of {counted(len(image_ids), 'picture')} not all can be copied", bad, fix=fix)
+    if same.unlike:
+        what = f"Of {counted(len(image_ids), 'picture')} not all can be released: some are the same once changed"
+        raise bad_rows(what, same.unlike, fix=_RELABEL)
     table = pictures.take(pa.array(rows, pa.int64())) if len(rows) < len(image_ids) else pictures
     table = table.append_column("key", pa.array(keys, pa.string()))
     table = table.append_column("shard", pa.array(shards, pa.string()))
     table = table.append_column("offset", pa.array(offsets, pa.int64()))
     return (_restated(table, changed) if changed else table).select(PICTURES.names).cast(PICTURES)
+
+
+class _Same(NamedTuple):
+    """Which pictures become the same. `holder`: image_id -> whose row (a position) has it; `placed`: row written."""
+
+    holder: dict[str, int]
+    placed: dict[str, int]
+    unlike: list[str]
+    labels: Sequence[str]
+    splits: Sequence[str]
+    image_ids: Sequence[str]
+
+    @classmethod
+    def of(cls, pictures: pa.Table) -> _Same:
+        labels, splits, ids = (pictures.column(name).to_pylist() for name in ("concept_id", "split", "image_id"))
+        return cls({image_id: position for position, image_id in enumerate(ids)}, {}, [], labels, splits, ids)
+
+    def loses(self, new_id: str, position: int) -> bool:
+        """Whether another picture has this id and counts instead; where their labels differ, that is noted."""
+        other = self.holder.setdefault(new_id, position)
+        if other == position:
+            return False
+        if self.labels[position] != self.labels[other]:
+            said = (f"{self.image_ids[at]} is labelled {self.labels[at]}" for at in (other, position))
+            self.unlike.append(", ".join(said) + ": the same picture once changed")
+        elif _HELD_OUT.get(self.splits[position], 0) > _HELD_OUT.get(self.splits[other], 0):
+            self.holder[new_id] = position
+            return False
+        return True
+
+
+def _unscreened(what: Contents, placed: pa.Table) -> dict[str, Any]:
+    """The history of cleaning with the number of pictures never screened among those that were not left out."""
+    cleaned = what.history.get("cleaned")
+    if not cleaned or not what.unscreened:
+        return {}
+    count = len(what.unscreened.intersection(placed.column("origin_id").to_pylist()))
+    return {"cleaned": {**cleaned, "unscreened": count}}
 
 
 def _facts(found: Redacted) -> dict[str, Any]:
@@ -223,14 +274,16 @@ def _facts(found: Redacted) -> dict[str, Any]:
     return {
         "image_id": hashlib.sha256(found.image_bytes).hexdigest(), "changes": found.changes,
         "size": len(found.image_bytes), "width": header.width, "height": header.height, "format": header.format,
+        **({"address": ""} if FACES_BLURRED in map(kind_of, found.changes.split(",")) else {}),
     }  # fmt: skip
 
 
 def _restated(table: pa.Table, changed: dict[int, dict[str, Any]]) -> pa.Table:
     """The rows with what changed, sorted by the image_id they have now; groups are named by theirs."""
-    renamed = {table.column("image_id")[row].as_py(): facts["image_id"] for row, facts in changed.items()}
+    renamed = {table.column("image_id")[row].as_py(): facts["image_id"] for row, facts in changed.items() if facts}
     groups = [renamed.get(group_id, group_id) for group_id in table.column("group_id").to_pylist()]
-    columns = {"group_id": groups, **{name: table.column(name).to_pylist() for name in next(iter(changed.values()))}}
+    names = dict.fromkeys(name for facts in changed.values() for name in facts)
+    columns = {"group_id": groups, **{name: table.column(name).to_pylist() for name in names}}
     for row, facts in changed.items():
         for name, value in facts.items():
             columns[name][row] = value

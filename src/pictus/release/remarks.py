@@ -12,6 +12,7 @@ import pyarrow as pa
 from pictus.errors import UserError, counted
 from pictus.release.candidates import Eligible, whole_groups
 from pictus.release.packing import MERGED
+from pictus.release.redaction import FACES_BLURRED
 from pictus.release.splits import Drawn
 from pictus.release.verification import Finding
 from pictus.releases import SPLITS
@@ -114,6 +115,9 @@ def changes_notes(manifest: Mapping[str, Any]) -> list[str]:
     if privacy.get("with_faces") and privacy.get("faces") != "blurred":
         words = counted(privacy["with_faces"], "picture shows a face", "pictures show faces")
         notes.append(f"{words} as found: pictus release cut VERSION --blur-faces")
+    if blurred := manifest["counts"].get("changes", {}).get(FACES_BLURRED):
+        words = counted(blurred, "picture")
+        notes.append(f"the addresses of {words} with blurred faces left out: the faces are to be seen there")
     if isinstance(merged := manifest["history"].get(MERGED), int):
         words = counted(merged, "picture")
         notes.append(f"{words} left out: the same as another once both were changed")

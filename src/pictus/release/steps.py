@@ -149,10 +149,11 @@ def cut(
         rows, broken = _decoded(project, ready, found)
         taxonomy = load_taxonomy(project)
         released = set(rows.column("image_id").to_pylist())
-        unscreened = len(set(found.unscreened.to_pylist()) & released)
+        unscreened = released.intersection(found.unscreened.to_pylist())
         asked, privacy = asked_of(released, project.tables.read("faces"), blur_faces=blur_faces, keep_gps=keep_gps)
-        facts = {**_history(project, taxonomy, rows, unscreened), "privacy": privacy}
+        facts = {**_history(project, taxonomy, rows, len(unscreened)), "privacy": privacy}
         what = contents(About(project.name, version, now(), description, creator, url), rows, taxonomy, facts)
+        what = replace(what, unscreened=frozenset(unscreened))
         reader = ShardReader(project.shards_dir)
         shards, offsets, sizes = (rows.column(name).to_pylist() for name in ("shard", "offset", "size"))
         with building(project.releases_dir / version) as folder:
@@ -163,13 +164,14 @@ def cut(
             )  # fmt: skip
         project.journal.log("release", "release_cut", version, digest=manifest["digest"], **totals(manifest["counts"]))
     release = open_release(project.releases_dir / version)
-    problems += [*undecodable_note(broken), *unscreened_note(unscreened), *changes_notes(manifest)]
+    unseen = manifest["history"]["cleaned"].get("unscreened", 0)
+    problems += [*undecodable_note(broken), *unscreened_note(unseen), *changes_notes(manifest)]
     problems += _version_problems(project, release, previous)
     outcome = _released("release cut", release, problems)
     first, _, rest = outcome.headline.partition("\n")
-    told = (f", {unscreened:,} never screened" if unscreened else "") + changes_told(manifest)
+    told = (f", {unseen:,} never screened" if unseen else "") + changes_told(manifest)
     changed = manifest["counts"].get("changes", {})
-    extra = {"undecodable": broken.total(), "unscreened": unscreened, "changes": changed, "privacy": privacy}
+    extra = {"undecodable": broken.total(), "unscreened": unseen, "changes": changed, "privacy": privacy}
     return replace(outcome, summary=outcome.summary | extra, headline=f"{first}{told}\n{rest}")
 
 

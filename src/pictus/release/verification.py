@@ -91,6 +91,11 @@ def _check_rows(release: Release) -> Iterator[Finding]:
     unlikely = sum(not is_probability(one) for one in pictures.column("posterior").to_pylist())
     if unlikely:
         yield Finding("pictures.parquet", "", "posterior", f"{counted(unlikely, 'posterior')} not from 0 to 1")
+    said = pc.not_equal(pictures.column("changes"), "")
+    differs = pc.not_equal(pictures.column("origin_id"), pictures.column("image_id"))
+    for image_id in pictures.filter(pc.not_equal(said, differs)).column("image_id").to_pylist():
+        detail = "its row says that it was changed and names itself as its origin, or the other way round"
+        yield Finding("pictures.parquet", image_id, "changes", detail)
     strangers = set(pictures.column("split").unique().to_pylist()) - set(SPLITS)
     if strangers:
         yield Finding("pictures.parquet", "", "split", f"unknown splits: {', '.join(sorted(strangers))}")
