@@ -143,7 +143,10 @@ def outcome(originals: list[tuple[str, bytes]], seed: int, number: int) -> str:
     _, image_bytes = corrupt(originals, seed, number)
     (row,) = measure([("x", image_bytes)])
     metadata.read(image_bytes)
-    cleaned = metadata.without_gps(image_bytes)
+    try:
+        cleaned = metadata.without_gps(image_bytes)
+    except PictureError as error:  # too much metadata: a release names it
+        return error.cause
     assert len(cleaned) == len(image_bytes), "without_gps changed the length"
     try:
         sniff(image_bytes)

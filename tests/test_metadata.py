@@ -460,3 +460,27 @@ def test_exif_of_other_files_is_found_wherever_its_first_directory_is() -> None:
     before = saved("GIF") + b"Exif\0\0" + block
     assert "gps" in read(before).kinds
     assert "gps" not in read(without_gps(before)).kinds
+
+
+TAGS = [(256, 3, 1, 16), (257, 3, 1, 16), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 256)]
+
+MANY_PARTS: dict[str, Callable[[bytes], bytes]] = {
+    "PNG": lambda picture: picture[:33] + png_chunk(b"tEXt", b"a\0b") * 80_000 + picture[33:],
+    "WEBP": lambda picture: picture[:4] + struct.pack("<I", len(picture) + 639_992) + picture[8:]
+    + (b"abcd" + bytes(4)) * 80_000,
+    "GIF": lambda picture: picture[:-1] + b"!\xfe\1a\0" * 200_000 + b";",
+    "AVIF": lambda picture: picture + struct.pack(">I4s", 8, b"free") * 200_000,
+    "JPEG2000": lambda picture: picture[:12] + struct.pack(">I4s", 8, b"free") * 200_000 + picture[12:],
+    "PPM": lambda _: b"P6\n" + b"#\n" * 300_000 + b"1 1 255\n\0\0\0",
+    "JPEG": lambda picture: picture[:2] + b"\xff\xfe\0\2" * 19_000 + picture[2:],
+    "TIFF": lambda _: tiff_of(*[TAGS] * 5_000),
+}
+"""A valid picture with 80,000 and more of the parts that its container is made of, or just below the cap."""
+
+
+@pytest.mark.parametrize("kind", list(MANY_PARTS))
+def test_a_container_of_many_parts_costs_little(kind: str) -> None:
+    image_bytes = MANY_PARTS[kind](saved(kind))
+    assert in_time(3, sniff, image_bytes).format == kind.lower()
+    assert isinstance(in_time(2, read, image_bytes), Metadata)
+    assert in_time(2, without_gps, image_bytes) is image_bytes

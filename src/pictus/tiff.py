@@ -16,7 +16,7 @@ from pictus.pixels import MAX_BYTES
 EXIF, SUB = 0x8769, 330
 """Tags that point to further directories."""
 
-_MAX_LOOKED_AT = 50_000  # entries and pointers of one file: 2,500 pages of 20, 0.1 s
+_MAX_LOOKED_AT = 100_000  # entries and pointers of one file: 2,500 pages of 20, looked at twice; 0.2 s
 _MAX_ENTRIES = 1_000  # of a directory; real ones have under 100
 _MAX_BELOW = 16  # directories one tag may point to
 _UNIT = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
