@@ -153,3 +153,20 @@ def test_the_plugin_in_the_docs_works() -> None:
     exec(compile(block, "docs/clean.md", "exec"), found)
     said = classifiers.checked(found["classify"]([np.full((8, 9, 3), grey, np.uint8) for grey in (250, 10)]), 2, "docs")
     assert said == [("alarming", 1.0), ("calm", 0.0)]
+
+
+def test_a_picture_that_a_plugin_fails_on_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def picky(pictures: Sequence[Pixels]) -> list[tuple[str, float]]:
+        asked.append(len(pictures))
+        if any(one.mean() > 250 for one in pictures):
+            raise RuntimeError("too light")
+        return light(pictures)
+
+    monkeypatch.setitem(classifiers.CLASSIFIERS._found, "picky", picky)
+    pictures = [(str(number), jpeg(255 if number == 3 else 9)) for number in range(8)]
+    rows = classifiers.ask(pictures, "picky", "picky")
+    assert [row.cause for row in rows] == ["", "", "", "classifier-failed", "", "", "", ""]
+    assert [row.label for row in rows if not row.cause] == ["dark"] * 7
+    assert asked == [8, *[1] * 8]

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from starlette.testclient import TestClient
 
 import pictus
+from pictus import collect, metadata
 from pictus.clock import now
 from pictus.records import Check, Faces, Picture, Safety
 from pictus.tables import table_of
+from pictus.web import server
 from pictus.web.privacy import read_boxes
 from pictus.web.server import build_app
 
@@ -109,3 +114,22 @@ def test_boxes_of_any_shape_are_four_finite_numbers_each(boxes: object) -> None:
 def test_many_boxes_are_cut_off_and_no_json_is_no_box() -> None:
     assert len(read_boxes(json.dumps([[1, 2, 3, 4, 5]] * 5_000))) == 100
     assert read_boxes("no json") == read_boxes("{}") == read_boxes('["x"]') == ()
+
+
+def test_others_see_no_place_no_list_of_faces_and_are_told_about(project: pictus.Project, tmp_path: Path) -> None:
+    tags, out = Image.Exif(), io.BytesIO()
+    tags[0x8825] = {1: "N", 2: (48.0, 51.0, 30.0)}
+    Image.new("RGB", (64, 48), (9, 90, 200)).save(out, "JPEG", exif=tags)
+    (tmp_path / "one.jpg").write_bytes(out.getvalue())
+    collect.add(project, (tmp_path,))
+    (image_id,) = project.tables.ids("images")
+    with TestClient(build_app(project), base_url=SITE) as own:
+        assert own.get(f"/bytes/{image_id}").content == out.getvalue()
+    with TestClient(build_app(project, frozenset()), base_url="http://x") as others:
+        shown = others.get(f"/bytes/{image_id}")
+        assert shown.status_code == 200
+        assert "gps" in metadata.read(out.getvalue()).kinds
+        assert "gps" not in metadata.read(shown.content).kinds
+        assert others.get("/clean/privacy?view=gps").status_code == 404
+        assert "/clean/privacy" not in others.get("/clean").text
+    assert "without GPS, but with all faces as" in server.OPEN

@@ -66,8 +66,8 @@ def ask(pictures: Iterable[tuple[str, bytes]], name: str, said_by: str) -> list[
     waiting: list[tuple[int, Pixels]] = []
 
     def answer() -> None:
-        said, cause = _answers(function, [pixels for _, pixels in waiting], name)
-        for (place, _), (label, score) in zip(waiting, said, strict=True):
+        answers = _answers(function, [pixels for _, pixels in waiting], name)
+        for (place, _), (cause, label, score) in zip(waiting, answers, strict=True):
             rows[place] = Safety(rows[place].image_id, cause, label, score, said_by)
         waiting.clear()
 
@@ -105,14 +105,17 @@ def checked(found: Any, count: int, name: str) -> list[Said]:  # noqa: ANN401  a
     return said
 
 
-def _answers(function: Classifier, pictures: list[Pixels], name: str) -> tuple[list[Said], str]:
+def _answers(function: Classifier, pictures: list[Pixels], name: str) -> list[tuple[str, str, float]]:
+    """(cause, label, score) of each. Of a batch that the plugin fails on each picture is shown alone."""
     try:
-        return checked(function(pictures), len(pictures), name), ""
+        return [("", label, score) for label, score in checked(function(pictures), len(pictures), name)]
     except UserError:
         raise
     except Exception:  # noqa: BLE001
-        # a plugin's own failure on a batch is its pictures' cause, and they are shown to it again next time
-        return [("", 0.0)] * len(pictures), FAILED
+        # a plugin's own failure on a picture is that picture's cause, and it is shown to it again next time
+        if len(pictures) == 1:
+            return [(FAILED, "", 0.0)]
+        return [answer for one in pictures for answer in _answers(function, [one], name)]
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from pictus import models, overview, pixels, shards
+from pictus import metadata, models, overview, pixels, shards
 from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project, write_bytes
 from pictus.records import Picture
@@ -44,7 +44,7 @@ def routes(project: Project, *, is_open: bool = False) -> list[Route]:
         Route("/pictures", shell.page("pictures.html", view.pictures)),
         Route("/pictures/{image_id}", shell.page("picture.html", view.picture)),
         *relevance.routes(shell),
-        *privacy.routes(shell),
+        *([] if is_open else privacy.routes(shell)),  # a list of who is to be seen, and where it was taken
         *clean.routes(shell),
         *coverage.routes(shell),
         Route("/releases", shell.page("releases.html", view.releases)),
@@ -261,8 +261,13 @@ class _View:
         return path
 
     async def original(self, request: Request) -> Response:
-        """The picture's own bytes, never as anything that could run."""
+        """The picture's own bytes, to others without where it was taken, never as anything that could run."""
         image_bytes, picture = await run_in_threadpool(self._bytes, request.path_params["image_id"])
+        if self.shell.is_open:
+            try:
+                image_bytes = await run_in_threadpool(metadata.without_gps, image_bytes)
+            except PictureError as error:
+                raise HTTPException(404, "Where this picture was taken cannot be taken out of it.") from error
         safe = picture.format in ("jpeg", "png", "webp", "gif")
         media = f"image/{picture.format}" if safe else "application/octet-stream"
         return Response(image_bytes, media_type=media, headers={"cache-control": YEAR})

@@ -20,12 +20,17 @@ from pictus.web.security import LOOPBACK, Guard
 QUIET_S = 3
 """Seconds an open connection may take to finish when the server is stopped."""
 
+OPEN = (
+    "! everyone who can reach this address sees the project's pictures and labels: without GPS, but with all faces as\n"
+    "  they were found and whatever else the files say; the page of faces and places is shown on this machine only\n"
+)
+
 
 def build_app(project: Project, hosts: frozenset[str] = LOOPBACK) -> Starlette:
     """Every page and API route of one project. `hosts`: names it answers to; empty for any.
 
     Open to others, pages and API only read: steps that change something or take a path on this machine
-    stay away.
+    stay away, and so does the page of faces and places; pictures lose their GPS on the way, and keep their faces.
     """
     static = StaticFiles(packages=[("pictus", "web/static")])
     is_open = not hosts
@@ -49,7 +54,7 @@ def serve(project: Project, host: str, port: int) -> None:
     shown = host if host not in ("0.0.0.0", "::") else "localhost"  # noqa: S104  compared, not bound
     sys.stderr.write(f"{project.name}: http://{shown}:{found}    (Ctrl-C stops it)\n")
     if not hosts:
-        sys.stderr.write("! everyone who can reach this address sees the project's pictures and labels\n")
+        sys.stderr.write(OPEN)
     config = uvicorn.Config(build_app(project, hosts), log_level="warning", timeout_graceful_shutdown=QUIET_S)
     uvicorn.Server(config).run(sockets=[listener])
 
