@@ -26,7 +26,7 @@ MAX_LINE = 2**20
 """Characters of one line; an address has at most some thousands."""
 
 _ROWS = 8_192
-_BATCH_BYTES = 256 * 2**20  # of repeated texts in them: dictionaries of 1 MB, which are usual, allow 100 and more rows
+_BATCH_BYTES = 128 * 2**20  # of repeated texts in them: dictionaries of 1 MB, which are usual, allow 60 rows and more
 
 ReadList = Callable[[Path], Iterator[Row]]
 """The rows of one file, streamed; UserError where nothing of it can be read, a Row with a `problem` for a bad row."""

@@ -147,7 +147,7 @@ def _spelling(url: str) -> str:
     """The one spelling of an address; what is none stands for itself, and is told when it is fetched."""
     try:
         text = parse_url(url).text
-    except PictureError:
+    except PictureError:  # told where it is fetched
         return url
     return url if text == url else text  # the same text is held once
 
