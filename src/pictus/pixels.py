@@ -59,6 +59,7 @@ _NETPBM = re.compile(rb"P[1-6][ \t\r\n]")
 
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 .. SOF15
 _SOS, _EOI, _APP0, _APP1, _APP14 = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE
+_JFIF_BYTES = 14  # of JFIF's segment; libjpeg passes over a shorter one (jdmarker.c, examine_app0)
 _AS_IT_IS = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0"
 _METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})  # APP1 .. APP15 and comments; APP14 tells the colours
 _NOT_FILL = re.compile(rb"[^\xff]")
@@ -205,7 +206,8 @@ def same_pixels_sha256(image_bytes: bytes, header: Header, *, segments: Segments
     segments = list(jpeg_segments(image_bytes)) if segments is None else segments
     for marker, body, _ in segments:
         if marker == _APP0:
-            digest.update(b"JFIF" if _is_jfif(marker, body) else b"")  # tells which colours the components are
+            is_jfif = body.startswith(b"JFIF\0") and len(body) >= _JFIF_BYTES  # tells which colours the components are
+            digest.update(b"JFIF" if is_jfif else b"")
         elif marker not in _METADATA:
             digest.update(b"%d %d " % (marker, len(body)) + body)
     digest.update(memoryview(image_bytes)[segments[-1][2] :])  # the scans
@@ -348,18 +350,13 @@ def _is_ycc(segments: Segments) -> bool:
     """Whether libjpeg takes three components for Y, Cb, Cr (jdapimin.c, default_decompress_parms)."""
     adobe, ids = b"", b""
     for marker, body, _ in segments:
-        if _is_jfif(marker, body):
+        if marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= _JFIF_BYTES:
             return True
         if marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:  # noqa: PLR2004
             adobe = body[11:12]
         elif marker in _FRAMES:
             ids = body[6::3][:3]
     return adobe == b"\1" if adobe else ids == b"\1\2\3"
-
-
-def _is_jfif(marker: int, body: bytes) -> bool:
-    """Whether libjpeg takes a segment for JFIF's (jdmarker.c, examine_app0): a shorter one it passes over."""
-    return marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 14  # noqa: PLR2004
 
 
 def _without_colour_markers(image_bytes: bytes, segments: Segments) -> bytes:
