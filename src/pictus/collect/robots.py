@@ -55,7 +55,8 @@ _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview"
 class Rules(NamedTuple):
     """What one origin's robots.txt says. With a `cause` it forbids everything for that reason.
 
-    `ai_agents`: those of AI_AGENTS that it speaks to, none where it speaks to our own agent.
+    `ai_agents`: those of AI_AGENTS that it speaks to, none where it speaks to our own agent. `crawl_delay_s`: the
+    pause the host asks for between two requests, 0 when it does not.
     """
 
     parsed: Protego | None
@@ -63,6 +64,7 @@ class Rules(NamedTuple):
     detail: str = ""
     ai_agents: tuple[str, ...] = ()
     size: int = 0  # bytes in memory, about
+    crawl_delay_s: float = 0.0
 
     def allow(self, url: Url) -> bool:
         """Whether our agent may ask for it."""
@@ -72,12 +74,6 @@ class Rules(NamedTuple):
         """The first of the crawlers for AI that may not have it, "" when there is none."""
         allowed = self.parsed.can_fetch if self.parsed else None
         return next((agent for agent in self.ai_agents if allowed and not allowed(url.text, agent)), "")
-
-    @property
-    def crawl_delay_s(self) -> float:
-        """The pause the host asks for between two requests, 0 when it does not."""
-        delay = self.parsed.crawl_delay(AGENT) if self.parsed else None
-        return min(float(delay), MAX_CRAWL_DELAY_S) if delay else 0.0
 
 
 def rules_of(status: int, body: bytes) -> Rules:
@@ -109,7 +105,9 @@ def _rules_in(text: str) -> Rules:
         kept += lines
     if not kept:
         return Rules(None)
-    return Rules(Protego.parse("\n".join(kept)), "", "", ai_agents, _BYTES_PER_CHARACTER * sum(map(len, kept)))
+    parsed = Protego.parse("\n".join(kept))
+    delay_s = min(float(parsed.crawl_delay(AGENT) or 0.0), MAX_CRAWL_DELAY_S)
+    return Rules(parsed, "", "", ai_agents, _BYTES_PER_CHARACTER * sum(map(len, kept)), delay_s)
 
 
 def _groups(text: str) -> Iterator[tuple[set[str], list[str]]]:
