@@ -125,6 +125,7 @@ def test_an_unreadable_robots_txt_forbids_and_a_missing_one_allows(web: Any, mak
         ("/page.html", {"X_Robots_Tag": "none"}, "opt-out"),
         ("/page.html", {"TDM_Reservation": "1"}, "tdm-reserved"),
         ("/.well-known/tdmrep.json", b'[{"location": "/page*", "tdm-reservation": 1}]', "tdm-reserved"),
+        ("/.well-known/tdmrep.json", b"[" + b" " * 99_999 + b"]", "tdm-reserved"),  # too long to be read
         ("/robots.txt", b"User-agent: GPTBot\nDisallow: /\n", "robots-ai"),
     ],
 )

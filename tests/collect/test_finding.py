@@ -325,6 +325,25 @@ def test_what_is_no_page_ends_with_its_cause(project: Project, body: object, cau
     assert searched(project)[f"{SITE}/x"][0] == cause
 
 
+def test_a_page_on_which_we_stumble_ends_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    read = finding._read
+
+    def stumbling(answer: Answer) -> Any:
+        if answer.url.text.endswith("bad"):
+            raise ValueError(answer.url.text)
+        return read(answer)
+
+    monkeypatch.setattr(finding, "_read", stumbling)
+    pages = {f"{SITE}/{name}": b"<img src=1.jpg>" for name in ("bad", "good")}
+    web = Web(**{f"{SITE}/map.xml": urlset(*pages)}, **pages)
+    site(project, web, f"{SITE}/map.xml")
+    assert searched(project)[f"{SITE}/bad"][0] == "error"
+    assert [one.address for one in found(project)] == [f"{SITE}/1.jpg"]
+    assert "unexpected" in caplog.text
+
+
 def test_a_picture_is_told_from_a_page(project: Project, make_jpeg: Callable[..., bytes]) -> None:
     site(project, Web(**{f"{SITE}/owl.jpg": make_jpeg()}), f"{SITE}/owl.jpg")
     assert searched(project)[f"{SITE}/owl.jpg"][0] == "picture"

@@ -26,6 +26,7 @@ from pictus.collect.addresses import AllowedHosts, parse_url
 from pictus.collect.bodies import Body
 from pictus.collect.fetcher import Fetched, Fetcher, Job, Limits
 from pictus.collect.http1 import Patience, Reply
+from pictus.collect.http2 import _head as http2_head
 from pictus.collect.network import Connections, PinnedNetwork, connect
 from pictus.errors import PictureError
 
@@ -53,7 +54,10 @@ BIG = 5 * 2**20
 
 @dataclass
 class Http2Server:
-    """Sends as much as the client's windows allow. /no…: 5 MB whose owner says no; /big…: 300 KB; /silent: a header."""
+    """Sends as much as the client's windows allow. /no…: 5 MB whose owner says no; /big…: 300 KB; /silent: a header.
+
+    /ends: a header with line ends in it; /flood: more than fits into its window.
+    """
 
     port: int = 0
     connections: int = 0
@@ -97,10 +101,16 @@ class Http2Server:
             extra, body = [("x-robots-tag", "noai")], bytes(BIG)
         elif path.startswith("/big"):
             body = b"owl" * 100_000
+        elif path == "/ends":
+            extra = [("server", "owl\r\nx-other: 1")]
         elif path == "/silent":
             extra = [("x-robots-tag", "noindex"), ("content-length", "9")]
         talk.send_headers(stream_id, [(":status", status), *extra])
-        if path != "/silent":
+        if path == "/flood":
+            talk.outbound_flow_control_window = 2**30
+            talk.streams[stream_id].outbound_flow_control_window = 2**30
+            left[stream_id] = bytes(BIG)
+        elif path != "/silent":
             left[stream_id] = body
 
     def go_on(self, talk: h2.connection.H2Connection, left: dict[int, bytes]) -> None:
@@ -204,6 +214,23 @@ def test_a_header_over_http2_counts_although_its_body_never_comes(
     tls = ssl.create_default_context(cafile=str(certificate[0]))
     (found,) = fetch(http2.port, tls, "https://a.example/silent", read_s=0.1)
     assert (found.cause, found.status, found.detail) == ("timeout", 200, "nothing for 0.1 s")
+
+
+@pytest.mark.parametrize(("path", "said"), [("/flood", "low control"), ("/ends", "in header value")])
+def test_a_server_that_breaks_the_rules_of_http2_ends_as_a_cause(
+    http2: Http2Server, certificate: tuple[Path, Path], caplog: pytest.LogCaptureFixture, path: str, said: str
+) -> None:
+    tls = ssl.create_default_context(cafile=str(certificate[0]))
+    (found,) = fetch(http2.port, tls, f"https://a.example{path}")
+    assert found.cause == "protocol"
+    assert said in found.detail
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("pair", [(b"server", b"owl\r\nx-other: 1"), (b"a\nb", b"1"), (b"server", b"owl\0")])
+def test_a_line_end_in_a_header_is_refused_whatever_h2_says(pair: tuple[bytes, bytes]) -> None:
+    with pytest.raises(PictureError, match="protocol"):
+        http2_head(h2.events.ResponseReceived(stream_id=1, headers=[(b":status", b"200"), pair]))
 
 
 def test_what_a_leaving_server_has_not_begun_is_asked_over_another_connection(

@@ -61,6 +61,8 @@ def test_what_is_no_picture_is_passed_over(page: str) -> None:
         '<meta name="robots" content="index, NoAI">', "<meta name=robots content=noimageai>",
         "<meta name=pictus content=noindex>", "<meta name=robots content=none>",
         "<META NAME='ROBOTS' CONTENT='noimageindex'>", '<meta name="tdm-reservation" content="1">',
+        '<meta name=robots content="index; noai">', '<meta name=robots content="index noai">',
+        '<meta name="tdm-reservation" content=" 1 ">', "<meta name=TDM-Reservation content=true>",
     ],
 )  # fmt: skip
 def test_an_owner_who_says_no_is_heard(sign: str) -> None:
@@ -97,6 +99,11 @@ def test_json_ld_names_pictures_with_their_own_licence() -> None:
 def test_json_nested_without_end_is_passed_over() -> None:
     deep = "[" * 100_000
     assert addresses(f'<script type="application/ld+json">{deep}</script><img src=a.jpg>') == ["a.jpg"]
+
+
+@pytest.mark.parametrize("base", ["http://[", "http://a\uff3b.example/", "//", "\x00", "mailto:x"])
+def test_a_base_that_is_no_address_is_passed_over(base: str) -> None:
+    assert addresses(f"<base href='{base}'><img src=a.jpg>") == ["a.jpg"]
 
 
 @pytest.mark.parametrize("base", ["a/" * 120_000, "a/" * 3_900])

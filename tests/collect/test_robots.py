@@ -58,6 +58,7 @@ def test_the_pause_a_host_asks_for_is_kept_to_a_minute() -> None:
         (["otherbot: noai, pictus: noimageai"], True), (["pictus: noindex, noai"], True), (["*: noai"], True),
         (["max-snippet: 50, noai"], True), (["max-image-preview: large, noindex"], False),
         (["unavailable_after: Friday, 25-Jun-30 15:00:00 PST, noai"], True),
+        (["noindex; noai"], True), (["noindex noimageai"], True), (["otherbot: noindex; noai"], False),
     ],
 )  # fmt: skip
 def test_an_owner_opts_out_by_header(tags: list[str], is_out: bool) -> None:

@@ -32,6 +32,7 @@ _ERROR_BYTES = 4_096  # enough of an error's page to say what it says
 _OK = 200
 _PAGE = "text/html,application/xml;q=0.9,*/*;q=0.1"
 _ROBOTS = "text/plain"
+_TDM = "application/json, */*;q=0.1"
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ class Asker:
             is_ok = head.status == _OK
             if is_ok and accept == _PAGE and (refusal := refusal_of(head.pairs, NO_PAGE)):
                 raise refusal
-            return Body(head.headers, max_bytes if is_ok else _ERROR_BYTES, is_cut=not is_ok or accept == _ROBOTS)
+            is_cut = not is_ok or accept in (_ROBOTS, _TDM)
+            return Body(head.headers, max_bytes if is_ok else _ERROR_BYTES, is_cut=is_cut)
 
         async def asked() -> tuple[Head, bytes]:
             until = asyncio.get_running_loop().time() + self._manners.total_s
@@ -176,7 +178,7 @@ class Asker:
             self.slow_down(url.text, rules.crawl_delay_s)
         reservations = Reservations()  # what cannot be had reserves nothing
         if not rules.cause and rules.allow(_at(url, TDM_TARGET)):
-            end = self._file(url, TDM_TARGET, MAX_TDM_BYTES, "application/json")
+            end = self._file(url, TDM_TARGET, MAX_TDM_BYTES + 1, _TDM)
             reservations = reservations_of(end.status, end.body)
         said = Said(self._clock(), rules, reservations)
         self._sayings.remember(url.origin, said)

@@ -266,6 +266,9 @@ def _visited(address: str, asker: Asker) -> tuple[_Visit, bool]:
         return _read(answer), False
     except PictureError as error:
         return _Visit(cause=error.cause, detail=error.detail), isinstance(error, ClosedError)
+    except Exception as error:  # noqa: BLE001  a page on which we stumble must not end its site, and the next run again
+        _log.exception("unexpected, while reading %s", address)
+        return _Visit(cause="error", detail=clipped(f"{type(error).__name__}: {error}", 300)), False
 
 
 def _read(answer: Answer) -> _Visit:

@@ -8,6 +8,7 @@ Imported only when a server asks for it.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
@@ -27,6 +28,7 @@ from pictus.errors import PictureError
 _MOST_STREAMS = 100
 _CONNECTION_WINDOW = 2**24  # bytes on their way that were not acknowledged; each body has 64 KiB of it
 _MOST_UNSENT = 2**20  # answers to what a server sends: one that does not read them is left
+_LINE_END = re.compile("[\0\r\n]")
 _ABOUT_CONNECTION = frozenset({"connection", "host", "transfer-encoding", "upgrade", "keep-alive"})
 
 
@@ -121,18 +123,16 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            events = self._talk.receive_data(data)
-        except (h2.exceptions.ProtocolError, ValueError, IndexError) as error:  # hpack's errors are among them
+            for event in self._talk.receive_data(data):
+                if isinstance(event, h2.events.ConnectionTerminated):
+                    self._end_by_goaway(event.last_stream_id)
+                elif exchange := self._exchanges.get(getattr(event, "stream_id", None) or 0):
+                    self._hear(exchange, event)
+                elif isinstance(event, h2.events.DataReceived):
+                    self._acknowledge(event.flow_controlled_length or 0, event.stream_id or 0)
+            self._send()
+        except Exception as error:  # noqa: BLE001  of h2, hpack and hyperframe, whose errors have no common ancestor
             self._break(PictureError("protocol", str(error)[:200] or type(error).__name__))
-            return
-        for event in events:
-            if isinstance(event, h2.events.ConnectionTerminated):
-                self._end_by_goaway(event.last_stream_id)
-            elif exchange := self._exchanges.get(getattr(event, "stream_id", None) or 0):
-                self._hear(exchange, event)
-            elif isinstance(event, h2.events.DataReceived):
-                self._acknowledge(event.flow_controlled_length or 0, event.stream_id or 0)
-        self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._break(PictureError("disconnected", f"the server hung up: {exc}" if exc else "the server hung up"))
@@ -158,6 +158,8 @@ class Connection(asyncio.Protocol):
                     self._set(exchange, None)
                 else:
                     self._fail(exchange, PictureError("disconnected", "the server reset the answer"))
+        except h2.exceptions.H2Error as error:
+            self._fail(exchange, PictureError("protocol", str(error)[:200] or type(error).__name__))
         except Exception as error:  # noqa: BLE001  also a bug of ours ends this exchange only; the fetcher tells it
             self._fail(exchange, error)
 
@@ -304,6 +306,9 @@ def _head(event: h2.events.ResponseReceived) -> Head:
     status = next((value for name, value in pairs if name == ":status"), "")
     if not (len(status) == 3 and status.isascii() and status.isdigit()):  # noqa: PLR2004  RFC 9113 section 8.3.2
         raise PictureError("protocol", f"a status {status[:20]!r}")
+    if bad := next((name for name, value in pairs if _LINE_END.search(name + value)), None):
+        # RFC 9113 section 8.2.1; not every h2 looks
+        raise PictureError("protocol", f"a line end in header value {bad[:60]!r}")
     pairs = [(name, value) for name, value in pairs if not name.startswith(":")]
     headers: dict[str, str] = {}
     for name, value in pairs:

@@ -18,6 +18,7 @@ from pictus.archives import claims_picture
 from pictus.collect.addresses import parse_url
 from pictus.collect.html_tags import Tag, tags_of
 from pictus.collect.licences import licence_of
+from pictus.collect.reservations import TDM_HEADER, reserves
 from pictus.collect.robots import AGENT, NO_PAGE
 from pictus.collect.searches import Hit, line_in, text_in
 from pictus.errors import PictureError
@@ -32,6 +33,7 @@ SMALLEST_PX = 32
 """A picture that its page draws smaller is an icon or a counting pixel."""
 
 _ADDRESS = re.compile(r"[ \t\r\n\f,]*([^ \t\r\n\f,][^ \t\r\n\f]*)")
+_BETWEEN = re.compile(r"[,;\s]+")  # the words of a meta robots: commas by the rule, the others in use
 _DESCRIPTOR = re.compile(r"\s*(\d{1,6}(?:\.\d{1,4})?)[wx]")
 _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-hi-res-src")
 _TYPES = frozenset({"", "image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff"})
@@ -170,13 +172,13 @@ class _Reader:
 
     def _meta(self, given: dict[str, str]) -> None:
         name, content = (given.get("name") or given.get("property", "")).lower(), given.get("content", "")
-        words = {word.strip() for word in content.lower().split(",")}
+        words = {*_BETWEEN.split(content.lower())}
         if name in {"robots", AGENT}:
             if said := sorted(words & NO_PAGE):
                 self.seen.no = f"meta {name}: {', '.join(said)}"
             self.seen.is_nofollow |= "nofollow" in words
-        elif name == "tdm-reservation" and content == "1":
-            self.seen.no = "meta tdm-reservation: 1"
+        elif name == TDM_HEADER and reserves(content):
+            self.seen.no = f"meta {TDM_HEADER}: {line_in(content)[:200]}"
         elif name in _META_PICTURES:
             self._put(Hit(content))
         elif name in {"author", "dcterms.creator", "dc.creator"}:

@@ -2,12 +2,14 @@
 
 Two of its three signs concern a picture: the file /.well-known/tdmrep.json of its origin, a list of
 {"location": pattern, "tdm-reservation": 0 or 1}, and the header `tdm-reservation` of the answer itself.
-(The third stands in the head of web pages: see what finds pictures there.)
+(The third stands in the head of web pages: see what finds pictures there.) All three are read so that a doubt counts
+for the owner: who took the trouble to write such a sign, though not as the report has it, hardly meant to permit.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pictus.collect.addresses import Url
@@ -15,8 +17,10 @@ from pictus.collect.addresses import Url
 TDM_TARGET = "/.well-known/tdmrep.json"
 TDM_HEADER = "tdm-reservation"
 MAX_TDM_BYTES = 64 * 1024
-"""A longer file is not read; one of 1,000 rules has half of it."""
+"""A longer file is not read, and reserves everything; one of 1,000 rules has half of it."""
 _MOST_RULES = 1_000
+_NOTHING = frozenset({"", "0", "0.0", "false", "no", "none", "null", "off"})
+_DEEPEST = 3  # objects and lists around the rules
 
 
 class _Rule(NamedTuple):
@@ -53,25 +57,57 @@ class Reservations(NamedTuple):
         return next((rule.is_reserved for rule in self.rules if rule.fit(url.target)), False)
 
 
+def reserves(said: object) -> bool:
+    """Whether the value of a sign reserves: anything does but 0, false, and nothing at all.
+
+    Of a text each of several values counts, without quotes and parameters: `0, 1`, `"1"` and `1;x` reserve.
+    """
+    if isinstance(said, str):
+        values = (value.partition(";")[0].strip(" \t\r\n\"'") for value in said.split(","))
+        return any(value.lower() not in _NOTHING for value in values)
+    return bool(said)
+
+
 def reservations_of(status: int, body: bytes) -> Reservations:
-    """Read tdmrep.json. What is no such file reserves nothing; a rule that makes no sense is passed over."""
-    if status != 200 or len(body) > MAX_TDM_BYTES:  # noqa: PLR2004  OK
+    """Read tdmrep.json: a list of rules, or an object around them or for one of them.
+
+    What is no such file reserves nothing: often it is a web page that says 404 with status 200. One that is too long,
+    or damaged and speaks of a reservation, reserves everything, and so does a rule without a place that can be read.
+    """
+    is_json = body.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"[", b"{")
+    if status != 200 or not is_json:  # noqa: PLR2004  OK
         return Reservations()
+    if len(body) > MAX_TDM_BYTES:
+        return Reservations((_EVERYTHING,))
     try:
         listed = json.loads(body)
-    except (ValueError, RecursionError):  # often a web page that says 404 with status 200
-        return Reservations()
-    rules = [rule for entry in (listed if isinstance(listed, list) else [])[:_MOST_RULES] if (rule := _rule(entry))]
+    except (ValueError, RecursionError):
+        return Reservations((_EVERYTHING,) if TDM_HEADER.encode() in body.lower() else ())
+    rules = [rule for entry in _entries(listed) for rule in _rules(entry)]
+    if len(rules) > _MOST_RULES:
+        return Reservations((_EVERYTHING,))
     return Reservations(tuple(sorted(rules, key=lambda rule: (-rule.length, not rule.is_reserved))))
 
 
-def _rule(entry: Any) -> _Rule | None:  # noqa: ANN401  JSON from a stranger
+_EVERYTHING = _Rule(1, ("/",), is_whole=False, is_reserved=True)
+
+
+def _entries(node: Any, depth: int = 0) -> Iterator[dict[str, Any]]:  # noqa: ANN401  JSON from a stranger
+    """The objects that hold a reservation, in order."""
+    named = {key.lower(): value for key, value in node.items()} if isinstance(node, dict) else {}
+    if TDM_HEADER in named:
+        yield named
+    elif isinstance(node, (dict, list)) and depth < _DEEPEST:
+        for inner in named.values() if isinstance(node, dict) else node:
+            yield from _entries(inner, depth + 1)
+
+
+def _rules(entry: dict[str, Any]) -> Iterator[_Rule]:
     """{"location": "/pictures/*", "tdm-reservation": 1}: `*` is any text, `$` the end, as in robots.txt."""
-    if not isinstance(entry, dict):
-        return None
-    location, said = entry.get("location"), entry.get(TDM_HEADER)
-    if not isinstance(location, str) or said not in (0, 1, "0", "1"):
-        return None
-    location = location if location.startswith(("/", "*")) else f"/{location}"
-    parts = tuple(location.removesuffix("$").split("*"))
-    return _Rule(len(location), parts, location.endswith("$"), str(said) == "1")
+    given, is_reserved = entry.get("location"), reserves(entry[TDM_HEADER])
+    places = [place for place in (given if isinstance(given, list) else [given]) if isinstance(place, str) and place]
+    if not places and is_reserved:
+        yield _EVERYTHING
+    for place in places:
+        location = place if place.startswith(("/", "*")) else f"/{place}"
+        yield _Rule(len(location), tuple(location.removesuffix("$").split("*")), location.endswith("$"), is_reserved)

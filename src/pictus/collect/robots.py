@@ -49,6 +49,7 @@ _RULE_LINE = re.compile(r"(?:allow|dis+al+ow|diasllow|disallaw|crawl[- ]delay)\b
 _TOKEN = re.compile(r"kangaroo bot|[a-z0-9_-]*")  # RFC 9309 section 2.2.1, and digits, which are in use
 _BYTES_PER_CHARACTER = 20  # of rules in memory, measured with rules of 20 characters
 _NAMED = re.compile(r"([^\s:]+)\s*:\s*(.*)")  # "otherbot: noindex", and "max-snippet: 50"; no date with its times
+_PARTS = re.compile("[,;]")  # commas by the rule, semicolons in use
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
@@ -138,11 +139,11 @@ def opts_out(x_robots_tags: Iterable[str], words: Collection[str] = NO_AI) -> bo
         if not any(word in header for word in words):
             continue  # as nearly every header
         agent = ""
-        for part in header.split(","):
+        for part in _PARTS.split(header):
             named = _NAMED.fullmatch(part.strip())
             if named and named[1] not in _WITH_VALUE:
                 agent = named[1]
-            word = named[2] if named else part.strip()
-            if word in words and agent in ("", "*", AGENT):
+            said = (named[2] if named else part).split()
+            if any(word in words for word in said) and agent in ("", "*", AGENT):
                 return True
     return False

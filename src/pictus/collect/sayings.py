@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pictus.collect.addresses import Url
 from pictus.collect.causes import NO_ANSWER
-from pictus.collect.reservations import TDM_HEADER, TDM_TARGET, Reservations
+from pictus.collect.reservations import TDM_HEADER, TDM_TARGET, Reservations, reserves
 from pictus.collect.robots import LASTS_S, NO_AI, Rules, opts_out, rules_of
 from pictus.errors import PictureError
 
@@ -54,8 +54,8 @@ def refusal_of(pairs: Iterable[tuple[str, str]], words: Collection[str] = NO_AI)
     tags = [value for name, value in pairs if name == "x-robots-tag"]
     if opts_out(tags, words):
         return PictureError("opt-out", f"X-Robots-Tag: {', '.join(tags)[:200]}")
-    if any(name == TDM_HEADER and value.strip() == "1" for name, value in pairs):
-        return PictureError("tdm-reserved", f"{TDM_HEADER}: 1")
+    if said := [value for name, value in pairs if name == TDM_HEADER and reserves(value)]:
+        return PictureError("tdm-reserved", f"{TDM_HEADER}: {', '.join(said)[:200]}")
     return None
 
 
