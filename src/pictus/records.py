@@ -171,7 +171,7 @@ class Duplicate:
     image_id: str
     group_id: str  # = image_id of the keeper
     is_keeper: bool
-    relation: str  # to evidence_id: pixels | near | turned | edit | crop; of the keeper, the loosest in its group
+    relation: str  # to evidence_id: pixels | near | turned | edit | crop | collage; of the keeper, its group's loosest
     distance: int  # Hamming distance to evidence_id, bits; 0 for equal pixels and where hashes are not the evidence
     evidence_id: str  # the member it was matched with; "" for the keeper
     reason: str  # why the keeper is kept, why this one is not

@@ -184,10 +184,13 @@ def _undescribed(project: Project) -> tuple[pa.Table, int]:
 
 
 def _begun(project: Project) -> int:
-    """How many pictures, from the first of `features` on, were compared before; 0 after `features` was made anew."""
+    """How many pictures, from the first of `features` on, were compared before.
+
+    0 after `features` was made anew, and when `likenesses`, which is written first, was taken away.
+    """
     before = project.tables.read("matched").column("image_id").to_pylist()
     described = project.tables.read("features", ["image_id"], limit=max(1, len(before))).column("image_id")
-    if before and before != described.to_pylist():
+    if before and (before != described.to_pylist() or not project.tables.exists("likenesses")):
         for name in ("likenesses", "matched"):  # in this order: `matched` is what says that likenesses are old
             project.tables.drop(name)
         return 0
@@ -197,17 +200,22 @@ def _begun(project: Project) -> int:
 def _held(project: Project) -> _Held:
     ids: list[str] = []
     points: list[bytes] = []
-    codes, pdq, clear = [], [], []
-    for batch in project.tables.batches("features", ["image_id", "points", "codes", "turns", "quality"]):
+    pdq, clear = [], []
+    for batch in project.tables.batches("features", ["image_id", "points"]):
         ids += batch.column("image_id").to_pylist()
         points += batch.column("points").to_pylist()
-        codes.append(likeness.codes_of(b"".join(batch.column("codes").to_pylist())))
+    counts = np.array([len(packed) // 4 for packed in points], dtype=np.int64)
+    codes = np.empty((int(counts.sum()), features.CODE_BYTES), dtype=np.uint8)  # 3 kB a picture: held once
+    filled = 0
+    for batch in project.tables.batches("features", ["codes", "turns", "quality"]):
+        some = likeness.codes_of(b"".join(batch.column("codes").to_pylist()))
+        codes[filled : filled + len(some)] = some
+        filled += len(some)
         turns = batch.column("turns").to_pylist()
         plain = [row[: features.CODE_BYTES].ljust(features.CODE_BYTES, b"\0") for row in turns]
         pdq.append(likeness.codes_of(b"".join(plain)))
         clear.append(batch.column("quality").to_numpy() >= LEAST_QUALITY)
-    counts = np.array([len(packed) // 4 for packed in points], dtype=np.int64)
-    return _Held(ids, counts, np.concatenate(codes), points, np.concatenate(pdq), np.concatenate(clear))
+    return _Held(ids, counts, codes, points, np.concatenate(pdq), np.concatenate(clear))
 
 
 def _candidates(project: Project, held: _Held, start: int, until: int) -> pa.Table:
