@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pictus
-from pictus.concepts import Taxonomy, load_taxonomy, plain
+from pictus.concepts import Taxonomy, concept_of, load_taxonomy, plain
 from pictus.errors import UserError
-from pictus.records import Concept
+from pictus.records import Concept, Label, Source
 from pictus.tables import table_of
 
 
@@ -254,3 +254,16 @@ def test_a_taxonomy_comes_back_from_its_table(project: pictus.Project) -> None:
     concepts = [concept("b", "a", names=("B", "bee"), is_class=True), concept("a")]
     project.tables.replace("concepts", table_of("concepts", concepts))
     assert list(load_taxonomy(project)) == [concepts[1], concepts[0]]
+
+
+def test_the_concept_of_a_picture_is_its_settled_label_else_the_first_claim(project: pictus.Project) -> None:
+    assert concept_of(project).num_rows == 0
+    claims = [("a", "owl"), ("a", "cup"), ("b", "cup"), ("c", ""), ("d", "cup"), ("d", "ant")]
+    sources = [Source(one, f"x/{at}", "url", concept, "", "", "", "1") for at, (one, concept) in enumerate(claims)]
+    project.tables.append("sources", table_of("sources", sources))
+    said = [("b", "owl", 0.9, "rejected"), ("d", "jay", 0.6, "accepted"), ("d", "elm", 0.7, "accepted"),
+            ("e", "bat", 0.5, "accepted"), ("e", "asp", 0.5, "accepted")]  # fmt: skip
+    labels = [Label(one, concept, chance, 1, status, "x", "1") for one, concept, chance, status in said]
+    project.tables.append("labels", table_of("labels", labels))
+    rows = concept_of(project).to_pylist()
+    assert {row["image_id"]: row["concept_id"] for row in rows} == {"a": "owl", "b": "cup", "d": "elm", "e": "asp"}

@@ -12,6 +12,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -222,6 +223,25 @@ def test_a_line_set_by_hand_is_used_and_said(project: Project, fill: Fill) -> No
     assert any("dedupe" in problem for problem in outcome.problems)
     with pytest.raises(UserError, match="blury"):
         screen(project, line=("blury=3",))
+
+
+def test_a_restore_of_one_reads_its_row_and_no_other(
+    project: Project, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = fill([saved(scene(seed)) for seed in range(4)])
+    check(project)
+    screen(project, line=("blurred=100000",))
+    read, seen = project.tables.read, list[int]()
+
+    def counting(name: str, *given: Any, **more: Any) -> pa.Table:
+        found = read(name, *given, **more)
+        seen.extend([found.num_rows] if name == "verdicts" else [])
+        return found
+
+    monkeypatch.setattr(project.tables, "read", counting)
+    assert restore(project, (ids[0][:20].upper(),)).summary["restored"] == 1
+    assert seen
+    assert max(seen) == 1
 
 
 def test_restore_reports_every_wrong_id(project: Project, fill: Fill) -> None:

@@ -12,6 +12,9 @@ from starlette.testclient import TestClient
 
 import pictus
 from pictus import clean, collect
+from pictus.concepts import load_taxonomy
+from pictus.records import Label
+from pictus.tables import table_of
 from pictus.web.review import FATES, KEPT, RESTORED, Line, Sheet, histogram, line_of, measure_columns
 from pictus.web.server import build_app
 
@@ -278,3 +281,19 @@ def test_a_flag_marks_and_does_not_drop(browser: TestClient, pool: pictus.Projec
     assert "it is kept" in text
     assert "JPEG quality under" in text
     assert pool.tables.count("verdicts", "verdict = 'drop'") == 0
+
+
+def test_a_settled_label_goes_before_a_claim_on_the_page_and_in_the_screen(
+    pool: pictus.Project, browser: TestClient
+) -> None:
+    rows = pool.tables.read("sources", ["image_id", "concept_id"]).sort_by("image_id").to_pylist()
+    owl, cup = (load_taxonomy(pool).resolve(name) for name in ("owl", "cup"))
+    owls = [row["image_id"] for row in rows if row["concept_id"] == owl]
+    said = [(owls[0], cup, "accepted"), (owls[1], cup, "accepted"), (owls[2], cup, "rejected")]
+    labels = [Label(one, concept, 0.9, 3, status, "x", "2026-01-01T00:00:00Z") for one, concept, status in said]
+    pool.tables.append("labels", table_of("labels", labels))
+    asked = {"concept": "owl", "line": "100000"}
+    page = browser.get("/wall/clean/blurred/line", params=asked).json()
+    preview = clean.preview(pool, line=("owl:blurred=100000",))
+    assert page["beyond"] == page["total"] == preview.summary["newly_dropped"] == 4
+    assert {row.image_id for row in preview} == set(owls[2:])

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pictus import engine as engines
 from pictus import shards
 from pictus.clean import classifiers, detectors
-from pictus.concepts import load_taxonomy
+from pictus.concepts import concept_of, load_taxonomy
 from pictus.errors import UserError, counted
 from pictus.journey import first_command
 from pictus.project import Project
@@ -230,15 +230,10 @@ def _facts(checks: pa.Table, seen: pa.Table) -> dict[str, set[str]]:
 
 def _members(project: Project, images: list[str]) -> dict[str, list[str]]:
     """Concept -> its pictures: the settled label, else what was claimed, else none."""
-    labels = project.tables.read("labels", ["image_id", "concept_id"], where="status = 'accepted'")
-    claims = project.tables.read("sources", ["image_id", "concept_id"], where="concept_id != ''")
-    concept_of: dict[str, str] = {}
-    for rows in (labels, claims):
-        for image_id, concept_id in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-            concept_of.setdefault(image_id, concept_id)
+    own = dict(zip(*(column.to_pylist() for column in concept_of(project).columns), strict=True))
     members: dict[str, list[str]] = {}
     for image_id in images:
-        members.setdefault(concept_of.get(image_id, NO_CONCEPT), []).append(image_id)
+        members.setdefault(own.get(image_id, NO_CONCEPT), []).append(image_id)
     return members
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pictus import models
 from pictus.clean import relevance_scores as scores
-from pictus.concepts import Taxonomy, load_taxonomy
+from pictus.concepts import Taxonomy, concept_of, load_taxonomy
 from pictus.errors import UserError, counted
 from pictus.progress import Meter
 from pictus.project import Project
@@ -137,14 +137,15 @@ def _pool(project: Project, model: str) -> _Pool:
 
     Sorted by image_id, so that the rows do not depend on the order in which pictures came.
     """
-    concept_of = _concepts(project)
-    if not concept_of:
+    columns = (column.to_pylist() for column in concept_of(project).columns)
+    own = dict(zip(*columns, strict=True))
+    if not own:
         raise UserError(
             "No picture has a concept yet: neither a settled label nor a claim.",
             fix="pictus collect add FOLDER --by-folder    or    pictus annotate import labels.csv",
         )
     dropped = project.tables.read("verdicts", ["image_id"], where="verdict = 'drop'").column("image_id")
-    wanted = concept_of.keys() - set(dropped.to_pylist())
+    wanted = own.keys() - set(dropped.to_pylist())
     ids: list[str] = []
     parts: list[scores.Floats] = []
     for batch_ids, vectors in _vectors(project, model):
@@ -158,9 +159,9 @@ def _pool(project: Project, model: str) -> _Pool:
     order = sorted(range(len(ids)), key=ids.__getitem__)
     vectors = np.concatenate(parts)[order]
     ids = [ids[row] for row in order]
-    concept_ids = sorted({concept_of[image_id] for image_id in ids})
+    concept_ids = sorted({own[image_id] for image_id in ids})
     number = {concept_id: at for at, concept_id in enumerate(concept_ids)}
-    concepts = np.array([number[concept_of[image_id]] for image_id in ids], np.int64)
+    concepts = np.array([number[own[image_id]] for image_id in ids], np.int64)
     return _Pool(ids, concept_ids, concepts, vectors, len(wanted) - len(ids))
 
 
@@ -173,19 +174,6 @@ def _vectors(project: Project, model: str) -> Iterator[tuple[list[str], scores.F
         flat = column.filter(usable)
         if listed:
             yield listed, flat.flatten().to_numpy().reshape(len(listed), -1).astype(np.float32)
-
-
-def _concepts(project: Project) -> dict[str, str]:
-    """image_id -> concept: the most probable accepted label, else the first claim."""
-    labels = project.tables.read("labels", ["image_id", "concept_id", "posterior"], where="status = 'accepted'")
-    labels = labels.sort_by([("posterior", "descending"), ("concept_id", "ascending")])
-    claims = project.tables.read("sources", ["image_id", "concept_id"], where="concept_id != ''")
-    found: dict[str, str] = {}
-    for rows in (labels, claims):
-        ids, names = (rows.column(name).to_pylist() for name in ("image_id", "concept_id"))
-        for image_id, concept_id in zip(ids, names, strict=True):
-            found.setdefault(image_id, concept_id)
-    return found
 
 
 def _notes(project: Project, pool: _Pool, model: str, agreement: float) -> tuple[str, ...]:

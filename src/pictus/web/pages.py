@@ -282,5 +282,4 @@ class _View:
         """Concept -> pictures not dropped, by label, else by claim ("" for none)."""
         rows = self.wall.rows()
         rows = rows.filter(pc.not_equal(rows.column("verdict"), "drop"))
-        shown = pc.if_else(pc.equal(rows.column("label"), ""), rows.column("claim"), rows.column("label"))
-        return Counter(shown.to_pylist())
+        return Counter(rows.column("own_concept").to_pylist())

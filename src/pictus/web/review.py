@@ -217,11 +217,10 @@ def _measured(project: Project, rows: pa.Table, measure: str) -> Values:
 
 def _sorted(rows: pa.Table, values: Values, line: Line, within: tuple[Sequence[str], Sequence[str]]) -> Sheet:
     chosen = np.isfinite(values)
-    shown = pc.if_else(pc.equal(rows.column("label"), ""), rows.column("claim"), rows.column("label"))
     for concepts, is_wanted in zip(within, (True, False), strict=True):
         if concepts:
             ids = pa.array(concepts, pa.string())
-            chosen &= pc.is_in(shown, value_set=ids).to_numpy(zero_copy_only=False) == is_wanted
+            chosen &= pc.is_in(rows.column("own_concept"), value_set=ids).to_numpy(zero_copy_only=False) == is_wanted
     numbers = np.flatnonzero(chosen)
     order = np.argsort(-values[numbers] if line.is_upper else values[numbers], kind="stable")
     numbers = numbers[order]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pictus.concepts import Taxonomy
+from pictus.concepts import Taxonomy, concept_of
 from pictus.errors import UserError
 from pictus.project import Project
 
@@ -179,8 +179,9 @@ def _joined(project: Project) -> pa.Table:
         tables.read("duplicates", ["image_id", "group_id", "is_keeper"]),
     ):
         rows = rows.join(right, "image_id", join_type="left outer")
-    rows = rows.sort_by("row")
-    for name in ("label", "status", "split", "claim", "address", "group_id"):
+    own = concept_of(project).rename_columns(["image_id", "own_concept"])
+    rows = rows.join(own, "image_id", join_type="left outer").sort_by("row")
+    for name in ("label", "status", "split", "claim", "address", "group_id", "own_concept"):
         index = rows.schema.get_field_index(name)
         rows = rows.set_column(index, name, pc.fill_null(rows.column(name), "unlabelled" if name == "status" else ""))
     return rows.combine_chunks()
