@@ -143,6 +143,39 @@ def test_of_a_moving_picture_the_first_frame_remains_and_that_is_told() -> None:
     assert [kind_of(part) for part in found.changes.split(",")] == ["faces blurred", "first frame only"]
 
 
+def frames_of(kind: str, greys: tuple[int, ...] = (10, 200, 90)) -> bytes:
+    frames = [Image.fromarray(np.full((32, 32, 3), grey, np.uint8)) for grey in greys]
+    out = io.BytesIO()
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:])
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "MPO", "PNG", "WEBP"])
+def test_of_frames_that_nobody_looked_at_none_is_released_though_the_first_holds_no_face(kind: str) -> None:
+    data = frames_of(kind)
+    found = redact("a", data, Redaction(blurs=True))
+    assert found.changes == "first frame only"
+    image = Image.open(io.BytesIO(found.image_bytes))
+    assert getattr(image, "n_frames", 1) == 1
+    assert np.abs(decode(found.image_bytes).astype(int) - decode(data)).max() <= 1
+    assert redact("a", data, Redaction()).changes == ""
+    assert redact("a", frames_of(kind, (10,)), Redaction(blurs=True)).changes == ""
+    assert redact("a", data, Redaction(boxes={"a": BOX}, blurs=True)).changes == "1 face blurred, first frame only"
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True, "restart_marker_rows": 1}])
+def test_a_jpeg_loses_what_lies_behind_it_and_nothing_else(options: dict[str, Any]) -> None:
+    data = scene(1, **options)
+    for tail in (scene(2), b"\0\0\0\x18ftypmp42" + bytes(99)):
+        assert redact("a", data + tail, Redaction(blurs=True)) == (data, "first frame only")
+    for padded in (data, data + bytes(9), data[:-2]):
+        assert redact("a", padded, Redaction(blurs=True)) == (padded, "")
+    with_gps = scene(1, gps=True, **options)
+    found = redact("a", with_gps + scene(2), Redaction(blurs=True))
+    assert found.changes == "gps removed, first frame only"
+    assert "gps" not in metadata.read(found.image_bytes).kinds
+
+
 def test_a_grey_profile_does_not_go_into_a_picture_of_colours() -> None:
     out = io.BytesIO()
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(out, "JPEG", icc_profile=bytes(16) + b"GRAYXYZ ")

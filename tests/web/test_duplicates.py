@@ -94,6 +94,9 @@ def test_another_site_cannot_restore(browser: TestClient, pool: pictus.Project) 
     for origin in ("https://evil.example", "null", "http://[", "[", "http://"):
         answer = browser.post("/clean/restore", data={"image": B}, headers={"origin": origin})
         assert answer.status_code == 403
+    for place in ("cross-site", "same-site"):
+        answer = browser.post("/clean/restore", data={"image": B}, headers={"sec-fetch-site": place})
+        assert answer.status_code == 403
     assert set(fates(pool).values()) == {"dropped"}
 
 

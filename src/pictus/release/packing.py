@@ -23,7 +23,7 @@ from pictus.project import write_bytes, write_text
 from pictus.release.contents import Contents, as_csv, concept_rows, counts, licences
 from pictus.release.croissant import croissant
 from pictus.release.datasheet import datasheet
-from pictus.release.redaction import FACES_BLURRED, Redacted, Redaction, kind_of, redact
+from pictus.release.redaction import FACES_BLURRED, FIRST_FRAME, Redacted, Redaction, kind_of, redact
 from pictus.releases import FORMAT, MANIFEST, PICTURES, content_digest
 from pictus.shards import MAX_SHARD_BYTES, ShardWriter, extension_of
 
@@ -274,7 +274,7 @@ def _facts(found: Redacted) -> dict[str, Any]:
     return {
         "image_id": hashlib.sha256(found.image_bytes).hexdigest(), "changes": found.changes,
         "size": len(found.image_bytes), "width": header.width, "height": header.height, "format": header.format,
-        **({"address": ""} if FACES_BLURRED in map(kind_of, found.changes.split(",")) else {}),
+        **({"address": ""} if {FACES_BLURRED, FIRST_FRAME} & {*map(kind_of, found.changes.split(","))} else {}),
     }  # fmt: skip
 
 

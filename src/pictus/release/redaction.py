@@ -9,8 +9,11 @@ would dissolve in the large one's softness and be seen. The boxes found here are
 chins, so that they are enlarged by 0.25 instead.
 
 A blurred picture is encoded anew, as RGB of 8 bits over white, and keeps nothing beside its pixels but an RGB colour
-profile: EXIF often holds a small copy of the picture, with the face. Of a moving picture the first frame remains, as
-only that was looked at.
+profile: EXIF often holds a small copy of the picture, with the face.
+
+Where faces are to be blurred, of a picture with several frames, pages or pictures (MPO, a phone's motion photo) the
+first remains, as only that was looked at, with a face in it or without. A JPEG then keeps its first picture byte for
+byte and loses what lies behind it; anything else is encoded anew.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,13 +30,15 @@ import pyarrow as pa
 
 from pictus import metadata
 from pictus.errors import UserError, counted
-from pictus.pixels import Pixels, decode_known, sniff
+from pictus.pixels import MAX_MARKERS, Pixels, decode_known, jpeg_segments, sniff
 
 if TYPE_CHECKING:
     from PIL import Image
 
 GROWTH = 0.25
 SIGMA = 0.1
+_EOI, _APP2 = 0xD9, 0xE2
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # ITU T.81 B.1.1.5: in a scan only restarts and stuffed zeros
 QUALITY = 95
 """Of what is encoded anew in JPEG or WebP: a generation that is not seen."""
 
@@ -51,10 +57,11 @@ class Redacted(NamedTuple):
 
 
 class Redaction(NamedTuple):
-    """What a cut is asked to do. `boxes`: image_id -> the faces to blur."""
+    """What a cut is asked to do. `boxes`: image_id -> the faces to blur. `blurs`: also where there is none."""
 
     keeps_gps: bool = False
     boxes: Mapping[str, Boxes] = {}
+    blurs: bool = False
 
 
 def redact(image_id: str, image_bytes: bytes, asked: Redaction) -> Redacted:
@@ -62,10 +69,15 @@ def redact(image_id: str, image_bytes: bytes, asked: Redaction) -> Redacted:
     boxes = asked.boxes.get(image_id, ())
     changed = image_bytes if asked.keeps_gps else metadata.without_gps(image_bytes)
     said = [GPS_REMOVED] if changed != image_bytes else []
+    first = _first_of(image_bytes) if boxes or asked.blurs else image_bytes
     if boxes:
-        changed, is_first_only = _without_faces(image_bytes, boxes)
+        changed = _encoded(image_bytes, boxes)
         said.append(counted(len(boxes), "face blurred", FACES_BLURRED))
-        said += [FIRST_FRAME] if is_first_only else []
+    elif first is None:
+        changed = _encoded(image_bytes, ())
+    elif first is not image_bytes:
+        changed = first if asked.keeps_gps else metadata.without_gps(first)
+    said += [FIRST_FRAME] if first is not image_bytes else []
     return Redacted(changed, ", ".join(said) if changed != image_bytes else "")
 
 
@@ -85,7 +97,7 @@ def asked_of(
             fix="pictus clean faces    (where it fails, another --detector), then cut again; or leave out --blur-faces",
         )
     boxes = {row["image_id"]: json.loads(row["boxes"]) for row in rows if row["n_faces"]} if blur_faces else {}
-    return Redaction(keep_gps, boxes), _facts(keep_gps=keep_gps, blur_faces=blur_faces, rows=rows)
+    return Redaction(keep_gps, boxes, blurs=blur_faces), _facts(keep_gps=keep_gps, blur_faces=blur_faces, rows=rows)
 
 
 def of_a_folder(name: str, *, keep_gps: bool) -> dict[str, Any]:
@@ -151,12 +163,35 @@ def _cover(mask: Image.Image, box: tuple[float, float, float, float], *, more: f
     mask.paste(ImageChops.lighter(mask.crop(here), soft), here)
 
 
-def _without_faces(image_bytes: bytes, boxes: Boxes) -> tuple[bytes, bool]:
-    """The picture encoded anew in its own format where that can hold it well, else as PNG; whether frames were lost."""
+def _first_of(image_bytes: bytes) -> bytes | None:
+    """The picture without the others in its file: itself when it is alone, None when it must be encoded for that."""
+    header = sniff(image_bytes)
+    if header.format != "jpeg":
+        return None if header.is_animated else image_bytes
+    *before, (marker, _, at) = (kept := list(jpeg_segments(image_bytes)))
+    starts = [2, *(end for _, _, end in before)]
+    for _ in range(MAX_MARKERS):  # scans, and tables between them
+        if marker == _EOI or not (found := _MARKER.search(image_bytes, at)):
+            break
+        marker, at = image_bytes[found.start() + 1], found.end()
+        at += 0 if marker == _EOI else int.from_bytes(image_bytes[at : at + 2], "big")
+    else:
+        return None
+    is_alone = marker != _EOI or not image_bytes[at:].strip(b"\0\xff \t\r\n")
+    if is_alone:
+        return image_bytes
+    parts = [image_bytes[start:end] for start, (kind, body, end) in zip(starts, kept, strict=True)
+             if not (kind == _APP2 and body.startswith(b"MPF\0"))]  # fmt: skip  the list of the others
+    return image_bytes[:2] + b"".join(parts) + image_bytes[kept[-1][2] : at]
+
+
+def _encoded(image_bytes: bytes, boxes: Boxes) -> bytes:
+    """The first picture encoded anew, in its own format where that can hold it well, else as PNG."""
     from PIL import Image  # noqa: PLC0415
 
     header = sniff(image_bytes)
-    picture = Image.fromarray(blurred(decode_known(image_bytes, header), boxes))
+    pixels = decode_known(image_bytes, header)
+    picture = Image.fromarray(blurred(pixels, boxes) if boxes else pixels)
     profile = _rgb_profile(image_bytes, header.format)
     out = io.BytesIO()
     if header.format == "jpeg":
@@ -165,7 +200,7 @@ def _without_faces(image_bytes: bytes, boxes: Boxes) -> tuple[bytes, bool]:
         picture.save(out, "WEBP", quality=QUALITY, method=4, icc_profile=profile)
     else:
         picture.save(out, "PNG", icc_profile=profile)
-    return out.getvalue(), header.is_animated
+    return out.getvalue()
 
 
 def _rgb_profile(image_bytes: bytes, name: str) -> bytes | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pictus.errors import UserError, counted
 from pictus.release.candidates import Eligible, whole_groups
 from pictus.release.packing import MERGED
-from pictus.release.redaction import FACES_BLURRED
+from pictus.release.redaction import FACES_BLURRED, FIRST_FRAME
 from pictus.release.splits import Drawn
 from pictus.release.verification import Finding
 from pictus.releases import SPLITS
@@ -51,7 +51,10 @@ def split_problems(drawn: Drawn, found: Eligible) -> tuple[str, ...]:
         problems.append(f"{moved} found since the last draw and brought together, held out first")
     if found.several:
         problems.append(f"{counted(found.several, 'accepted label')} set aside: the picture has a more probable one")
-    return (*problems, *undecodable_note(found.undecodable), *unscreened_note(len(found.unscreened)))
+    return (
+        *unsettled_note(found), *problems, *undecodable_note(found.undecodable),
+        *unscreened_note(len(found.unscreened)),
+    )  # fmt: skip
 
 
 def kept_whole(groups: int) -> str:
@@ -98,6 +101,14 @@ def undecodable_note(causes: Counter[str]) -> list[str]:
     return [f"{counted(causes.total(), 'labelled picture')} left out, not decodable ({why}): pictus clean"]
 
 
+def unsettled_note(found: Eligible) -> list[str]:
+    """What is told where more labels are left out as unsettled than come in."""
+    if found.doubtful <= found.rows.num_rows:
+        return []
+    words = counted(found.doubtful, "label is unsettled and stays", "labels are unsettled and stay")
+    return [f"{words} out, more than the {found.rows.num_rows:,} that come in: pictus annotate settle says why"]
+
+
 def unscreened_note(count: int) -> list[str]:
     """What is told of pictures that no screen has seen."""
     return [f"{counted(count, 'picture')} never screened, duplicates included: pictus clean"] if count else []
@@ -118,6 +129,9 @@ def changes_notes(manifest: Mapping[str, Any]) -> list[str]:
     if blurred := manifest["counts"].get("changes", {}).get(FACES_BLURRED):
         words = counted(blurred, "picture")
         notes.append(f"the addresses of {words} with blurred faces left out: the faces are to be seen there")
+    if moving := manifest["counts"].get("changes", {}).get(FIRST_FRAME):
+        words = counted(moving, "picture")
+        notes.append(f"of {words} the first frame alone was looked at for faces: the others, and its address, left out")
     if isinstance(merged := manifest["history"].get(MERGED), int):
         words = counted(merged, "picture")
         notes.append(f"{words} left out: the same as another once both were changed")

@@ -19,6 +19,9 @@ HEADERS = {
     "referrer-policy": "same-origin",
 }
 
+_FOREIGN = frozenset({"cross-site", "same-site"})
+"""What a browser says in Sec-Fetch-Site of a question that another page makes, or one behind another port of ours."""
+
 SANDBOX = {
     "content-security-policy": (
         "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -62,7 +65,8 @@ class Guard:
         if self._hosts and _name(host) not in self._hosts:
             return f"This server answers to {', '.join(sorted(self._hosts))}, not to {host!r}."
         origin = headers.get("origin", "")
-        if method not in ("GET", "HEAD") and origin and _place(origin) != host:
+        is_foreign = (origin and _place(origin) != host) or headers.get("sec-fetch-site", "") in _FOREIGN
+        if method not in ("GET", "HEAD") and is_foreign:
             return "Another site may not write here."
         return ""
 
