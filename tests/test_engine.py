@@ -65,6 +65,8 @@ def test_an_unknown_engine_is_named(project: pictus.Project) -> None:
     with pytest.raises(pictus.UserError, match="no engine 'rya'") as caught:
         engine.run(project, "splits", rows(1), partial(mark, "val"), engine="rya")
     assert "ray" in caught.value.fix
+    with pytest.raises(pictus.UserError, match="no engine 'rya'"):  # also when nothing is to do
+        engine.run(project, "splits", rows(0), partial(mark, "val"), engine="rya")
 
 
 def test_a_failure_keeps_what_was_done_before_it(project: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,9 +49,9 @@ def run(
     `compute` must be importable by name (a module-level function or a functools.partial of one)
     and return one row for each row, whatever the picture: a failure is a value, not an exception.
     """
+    runner = RUNNERS.get(engine)  # a wrong word is told even when nothing is to do
     if not rows.num_rows:
         return 0
-    runner = RUNNERS.get(engine)
     batches = iter(rows.combine_chunks().to_batches(max_chunksize=TASK_ROWS))
     held: list[pa.RecordBatch] = []
     written = 0

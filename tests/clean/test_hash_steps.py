@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pictus
-from pictus.clean import hashes, leaks
+from pictus.clean import hashes, leaks, screen
 from pictus.errors import UserError
 from pictus.project import Project
 from pictus.tables import SCHEMAS
@@ -87,7 +87,9 @@ def test_a_set_added_again_replaces_what_it_was(
     add_hashes(project, near_hashes(2))
     outcome = leaks(project)
     assert outcome.summary["sets"] == {"a": 2, "b": 2}
-    assert outcome.headline == "2 pictures of 2 are in 2 evaluation sets: 2 in a, 2 in b"
+    first, second = outcome.headline.splitlines()
+    assert first == "2 pictures of 2 are in 2 evaluation sets: 2 in a, 2 in b"
+    assert "crops, turned and mirrored copies of a set's pictures were not looked for" in second
 
 
 def test_every_bad_row_is_told(project: Project, tmp_path: Path) -> None:
@@ -186,3 +188,32 @@ def test_metas_needles_are_a_set(project: Project, real_data: Callable[[str], Pa
     add_hashes(project, words)
     assert leaks(project).summary["leaks"] > 0
     assert SCHEMAS["leaks"].names == project.tables.read("leaks").column_names
+
+
+def test_a_set_is_seen_and_taken_out_with_what_was_found_in_it(
+    project: Project, tmp_path: Path, add_hashes: AddHashes, near_hashes: NearHashes
+) -> None:
+    ids = add_hashes(project, near_hashes(4))
+    for title, item in (("a", ids[0]), ("b", ids[3])):
+        (tmp_path / "set.csv").write_text(f"item,sha256\n1,{item}\n", encoding="utf-8")
+        hashes(project, "add", tmp_path / "set.csv", set_=title)
+    leaks(project)
+    found = hashes(project, "list")
+    assert found.summary["sets"] == {"a": {"items": 1, "leaks": 1}, "b": {"items": 1, "leaks": 1}}
+    assert "a  1 hash, 1 picture found in it" in found.headline
+    with pytest.raises(UserError, match="no evaluation set 'c'") as told:
+        hashes(project, "remove", set_="c")
+    assert "one of a, b" in told.value.fix
+    outcome = hashes(project, "remove", set_="a")
+    assert (outcome.summary["items"], outcome.summary["leaks"]) == (1, 1)
+    assert [row["set"] for row in project.tables.read("leaks").to_pylist()] == ["b"]
+    assert not [words for words in screen(project).problems if "leaks" in words], "what is left is as current as it was"
+    hashes(project, "remove", set_="b")
+    assert (project.tables.count("leaks"), hashes(project, "list").summary["sets"]) == (0, {})
+    assert screen(project).summary["rules"] == {}
+
+
+def test_without_a_file_the_command_is_told(project: Project) -> None:
+    for action in ("export", "add"):
+        with pytest.raises(UserError, match=f"which file to {action}"):
+            hashes(project, action, set_="a")  # type: ignore[arg-type]  # one of the four words

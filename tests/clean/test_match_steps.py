@@ -53,6 +53,20 @@ def rows_of(project: Project) -> list[dict[str, object]]:
     return sorted(rows, key=lambda row: (str(row["image_id"]), str(row["other_id"])))
 
 
+def test_likenesses_that_were_taken_away_are_found_again(
+    project: Project, fill: Fill, photos: list[bytes], copies: list[bytes]
+) -> None:
+    fill([photos[0], copies[0]])
+    check(project)
+    match(project)
+    before = rows_of(project)
+    assert before
+    project.tables.drop("likenesses")
+    assert match(project).summary["compared"] == 2
+    assert rows_of(project) == before
+    assert match(project).summary["compared"] == 0
+
+
 def test_crops_turned_mirrored_and_framed_copies_are_found_and_no_others(
     project: Project, fill: Fill, photos: list[bytes], copies: list[bytes]
 ) -> None:

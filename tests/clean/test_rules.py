@@ -116,6 +116,17 @@ def test_a_line_may_be_of_one_concept() -> None:
         read_lines(("leak=3",))
 
 
+def test_a_line_without_a_number_under_0_or_given_twice_is_told_as_such() -> None:
+    with pytest.raises(UserError) as told:
+        read_lines(("blurred", "dark=-5", "tiny=4", "tiny=5", "owl:tiny=5"))
+    assert "blurred wants =NUMBER, =off or =pool" in told.value.what
+    assert "no measure is under 0" in told.value.what
+    assert "tiny is given twice" in told.value.what
+    assert "owl" not in told.value.what
+    assert "did you mean blurred" not in told.value.what
+    assert [line.is_pool for line in read_lines(("tiny=pool", "leak=pool", "owl:dark=off"))] == [True, True, False]
+
+
 def test_every_wrong_line_is_reported_at_once() -> None:
     with pytest.raises(UserError) as caught:
         read_lines(("blured=4", "dark=much", "bright=nan", "tiny", "blank=1"))

@@ -225,6 +225,41 @@ def test_a_line_set_by_hand_is_used_and_said(project: Project, fill: Fill) -> No
         screen(project, line=("blury=3",))
 
 
+def test_a_line_set_by_hand_holds_until_it_is_set_back(project: Project, fill: Fill) -> None:
+    fill([soft(1), *(saved(scene(seed)) for seed in range(10, 14))])
+    check(project)
+    assert screen(project, line=("blurred=1", "opt-out=off")).summary["kept_lines"] == []
+    again = screen(project)
+    assert again.summary["kept_lines"] == ["blurred=1", "opt-out=off"]
+    assert "as set before: blurred=1, opt-out=off" in again.headline
+    assert (again.summary["switched_off"], again.summary["rules"]) == (["opt-out=off"], {})
+    data = project.journal.events(event="pictures_screened", limit=1)[0].data
+    assert data["kept_lines"] == ["blurred=1", "opt-out=off"]
+    assert screen(project, line=("dark=off",)).summary["kept_lines"] == ["blurred=1", "opt-out=off"]
+    moved = screen(project, line=("blurred=29",))
+    assert (moved.summary["rules"], moved.summary["kept_lines"]) == ({"blurred": 1}, ["dark=off", "opt-out=off"])
+    assert preview(project, line=("blurred=pool",)).summary["kept_lines"] == ["dark=off", "opt-out=off"]
+    back = screen(project, line=("blurred=pool", "dark=pool", "opt-out=pool"))
+    assert (back.summary["kept_lines"], back.summary["switched_off"]) == ([], [])
+    assert {one["origin"] for one in back.summary["lines"]} <= {"pool", "guard"}
+
+
+def test_a_line_of_a_concept_holds_is_shown_and_set_back(project: Project, fill: Fill) -> None:
+    ids = fill([soft(1), soft(2), *(saved(scene(seed)) for seed in range(10, 20))])
+    check(project)
+    claim(project, {"dog": (), "whippet": ("dog",)}, {ids[0]: "whippet", ids[1]: "dog"})
+    screen(project, line=("blurred=1", "whippet:blurred=29"))
+    outcome = screen(project, line=("dog:blurred=off",))
+    assert outcome.summary["kept_lines"] == ["blurred=1", "whippet:blurred=29"]
+    assert "blurred       of whippet: under 29     1 dropped" in outcome.headline
+    assert screen(project, line=("whippet:blurred=pool",)).summary["own_lines"] == ["dog:blurred=off"]
+    assert preview(project, line=("dog:blurred=pool",)).headline.startswith("dog:blurred=pool: 0 pictures more")
+    claim(project, {"cat": ()}, {})
+    told = screen(project)
+    assert any("dog:blurred=off, set earlier, no longer holds" in words for words in told.problems)
+    assert screen(project).summary["own_lines"] == []
+
+
 def test_a_restore_of_one_reads_its_row_and_no_other(
     project: Project, fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from pictus.clean import duplicates, hash_lists, leakage
+from pictus.clean import duplicates, hash_lists, leakage, released, verdicts
 from pictus.errors import UserError, counted
 from pictus.project import Project, safe_name, write_bytes
 from pictus.records import Leak
@@ -20,21 +20,32 @@ _COLUMNS = ("image_id", "cause", "pixel_sha256", "phash", "dhash", "pdq", "pdq_q
 
 
 @step("clean hashes", changes=True)
-def hashes(project: Project, action: Literal["export", "add"], file: Path, *, set_: str = "") -> Outcome[None]:
+def hashes(
+    project: Project, action: Literal["export", "add", "list", "remove"], file: Path | None = None, *, set_: str = ""
+) -> Outcome[None]:
     """Write the pool's hashes to a file, or take in the hashes of an evaluation set; no pictures change hands.
 
-    A set that is added again replaces what it was.
+    A set that is added again replaces what it was. With a set its leaks are removed.
 
-    action: `export` the hashes of every measured picture, or `add` a list as a set
+    action: `export` the hashes of every measured picture, `add` a list as a set, `list` the sets, or `remove` one
     file: .parquet, .csv, or for `add` also text with one PDQ hash a line
-    set_: the name of the set to add
+    set_: the name of the set to add or remove
 
     Examples:
         pictus clean hashes export birds.parquet
         pictus clean hashes add imagenet-val.csv --set imagenet-val
         pictus clean hashes add needles.txt --set needles
+        pictus clean hashes list
+        pictus clean hashes remove --set needles
     """
+    if action == "list":
+        return _listed(project)
     with project.lock("clean"):
+        if action == "remove":
+            return _removed(project, set_)
+        if file is None:
+            more = "" if action == "export" else f" --set {set_ or 'NAME'}"
+            raise UserError(f"Say which file to {action}.", fix=f"pictus clean hashes {action} FILE.csv{more}")
         if action == "export":
             return _exported(project, file)
         if not set_:
@@ -77,11 +88,65 @@ def _added(project: Project, file: Path, name: str) -> Outcome[None]:
     )
 
 
+def _sets(project: Project) -> Counter[str]:
+    return Counter(project.tables.read("evaluation_hashes", ["set"]).column("set").to_pylist())
+
+
+def _listed(project: Project) -> Outcome[None]:
+    sets = _sets(project)
+    leaked = Counter(project.tables.read("leaks", ["set"]).column("set").to_pylist())
+    lines = [
+        f"  {name}  {counted(sets[name], 'hash', 'hashes')}, {counted(leaked[name], 'picture')} found in it"
+        for name in sorted(sets)
+    ]  # fmt: skip
+    return Outcome(
+        step="clean hashes",
+        summary={
+            "action": "list", "sets": {name: {"items": sets[name], "leaks": leaked[name]} for name in sorted(sets)}
+        },
+        headline="\n".join([counted(len(sets), "evaluation set"), *lines]),
+        next=("pictus clean leaks" if sets else "pictus clean hashes add FILE --set NAME",),
+    )
+
+
+def _removed(project: Project, name: str) -> Outcome[None]:
+    """Takes a set out with the leaks found in it; what is left is as current as it was."""
+    sets = _sets(project)
+    if name not in sets:
+        known = ", ".join(sorted(sets))
+        words = f"There is no evaluation set {name!r}." if name else "Say which set to remove."
+        fix = f"pictus clean hashes remove --set NAME, one of {known}" if known else "pictus clean hashes list"
+        raise UserError(words, fix=fix)
+    last = project.journal.events("leaks", limit=1)
+    was = project.tables.version("leaks"), project.tables.version("evaluation_hashes")
+    leaks_before = 0
+    for table in ("leaks", "evaluation_hashes"):
+        if project.tables.exists(table):
+            held = project.tables.read(table)
+            is_other = pa.array([found != name for found in held.column("set").to_pylist()], pa.bool_())
+            leaks_before += held.num_rows - held.filter(is_other).num_rows if table == "leaks" else 0
+            project.tables.replace(table, held.filter(is_other))
+    data = last[0].data if last else {}
+    is_current = (data.get("version"), data.get("sets_version", was[1])) == was
+    now = {"version": project.tables.version("leaks"), "sets_version": project.tables.version("evaluation_hashes")}
+    about = {**data, **now} if is_current else {}
+    about |= {"set": name, "items": sets[name], "leaks_removed": leaks_before}
+    project.journal.log("clean", "hashes_removed", "leaks" if is_current else "", **about)
+    return Outcome(
+        step="clean hashes",
+        summary={"action": "remove", "set": name, "items": sets[name], "leaks": leaks_before},
+        headline=f"The set {name} is removed: {counted(sets[name], 'hash', 'hashes')}, with"
+        f" {counted(leaks_before, 'picture')} found in it",
+        next=("pictus clean screen",),
+    )
+
+
 @step("clean leaks", changes=True)
 def leaks(project: Project, *, radius: int = duplicates.RADIUS) -> Outcome[Leak]:
     """Find the pictures that are in an evaluation set, or near one that is; `clean screen` then drops them.
 
     By the sha256 of bytes and pixels and by the three hashes; by PDQ alone (31 bits) where a set has no more.
+    Crops, turned and mirrored copies of a set's pictures are not looked for: hashes of whole pictures do not see them.
 
     radius: how many of the 384 bits of two pictures' hashes may differ
 
@@ -127,7 +192,9 @@ def leaks(project: Project, *, radius: int = duplicates.RADIUS) -> Outcome[Leak]
         step="clean leaks",
         summary=summary,
         headline=f"{counted(pictures, 'picture')} of {checks.num_rows:,} {'is' if pictures == 1 else 'are'} in"
-        f" {counted(len(names), 'evaluation set')}: {listed}",
+        f" {counted(len(names), 'evaluation set')}: {listed}\n  by hashes of whole pictures: crops, turned and"
+        " mirrored copies of a set's pictures were not looked for",
+        problems=released.told(project, dict.fromkeys((row.image_id for row in found), verdicts.LEAK)),
         next=("pictus clean screen",),
         source=lambda: project.tables.records("leaks", Leak),
     )

@@ -79,11 +79,12 @@ class Line(NamedTuple):
     rule: str
     value: float | None
     concept: str = ""  # as it was typed
+    is_pool: bool = False  # set back to what the pool itself gives; a switch: on again
 
     @property
     def text(self) -> str:
         """As it is typed after --line."""
-        value = "off" if self.value is None else f"{self.value:.12g}"
+        value = "pool" if self.is_pool else "off" if self.value is None else f"{self.value:.12g}"
         return f"{self.concept}:{self.rule}={value}" if self.concept else f"{self.rule}={value}"
 
 
@@ -110,30 +111,38 @@ def draw(measures: Mapping[str, Values], given: Mapping[str, float | None]) -> l
 
 
 def read_lines(texts: Sequence[str]) -> list[Line]:
-    """`("blurred=40", "dark=off", "whippet:blurred=20")` -> lines; all the wrong ones in one error."""
+    """`("blurred=40", "dark=off", "whippet:blurred=20", "tiny=pool")` -> lines; all the wrong ones in one error."""
     lines: list[Line] = []
     problems = []
     for text in texts:
-        left, _, value = text.rpartition("=")
+        left, equals, value = text.rpartition("=") if "=" in text else (text, "", "")
         concept, _, name = left.rpartition(":")
         if name not in RULES and name not in SWITCHES:
             missed = unknown("rule", name or text, [*RULES, *SWITCHES])
             problems.append(f"{text!r}: {missed.what} ({missed.fix})")
-        elif name in SWITCHES and (value != "off" or concept):
-            problems.append(f"{text!r}: {name} has no line, it can only be {name}=off, for every picture")
-        elif value != "off" and not _is_number(value):
-            problems.append(f"{text!r}: {value!r} is neither a number nor off")
+        elif name in SWITCHES and (value not in {"off", "pool"} or concept):
+            problems.append(f"{text!r}: {name} has no line, it can only be {name}=off, for every picture, or back on: "
+                            f"{name}=pool")  # fmt: skip
+        elif not equals:
+            problems.append(f"{text!r}: {name} wants =NUMBER, =off or =pool")
+        elif value not in {"off", "pool"} and not _is_number(value):
+            problems.append(f"{text!r}: {value!r} is neither a number nor off nor pool")
+        elif value not in {"off", "pool"} and float(value) < 0:
+            problems.append(f"{text!r}: no measure is under 0")
+        elif any((line.rule, line.concept) == (name, concept) for line in lines):
+            problems.append(f"{text!r}: {left} is given twice")
         else:
-            lines.append(Line(name, None if value == "off" else float(value), concept))
+            number = None if value in {"off", "pool"} else float(value)
+            lines.append(Line(name, number, concept, is_pool=value == "pool"))
     if problems:
-        fix = f"[CONCEPT:]RULE=NUMBER or RULE=off, with RULE one of {', '.join([*RULES, *SWITCHES])}"
+        fix = f"[CONCEPT:]RULE=NUMBER, RULE=off or RULE=pool, with RULE one of {', '.join([*RULES, *SWITCHES])}"
         raise bad_rows("--line", problems, fix=fix)
     return lines
 
 
 def of_all(lines: Sequence[Line]) -> dict[str, float | None]:
     """The lines that are set for every picture, by rule; of two for one rule the later."""
-    return {line.rule: line.value for line in lines if not line.concept}
+    return {line.rule: line.value for line in lines if not (line.concept or line.is_pool)}
 
 
 def _is_number(text: str) -> bool:
@@ -173,6 +182,17 @@ def as_line(cut: Cut, dropped: int) -> str:
         return f"{rule.name:<13} off"
     what = f"{rule.measure} {'over' if rule.is_upper else 'under'} {short(cut.line)}"
     return f"{rule.name:<13} {what:<24} {_strip(cut)}  {dropped:,} {'flagged' if rule.is_flag else 'dropped'}"
+
+
+def as_own_line(line: Line, taken: int) -> str:
+    """One line for a terminal: the line of one concept.
+
+    blurred       of whippet: under 15.0     3 dropped
+    """
+    rule = RULES[line.rule]
+    where = "off" if line.value is None else f"{'over' if rule.is_upper else 'under'} {short(line.value)}"
+    what = f"of {line.concept}: {where}"
+    return f"{rule.name:<13} {what:<24} {taken:,} {'flagged' if rule.is_flag else 'dropped'}"
 
 
 def _cut(rule: Rule, values: Values, given: Mapping[str, float | None]) -> Cut:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pictus import engine as engines
 from pictus import shards
-from pictus.clean import duplicates, rules, verdicts
+from pictus.clean import duplicates, released, rules, standing, verdicts
 from pictus.clean.measurements import measure
 from pictus.clock import now
 from pictus.concepts import concept_of, load_taxonomy
@@ -78,26 +78,32 @@ def screen(project: Project, *, line: tuple[str, ...] = ()) -> Outcome[Verdict]:
     broken, opt-out, leak, tiny, dark, bright, blank, low-contrast, blurred, low-entropy, odd-aspect, duplicate.
     Kept and flagged are: text-heavy, overlay, borders, compressed, animated, grey. What was restored stays.
 
-    line: set a line yourself, RULE=NUMBER, RULE=off, or for a concept and what is below it CONCEPT:RULE=NUMBER
+    A line that was set by hand, here or in the browser, holds for every later screen until it is set back.
+
+    line: set a line yourself, RULE=NUMBER, RULE=off, or for a concept and what is below it CONCEPT:RULE=NUMBER;
+        RULE=pool sets it back to the pool's own
 
     Examples:
         pictus clean screen
         pictus clean screen --line blurred=40 --line dark=off
         pictus clean screen --line whippet:blurred=15
+        pictus clean screen --line blurred=pool
     """
-    lines = rules.read_lines(line)
+    given = rules.read_lines(line)
     with project.lock("clean"):
+        stands = _standing(project, given)
+        lines = stands.lines
         decided = _decided(project, lines)
         table = decided.table
         if not project.tables.exists("verdicts") or not project.tables.read("verdicts").equals(table):
             project.tables.replace("verdicts", table)
-        summary = _screened(decided, lines)
+        summary = _screened(decided, lines) | {"kept_lines": list(stands.kept)}
         project.journal.log("clean", "pictures_screened", **summary)
     return Outcome(
         step="clean screen",
         summary=summary,
-        headline=_headline(summary, decided.cuts),
-        problems=decided.problems,
+        headline=_headline(summary, decided, lines),
+        problems=stands.gone + decided.problems + _in_releases(project, table),
         next=("pictus status", "pictus clean restore --rule RULE"),
         source=lambda: project.tables.records("verdicts", Verdict),
     )
@@ -107,7 +113,9 @@ def screen(project: Project, *, line: tuple[str, ...] = ()) -> Outcome[Verdict]:
 def preview(project: Project, *, line: tuple[str, ...]) -> Outcome[Verdict]:
     """Say what a screen with these lines would change, picture by picture; nothing is written.
 
-    line: as for clean screen: RULE=NUMBER, RULE=off or CONCEPT:RULE=NUMBER
+    Lines that were set by hand before hold here as well.
+
+    line: as for clean screen: RULE=NUMBER, RULE=off, RULE=pool or CONCEPT:RULE=NUMBER
 
     Examples:
         pictus clean preview --line blurred=40
@@ -116,24 +124,28 @@ def preview(project: Project, *, line: tuple[str, ...]) -> Outcome[Verdict]:
     lines = rules.read_lines(line)
     if not lines:
         raise UserError("Say which line to look at.", fix="pictus clean preview --line blurred=40")
-    decided = _decided(project, lines)
+    stands = _standing(project, lines)
+    decided = _decided(project, stands.lines)
     earlier = _earlier(project)
     rows = [Verdict(**row) for row in decided.table.to_pylist()]
     plain = verdicts.Earlier("keep", "", "", 0.0, 0.0, "")
     changed = [row for row in rows if earlier.get(row.image_id, plain)[:2] != (row.verdict, row.rule)]
     dropped = [row for row in changed if row.verdict == "drop" and _was(earlier, row) == "keep"]
     back = [row for row in changed if row.verdict == "keep" and _was(earlier, row) == "drop"]
-    taken = {one.text: decided.taken[one.rule, one.text if one.concept else ""] for one in lines}
+    taken = {one.text: decided.taken[one.rule, one.text if one.concept else ""]
+             for one in lines if not (one.concept and one.is_pool)}  # fmt: skip
     summary = {
         "lines": taken, "changed": len(changed), "newly_dropped": len(dropped),
         "back": len(back), "rules": dict(Counter(row.rule for row in dropped).most_common()),
+        "kept_lines": list(stands.kept),
     }  # fmt: skip
-    told = ", ".join(f"{text} takes {count:,}" for text, count in taken.items())
+    told = ", ".join(f"{text} takes {count:,}" for text, count in taken.items()) or ", ".join(line)
     return Outcome(
         step="clean preview",
         summary=summary,
-        headline=f"{told}: {counted(len(dropped), 'picture')} more would be dropped, {len(back):,} would come back",
-        problems=decided.problems,
+        headline=f"{told}: {counted(len(dropped), 'picture')} more would be dropped, {len(back):,} would come back"
+        + (f"\n  with what was set before: {', '.join(stands.kept)}" if stands.kept else ""),
+        problems=stands.gone + decided.problems,
         next=(f"pictus clean screen {' '.join('--line ' + shlex.quote(one.text) for one in lines)}",),
         source=lambda: iter(changed),
     )
@@ -236,6 +248,14 @@ def _earlier(project: Project, where: str | None = None) -> dict[str, verdicts.E
     table = project.tables.read("verdicts", ["image_id", *verdicts.Earlier._fields], where)
     columns = [column.to_pylist() for column in table.columns]
     return {row[0]: verdicts.Earlier(*row[1:]) for row in zip(*columns, strict=True)}
+
+
+def _standing(project: Project, given: Sequence[rules.Line]) -> standing.Standing:
+    """The lines that hold when `given` are set: with what was set by hand in the last screen."""
+    found = project.journal.events(event="pictures_screened", limit=1)
+    earlier = standing.set_before(found[0].data if found else {})
+    resolve = load_taxonomy(project).resolve if any(line.concept for line in (*earlier, *given)) else str
+    return standing.merged(earlier, given, resolve)
 
 
 class _Decided(NamedTuple):
@@ -348,6 +368,14 @@ def _was(earlier: Mapping[str, verdicts.Earlier], row: Verdict) -> str:
     return earlier[row.image_id].verdict if row.image_id in earlier else "keep"
 
 
+def _in_releases(project: Project, table: pa.Table) -> tuple[str, ...]:
+    """What of the leaks and opt-outs of a table of verdicts a release was cut with."""
+    rows = zip(*(table.column(name).to_pylist() for name in ("image_id", "rule", "verdict")), strict=True)
+    why = {image_id: rule for image_id, rule, verdict in rows
+           if verdict == "drop" and rule in {verdicts.LEAK, verdicts.OPT_OUT}}  # fmt: skip
+    return released.told(project, why)
+
+
 def _screened(decided: _Decided, lines: Sequence[rules.Line]) -> dict[str, Any]:
     table, own = decided.table, [line for line in lines if line.concept]
     pairs = list(zip(table.column("verdict").to_pylist(), table.column("rule").to_pylist(), strict=True))
@@ -369,14 +397,21 @@ def _screened(decided: _Decided, lines: Sequence[rules.Line]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _headline(summary: dict[str, Any], cuts: Sequence[rules.Cut]) -> str:
+def _headline(summary: dict[str, Any], decided: _Decided, lines: Sequence[rules.Line]) -> str:
     why = ", ".join(f"{count:,} {rule}" for rule, count in summary["rules"].items())
     flags = ", ".join(f"{count:,} {rule}" for rule, count in summary["flags"].items())
     first = f"{summary['kept']:,} kept, {summary['dropped']:,} dropped" + (f": {why}" if why else "")
     counts = {**summary["rules"], **summary["flags"]}
-    shown = [cut for cut in cuts if not cut.rule.is_flag or cut.rule.name in summary["flags"]]
-    lines = [rules.as_line(cut, counts.get(cut.rule.name, 0)) for cut in shown]
-    return "\n".join([first + (f"  (kept and flagged: {flags})" if flags else ""), *(f"  {text}" for text in lines)])
+    strips = []
+    for cut in decided.cuts:
+        own = [line for line in lines if line.concept and line.rule == cut.rule.name]
+        if not cut.rule.is_flag or own or cut.rule.name in summary["flags"]:
+            strips.append(rules.as_line(cut, counts.get(cut.rule.name, 0)))
+            strips += [rules.as_own_line(line, decided.taken[line.rule, line.text]) for line in own]
+    if kept := summary["kept_lines"]:
+        back = "".join(f" --line {shlex.quote(text.rpartition('=')[0] + '=pool')}" for text in kept)
+        strips.append(f"as set before: {', '.join(kept)}    (set back with: pictus clean screen{back})")
+    return "\n".join([first + (f"  (kept and flagged: {flags})" if flags else ""), *(f"  {text}" for text in strips)])
 
 
 def _restored(count: int, again: int, rule: str) -> str:

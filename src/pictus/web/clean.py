@@ -71,7 +71,6 @@ class Screened(NamedTuple):
 
     lines: list[dict[str, Any]]
     own_lines: tuple[str, ...]  # CONCEPT:RULE=NUMBER
-    switched_off: tuple[str, ...]  # RULE=off, of rules without a number
 
 
 class _View:
@@ -85,7 +84,7 @@ class _View:
         """The lines as the last screen drew them, and what it wrote of each."""
         events = self.project.journal.events(event="pictures_screened", limit=1)
         data = events[0].data if events else {}
-        return Screened(data.get("lines", []), tuple(data.get("own_lines", ())), tuple(data.get("switched_off", ())))
+        return Screened(data.get("lines", []), tuple(data.get("own_lines", ())))
 
     def clean(self, _request: Request) -> dict[str, Any]:
         verdicts = self.project.tables.read("verdicts", ["rule", "verdict"])
@@ -149,7 +148,6 @@ class _View:
             "line": line, "at": asked.at, "counts": counts, "edges": bins, "bars": bars, "fates": FATES,
             "shown": self.review_of.pictures(sheet, first, PAGE), "first": first, "concept": asked.concept,
             "own": [(taxonomy.name(one), one, value) for one, value in asked.own.items()],
-            "others": set_by_hand(self.screened(), line.rule, asked.concept, taxonomy),
             "verb": "flagged" if line.is_flag else "dropped",
             "taxonomy": taxonomy, "rules": [found["rule"] for found in self.screened().lines],
             "named": by_name(taxonomy, taxonomy.classes) if len(taxonomy.classes) <= NAMED else [],
@@ -188,15 +186,13 @@ class _View:
         return {name: found[name] for name in ("newly_dropped", "back", "changed", "rules")}
 
     def _lines_with(self, rule: str, concept: str, given: str) -> tuple[str, ...]:
-        """Every line that is set, with one of them moved, or taken away where `given` is empty."""
+        """A line as `clean screen --line` takes it, set back where `given` is empty; the others hold as they are."""
         screened, given = self.screened(), given.strip()
         if rule not in [line["rule"] for line in screened.lines]:
             raise MissingError("No such rule", f"No line of a rule {clipped(rule)} has been drawn.", fix="pictus clean")
-        text = "" if not given else "off" if given == "off" else f"{number(given, 'line'):.12g}"
-        taxonomy = self.shell.taxonomy()
-        name = taxonomy.resolve(concept) if concept else ""
-        new = (f"{name}:{rule}={text}" if name else f"{rule}={text}",) if text else ()
-        return (*set_by_hand(screened, rule, name, taxonomy), *new)
+        text = "pool" if not given else "off" if given == "off" else f"{number(given, 'line'):.12g}"
+        name = self.shell.taxonomy().resolve(concept) if concept else ""
+        return (f"{name}:{rule}={text}" if name else f"{rule}={text}",)
 
     def _screen(self, rule: str, concept: str, given: str) -> None:
         steps.screen(self.project, line=self._lines_with(rule, concept, given))
@@ -209,17 +205,6 @@ class _View:
         await run_in_threadpool(steps.restore, self.project, (sent["image"],))
         where = sent["back"] if BACK.fullmatch(sent["back"]) else f"/pictures/{sent['image']}"
         return RedirectResponse(f"{where}#p-{sent['image'][:16]}", status_code=303)
-
-
-def set_by_hand(screened: Screened, rule: str, concept: str, taxonomy: Taxonomy) -> tuple[str, ...]:
-    """The lines that somebody set, as `clean screen --line` takes them, but for this rule's (of this concept)."""
-    chosen = [line for line in screened.lines if line["origin"] in ("option", "off")]
-    for_all = [
-        f"{line['rule']}={'off' if line['origin'] == 'off' else format(line['line'], '.12g')}"
-        for line in chosen if concept or line["rule"] != rule
-    ]  # fmt: skip
-    own = [text for text in screened.own_lines if not concept or _parsed(text, taxonomy)[:2] != (concept, rule)]
-    return (*for_all, *own, *screened.switched_off)
 
 
 def own_lines(screened: Screened, rule: str, taxonomy: Taxonomy) -> dict[str, float | None]:

@@ -108,7 +108,8 @@ class Sheet:
         place, held = self.beyond(line), 0 if is_off else self.beyond(now)
         within = {name: int(self.before[fate, place]) for fate, name in enumerate(FATES)}
         return {
-            "beyond": place, "dropped": self._taken(place), "change": self._taken(place) - self._taken(held),
+            "beyond": place, "taken": place - within["restored"] - within["elsewhere"],
+            "dropped": self._taken(place), "change": self._taken(place) - self._taken(held),
             "newly": within["kept"],
             "elsewhere": within["elsewhere"], "restored": within["restored"],
             "back": int(self.before[DROPPED, -1]) - within["dropped"], "total": len(self.values),
