@@ -143,12 +143,12 @@ def _causes(facts: dict[str, Facts]) -> list[dict[str, Any]]:
 def _lines(stage: "Stage", album: Album, facts: dict[str, Facts]) -> list[dict[str, Any]]:
     """Each rule's line beside the distribution it cuts and the pictures on either side of it."""
     tables = stage.project.tables
-    names = ["image_id", "cause", "width", "height", "contrast", "brightness", "sharpness", "aspect"]
+    names = ["image_id", "cause", "width", "height", "contrast", "brightness", "sharpness", "aspect", "entropy"]
     checks = {row["image_id"]: row for row in tables.read("checks", names).to_pylist() if not row["cause"]}
     verdicts = tables.read("verdicts", ["image_id", "verdict", "rule"]).to_pylist()
     found = []
     for cut in facts["clean"]["screen"]["lines"]:
-        if not cut["dropped"]:
+        if not cut["dropped"] or cut["is_flag"]:  # a flag takes nothing away
             continue
         out = [row["image_id"] for row in verdicts if row["verdict"] == "drop" and row["rule"] == cut["rule"]]
         kept = [row["image_id"] for row in verdicts if row["verdict"] == "keep"]
