@@ -158,6 +158,34 @@ def test_exit_codes(tmp_path: Path) -> None:
     assert run("status", cwd=tmp_path).returncode == 1
 
 
+def test_a_run_in_which_everything_failed_ends_with_1_and_proposes_nothing_in_vain(
+    project: pictus.Project, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"root:x:0:0, no picture")
+    (tmp_path / "list.csv").write_text("url\nhttp://127.0.0.1:9/a.jpg\n", encoding="utf-8")
+    at = ("-C", str(project.root))
+    for command in (
+        ("collect", "add", str(tmp_path / "broken.jpg")), ("collect", "fetch", str(tmp_path / "list.csv")),
+        ("collect", "fetch", str(tmp_path / "list.csv")), ("collect", "find", "http://127.0.0.1:9/a.html"),
+    ):  # fmt: skip
+        out = run(*command, *at)
+        assert (out.returncode, out.stdout) == (1, "")
+        assert "error:" in out.stderr
+        assert "next:" not in out.stderr
+    assert run("collect", "fetch", str(tmp_path / "list.csv"), "--retry", "--json", *at).returncode == 1
+    shown = run("collect", "status", *at)
+    assert shown.returncode == 0
+    assert "root:x:0:0" in shown.stdout
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pictus", "new", "birds"], capture_output=True, timeout=60, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0
+    assert any((tmp_path / "birds").iterdir())
+
+
 def test_data_goes_to_stdout_and_talk_to_stderr(project: pictus.Project) -> None:
     out = run("status", "--project", str(project.root))
     assert "collected 0" in out.stdout

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from pictus import output
+from pictus.errors import UserError
 from pictus.output import Column, fitted, in_the_middle
 from pictus.registry import Outcome
 
@@ -70,3 +71,29 @@ def test_what_is_not_a_number_is_null_in_json(capsys: pytest.CaptureFixture[str]
     first, second = capsys.readouterr().out.splitlines()
     assert '"summary": {"loss": null, "n": 1}' in first
     assert second == '{"loss": null, "tree": {"low": [null, 1.5]}}'
+
+
+def test_colons_are_never_made_into_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (Line("root:x:0:0", ":dog:", 1, None, ""),)
+    outcome: Outcome[Any] = Outcome("x", {}, "a concept :dog:", (":x:",), (":cat:",), source=lambda: iter(lines))
+    output.print_outcome(outcome, with_records=True)
+    said = capsys.readouterr()
+    assert "a concept :dog:" in said.out
+    assert "root:x:0:0  :dog:" in said.out
+    assert "! :x:" in said.err
+    assert "next: :cat:" in said.err
+    output.print_error(UserError(":dog: is not there", fix=":owl:"), as_json=False)
+    assert "error: :dog: is not there" in capsys.readouterr().err
+    told = io.StringIO()
+    console = Console(file=told, width=120, force_terminal=True, emoji=False)
+    with output.TerminalProgress(console).track("reading :dog: [red]", 2) as meter:
+        meter.say(":x: [bold]")
+        meter.advance()
+    assert "reading :dog: [red]" in told.getvalue()
+    assert ":x: [bold]" in told.getvalue()
+
+
+def test_what_was_in_vain_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_outcome(Outcome("x", {}, "nothing came", is_vain=True), with_records=False)
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "error: nothing came\n")

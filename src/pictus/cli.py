@@ -234,7 +234,9 @@ def _print(form: Form, outcome: "Outcome[Any]", shared: dict[str, Any], *, says_
     elif shared["as_json"]:
         output.print_json(outcome)
     else:
-        output.print_outcome(outcome, with_records=not form.step.changes, says_next=says_next)
+        output.print_outcome(outcome, with_records=form.step.shows_records, says_next=says_next)
+    if outcome.is_vain:
+        sys.exit(1)
 
 
 def _project(form: Form, shared: dict[str, Any]) -> "Project":

@@ -57,7 +57,7 @@ class _BarMeter:
         self._bars.advance(self._task, count)
 
     def say(self, note: str) -> None:
-        self._bars.update(self._task, note=escape(note))
+        self._bars.update(self._task, note=note)
 
 
 class TerminalProgress:
@@ -72,12 +72,12 @@ class TerminalProgress:
             yield _LineMeter(label, total, self._console)
             return
         columns = (
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TaskProgressColumn(),
-            MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=24),
+            TaskProgressColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
         )  # fmt: skip
         with Bars(*columns, console=self._console, transient=True) as bars:
-            yield _BarMeter(bars, bars.add_task(escape(label), total=total, note=""))
+            yield _BarMeter(bars, bars.add_task(label, total=total, note=""))
 
 
 class _LineMeter:
@@ -102,7 +102,7 @@ class _LineMeter:
 
 def talk() -> Console:
     """Where progress, warnings and errors go: stderr."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # `:x:` in a file stays what it is
 
 
 def print_error(error: UserError, *, as_json: bool) -> None:
@@ -157,8 +157,12 @@ def print_outcome(outcome: Outcome[Any], *, with_records: bool, says_next: bool 
 
     A headline of several lines is a step's own drawing of its records: no table is added to it.
     """
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_WIDTH)
-    if outcome.headline:
+    console = Console(
+        highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else LOG_WIDTH
+    )
+    if outcome.is_vain:
+        talk().print(f"[bold red]error:[/] {escape(outcome.headline)}")
+    elif outcome.headline:
         console.print(outcome.headline, markup=False)
     else:
         for name, value in outcome.summary.items():

@@ -92,7 +92,8 @@ class Outcome(Generic[T]):
     """What a step did. Iterate it for the records, read `summary` for the numbers.
 
     The work is done when the step returns; records are read back lazily, so that a million of
-    them cost nothing until someone asks.
+    them cost nothing until someone asks. `is_vain`: all of it failed and nothing came in; the command line says
+    so as an error, and exits with 1.
     """
 
     step: str
@@ -101,6 +102,7 @@ class Outcome(Generic[T]):
     problems: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
     source: Callable[[], Iterator[T]] = field(default=lambda: iter(()), repr=False)
+    is_vain: bool = False
 
     def __iter__(self) -> Iterator[T]:
         return self.source()
@@ -109,19 +111,23 @@ class Outcome(Generic[T]):
 @dataclass(frozen=True)
 class Step:
     """One registered step. `changes` is False for those that only read; without `needs_project` a
-    release folder is enough, and the step gets a bare project rooted in the current folder.
+    release folder is enough, and the step gets a bare project rooted in the current folder. Where it
+    `shows_records`, the command line prints them, as of all that only read.
     """
 
     name: str
     function: Callable[..., Outcome[Any]]
     changes: bool
     needs_project: bool = True
+    shows_records: bool = False
 
 
 STEPS: dict[str, Step] = {}
 
 
-def step(name: str, *, changes: bool, needs_project: bool = True) -> Callable[[Function], Function]:
+def step(
+    name: str, *, changes: bool, needs_project: bool = True, shows_records: bool = False
+) -> Callable[[Function], Function]:
     """Register a step under the words a user types ("clean check"). Its arguments are fitted to its types."""
 
     def put(function: Function) -> Function:
@@ -138,7 +144,7 @@ def step(name: str, *, changes: bool, needs_project: bool = True) -> Callable[[F
             outcome: Outcome[Any] = function(*first, **rest)
             return outcome
 
-        STEPS[name] = Step(name, fitted, changes, needs_project)
+        STEPS[name] = Step(name, fitted, changes, needs_project, shows_records or not changes)
         return cast("Function", fitted)
 
     return put

@@ -354,3 +354,35 @@ def test_votes_keep_where_they_were_read(project: Project, fill: Fill, tmp_path:
     assert vote.source.startswith("labels.csv@")
     assert vote.annotator == "source:labels.csv"
     assert vote.voted_at.endswith("Z")
+
+
+def test_places_that_contradict_each_other_unsettle_only_what_they_speak_of(project: Project, fill: Fill) -> None:
+    """Two folders that name one picture unlike say nothing of the pictures that only one of them has."""
+    fill(project, {f"photos/owl/{number}.jpg": "owl" for number in range(30)})
+    fill(project, {f"photos/owl/{number}.jpg": "wren" for number in range(5)}, kind="parquet")
+    annotate.import_(project, from_folders=True)
+    outcome = annotate.settle(project)
+    assert (outcome.summary["accepted"], outcome.summary["unsettled"]) == (25, 5)
+    assert outcome.problems[0] == "5 of 30 labels unsettled: no posterior reaches 0.9"
+    assert outcome.problems[1].startswith("votes contradict each other on 5 pictures (")
+    assert outcome.next == ("pictus release split",)
+
+
+def test_labels_that_are_mostly_unsettled_say_why_and_are_not_released(
+    project: Project, fill: Fill, tmp_path: Path
+) -> None:
+    fill(project, {f"photos/{number}.jpg": "" for number in range(6)})
+    rows = [f"ann,{number}.jpg,owl" for number in range(6)] + ["bob,0.jpg,wren"]
+    annotate.import_(project, (write(tmp_path, "\n".join(["worker,image,label", *rows])),))
+    outcome = annotate.settle(project)
+    assert outcome.summary["unsettled"] == 6
+    told = "\n".join(outcome.problems)
+    assert "6 of 6 labels unsettled" in told
+    assert "contradict each other on 1 picture (" in told
+    assert "5 unsettled pictures have a single vote" in told
+    assert "--method majority takes the votes as they are and would accept 5 of them" in told
+    assert outcome.next[0] == "pictus annotate settle --method majority"
+    assert not any("release" in command for command in outcome.next)
+    plainly = annotate.settle(project, method="majority")
+    assert plainly.summary["accepted"] == 5
+    assert plainly.next == ("pictus release split",)

@@ -500,3 +500,61 @@ def test_events_tell_what_was_collected(birds: Project, photos: Path) -> None:
     collect.add(birds, (photos,))
     (event,) = birds.journal.events()
     assert (event.stage, event.event, event.data["added"]) == ("collect", "pictures_added", 4)
+
+
+def test_status_draws_the_counts_before_the_failures(
+    birds: Project, photos: Path, served: Any, write_list: WriteList
+) -> None:
+    collect.add(birds, (photos,), by_folder=True)
+    fetch(birds, write_list("url", served.url("/0.jpg"), *(served.url(f"/missing{number}") for number in range(7))))
+    outcome = collect.status(birds)
+    first, *lines = outcome.headline.split("\n")
+    assert first.endswith("7 failures.")
+    assert lines[: lines.index("the last failures, of 7; --jsonl gives all")] == [
+        "", "pictures of each concept", "  3  owl  n01621127", "  2  jay  n01580077", "  1  without a concept",
+        "", "pictures of each kind of source", "  4  folder", "  1  url", "",
+    ]  # fmt: skip
+    assert len(lines) == 10 + 1 + 5
+    assert lines[-1].startswith(f"  http-404  {served.url('/missing6')}")
+    assert outcome.problems == ("7 × http-404: the picture is gone: correct the address or leave it out",)
+
+
+def test_a_refresh_says_what_is_unchanged_also_without_an_etag(
+    project: Project, served: Any, write_list: WriteList
+) -> None:
+    path = write_list("url", served.url("/0.jpg"), served.url("/1.jpg"))
+    fetch(project, path)
+    assert fetch(project, path, refresh=True).headline == "0 pictures added (0.0 MB), 2 unchanged."
+
+
+def test_an_empty_path_is_not_the_present_folder(birds: Project, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    with pytest.raises(UserError, match="An empty path was given"):
+        collect.add(birds, ("",))
+    assert birds.tables.count("images") == 0
+
+
+def test_a_list_and_an_address_say_which_command_is_meant(project: Project, tmp_path: Path) -> None:
+    listed = tmp_path / "urls.csv"
+    listed.write_text("url\nhttp://127.0.0.1:9/a.jpg\n", encoding="utf-8")
+    with pytest.raises(UserError, match="is a list, not a picture") as told:
+        collect.add(project, (listed,))
+    assert told.value.fix.startswith(f"pictus collect fetch {listed}")
+    with pytest.raises(UserError, match="is an address") as told:
+        collect.add(project, ("https://example.org/owls.html",))
+    assert "pictus collect find https://example.org/owls.html" in told.value.fix
+    with pytest.raises(UserError, match=r"'https://example.org/owls.html' is an address, not a list") as told:
+        collect.fetch(project, Path("https://example.org/owls.html"))
+    assert told.value.fix.startswith("pictus collect find https://example.org/owls.html ")
+
+
+def test_without_any_network_that_is_what_is_asked(
+    project: Project, write_list: WriteList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(*_: object, **__: object) -> Any:
+        raise OSError(-3, "no names here")
+
+    monkeypatch.setattr("socket.getaddrinfo", nowhere)
+    outcome = collect.fetch(project, write_list("url", "http://one.example/1.jpg", "http://two.example/2.jpg"), rate=0)
+    assert outcome.is_vain
+    assert any("is there a network?" in problem for problem in outcome.problems)

@@ -534,3 +534,16 @@ def test_list_of_nothing_says_what_to_type(project: pictus.Project) -> None:
     outcome = release.list_(project)
     assert outcome.headline == "0 releases"
     assert outcome.next[0].startswith("pictus taxonomy import")
+
+
+def test_mostly_unsettled_labels_are_told_by_split_and_cut(
+    project: pictus.Project, fill: Fill, two_classes: Kinds
+) -> None:
+    ids = fill(two_classes)
+    release.split(project, seed=7)
+    assert not any("unsettled" in problem for problem in release.cut(project, "1.0.0").problems)
+    doubtful = [Label(one, "n02", 0.8, 1, "unsettled", "one-coin", "") for one in ids[:40]]
+    project.tables.upsert("labels", table_of("labels", doubtful))
+    words = "40 labels are unsettled and stay out, more than the 10 that come in: pictus annotate settle says why"
+    assert release.split(project).problems[0] == words
+    assert words in release.cut(project, "2.0.0").problems

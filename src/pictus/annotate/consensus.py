@@ -51,6 +51,7 @@ class Votes:
     annotator_V  i64[V] in [0, W)
     answer_V     i64[V] in [0, K)
     trust_W      f64[W] in (0, 1): how often each annotator is expected to be right before any vote is seen
+    is_source_W  bool[W]: those who are no persons but places that pictures and labels come from
     """
 
     item_V: Ints
@@ -59,6 +60,7 @@ class Votes:
     trust_W: Floats
     n_items: int
     n_classes: int
+    is_source_W: NDArray[np.bool_]
 
     @property
     def n_annotators(self) -> int:
@@ -68,6 +70,17 @@ class Votes:
     def counts(self) -> Ints:
         """Votes per item, i64[I]."""
         return np.bincount(self.item_V, minlength=self.n_items)
+
+    @property
+    def teaching(self) -> NDArray[np.bool_]:
+        """Which items teach something about annotators and classes, bool[I].
+
+        Those with TEACHING votes or more, one of them a person's. Two places that claim unlike concepts for one
+        picture make that picture doubtful: it may show both. They say nothing of all the other pictures, as two
+        folders that name a breed and its kind would otherwise.
+        """
+        persons_I = np.bincount(self.item_V[~self.is_source_W[self.annotator_V]], minlength=self.n_items)
+        return np.asarray((self.counts >= TEACHING) & (persons_I > 0))
 
 
 class Candidates(NamedTuple):
@@ -99,11 +112,13 @@ METHODS: Registry[Method] = Registry("method", "pictus.consensus")
 
 
 def votes_of(
-    items: ArrayLike, annotators: ArrayLike, answers: ArrayLike, *, n_classes: int, trust_W: ArrayLike | None = None
-) -> Votes:
+    items: ArrayLike, annotators: ArrayLike, answers: ArrayLike, *, n_classes: int, trust_W: ArrayLike | None = None,
+    is_source_W: ArrayLike | None = None,
+) -> Votes:  # fmt: skip
     """Check three columns i[V] >= 0 and sort them by item, keeping the order of votes on one item.
 
-    `trust_W` also says how many annotators there are; without it they are counted and trusted alike.
+    `trust_W` also says how many annotators there are; without it they are counted and trusted alike. Without
+    `is_source_W` all are persons.
     """
     item_V, annotator_V, answer_V = (np.asarray(column).astype(np.int64) for column in (items, annotators, answers))
     if not item_V.shape == annotator_V.shape == answer_V.shape or item_V.ndim != 1:
@@ -127,7 +142,8 @@ def votes_of(
     if np.any(np.bincount(item_V, minlength=n_items) == 0):
         message = "items are numbered without gaps: each has a vote"
         raise ValueError(message)
-    return Votes(item_V, annotator_V, answer_V, trusted, n_items, n_classes)
+    is_source = np.zeros(trusted.size, np.bool_) if is_source_W is None else np.asarray(is_source_W, np.bool_)
+    return Votes(item_V, annotator_V, answer_V, trusted, n_items, n_classes, is_source)
 
 
 def candidates_of(votes: Votes) -> Candidates:
@@ -173,7 +189,7 @@ def posterior_of(candidates: Candidates, log_P: Floats, log_prior_P: Floats, log
 
 def taught_by(votes: Votes, candidates: Candidates) -> Floats:
     """1 for candidates of items that teach something about annotators and classes, else 0. f64[P]."""
-    return (votes.counts >= TEACHING).astype(np.float64)[candidates.item_P]
+    return votes.teaching.astype(np.float64)[candidates.item_P]
 
 
 def converged(step: Callable[[Floats], Floats], posterior_P: Floats, *, change: float, rounds: int = 200) -> Floats:

@@ -36,7 +36,7 @@ SOURCE_PREFIX = "source:"
 
 SOURCE = 0.95
 """How often such a list is expected to be right before anybody contradicts it: above the usual threshold, so
-that labels given by hand are accepted as they are; a crowd that disagrees lowers it."""
+that labels given by hand are accepted as they are; persons who disagree lower it, another list does not."""
 
 STATUSES = ("accepted", "unsettled", "rejected")
 
@@ -56,7 +56,12 @@ class Ballots:
     @property
     def trust(self) -> Floats:
         """What is expected of each annotator, f64[W]."""
-        return np.array([SOURCE if name.startswith(SOURCE_PREFIX) else PERSON for name in self.annotators])
+        return np.where(self.is_source, SOURCE, PERSON)
+
+    @property
+    def is_source(self) -> NDArray[np.bool_]:
+        """Who is no person, bool[W]."""
+        return np.array([name.startswith(SOURCE_PREFIX) for name in self.annotators], np.bool_)
 
 
 class YesNo(NamedTuple):
@@ -117,7 +122,10 @@ def yes_no(ballots: Ballots) -> YesNo:
     annotator = np.concatenate([annotator_R, annotator_S[is_new_S]])
     answer = np.concatenate([answer_R, answer_S[is_new_S]])
     n_classes = 3 if np.any(answer == UNSURE) else 2
-    return YesNo(votes_of(item, annotator, answer, n_classes=n_classes, trust_W=ballots.trust), image_U, concept_U)
+    votes = votes_of(
+        item, annotator, answer, n_classes=n_classes, trust_W=ballots.trust, is_source_W=ballots.is_source
+    )
+    return YesNo(votes, image_U, concept_U)
 
 
 def which(ballots: Ballots) -> Which:
@@ -128,6 +136,7 @@ def which(ballots: Ballots) -> Which:
     image_I, item_R = np.unique(image_R[named], return_inverse=True)
     votes = votes_of(
         item_R, ballots.annotator_V[asked][named], answer_R[named], trust_W=ballots.trust,
+        is_source_W=ballots.is_source,
         n_classes=max(2, len(ballots.concepts)),  # of one class alone nothing could be asked: a second nobody named
     )  # fmt: skip
     everyone_M = np.bincount(image_R, minlength=len(ballots.images))

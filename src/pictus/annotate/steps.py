@@ -15,6 +15,7 @@ import pyarrow as pa
 from pictus.annotate import dawid_skene, majority, one_coin
 from pictus.annotate.annotators import Skill, skills_of
 from pictus.annotate.consensus import METHODS, Consensus, Votes
+from pictus.annotate.doubts import MANY, doubts_of, told
 from pictus.annotate.entries import VOTE_COLUMNS, claims, entries_of, without_known
 from pictus.annotate.questions import (
     SOURCE_PREFIX,
@@ -128,6 +129,10 @@ def settle(project: Project, *, method: str = "dawid-skene", threshold: float = 
         asked, free = yes_no(ballots), which(ballots)
         said, named = weigh(asked.votes), weigh(free.votes)
         settled = labels(ballots, (asked, said), (free, named), threshold)
+        plain = METHODS.get("majority")
+        doubts = doubts_of(
+            ballots, settled, labels(ballots, (asked, plain(asked.votes)), (free, plain(free.votes)), threshold)
+        )
         project.tables.replace("labels", table_of("labels", label_records(ballots, settled, method, now())))
         found = _skills(ballots, (asked, said), (free, named))
         summary = {**_summary(ballots, settled, asked, free), "method": method, "threshold": threshold}
@@ -138,8 +143,11 @@ def settle(project: Project, *, method: str = "dawid-skene", threshold: float = 
         step="annotate settle",
         summary=summary,
         headline=_headline(summary),
-        problems=(*_suspects(found), *_orphans(project, ballots)),
-        next=_next(summary),
+        problems=(
+            *told(doubts, summary["pictures"], method=method, threshold=threshold),
+            *_suspects(found), *_orphans(project, ballots),
+        ),
+        next=_next(summary, doubts.by_majority if method != "majority" else 0),
         source=lambda: project.tables.records("labels", Label),
     )
 
@@ -360,9 +368,10 @@ def _orphans(project: Project, ballots: Ballots) -> tuple[str, ...]:
     return (f"votes name {counted(len(gone), 'concept')} not in the taxonomy (any more): {', '.join(gone[:5])}",)
 
 
-def _next(summary: dict[str, Any]) -> tuple[str, ...]:
-    if not summary["accepted"]:
-        return ("pictus annotate import MORE-VOTES.csv, or a lower --threshold",)
+def _next(summary: dict[str, Any], by_majority: int) -> tuple[str, ...]:
+    if summary["unsettled"] > MANY * summary["pictures"] or not summary["accepted"]:
+        plainly = ("pictus annotate settle --method majority",) if by_majority else ()
+        return (*plainly, "pictus annotate import MORE-VOTES.csv, or a lower --threshold")
     return ("pictus release split",)
 
 

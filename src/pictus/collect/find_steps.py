@@ -96,6 +96,7 @@ def find(
             "contact": contact,
         }),
         source=lambda: (Candidate(**row) for row in project.tables.read("candidates", offset=before).to_pylist()),
+        is_vain=_is_vain(summary),
     )
 
 
@@ -266,7 +267,7 @@ def _summary(searched: Mapping[str, _Searched], out: Sequence[LeftOut]) -> Summa
 
     ledgers = [one.ledger for one in searched.values()]
     ended = [one.ended for one in searched.values()]
-    causes = sum((ledger.causes for ledger in ledgers), Counter[str]())
+    seen = sum((ledger.causes for ledger in ledgers), Counter[str]())
     return {
         "found": sum(ledger.found for ledger in ledgers),
         "known": sum(ledger.known for ledger in ledgers),
@@ -274,11 +275,19 @@ def _summary(searched: Mapping[str, _Searched], out: Sequence[LeftOut]) -> Summa
         "asked": sum(one.asked for one in ended),
         "skipped": sum(one.skipped for one in ended),
         "not_asked": sum(one.not_asked for one in ended),
-        "failed": sum(count for cause, count in causes.items() if not is_done(cause)),
-        "causes": dict(causes.most_common()),
+        "failed": sum(count for cause, count in seen.items() if not is_done(cause)),
+        "causes": dict(seen.most_common()),
         "sources": {name: one.ledger.found for name, one in searched.items()},
         "left_out": len(out),
     }
+
+
+def _is_vain(summary: Summary) -> bool:
+    """Whether all that was asked failed and nothing was found."""
+    from pictus.collect.searches import DONE  # noqa: PLC0415
+
+    said = summary["causes"]
+    return bool(said) and not (said.keys() & DONE.keys() or summary["found"] + summary["known"] + summary["skipped"])
 
 
 def _headline(summary: Summary, classes: int) -> str:
@@ -319,7 +328,13 @@ def _told_left_out(taxonomy: Taxonomy, out: Sequence[LeftOut]) -> Iterator[str]:
 def _next(
     tables: Tables, where: Sequence[str], summary: Summary, given: Mapping[str, Said]
 ) -> tuple[str, ...]:  # fmt: skip
-    again = (typed("pictus collect find", where, given),) if summary["failed"] or summary["not_asked"] else ()
+    from pictus.collect.searches import is_done  # noqa: PLC0415
+
+    is_vain = _is_vain(summary)
+    may_help = {cause for cause in summary["causes"] if not is_done(cause)} - {"private-address", "not-asked"}
+    again = (typed("pictus collect find", where, given),) if may_help or (summary["not_asked"] and not is_vain) else ()
+    if is_vain:
+        return again
     who = {name: given[name] for name in ("allow-host", "contact")}
     fetch = (typed("pictus collect fetch", (), who),) if tables.count("candidates") else ()
     return (*again, *fetch, "pictus collect coverage")

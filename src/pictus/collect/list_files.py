@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
+import shlex
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ import pyarrow as pa
 from pictus.archives import FREE_BYTES, MAX_RATIO
 from pictus.collect.lists import Row, columns_of, rows_of_csv, rows_of_jsonl, rows_of_table
 from pictus.collect.parquet_pages import rows_at_once
-from pictus.errors import PictureError, UserError, counted
+from pictus.errors import PictureError, UserError, clipped, counted
 from pictus.registry import Registry
 
 MAX_LINE = 2**20
@@ -27,6 +29,8 @@ MAX_LINE = 2**20
 
 _ROWS = 8_192
 _BATCH_BYTES = 128 * 2**20  # of repeated texts in them: dictionaries of 1 MB, which are usual, allow 60 rows and more
+
+_WEB = re.compile(r"(https?):/+", re.IGNORECASE)
 
 ReadList = Callable[[Path], Iterator[Row]]
 """The rows of one file, streamed; UserError where nothing of it can be read, a Row with a `problem` for a bad row."""
@@ -37,6 +41,11 @@ LISTS: Registry[ReadList] = Registry("kind of list", "pictus.lists")
 def read_list(path: Path) -> Iterator[Row]:
     """The rows of a list of addresses, by the file's ending; one that nobody knows is read as CSV."""
     path = path.expanduser()
+    if (scheme := _WEB.match(str(path))) and not path.is_file():
+        address = f"{scheme[1]}://{str(path)[scheme.end():]}"  # a path has lost one of its two slashes
+        what = f"{clipped(address, 200)} is an address, not a list of addresses."
+        raise UserError(what, fix=f"pictus collect find {shlex.quote(address)}    looks for pictures on a web page;"
+                        " one picture's address: a CSV file with the column url, then pictus collect fetch LIST.csv")
     if not path.is_file():
         raise UserError(f"There is no file {path}.", fix="pictus collect fetch LIST.csv")
     name = path.name.lower().removesuffix(".gz")

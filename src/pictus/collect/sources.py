@@ -6,6 +6,8 @@ A third party adds one by an entry point of the group `pictus.sources` that lead
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,9 @@ from pictus.errors import UserError, clipped
 from pictus.registry import Registry
 
 __all__ = ["SOURCES", "Chosen", "Found", "LookIn", "Said", "Source", "chosen"]
+
+_LIST = re.compile(r"\.(csv|tsv|jsonl|ndjson)(\.gz)?$", re.IGNORECASE)
+"""Endings that no picture has."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,15 @@ def chosen(places: Iterable[str], forced: str = "") -> list[Chosen]:
             found.append(Chosen(place, kind, _loaded(kind), ""))
         else:
             missing.append(given)
+    if lists := [one.place for one in found if one.name == "file" and not source and _LIST.search(one.place)]:
+        what = f"{clipped(lists[0], 200)} is a list, not a picture."
+        raise UserError(what, fix=f"pictus collect fetch {shlex.quote(lists[0])}    fetches the addresses in it")
     if web := [place for place in missing if place.lower().startswith(("http://", "https://"))]:
         what = f"{clipped(web[0], 200)} is an address: those are fetched, politely, from a list."
-        raise UserError(what, fix="a CSV file with the column url, then    pictus collect fetch LIST.csv")
+        raise UserError(
+            what, fix=f"a CSV file with the column url, then    pictus collect fetch LIST.csv    or, for the pictures"
+            f" of a web page:    pictus collect find {shlex.quote(web[0][:500])}"
+        )  # fmt: skip
     if missing:
         raise UserError(f"There is no file or folder {', '.join(missing)}.", fix="check the spelling")
     return list({one.place: one for one in found}.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -26,7 +26,7 @@ from pictus.collect.list_files import read_list
 from pictus.collect.lists import Wanted, wanted_of
 from pictus.collect.sources import Chosen, Found, chosen
 from pictus.concepts import load_taxonomy
-from pictus.errors import PictureError, UserError, counted
+from pictus.errors import PictureError, UserError, clipped, counted
 from pictus.journey import first_command
 from pictus.progress import Meter
 from pictus.project import Project
@@ -37,6 +37,9 @@ from pictus.tables import Tables
 RATE = 5.0
 """Requests per second to one host."""
 
+_CONCEPTS_SHOWN = 40
+_FAILURES_SHOWN = 5
+_DETAIL = 100  # signs of a failure's detail
 _REMARKS_SHOWN = 5
 _REMARKS_COUNTED = 100  # different ones
 
@@ -64,8 +67,9 @@ def add(
     """
     if by_folder and concept:
         raise UserError("--by-folder and --concept both name the concept.", fix="give one of them")
-    if not places:
-        raise UserError("No place was given.", fix="pictus collect add FOLDER")
+    if not places or not all(str(place).strip() for place in places):
+        what = "An empty path was given (a variable without a value?)." if places else "No place was given."
+        raise UserError(what, fix="pictus collect add FOLDER")
     given, taxonomy = chosen((str(place) for place in places), source), load_taxonomy(project)
     common = Claim(taxonomy.resolve(concept) if concept else "", "", licence, author)
     survey = _surveyed(given, by_folder=by_folder)
@@ -93,8 +97,9 @@ def add(
         summary=summary,
         headline=_headline(counts, summary["failed"]),
         problems=(*told, *claims.problems(), *causes.told(summary["causes"])),
-        next=("pictus clean check",) if project.tables.count("images") else (),
+        next=("pictus clean check",) if seen.total() > summary["failed"] else (),
         source=lambda: _pictures_after(project.tables, before),
+        is_vain=seen.total() == summary["failed"],
     )
 
 
@@ -146,18 +151,30 @@ def fetch(
         summary |= {"refreshed": drift.counts(run.drift)} if run.drift else {}
         project.journal.log("collect", "pictures_fetched", where, **summary, engine=engine)
     told = (*drift.told(run.drift), *causes.told(summary["causes"]))
+    if not seen and plan.skipped and not project.tables.count("images"):
+        told = ("all of it failed for good before: pictus collect status tells why, --retry asks again",)
     may_help = any(cause not in causes.GOOD and not causes.is_final(cause) for cause in seen)
+    has_pictures = bool(project.tables.count("images"))
+    is_vain = seen.total() == summary["failed"] > 0 and not plan.skipped
+    is_vain = is_vain or (seen.total() == summary["failed"] and plan.skipped > 0 and not has_pictures)
     return Outcome(
         step="collect fetch",
         summary=summary,
-        headline=_headline(intake.counts, summary["failed"], plan.skipped),
-        problems=(*told, *repeats),
+        headline=_headline(intake.counts, summary["failed"], plan.skipped, run.drift[drift.UNCHANGED]),
+        problems=(*told, *_offline(summary["causes"]), *repeats),
         next=(
             *((typed("pictus collect fetch", [list_path] if list_path else (), given),) if may_help else ()),
-            *(("pictus clean check",) if project.tables.count("images") else ()),
+            *(("pictus clean check",) if has_pictures and not is_vain else ()),
         ),
         source=lambda: _attempts_after(project.tables, before),
+        is_vain=is_vain,
     )
+
+
+def _offline(seen: Mapping[str, int]) -> tuple[str, ...]:
+    """When no host at all could be found or reached, the fault is nearer than theirs."""
+    is_alone = bool(seen) and seen.keys() <= {"dns", "unreachable"}
+    return ("no host could be reached at all: is there a network?",) if is_alone else ()
 
 
 def _asks_again(cause: str, has_given: bool, *, retry: bool, refresh: bool, names_host: bool) -> bool:
@@ -222,14 +239,46 @@ def status(project: Project) -> Outcome[Attempt]:
     }
     of_concepts = f" of {counted(len(by_concept), 'concept')}" if by_concept else ""
     size = _megabytes(summary["bytes"])
+    first = f"{counted(images.num_rows, 'picture')}{of_concepts} ({size}), {counted(len(failed), 'failure')}."
     return Outcome(
         step="collect status",
         summary=summary,
-        headline=f"{counted(images.num_rows, 'picture')}{of_concepts} ({size}), {counted(len(failed), 'failure')}.",
+        headline=_drawn(first, summary, failed),
         problems=causes.told(by_cause),
         next=("pictus clean check",) if images.num_rows else (first_command(project, "pictures"),),
         source=lambda: iter(failed),
     )
+
+
+def _drawn(first: str, summary: Summary, failed: Sequence[Attempt]) -> str:
+    """The counts as text: pictures of each concept and of each kind of source, then the last few failures."""
+    names, by_concept = summary["names"], summary["concepts"]
+    most = sorted(by_concept, key=lambda concept: (-by_concept[concept], concept))
+    rows = [(by_concept[one], f"{names.get(one, 'not in the taxonomy')}  {one}") for one in most[:_CONCEPTS_SHOWN]]
+    rest = most[_CONCEPTS_SHOWN:]
+    parts = [first]
+    if rows or summary["unclaimed"]:
+        rows += [(sum(by_concept[one] for one in rest), f"in {len(rest):,} more, see --json")] if rest else []
+        rows += [(summary["unclaimed"], "without a concept")] if summary["unclaimed"] else []
+        parts += ["", "pictures of each concept", *_counts(rows)]
+    if summary["kinds"]:
+        parts += ["", "pictures of each kind of source", *_counts((n, kind) for kind, n in summary["kinds"].items())]
+    if failed:
+        of = f", of {len(failed):,}; --jsonl gives all" if len(failed) > _FAILURES_SHOWN else ""
+        parts += ["", f"the last failures{of}"]
+        parts += [
+            f"  {one.cause}  {one.address if one.address.isprintable() else clipped(one.address, 300)}"
+            + (f"  {clipped(one.detail, _DETAIL)}" if one.detail else "")
+            for one in failed[-_FAILURES_SHOWN:]
+        ]
+    return "\n".join(parts)
+
+
+def _counts(rows: Iterable[tuple[int, str]]) -> Iterator[str]:
+    """Lines of a number and what it counts, the numbers under each other."""
+    found = [(f"{count:,}", what) for count, what in rows]
+    width = max((len(count) for count, _ in found), default=0)
+    return (f"  {count:>{width}}  {what}" for count, what in found)
 
 
 def _failures(tables: Tables) -> list[Attempt]:
@@ -325,12 +374,13 @@ def _summary(counts: Counts, seen: Counter[str]) -> Summary:
     }
 
 
-def _headline(counts: Counts, failed: int, skipped: int = 0) -> str:
+def _headline(counts: Counts, failed: int, skipped: int = 0, unchanged: int = 0) -> str:
     parts = [f"{counted(counts.added, 'picture')} added ({_megabytes(counts.bytes_added)})"]
     parts += [f"{counts.again:,} known before, found at another place"] if counts.again else []
     parts += [f"{counts.changed:,} with new claims"] if counts.changed else []
     parts += [f"{counted(skipped, 'address', 'addresses')} done before"] if skipped else []
-    parts += [f"{counts.known:,} known already"] if counts.known and not skipped else []
+    parts += [f"{counts.known:,} known already"] if counts.known and not (skipped or unchanged) else []
+    parts += [f"{unchanged:,} unchanged"] if unchanged else []
     parts += [f"{failed:,} failed"] if failed else []
     return ", ".join(parts) + "."
 

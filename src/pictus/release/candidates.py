@@ -32,6 +32,7 @@ class Eligible(NamedTuple):
     dropped: int  # accepted labels whose picture was dropped
     several: int  # accepted labels set aside because their picture has a more probable one
     unsettled: int  # labels that are not accepted
+    doubtful: int  # of these, labels that are not rejected either
     undecodable: Counter[str]  # cause -> accepted labels whose picture was measured and cannot be decoded
     unscreened: pa.Array  # image_ids of the rows without a verdict
     unmeasured: pa.Array  # image_ids of the rows that were never decoded
@@ -61,6 +62,7 @@ def eligible(labels: pa.Table, verdicts: pa.Table, duplicates: pa.Table, checks:
         accepted.num_rows - kept.num_rows,
         readable.num_rows - single.num_rows,
         labels.num_rows - accepted.num_rows,
+        pc.sum(pc.equal(labels.column("status"), "unsettled")).as_py() or 0,
         Counter(first_of_each(causes, "image_id", []).column("cause").to_pylist()),
         _lacking(rows, verdicts),
         _lacking(rows, checks),

@@ -47,6 +47,7 @@ from pictus.release.remarks import (
     torn_told,
     undecodable_note,
     unscreened_note,
+    unsettled_note,
 )
 from pictus.release.splits import chosen_shares, draw, given_split, parse_given
 from pictus.release.verification import Finding, check_files, check_pictures, check_tables
@@ -165,7 +166,7 @@ def cut(
         project.journal.log("release", "release_cut", version, digest=manifest["digest"], **totals(manifest["counts"]))
     release = open_release(project.releases_dir / version)
     unseen = manifest["history"]["cleaned"].get("unscreened", 0)
-    problems += [*undecodable_note(broken), *unscreened_note(unseen), *changes_notes(manifest)]
+    problems += [*unsettled_note(found), *undecodable_note(broken), *unscreened_note(unseen), *changes_notes(manifest)]
     problems += _version_problems(project, release, previous)
     outcome = _released("release cut", release, problems)
     first, _, rest = outcome.headline.partition("\n")
