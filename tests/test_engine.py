@@ -134,6 +134,95 @@ def test_a_kill_in_the_middle_of_check_loses_nothing_and_the_next_run_resumes(
     assert len(ids) == len(set(ids)) == 300
 
 
+def is_alive(pid: int) -> bool:
+    """Whether it runs; a zombie that nobody has buried yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+ORPHANS = """
+import os, sys, time
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+from pictus import engine
+
+def tell(folder, batch):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(0.05)
+    return batch
+
+if __name__ == "__main__":
+    batch = pa.record_batch({"a": [1]})
+    for _ in engine.local(partial(tell, sys.argv[1]), iter([batch] * 10_000), 2):
+        pass
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
+def test_workers_end_with_the_process_that_asked_for_them(tmp_path: Path) -> None:
+    script, told = tmp_path / "job.py", tmp_path / "told"
+    script.write_text(ORPHANS)
+    told.mkdir()
+    with subprocess.Popen([sys.executable, str(script), str(told)]) as main:
+        deadline = time.monotonic() + 60
+        while len(list(told.iterdir())) < 2 and main.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        main.send_signal(signal.SIGKILL)
+    workers = [int(path.name) for path in told.iterdir()]
+    assert len(workers) == 2
+    deadline = time.monotonic() + 20
+    while any(map(is_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [pid for pid in workers if is_alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+
+
+STARTING = """
+import os, sys, time
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+from pictus import engine
+
+def wait(batch):
+    time.sleep(0.05)
+    return batch
+
+if __name__ == "__main__":
+    batch = pa.record_batch({"a": [1]})
+    try:
+        for _ in engine.local(wait, iter([batch] * 10_000), 2):
+            Path(sys.argv[1], "result").touch()
+    except KeyboardInterrupt:
+        sys.exit(130)
+else:  # a worker that starts
+    Path(sys.argv[1], "worker").touch()
+    for _ in range(20):
+        time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("when", ["worker", "result"])
+def test_ctrl_c_while_workers_start_or_work_prints_no_traceback(tmp_path: Path, when: str) -> None:
+    script = tmp_path / "job.py"
+    script.write_text(STARTING)
+    command = [sys.executable, str(script), str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as main:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / when).exists() and main.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(main.pid, signal.SIGINT)  # as a terminal does: to all of them
+        said = main.communicate(timeout=60)[1]
+    assert (main.returncode, said) == (130, "")
+
+
 SCRIPT = """
 import sys
 import pictus

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +106,9 @@ def local(compute: Compute, batches: Iterator[pa.RecordBatch], workers: int) -> 
             fix='write `if __name__ == "__main__":` above the lines that do the work and indent them; or workers=1',
         )
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    _start_deaf_server()
+    before = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         waiting: deque[Future[pa.RecordBatch]] = deque(pool.submit(compute, batch) for batch in first)
         try:
             for batch in batches:
@@ -116,8 +122,40 @@ def local(compute: Compute, batches: Iterator[pa.RecordBatch], workers: int) -> 
                 "A worker process died (out of memory, or stopped by hand). What was committed before is safe.",
                 fix="run the same command again, with --workers 1 if memory is short: it continues where it stopped",
             ) from error
+        except KeyboardInterrupt:
+            for worker in set(multiprocessing.active_children()) - before:
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_deaf_server() -> None:
+    """Start the process that forks workers with Ctrl-C held back, as they then have it, too.
+
+    A terminal sends Ctrl-C to every process. Workers that hear it while they start each print a traceback; this
+    process ends them.
+    """
+    resource_tracker.ensure_running()  # first: it opens the signal again
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
+def end_with_parent() -> None:
+    """Run in each worker process as it starts: it ends when the process that asked for it does, even by SIGKILL.
+
+    By itself it would wait for ever, and keep its fork server and its memory: all workers hold the queue's other end.
+    """
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()  # by a pipe whose other end only the parent holds
+    os._exit(1)
 
 
 def _unguarded_script() -> str:
