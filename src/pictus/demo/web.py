@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from pictus.demo.mess import HOSTS, Candidate, Mixture, body_of, plan
 from pictus.demo.tree import NAMES
-from pictus.engine import cpu_count
+from pictus.engine import cpu_count, end_with_parent
 from pictus.progress import Progress
 from pictus.project import write_bytes, write_text
 
@@ -56,7 +56,7 @@ def build(folder: Path, concepts: Sequence[str], mixture: Mixture, seed: int, pr
         context.set_forkserver_preload(["pictus.demo.mess", "scipy.ndimage"])
         with (
             progress.track("drawing pictures", len(wanted)) as meter,
-            ProcessPoolExecutor(cpu_count(), context) as pool,
+            ProcessPoolExecutor(cpu_count(), context, end_with_parent) as pool,
         ):
             meter.advance(len(wanted) - sum(len(pack) for _, pack in missing))
             for count in pool.map(partial(_draw_pack, folder), missing):
