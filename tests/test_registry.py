@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import pickle
 import pydoc
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from pictus import Project
 from pictus.errors import UserError
 from pictus.registry import STEPS, Outcome, Registry, step
 
@@ -33,6 +35,20 @@ def test_a_name_is_registered_once() -> None:
 def test_an_outcome_reads_its_records_back_each_time() -> None:
     outcome = Outcome("x", {}, source=lambda: iter([1, 2]))
     assert list(outcome) == list(outcome) == [1, 2]
+
+
+def test_a_step_that_something_it_calls_wants_to_end_is_an_error_that_tells(project: Project) -> None:
+    name = "test ended"
+    try:
+
+        @step(name, changes=False)
+        def ended(project: Project) -> Outcome[int]:
+            sys.exit(3)
+
+        with pytest.raises(UserError, match=r"'test ended' was ended from within.*sys\.exit\(3\)"):
+            ended(project)
+    finally:
+        STEPS.pop(name, None)
 
 
 def test_a_step_is_registered_once() -> None:

@@ -141,7 +141,14 @@ def step(
             known = kinds()
             first = [_fitted(known[at], value) if at in known else value for at, value in enumerate(given)]
             rest = {at: _fitted(known[at], value) if at in known else value for at, value in named.items()}
-            outcome: Outcome[Any] = function(*first, **rest)
+            try:
+                outcome: Outcome[Any] = function(*first, **rest)
+            except SystemExit as error:  # no step does: a plugin, or what it was built on, which would end all silently
+                raise UserError(
+                    f"{name!r} was ended from within: something that it called, such as a plugin, did "
+                    f"sys.exit({error.code!r}).",
+                    fix="mend the plugin, or leave it out; what was done before is safe",
+                ) from error
             return outcome
 
         STEPS[name] = Step(name, fitted, changes, needs_project, shows_records or not changes)

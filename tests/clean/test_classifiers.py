@@ -79,9 +79,10 @@ def test_a_plugin_that_gives_no_answers_is_told_what_is_wanted(given: Any) -> No
         classifiers.checked(given, 1, "mine")
 
 
-def test_a_plugin_that_fails_leaves_a_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("no memory"), SystemExit(3)])
+def test_a_plugin_that_fails_leaves_a_cause(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def fails(pictures: Sequence[Pixels]) -> list[tuple[str, float]]:
-        raise RuntimeError("no memory")
+        raise error
 
     monkeypatch.setitem(classifiers.CLASSIFIERS._found, "fails", fails)
     assert [row.cause for row in classifiers.ask([("a", jpeg(3))], "fails", "fails")] == ["classifier-failed"]

@@ -100,10 +100,13 @@ def test_a_plugin_that_gives_no_boxes_is_told_what_is_wanted(given: object) -> N
     assert "docs/clean.md" in found.value.fix
 
 
-def test_a_plugin_that_fails_on_one_picture_leaves_a_cause_there(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), SystemExit(3), GeneratorExit()])
+def test_a_plugin_that_fails_on_one_picture_leaves_a_cause_there(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     def fails(pixels: Pixels) -> detectors.Boxes:
         if pixels.shape[0] == 8:
-            raise RuntimeError("out of memory")
+            raise error
         return np.zeros((0, 5), np.float32)
 
     monkeypatch.setitem(detectors.DETECTORS._found, "fails", fails)

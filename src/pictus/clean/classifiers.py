@@ -109,9 +109,9 @@ def _answers(function: Classifier, pictures: list[Pixels], name: str) -> list[tu
     """(cause, label, score) of each. Of a batch that the plugin fails on each picture is shown alone."""
     try:
         return [("", label, score) for label, score in checked(function(pictures), len(pictures), name)]
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    except Exception:  # noqa: BLE001
+    except BaseException:  # noqa: BLE001  sys.exit too
         # a plugin's own failure on a picture is that picture's cause, and it is shown to it again next time
         if len(pictures) == 1:
             return [(FAILED, "", 0.0)]

@@ -55,9 +55,9 @@ def find(pictures: Iterable[tuple[str, bytes]], name: str) -> list[Faces]:
             continue
         try:
             boxes = checked(detector(pixels), pixels, name)
-        except UserError:
+        except (UserError, KeyboardInterrupt):
             raise
-        except Exception:  # noqa: BLE001
+        except BaseException:  # noqa: BLE001  sys.exit too
             # a plugin's own failure on one picture is that picture's cause, and it is looked at again next time
             rows.append(Faces(image_id, FAILED, 0, "[]", name))
             continue
