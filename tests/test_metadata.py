@@ -484,3 +484,85 @@ def test_a_container_of_many_parts_costs_little(kind: str) -> None:
     assert in_time(3, sniff, image_bytes).format == kind.lower()
     assert isinstance(in_time(2, read, image_bytes), Metadata)
     assert in_time(2, without_gps, image_bytes) is image_bytes
+
+
+def placed(kind: str, what: bytes, **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (32, 24), (9, 90, 200)).save(out, kind, **options)
+    data = out.getvalue()
+    return data[:2] + bytes([0xFF, 0xEB]) + (len(what) + 2).to_bytes(2, "big") + what + data[2:] if what else data
+
+
+BARE = (
+    b"<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?><rdf:RDF><rdf:Description exif:GPSLatitude='52,31.1N'/>"
+    b"</rdf:RDF><?xpacket end='w'?>"
+)
+FILM = b"\0\0\0\x18ftypmp42"
+JUMBF = b"JP\0\1\0\0\0\1\0\0\0\x80jumb....c2pa.assertions stds.exif "
+
+
+def xmp_jpeg(inner: bytes) -> bytes:
+    packet = b"<x:xmpmeta><rdf:RDF>" + inner + b"</rdf:RDF></x:xmpmeta>"
+    return placed("JPEG", b"", xmp=packet)
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        (xmp_jpeg(b"<rdf:Description wgs84_pos:lat='52.5163' wgs84_pos:long='13.3'/>"), b"52.5163"),
+        (xmp_jpeg(b"<rdf:Description drone-dji:Latitude='52.5163' drone-dji:Longitude='13.3'/>"), b"52.5163"),
+        (xmp_jpeg(b"<rdf:Description georss:point='52.5163 13.3777'/>"), b"52.5163"),
+        (xmp_jpeg(b"<georss:where><gml:pos>52.5163 13.3777</gml:pos></georss:where>"), b"52.5163"),
+        (placed("GIF", b"")[:-1] + b"!\xff\x0bXMP DataXMP" + BARE + b"\1\0;", b"52,31"),
+        (placed("JPEG", JUMBF + b'{"exif:GPSLatitude":"52,31.1N","exif:GPSLongitude": 13.4}'), b"52,31"),
+        (placed("JPEG", JUMBF + b'{"exif:GPSLatitude":"52,31.1N","exif:GPSLongitude": 13.4}'), b"13.4"),
+        (placed("JPEG", JUMBF + b"\xa1\x70exif:GPSLatitude\x6852,31.1N"), b"52,31"),
+        (placed("JPEG", JUMBF + b"\xa1\x70exif:GPSLatitude\x78\x0852,31.1N"), b"52,31"),
+    ],
+)
+def test_places_under_other_names_and_in_other_hands_go(data: bytes, place: bytes) -> None:
+    assert place in data
+    cleared = without_gps(data)
+    assert place not in cleared
+    assert len(cleared) == len(data)
+    assert (decode(cleared) == decode(data)).all()
+    assert "gps" in read(data).kinds
+    assert "gps" not in read(cleared).kinds
+
+
+@pytest.mark.parametrize(
+    ("film", "place"),
+    [
+        (b"moov meta keys com.apple.quicktime.location.ISO6709 ilst data\0\0\0\1\0\0\0\0+52.5163+013.3777/", b"52.51"),
+        (b"\0\0\0\x1cloci\0\0\0\0\x15\xc7\0\0\0\x0d\x5e\xb8\0\x34\x80\0", b"\x0d\x5e\xb8"),
+        (b"\0\0\0\x1e\xa9xyz\0\x12\x15\xc7+52.5163+013.3777/", b"52.5163"),
+    ],
+)
+def test_the_place_of_a_film_behind_a_jpeg_goes(film: bytes, place: bytes) -> None:
+    data = placed("JPEG", b"") + FILM + film
+    assert place in data
+    cleared = without_gps(data)
+    assert place not in cleared
+    assert (decode(cleared) == decode(data)).all()
+
+
+def test_the_exif_of_a_jpeg_2000_in_the_box_of_its_writers_loses_its_place() -> None:
+    tags = Image.Exif()
+    tags[0x8825] = {1: "N", 2: (52.0, 31.0, 0.5), 29: "2024:01:01"}
+    what = b"JpgTiffExif->JP2" + tags.tobytes()[6:]
+    data = placed("JPEG2000", b"") + (len(what) + 8).to_bytes(4, "big") + b"uuid" + what
+    assert "gps" in read(data).kinds
+    cleared = without_gps(data)
+    assert b"2024:01:01" not in cleared
+    assert "gps" not in read(cleared).kinds
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"exif:GPSLatitude", b'exif:GPSLatitude" : "', b"\0\0\0\x20loci\0\0\0\0", b"+1234567", b":lat", b"<rdf:RDF "],
+)
+@pytest.mark.parametrize("head", [placed("JPEG", b"") + b"com.apple.quicktime.location.ISO6709", placed("GIF", b"")])
+def test_a_part_of_a_place_repeated_without_end_costs_little(head: bytes, part: bytes) -> None:
+    data = head + part * (2**20 // len(part))
+    in_time(1.5, read, data)
+    assert in_time(1.5, without_gps, data) is not None

@@ -25,8 +25,8 @@ _PHOTOSHOP = {0x0404: "iptc", 0x0422: "exif", 0x0424: "xmp"}
 _APP1, _APP2, _APP11, _APP13 = 0xE1, 0xE2, 0xEB, 0xED
 _TIFF_BLOCKS = {700: "xmp", 33723: "iptc", 34675: "icc"}
 
-_PACKET, _PACKET_END = b"<x:xmpmeta", b"</x:xmpmeta>"
-_LOOSE_EXIF = re.compile(rb"(?:Exif\0\0|\0\0\0\0)(?=II\*\0..\0\0|MM\0\*\0\0..)", re.DOTALL)
+_PACKETS = ((b"<x:xmpmeta", b"</x:xmpmeta>"), (b"<rdf:RDF", b"</rdf:RDF>"))  # the outer may be left out (XMP part 1)
+_LOOSE_EXIF = re.compile(rb"(?:Exif\0\0|\0\0\0\0|JpgTiffExif->JP2)(?=II\*\0..\0\0|MM\0\*\0\0..)", re.DOTALL)
 _ANY_APP1 = re.compile(rb"\xff\xe1(..)(Exif\0\0|http://ns\.adobe\.com/x(?:ap/1\.0|mp/extension)/\0)", re.DOTALL)
 _ANY_RESOURCE = re.compile(rb"8BIM\x04[\x22\x24]")
 _PLACE_KEYWORD = re.compile(rb"(?:^|:)(?:gps|geo:l|lat_?long|latitude|longitude)", re.IGNORECASE)
@@ -179,10 +179,11 @@ def _tiff_blocks(image_bytes: bytes, allowance: Allowance) -> Iterator[Block]:
 
 def _loose_blocks(image_bytes: bytes) -> Iterator[Block]:
     """GIF, AVIF, JPEG 2000 …: blocks that stand in the file uncompressed."""
-    at, count = 0, 0
-    while (start := image_bytes.find(_PACKET, at)) >= 0 and (end := image_bytes.find(_PACKET_END, start)) >= 0:
-        at, count = end + len(_PACKET_END), _counted(count)
-        yield Block("xmp", start, at)
+    for first, last in _PACKETS:
+        at, count = 0, 0
+        while (start := image_bytes.find(first, at)) >= 0 and (end := image_bytes.find(last, start)) >= 0:
+            at, count = end + len(last), _counted(count)
+            yield Block("xmp", start, at)
     for number, found in enumerate(_LOOSE_EXIF.finditer(image_bytes)):
         _counted(number)
         yield Block("exif", found.end(), len(image_bytes))

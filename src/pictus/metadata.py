@@ -17,6 +17,7 @@ from __future__ import annotations
 import html
 import re
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -62,11 +63,22 @@ _ARTIST, _COPYRIGHT, _GPS, _XMP = 0x013B, 0x8298, 0x8825, 700
 _PIXEL_TAGS = {273: 279, 324: 325, 513: 514}  # offsets -> byte counts of strips, tiles, thumbnail
 
 _VIDEO_PLACE = re.compile(rb"\xa9xyz.{4}([+-][0-9.+-]{1,60}/?)", re.DOTALL)  # of the film in a "motion photo"
+_VIDEO_KEY = b"com.apple.quicktime.location.ISO6709"
+_ISO_6709 = re.compile(rb"([+-]\d{2,6}(?:\.\d{1,12})?[+-]\d{3,7}(?:\.\d{1,12})?(?:[+-]\d{1,8}(?:\.\d{1,12})?)?)/")
+_VIDEO_BOX = re.compile(rb"(\0\0..)loci\0{4}", re.DOTALL)  # 3GPP TS 26.244 §8.2: size, name, version and flags
+_SIGNED_PLACE = re.compile(rb"exif:GPS(?:Lat|Long)itude(?:Ref)?")  # of the assertion stds.exif of C2PA
+_JSON_VALUE = re.compile(rb"\"\s{0,9}:\s{0,9}(\"[^\"]{0,200}\"|[-+.0-9eE]{1,40})")
 _ITEM = re.compile(rb"<rdf:li\b[^>]{0,200}>([^<]{1,2000})<")
 _LINKED = re.compile(rb"rdf:resource\s{0,9}=\s{0,9}[\"']([^\"'<]{1,2000})")
 _MINING = re.compile(rb"DMI-([A-Z]{4,20}(?:-[A-Z]{1,40})?)")
 _REFUSAL = re.compile(rb"(?:ai_(?:generative_)?training|data_mining|ai_inference).{0,40}?notAllowed", re.DOTALL)
-_PLACE_NAME = re.compile(rb":(?:gps\w{0,60}|lat_long|lat|long|alt)\b", re.IGNORECASE)
+_PLACE_NAME = re.compile(
+    rb":(?:(gps\w{0,60}|latitude|longitude)|lat_long|lat|long|alt|point|line|polygon|box|circle|where)\b", re.IGNORECASE
+)
+_PLACE_PREFIXES = (b"geo", b"wgs84_pos", b"georss")  # W3C Basic Geo under both its names, OGC GeoRSS
+_PLACE_WORD = re.compile(
+    rb":(?:gps|latitude|longitude)|(?:geo|wgs84_pos):(?:lat|long)|georss:(?:[pl]|box|c|w)|G\0P\0S|\0G\0P", re.IGNORECASE
+)
 _PLACE_PREFIX = re.compile(rb"[A-Za-z0-9_.-]{1,64}\Z")
 
 
@@ -134,6 +146,7 @@ def _look(found: _Found, kind: str, data: bytes, place: tuple[int, int], allowan
     elif kind == "c2pa":
         allowance.spend_bytes(last - first)
         found.mining.append("prohibited" if _REFUSAL.search(data, first, last) else "")
+        found.kinds.update({"gps"} if any(_signed_places(data, first, last)) else ())
     elif kind == "place":
         found.kinds.add("gps")
 
@@ -143,7 +156,8 @@ def without_gps(image_bytes: bytes) -> bytes:
 
     The GPS directory of EXIF and its values are zeroed and its pointer leaves directory 0; properties of XMP that
     hold co-ordinates become spaces, also in texts of a PNG that are deflated (one that no longer fits becomes an
-    empty comment); texts of a PNG named after a place go, and the place of a film behind a JPEG. Checksums of PNG
+    empty comment); texts of a PNG named after a place go, the place of a film behind a JPEG, and the co-ordinates of a
+    C2PA assertion. Names of places (IPTC's city and sub-location, XMP's, titles, comments) stay. Checksums of PNG
     are mended. PictureError `too-much-metadata` for a file that cannot be looked through in reasonable time.
     """
     changed = bytearray(image_bytes)
@@ -167,13 +181,44 @@ def without_gps(image_bytes: bytes) -> bytes:
     for start, end in pieces:
         changed[start:end] = rest[at : at + end - start]
         at += end - start
-    for found in _VIDEO_PLACE.finditer(image_bytes) if is_jpeg else ():
-        changed[found.start(1) : found.end(1)] = bytes(found.end(1) - found.start(1))
+    for start, end, filler in (*_film_places(image_bytes), *_signed_places(image_bytes, 0, len(image_bytes))):
+        changed[start:end] = filler * (end - start)
     if changed == image_bytes:
         return image_bytes
     if image_bytes.startswith(PNG_MAGIC):
         _mend_png(changed)
     return bytes(changed)
+
+
+def _film_places(image_bytes: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Where the film behind a JPEG says where it was taken, as Android, Apple and 3GPP write it."""
+    if not image_bytes.startswith(b"\xff\xd8"):
+        return
+    found = [one.span(1) for one in _VIDEO_PLACE.finditer(image_bytes)]
+    if (at := image_bytes.find(_VIDEO_KEY)) >= 0:
+        found += [one.span(1) for one in _ISO_6709.finditer(image_bytes, at)]
+    for one in _VIDEO_BOX.finditer(image_bytes):
+        found.append((one.end(), min(len(image_bytes), one.start() + int.from_bytes(one[1], "big"))))
+    yield from ((first, last, b"\0") for first, last in found if first < last)
+
+
+def _signed_places(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+    """Values of GPS in a C2PA assertion, as JSON or CBOR (RFC 8949 §3), that say anything: (first, last, filler)."""
+    for found in _SIGNED_PLACE.finditer(data, start, end):
+        at = found.end()
+        if said := _JSON_VALUE.match(data, at, end):
+            is_text = said[1].startswith(b'"')
+            first, last, filler = said.start(1) + is_text, said.end(1) - is_text, b" " if is_text else b"0"
+        else:
+            head = data[at] if at < end else 0
+            is_text = 0x60 <= head <= 0x78  # noqa: PLR2004  a text; from 0x78 on its length follows
+            size = {0xF9: 2, 0xFA: 4, 0xFB: 8}.get(head, head - 0x60 if is_text else 0)
+            first = at + 1
+            if head == 0x78:  # noqa: PLR2004
+                size, first = int.from_bytes(data[first : first + 1], "big"), at + 2
+            last, filler = min(end, first + size), b" " if is_text else b"\0"
+        if data[first:last].strip(filler):
+            yield first, last, filler
 
 
 def _unpacked(chunk: bytes, allowance: Allowance) -> tuple[str, bytes]:
@@ -391,7 +436,7 @@ def _of_iptc(iptc: bytes, dataset: int) -> str:
 
 
 def _names_place(xmp: bytes) -> bool:
-    return any(word in xmp for word in (b":GPS", b":Gps", b":gps", b"geo:lat", b"geo:long", b"G\0P\0S", b"\0G\0P"))
+    return bool(_PLACE_WORD.search(xmp))
 
 
 def _tells_place(kind: str, data: bytes, allowance: Allowance) -> bool:
@@ -411,7 +456,7 @@ def _placeless(xmp: bytes) -> bytes:
         if number >= _MAX_PLACES:
             return b" " * len(xmp)
         prefix = _PLACE_PREFIX.search(xmp, max(0, found.start() - 64), found.start())
-        if not prefix or (found[0][:4].lower() != b":gps" and prefix[0] != b"geo"):
+        if not prefix or not (found[1] or prefix[0] in _PLACE_PREFIXES):
             continue
         first = prefix.start()
         if changed[first] == ord(" "):
