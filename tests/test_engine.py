@@ -184,26 +184,32 @@ def test_workers_end_with_the_process_that_asked_for_them(tmp_path: Path) -> Non
 
 
 STARTING = """
-import os, sys, time
-from functools import partial
+import sys
 from pathlib import Path
 
 import pyarrow as pa
 from pictus import engine
 
+if __name__ == "__main__":
+    import work
+    batch = pa.record_batch({"a": [1]})
+    try:
+        for _ in engine.local(work.wait, iter([batch] * 10_000), 2):
+            Path(__file__).with_name("result").touch()
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+WORK = """
+import multiprocessing, time
+from pathlib import Path
+
 def wait(batch):
     time.sleep(0.05)
     return batch
 
-if __name__ == "__main__":
-    batch = pa.record_batch({"a": [1]})
-    try:
-        for _ in engine.local(wait, iter([batch] * 10_000), 2):
-            Path(sys.argv[1], "result").touch()
-    except KeyboardInterrupt:
-        sys.exit(130)
-else:  # a worker that starts
-    Path(sys.argv[1], "worker").touch()
+if multiprocessing.parent_process():  # a worker that takes its first task
+    Path(__file__).with_name("worker").touch()
     for _ in range(20):
         time.sleep(0.05)
 """
@@ -213,8 +219,8 @@ else:  # a worker that starts
 def test_ctrl_c_while_workers_start_or_work_prints_no_traceback(tmp_path: Path, when: str) -> None:
     script = tmp_path / "job.py"
     script.write_text(STARTING)
-    command = [sys.executable, str(script), str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as main:
+    (tmp_path / "work.py").write_text(WORK)
+    with subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True, start_new_session=True) as main:
         deadline = time.monotonic() + 60
         while not (tmp_path / when).exists() and main.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
