@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -143,3 +145,18 @@ def test_the_same_seed_draws_the_same_clusters_and_every_vector_has_one() -> Non
     assert (one[1] == other[1]).all()
     assert np.allclose(np.linalg.norm(one[0], axis=1), 1, atol=1e-5)
     assert (one[1] == (vectors @ one[0].T).argmax(axis=1)).mean() > 0.99
+
+
+def test_many_concepts_take_no_more_memory_than_few() -> None:
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(1_500, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    concepts = generator.integers(0, 20_000, 1_500)
+    concepts[0] = 19_999
+    there = scores.space(vectors, concepts)
+    found = scores.nearest(scores.whitened(vectors, there), 20)
+    tracemalloc.start()
+    scores.suspects(found, vectors, concepts, there)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6, "not by their number"

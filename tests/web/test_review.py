@@ -15,8 +15,9 @@ from pictus import clean, collect
 from pictus.concepts import load_taxonomy
 from pictus.records import Label
 from pictus.tables import table_of
-from pictus.web.review import FATES, KEPT, RESTORED, Line, Sheet, histogram, line_of, measure_columns
+from pictus.web.review import FATES, KEPT, RESTORED, Line, Review, Sheet, histogram, line_of, measure_columns
 from pictus.web.server import build_app
+from pictus.web.wall import Wall
 
 SITE = "http://127.0.0.1"
 LINE = Line("blurred", "sharpness", is_upper=False, line=30.0, origin="pool", edges=(1.0, 10.0, 100.0))
@@ -27,7 +28,7 @@ values = st.lists(st.floats(-1e6, 1e6, allow_nan=False) | st.integers(0, 4).map(
 def sheet(found: list[float], *, is_upper: bool = False, fates: list[int] | None = None) -> Sheet:
     ordered = np.sort(np.array(found))[:: -1 if is_upper else 1].copy()
     kinds = np.array(fates or [KEPT] * len(found), np.uint8)
-    before = np.zeros((len(FATES), len(found) + 1), np.int64)
+    before = np.zeros((len(FATES), len(found) + 1), np.uint32)
     for fate in range(len(FATES)):
         np.cumsum(kinds == fate, out=before[fate, 1:])
     return Sheet(ordered, np.arange(len(found), dtype=np.uint32), kinds, before, is_upper)
@@ -59,6 +60,14 @@ def test_a_moved_line_goes_the_way_it_was_sent_and_never_out_of_the_pool(
         assert after < before or before == 0
     else:
         assert after == before
+
+
+def test_a_sheet_takes_29_bytes_a_picture(pool: pictus.Project) -> None:
+    found = Review(pool, Wall(pool)).sheet(LINE)
+    count = len(found.values)
+    assert count == 12
+    parts = (found.values, found.rows, found.fates, found.before)
+    assert sum(part.nbytes for part in parts) == 29 * count + 4 * len(FATES)
 
 
 def test_a_line_is_a_number_that_can_be_typed() -> None:

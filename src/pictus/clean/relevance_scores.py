@@ -19,9 +19,10 @@ and the own one's, -1..1. Above 0 the other one is the suspect.
 Twins. k-means, then cosines within each cluster (Abbas et al. 2023, "SemDeDup", §3): of pictures at least as alike
 as the threshold the one farthest from its cluster's centre stays, and is the others' twin.
 
-Everything is computed in blocks: beside the vectors and their neighbours 0.1 GB is held, whatever their number. The
-same vectors and seed give the same scores. Legend: N vectors, D features, K neighbours, Q asked at once, B in one
-block, C centres.
+Everything is computed in blocks: held are the vectors, while neighbours are looked for their even copy, the
+neighbours (12 K bytes a picture), the concepts' means (8 D bytes each), and 0.2 GB, whatever their numbers. The same
+vectors and seed give the same scores. Legend: N vectors, D features, K neighbours, Q asked at once, B in one block,
+C centres.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ SHARPNESS = 0.5
 """Of the discriminant's logarithm: features are not independent, so that all of it would be far too sure."""
 TWINS = 0.95
 ASKED, BLOCK = 1_024, 8_192
+CELLS = 2**21
+"""Shares of concepts computed at once, 8 bytes each and six times over: of many concepts fewer pictures are asked."""
+
 """Vectors compared at once: 32 MB of cosines."""
 EXACT_UP_TO = 100_000
 """With more vectors than this the nearest are looked for in the nearest clusters only: exactly, the cost grows with
@@ -163,17 +167,19 @@ def suspects(found: Neighbours, vectors: Floats, concepts: Rows, there: Space) -
     best, margins = np.full(len(concepts), -1, np.int64), np.full(len(concepts), -1.0)
     if n_concepts < 2:  # noqa: PLR2004  no other
         return Suspects(best, margins)
-    for start in range(0, len(concepts), ASKED):
-        own_Q = concepts[start : start + ASKED]
+    asked = max(1, min(ASKED, CELLS // n_concepts))
+    for start in range(0, len(concepts), asked):
+        here = slice(start, start + asked)
+        own_Q = concepts[here]
         rows = np.arange(len(own_Q))
-        given = ((vectors[start : start + ASKED] - there.centre) @ there.turned).astype(np.float64)
-        shares = (_discriminant(given, own_Q, there) + _votes(found, concepts, start, n_concepts)) / 2
+        given = ((vectors[here] - there.centre) @ there.turned).astype(np.float64)
+        shares = (_discriminant(given, own_Q, there) + _votes(found, concepts, here, n_concepts)) / 2
         own = shares[rows, own_Q].copy()
         shares[rows, own_Q] = -1
         other = shares.argmax(axis=1)
         most = shares[rows, other]
-        best[start : start + ASKED] = other
-        margins[start : start + ASKED] = (most - own) / np.maximum(most + own, 1e-12)
+        best[here] = other
+        margins[here] = (most - own) / np.maximum(most + own, 1e-12)
     return Suspects(best, margins)
 
 
@@ -224,10 +230,10 @@ def _discriminant(given: Doubles, own_Q: Rows, there: Space) -> Doubles:
     return shares
 
 
-def _votes(found: Neighbours, concepts: Rows, start: int, n_concepts: int) -> Doubles:
+def _votes(found: Neighbours, concepts: Rows, here: slice, n_concepts: int) -> Doubles:
     """The share of each concept in the votes of the neighbours, f64[Q, C]; zeros where there are none."""
-    rows_QK = found.rows[start : start + ASKED]
-    cosines_QK = found.cosines[start : start + ASKED].astype(np.float64)
+    rows_QK = found.rows[here]
+    cosines_QK = found.cosines[here].astype(np.float64)
     below_QK = cosines_QK - cosines_QK.max(axis=1, keepdims=True)
     weights_QK = np.where(rows_QK >= 0, np.exp(below_QK / TEMPERATURE), 0)
     weights_QK /= np.maximum(weights_QK.sum(axis=1, keepdims=True), 1e-12)

@@ -157,7 +157,14 @@ def _pool(project: Project, model: str) -> _Pool:
             f"The index {model!r} has no picture with a concept.", fix=f"pictus search index --run {model}"
         )
     order = sorted(range(len(ids)), key=ids.__getitem__)
-    vectors = np.concatenate(parts)[order]
+    place = np.empty(len(ids), np.int64)
+    place[order] = np.arange(len(ids))
+    vectors, at = np.empty((len(ids), parts[0].shape[1]), np.float32), 0
+    parts.reverse()
+    while parts:  # each part goes as soon as it is in its place: the vectors are held twice for a moment, not thrice
+        part = parts.pop()
+        vectors[place[at : at + len(part)]] = part
+        at += len(part)
     ids = [ids[row] for row in order]
     concept_ids = sorted({own[image_id] for image_id in ids})
     number = {concept_id: at for at, concept_id in enumerate(concept_ids)}

@@ -1,6 +1,6 @@
 """A rule's review: every whole picture from the worst to the best, where the line lies, and what it drops there.
 
-Sorted once per state of the tables (13 bytes a picture); each question about a line is then a binary search,
+Sorted once per state of the tables (29 bytes a picture); each question about a line is then a binary search,
 so that a line can be moved over 1 M pictures as fast as a key repeats.
 """
 
@@ -61,7 +61,7 @@ class Sheet:
     values: Values
     rows: npt.NDArray[np.uint32]
     fates: npt.NDArray[np.uint8]
-    before: npt.NDArray[np.int64]  # [4, N + 1]: how many of each fate lie before a place
+    before: npt.NDArray[np.uint32]  # [4, N + 1]: how many of each fate lie before a place
     is_upper: bool
     is_flag: bool = False
 
@@ -226,9 +226,9 @@ def _sorted(rows: pa.Table, values: Values, line: Line, within: tuple[Sequence[s
     order = np.argsort(-values[numbers] if line.is_upper else values[numbers], kind="stable")
     numbers = numbers[order]
     fates = _fates(rows, line.rule)[numbers]
-    before = np.zeros((len(FATES), len(fates) + 1), np.int64)
+    before = np.zeros((len(FATES), len(fates) + 1), np.uint32)
     for fate in range(len(FATES)):
-        np.cumsum(fates == fate, out=before[fate, 1:])
+        np.cumsum(fates == fate, dtype=np.uint32, out=before[fate, 1:])
     return Sheet(values[numbers], numbers.astype(np.uint32), fates, before, line.is_upper, line.is_flag)
 
 
