@@ -346,6 +346,54 @@ def test_real_photographs_are_read_and_keep_their_scans(real_data: Callable[[str
 # Files made to cost a lot: few bytes, much work. The bounds are many times what they take.
 
 
+def hidden_exif() -> bytes:
+    """EXIF with the place of `exif()`, without the head that JPEG gives it."""
+    return exif().tobytes().removeprefix(b"Exif\0\0")
+
+
+@pytest.mark.parametrize("kind", ["eXIf", "iTXt", "iTXt deflated"])
+def test_exif_of_a_png_that_stands_against_the_rules_and_is_read_all_the_same_goes(kind: str) -> None:
+    held = b"Exif\0\0" + hidden_exif()
+    text = b"\nexif\n%8d\n%s\n" % (len(held), held.hex().encode())
+    chunk = {
+        "eXIf": (b"eXIf", held),
+        "iTXt": (b"iTXt", b"Raw profile type exif\0\0\0\0\0" + text),
+        "iTXt deflated": (b"iTXt", b"Raw profile type exif\0\1\0\0\0" + zlib.compress(text)),
+    }[kind]
+    data = with_chunk(saved("PNG"), *chunk)
+    assert Image.open(io.BytesIO(data)).getexif().get_ifd(0x8825)
+    assert "gps" in read(data).kinds
+    cleared = without_gps(data)
+    assert not Image.open(io.BytesIO(cleared)).getexif().get_ifd(0x8825)
+    assert len(cleared) == len(data)
+
+
+@pytest.mark.parametrize("kind", [3, 99])
+def test_a_place_behind_a_thousand_other_tags_is_refused_not_passed_over(make_jpeg: MakeJpeg, kind: int) -> None:
+    fill = [(10_000 + number, kind, 1, 1) for number in range(1_200)]
+    block = b"Exif\0\0" + tiff_of([*fill, (0x8825, 4, 1, 8)])
+    with pytest.raises(PictureError, match="over 1,000 tags in one directory"):
+        without_gps(with_segment(make_jpeg(), 0xE1, block))
+    assert without_gps(with_segment(make_jpeg(), 0xE1, b"Exif\0\0" + tiff_of(fill)))
+
+
+def test_extended_xmp_is_put_together_by_its_offsets_not_by_its_order(make_jpeg: MakeJpeg) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description exif:GPSLatitude="48,13.5N"/></x:xmpmeta>'
+    cut = xmp.index(b"GPSLat") + 3
+    data = make_jpeg()
+    for at, piece in ((0, xmp[:cut]), (cut, xmp[cut:])):  # each stands before the one before it
+        head = b"http://ns.adobe.com/xmp/extension/\0" + b"A" * 32 + struct.pack(">II", len(xmp), at)
+        data = with_segment(data, 0xE1, head + piece)
+    assert data.index(b"titude") < data.index(b"exif:GPS")
+    assert b"48,13.5N" not in without_gps(data)
+
+
+def test_xmp_in_utf_32_loses_its_place(make_jpeg: MakeJpeg) -> None:
+    xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description exif:GPSLatitude="48,13.5N"/></x:xmpmeta>'
+    data = with_segment(make_jpeg(), 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp.encode("utf-32-le"))
+    assert "13.5".encode("utf-32-le") not in without_gps(data)
+
+
 def in_time(limit_s: float, call: Callable[[bytes], Any], image_bytes: bytes) -> Any:
     started = time.thread_time()
     try:

@@ -125,7 +125,8 @@ def _png_blocks(image_bytes: bytes) -> Iterator[Block]:
     kinds = {b"eXIf": "exif", b"iCCP": "icc", b"caBX": "c2pa"}
     for kind, start, end in png_chunks(image_bytes):
         if kind in kinds:
-            yield Block(kinds[kind], start, end)
+            head = 6 * (kind == b"eXIf" and image_bytes.startswith(b"Exif\0\0", start))  # against PNG; Pillow reads it
+            yield Block(kinds[kind], start + head, end)
         elif kind in (b"zTXt", b"tEXt", b"iTXt"):
             block = _png_text(image_bytes, kind, start, end)
             if block.kind:
@@ -140,8 +141,10 @@ def _png_text(image_bytes: bytes, kind: bytes, start: int, end: int) -> Block:
         return Block("xmp", flag + 4, end) if is_plain else Block("text", start, end)
     if kind == b"tEXt" and keyword in (b"Author", b"Copyright"):
         return Block(keyword.decode().lower(), start + len(keyword) + 1, end)
-    if keyword.startswith(RAW_PROFILE):
+    if keyword.startswith(RAW_PROFILE) and kind != b"iTXt":
         return Block("text", start, end)
+    if keyword.startswith(RAW_PROFILE) or keyword + b"\0" == PNG_XMP:  # in a kind of text in which no program writes it
+        return Block("place", start, end)
     return Block("place" if _PLACE_KEYWORD.search(keyword) else "", start, end)
 
 

@@ -77,7 +77,8 @@ _PLACE_NAME = re.compile(
 )
 _PLACE_PREFIXES = (b"geo", b"wgs84_pos", b"georss")  # W3C Basic Geo under both its names, OGC GeoRSS
 _PLACE_WORD = re.compile(
-    rb":(?:gps|latitude|longitude)|(?:geo|wgs84_pos):(?:lat|long)|georss:(?:[pl]|box|c|w)|G\0P\0S|\0G\0P", re.IGNORECASE
+    rb":(?:gps|latitude|longitude)|(?:geo|wgs84_pos):(?:lat|long)|georss:(?:[pl]|box|c|w)"
+    rb"|G\0P\0S|\0G\0P|G\0\0\0P", re.IGNORECASE
 )
 _PLACE_PREFIX = re.compile(rb"[A-Za-z0-9_.-]{1,64}\Z")
 
@@ -176,6 +177,7 @@ def without_gps(image_bytes: bytes) -> bytes:
             mended = _placeless_text(image_bytes[start:end], allowance)
             changed[start - 4 : end] = changed[start - 4 : start] + mended if mended else _nothing(end - start + 4)
     pieces = [(block.start, block.end) for block in blocks if block.kind == "more-xmp"]
+    pieces.sort(key=lambda piece: (image_bytes[piece[0] - 40 : piece[0] - 8], image_bytes[piece[0] - 4 : piece[0]]))
     rest = _placeless(b"".join(changed[start:end] for start, end in pieces))  # a value may lie across two segments
     at = 0
     for start, end in pieces:
@@ -449,7 +451,8 @@ def _placeless(xmp: bytes) -> bytes:
     """The same bytes with every property that holds co-ordinates (exif:GPS…, drone-dji:Gps…, geo:lat) as spaces."""
     if not _names_place(xmp) and not _PLACE_NAME.search(xmp):
         return xmp
-    if b"\0G\0P" in xmp or b"G\0P\0S" in xmp or len(xmp) > _MAX_XMP:  # UTF-16, or more than is looked through
+    is_wide = any(word in xmp for word in (b"\0G\0P", b"G\0P\0S", b"G\0\0\0P"))
+    if is_wide or len(xmp) > _MAX_XMP:  # UTF-16 or -32, or more than is looked through
         return b" " * len(xmp)
     changed = bytearray(xmp)
     for number, found in enumerate(_PLACE_NAME.finditer(xmp)):

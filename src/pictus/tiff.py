@@ -18,6 +18,8 @@ EXIF, SUB = 0x8769, 330
 
 _MAX_LOOKED_AT = 100_000  # entries and pointers of one file: 2,500 pages of 20, looked at twice; 0.2 s
 _MAX_ENTRIES = 1_000  # of a directory; real ones have under 100
+_MAX_COUNT = 65_535  # that 16 bits can say
+_LEADING = frozenset({EXIF, SUB, 0x8825, 700})  # to further directories, GPS, XMP
 _MAX_BELOW = 16  # directories one tag may point to
 _UNIT = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of one value of each type."""
@@ -84,12 +86,16 @@ def shape_of(data: bytes | bytearray, start: int) -> Shape | None:
 
 
 def directory_at(data: bytes | bytearray, shape: Shape, start: int, end: int, offset: int) -> Directory:
-    """The directory at `offset` of the block start..end; entries only as far as they lie inside."""
+    """The directory at `offset` of the block start..end; entries only as far as they lie inside.
+
+    Those beyond _MAX_ENTRIES are left; PictureError `too-much-metadata` when one of them leads to a place.
+    """
     count_size, entry_size, offset_size = shape.sizes
     at = start + offset
     if offset < 8 or at + count_size > end:  # noqa: PLR2004  inside the header
         return Directory(at, (), at, is_sane=False)
-    count = min(shape.number(data, at, count_size), _MAX_ENTRIES, (end - at - count_size) // entry_size)
+    said = min(shape.number(data, at, count_size), (end - at - count_size) // entry_size)
+    count = min(said, _MAX_ENTRIES)
     after = at + count_size + count * entry_size
     entries = []
     is_sane = True
@@ -104,6 +110,9 @@ def directory_at(data: bytes | bytearray, shape: Shape, start: int, end: int, of
             first = start + int.from_bytes(value, "little" if shape.order == "<" else "big")
         is_inside = start <= first and first + size <= end
         entries.append(Entry(tag, entry_at, first, first + size if is_inside else first, unit))
+    unseen = fields.iter_unpack(data[after : after + min(said - count, _MAX_COUNT) * entry_size])
+    if any(tag in _LEADING and kind in _UNIT for tag, kind, _, _ in unseen):
+        raise PictureError("too-much-metadata", f"over {_MAX_ENTRIES:,} tags in one directory")
     return Directory(at, tuple(entries), min(end, after + offset_size), is_sane)
 
 
