@@ -28,7 +28,7 @@ def table(name: str, count: int, **known: Sequence[object] | np.ndarray[Any, Any
     """Rows of a table with the columns known, the others empty or 0."""
     columns = {}
     for field in SCHEMAS[name]:
-        empty = 0 if pa.types.is_integer(field.type) or pa.types.is_floating(field.type) else ""
+        empty: object = 0 if pa.types.is_integer(field.type) or pa.types.is_floating(field.type) else ""
         if pa.types.is_fixed_size_binary(field.type):
             empty = bytes(field.type.byte_width)
         elif pa.types.is_boolean(field.type):
