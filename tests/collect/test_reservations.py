@@ -45,6 +45,8 @@ def said(*rules: object) -> Reservations:
         ([{"location": "/", "tdm-reservation": 1}, {"location": "/pictures", "tdm-reservation": True}], True),
         ([{"location": ["/texts", "/pictures"], "tdm-reservation": 1}], True),
         ([{"tdm-reservation": 1}], True),
+        ([{"location": "https://a.example/pictures/", "tdm-reservation": 1}], True),
+        ([{"location": "https://a.example", "tdm-reservation": 1}], True),
         ([{"location": 5, "tdm-reservation": 1}], True),
         ([{"location": "", "tdm-reservation": 0}], False),
         ([{"location": f"/{number}", "tdm-reservation": 0} for number in range(1_001)], True),  # more than are read

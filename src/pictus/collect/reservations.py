@@ -109,5 +109,7 @@ def _rules(entry: dict[str, Any]) -> Iterator[_Rule]:
     if not places and is_reserved:
         yield _EVERYTHING
     for place in places:
+        if "://" in place and place[0] not in "/*":  # a whole address: its path counts
+            place = place.partition("://")[2].partition("/")[2]  # noqa: PLW2901
         location = place if place.startswith(("/", "*")) else f"/{place}"
         yield _Rule(len(location), tuple(location.removesuffix("$").split("*")), location.endswith("$"), is_reserved)
