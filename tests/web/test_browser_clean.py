@@ -168,7 +168,7 @@ def dimmed(page: Any) -> list[int]:
 
 
 def settled(page: Any, number: int) -> None:
-    words = f"document.querySelector('#counts b').textContent === '{number:,} dropped'"
+    words = f"document.querySelector('#counts b').textContent === '{number:,} beyond the line'"
     until(page, words)
 
 
@@ -250,7 +250,7 @@ def test_pictures_are_walked_restored_and_left_by_keyboard(page: Any, address: s
     assert 23 not in dimmed(page)
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/pictures/{image_id}")
-    clean.screen(pool)
+    clean.screen(pool, line=("tiny=pool",))
 
 
 def test_enter_accepts_the_line_after_a_word_and_writes_verdicts(page: Any, address: str, pool: pictus.Project) -> None:
@@ -269,6 +269,27 @@ def test_enter_accepts_the_line_after_a_word_and_writes_verdicts(page: Any, addr
     page.locator("#own").press("Enter")
     page.wait_for_selector("#off")
     assert pool.tables.count("verdicts", "rule = 'tiny' AND verdict = 'drop'") == 0
+
+
+def test_the_keys_of_duplicates_begin_with_the_first_one_without_a_click(any_page: Any, address: str) -> None:
+    any_page.goto(address + "/clean/duplicates")
+    any_page.keyboard.press("c")
+    assert any_page.locator("#compare").is_visible()
+    any_page.keyboard.press("Escape")
+    any_page.goto(address + "/clean/duplicates")
+    any_page.keyboard.press("ArrowRight")
+    until(any_page, "document.activeElement.closest('.member[data-b]') !== null")
+    any_page.keyboard.press("Escape")
+    any_page.wait_for_timeout(50)
+    assert any_page.url.endswith("/clean/duplicates"), "Escape closes; it does not leave the page"
+
+
+def test_commands_break_between_words_and_never_within_an_option(any_page: Any, address: str) -> None:
+    any_page.goto(address + "/clean/privacy")
+    words = "[...document.querySelectorAll('code .word')]"
+    heights = any_page.evaluate(f"{words}.map((one) => one.getClientRects().length)")
+    assert heights
+    assert set(heights) <= {0, 1}
 
 
 def test_question_mark_lists_the_keys_of_a_review(page: Any, address: str) -> None:

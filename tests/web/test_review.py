@@ -82,7 +82,7 @@ def test_counts_tell_what_changes_and_what_stays() -> None:
     found = sheet([1, 2, 3, 4, 5, 6], fates=fates)
     counts = found.counts(5.5, 2.5, is_off=False)
     assert counts == {
-        "beyond": 5, "taken": 3, "dropped": 4, "change": 2, "newly": 1, "elsewhere": 1, "restored": 1, "back": 0,
+        "beyond": 5, "by_it": 2, "dropped": 4, "change": 2, "newly": 1, "elsewhere": 1, "restored": 1, "back": 0,
         "total": 6,
     }  # fmt: skip
     assert found.counts(1.5, 2.5, is_off=False)["back"] == 1
@@ -189,7 +189,8 @@ def test_an_accepted_line_writes_verdicts_and_keeps_the_other_lines(browser: Tes
     assert (lines["dark"]["line"], lines["dark"]["origin"], lines["odd-aspect"]["origin"]) == (1.0, "option", "off")
     text = browser.get("/clean/tiny").text
     assert "pictus clean screen <span" in text, "the other lines hold without being typed"
-    assert "set by you" in text
+    assert f"set by you; {promised} dropped by it" in text
+    assert f"{promised} beyond the line" in text
     assert "Back to the pool’s own line" in text
 
 

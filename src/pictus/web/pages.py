@@ -18,7 +18,7 @@ from pictus import metadata, models, overview, pixels, shards
 from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project, write_bytes
 from pictus.records import Picture
-from pictus.web import clean, coverage, privacy, releases, relevance, runs, search
+from pictus.web import clean, coverage, privacy, reasons, releases, relevance, runs, search
 from pictus.web.charts import placeholder
 from pictus.web.layout import TEMPLATES, MissingError, Shell, whole
 from pictus.web.places import Places
@@ -44,6 +44,7 @@ def routes(project: Project, *, is_open: bool = False) -> list[Route]:
         Route("/pictures", shell.page("pictures.html", view.pictures)),
         Route("/pictures/{image_id}", shell.page("picture.html", view.picture)),
         *relevance.routes(shell),
+        *reasons.routes(shell),
         *([] if is_open else privacy.routes(shell)),  # a list of who is to be seen, and where it was taken
         *clean.routes(shell),
         *coverage.routes(shell),

@@ -108,7 +108,7 @@ class Sheet:
         place, held = self.beyond(line), 0 if is_off else self.beyond(now)
         within = {name: int(self.before[fate, place]) for fate, name in enumerate(FATES)}
         return {
-            "beyond": place, "taken": place - within["restored"] - within["elsewhere"],
+            "beyond": place, "by_it": int(self.before[DROPPED, -1]),  # now, as the verdicts say
             "dropped": self._taken(place), "change": self._taken(place) - self._taken(held),
             "newly": within["kept"],
             "elsewhere": within["elsewhere"], "restored": within["restored"],

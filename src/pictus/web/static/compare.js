@@ -59,8 +59,18 @@ document.addEventListener("keydown", (event) => {
     event.stopImmediatePropagation();
     return;
   }
+  if (event.target.closest?.("input, select, textarea") || document.querySelector("dialog[open]")) return;
   const member = event.target.closest?.(".member[data-b]");
-  if (!member || event.target.closest("input, select, textarea")) return;
+  if (!member) {  // nothing has the focus yet: these keys begin with the first duplicate in sight
+    const first = members.find((one) => one.getBoundingClientRect().top >= 0) ?? members[0];
+    const isNew = !event.target.closest?.(".tile");
+    if (!first || !(event.key === "c" || event.key === "r" || (isNew && ["ArrowLeft", "ArrowRight"].includes(event.key)))) return;
+    if (event.key === "c") open(first);
+    else first.querySelector(".tile")?.focus();  // what `r` restores is seen before it is pressed again
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    return;
+  }
   if (event.key === "c") open(member);
   else if (event.key === "r") member.querySelector("form.do")?.requestSubmit();
   else return;

@@ -67,9 +67,23 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "g") going = true;
   else if (event.key === "/") { document.querySelector("input[type=search]")?.focus(); event.preventDefault(); }
   else if (event.key === "s" && document.activeElement?.dataset.id) location.href = `/search?like=${document.activeElement.dataset.id}`;
-  else if (event.key === "Escape" && !document.querySelector("dialog[open]") && history.length > 1 && location.pathname.split("/").length > 2) history.back();
+  else if (event.key === "Escape" && !document.querySelector("dialog[open]") && history.length > 1 && /^\/(pictures|concepts)\/./.test(location.pathname)) history.back();
   else if (moves.includes(event.key) && (event.key.length === 1 || document.activeElement?.classList.contains("tile"))) { if (move(event.key)) event.preventDefault(); }
 });
+
+// --- commands break between words, never within an option ----------------------------------------------------
+for (const code of document.querySelectorAll("code")) {
+  for (const node of [...code.childNodes]) {
+    if (node.nodeType !== Node.TEXT_NODE || !node.data.includes("-")) continue;
+    node.replaceWith(...node.data.split(/(\s+)/).map((word) => {
+      if (!word.includes("-") || word.length > 28) return word;
+      const whole = document.createElement("span");
+      whole.className = "word";
+      whole.textContent = word;
+      return whole;
+    }));
+  }
+}
 
 // --- filters apply as they are chosen, a dropped or pasted picture searches --------------------------------
 for (const choice of document.querySelectorAll(".filters select, .filters input[type=checkbox]")) choice.addEventListener("change", () => choice.form.requestSubmit());
