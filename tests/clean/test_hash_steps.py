@@ -216,4 +216,4 @@ def test_a_set_is_seen_and_taken_out_with_what_was_found_in_it(
 def test_without_a_file_the_command_is_told(project: Project) -> None:
     for action in ("export", "add"):
         with pytest.raises(UserError, match=f"which file to {action}"):
-            hashes(project, action, set_="a")  # type: ignore[arg-type]  # one of the four words
+            hashes(project, action, set_="a")

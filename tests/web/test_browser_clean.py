@@ -284,6 +284,18 @@ def test_the_keys_of_duplicates_begin_with_the_first_one_without_a_click(any_pag
     assert any_page.url.endswith("/clean/duplicates"), "Escape closes; it does not leave the page"
 
 
+def test_two_groups_of_three_stand_side_by_side_and_the_figures_in_one_line(page: Any, address: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(address + "/clean/duplicates?relation=near")
+    width = page.evaluate("document.querySelector('.member').getBoundingClientRect().width")
+    room = page.evaluate("document.querySelector('.groups').getBoundingClientRect().width")
+    assert 2 * (3 * width + 2 * 12) + 32 <= room
+    assert "in all groups" in page.inner_text("h1"), "the figure is not of what the filter shows"
+    page.goto(address + "/clean/privacy")
+    tops = page.evaluate("[...document.querySelectorAll('.facts > div')].slice(0, 8).map((one) => one.offsetTop)")
+    assert len(set(tops)) == 1
+
+
 def test_commands_break_between_words_and_never_within_an_option(any_page: Any, address: str) -> None:
     any_page.goto(address + "/clean/privacy")
     words = "[...document.querySelectorAll('code .word')]"
