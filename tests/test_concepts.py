@@ -267,3 +267,11 @@ def test_the_concept_of_a_picture_is_its_settled_label_else_the_first_claim(proj
     project.tables.append("labels", table_of("labels", labels))
     rows = concept_of(project).to_pylist()
     assert {row["image_id"]: row["concept_id"] for row in rows} == {"a": "owl", "b": "cup", "d": "elm", "e": "asp"}
+
+
+def test_swapped_letters_are_suggested() -> None:
+    taxonomy = Taxonomy.of([Concept("n1", ("dog",)), Concept("n2", ("owl",)), Concept("n3", ("banana",))])
+    for typed, meant in (("dgo", "dog"), ("olw", "owl"), ("bnaana", "banana")):
+        with pytest.raises(UserError) as told:
+            taxonomy.resolve(typed)
+        assert told.value.fix.startswith(f"did you mean {meant}?"), typed

@@ -370,3 +370,25 @@ def test_a_port_in_use_is_said_with_another_to_try(project: pictus.Project) -> N
     assert out.returncode == 1
     assert f"Port {port} on 127.0.0.1 cannot be used" in out.stderr
     assert f"--port {port + 1}" in out.stderr
+
+
+def test_a_port_that_no_machine_has_is_wrong_usage(project: pictus.Project) -> None:
+    out = run("web", str(project.root), "--port", "99999")
+    assert out.returncode == 2
+    assert "0<=x<=65535" in out.stderr
+
+
+def test_a_stopped_server_is_not_an_interrupted_command(
+    project: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from pictus.cli import root
+    from pictus.web import server
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "serve", stopped)
+    done = CliRunner().invoke(root, ["web", str(project.root)])
+    assert (done.exit_code, done.output) == (0, "stopped\n")

@@ -97,3 +97,17 @@ def test_what_was_in_vain_is_an_error(capsys: pytest.CaptureFixture[str]) -> Non
     output.print_outcome(Outcome("x", {}, "nothing came", is_vain=True), with_records=False)
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "error: nothing came\n")
+
+
+def test_a_log_hears_of_long_work_now_and_then_and_of_quick_work_nothing() -> None:
+    told, at = io.StringIO(), [0.0]
+    meter = output._LineMeter("adding", 100, Console(file=told), clock=lambda: at[0])
+    for _ in range(100):
+        meter.advance()
+    assert told.getvalue() == ""
+    told, at = io.StringIO(), [0.0]
+    meter = output._LineMeter("adding", 100, Console(file=told), clock=lambda: at[0])
+    for _ in range(100):
+        at[0] += 0.4
+        meter.advance()
+    assert told.getvalue().splitlines() == [f"adding {done}/100" for done in (13, 26, 39, 52, 65, 78, 91)]

@@ -297,7 +297,10 @@ def new_command(folder: Path | None, database_url: str, *, as_json: bool, quiet:
 @click.command("web", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus web\n  pictus web birds --port 8000")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8400, show_default=True, help="Port to listen on; 0 picks a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8400, show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="As in every command; the address is said all the same.")
 def web_command(folder: Path | None, host: str, port: int, *, quiet: bool) -> None:
     """The pages: concepts, pictures, one picture's whole history, search."""
@@ -309,7 +312,11 @@ def web_command(folder: Path | None, host: str, port: int, *, quiet: bool) -> No
     is_named = path != Path()
     if is_named and find_root(path) != path.expanduser().resolve():
         raise _no_project(path)
-    serve(open_project(path), host, port)
+    project = open_project(path)
+    try:
+        serve(project, host, port)
+    except KeyboardInterrupt:  # as its first line says it is stopped: nothing was broken off
+        click.echo("stopped", err=True)
 
 
 @click.command("demo", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus demo\n  pictus demo world --small")

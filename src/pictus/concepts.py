@@ -321,7 +321,10 @@ class Taxonomy:
         names = {*self._by_name, *self.concepts}
         if len(names) > _NEAR_FROM:
             names = {name for name in names if name[:1] == wanted[:1] and abs(len(name) - len(wanted)) < 4}  # noqa: PLR2004
-        near = difflib.get_close_matches(wanted, sorted(names), n=3, cutoff=0.7)
+        # of a word of three letters two of which were swapped, difflib calls .67 alike
+        near = next(filter(None, (
+            difflib.get_close_matches(wanted, sorted(names), n=3, cutoff=cutoff) for cutoff in (0.7, 0.6)
+        )), [])  # fmt: skip
         fix = f"pictus taxonomy add {text!r}" if self.concepts else "pictus taxonomy import …"
         if near:
             fix = f"did you mean {' or '.join(near)}?    else: {fix}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from itertools import islice
@@ -39,6 +40,9 @@ LOG_WIDTH = 160
 
 SHORTEST = 24
 """No column of text is made narrower."""
+
+QUIET_S = 5.0
+"""Seconds between two lines of progress in a log: quick work ends without any."""
 
 GAP = 2
 """Spaces between two columns."""
@@ -81,18 +85,23 @@ class TerminalProgress:
 
 
 class _LineMeter:
-    """One line at each tenth: readable in a log."""
+    """One line at each tenth, and no sooner than QUIET_S after the last: readable in a log."""
 
-    def __init__(self, label: str, total: int | None, console: Console) -> None:
+    def __init__(
+        self, label: str, total: int | None, console: Console, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._label, self._total, self._console = label, total, console
+        self._clock, self._said_at = clock, clock()
         self._done, self._tenth, self._note = 0, 0, ""
         if total is None:  # no tenths to tell: say at least that it has begun
             console.print(label, markup=False, highlight=False)
 
     def advance(self, count: int = 1) -> None:
         self._done += count
-        if self._total and self._done * 10 // self._total > self._tenth:
-            self._tenth = self._done * 10 // self._total
+        if not self._total or self._done * 10 // self._total <= self._tenth:
+            return
+        if (at := self._clock()) - self._said_at >= QUIET_S:
+            self._said_at, self._tenth = at, self._done * 10 // self._total
             note = f"  {self._note}" if self._note else ""
             self._console.print(f"{self._label} {self._done:,}/{self._total:,}{note}", markup=False, highlight=False)
 

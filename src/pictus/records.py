@@ -38,7 +38,7 @@ class LeftOut:
 
     concept_id: str
     reason: str
-    source: str  # person | individual | list | above | included
+    source: str  # person | wordnet (calls it a person) | individual | list | above | included
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def rows_of(
         table(["image_id", "concept_id"], sources),
         table(["address", "concept_id", "cause"], fetches),
         table(["image_id", "verdict"], verdicts),
-        table(["concept_id", "status"], labels),
+        table(["image_id", "concept_id", "status"], labels),
     )
 
 
@@ -49,7 +49,9 @@ def test_every_stage_is_counted_once_for_each_picture() -> None:
             ("u3", "jay", "robots"), ("u4", "owl", "unchanged"),
         ],
         verdicts=[("p1", "keep"), ("p2", "drop"), ("p3", "keep"), ("p4", "keep")],
-        labels=[("owl", "accepted"), ("owl", "rejected"), ("jay", "unsettled")],
+        labels=[
+            ("p1", "owl", "accepted"), ("p2", "owl", "accepted"), ("p3", "owl", "rejected"), ("p4", "jay", "unsettled"),
+        ],
     )  # fmt: skip
     report = report_of(rows, wanted=2)
     assert {one.concept_id: one for one in report.classes} == {
@@ -59,6 +61,23 @@ def test_every_stage_is_counted_once_for_each_picture() -> None:
     }
     assert [one.concept_id for one in report.classes] == ["gull", "jay", "owl"]
     assert (report.basis, report.wanted) == ("kept", 2)
+    assert report.totals == {  # p1 is of two classes
+        "queries": 3, "candidates": 4, "fetched": 3, "failed": 2, "kept": 2, "dropped": 1, "labelled": 1,
+    }  # fmt: skip
+    assert report.unclaimed == 1
+
+
+def test_no_stage_has_more_than_the_one_before_it_where_labels_come_without_claims() -> None:
+    rows = rows_of(
+        sources=[(f"p{number}", "") for number in range(6)], verdicts=[("p0", "drop"), ("p1", "keep"), ("p2", "keep")],
+        labels=[(f"p{number}", "owl", "accepted") for number in range(4)],
+    )  # fmt: skip
+    report = report_of(rows)
+    owl = next(one for one in report.classes if one.concept_id == "owl")
+    assert (owl.fetched, owl.kept, owl.dropped, owl.labelled) == (4, 2, 1, 2)
+    assert report.unclaimed == 2
+    unscreened = report_of(rows._replace(verdicts=rows.verdicts.slice(0, 0)))
+    assert unscreened.totals["labelled"] == 4
 
 
 def test_starving_is_judged_on_the_furthest_stage_reached() -> None:
@@ -119,7 +138,8 @@ def test_as_many_classes_as_imagenet_has_are_counted_without_a_loop_over_rows() 
         pa.table({"concept_id": ids, "cause": ok}), pa.table({"address": pictures, "concept_id": ids}),
         pa.table({"image_id": pictures, "concept_id": ids}),
         pa.table({"address": pictures, "concept_id": ids, "cause": ok}),
-        pa.table({"image_id": pictures, "verdict": keep}), pa.table({"concept_id": ids, "status": accepted}),
+        pa.table({"image_id": pictures, "verdict": keep}),
+        pa.table({"image_id": pictures, "concept_id": ids, "status": accepted}),
     )  # fmt: skip
     report = coverage_of(names, rows, 0, frozenset())
     assert sum(one.kept for one in report.classes) == sum(one.labelled for one in report.classes) == 50_000

@@ -85,7 +85,7 @@ def test_plain_bytes_are_taken_by_their_usual_name_or_the_one_that_is_said(tmp_p
     assert "its columns: thumb, thumb2" in nothing.detail
     assert [one.image_bytes for one in read(path, "thumb2")] == [b"1"]
     (wrong,) = read(path, "thumb3")
-    assert "no column 'thumb3' of pictures" in wrong.detail
+    assert "there is no column 'thumb3'" in wrong.detail
     assert len(read(path, with_bytes=False)) == 1
     assert len(read(path, "thumb", with_bytes=False)) == 1
 

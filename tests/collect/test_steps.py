@@ -558,3 +558,27 @@ def test_without_any_network_that_is_what_is_asked(
     outcome = collect.fetch(project, write_list("url", "http://one.example/1.jpg", "http://two.example/2.jpg"), rate=0)
     assert outcome.is_vain
     assert any("is there a network?" in problem for problem in outcome.problems)
+
+
+@pytest.mark.parametrize("contact", ["notanaddress", "me at home", "@"])
+def test_a_contact_that_nobody_can_write_to_is_told(project: Project, write_list: WriteList, contact: str) -> None:
+    with pytest.raises(UserError, match="is no mail and no web address"):
+        fetch(project, write_list("url"), contact=contact)
+    for good in ("me@example.org", "https://example.org/crawler", "Ann <ann@example.org>", "example.org"):
+        fetch(project, write_list("url"), contact=good)
+
+
+def test_lists_of_nothing_say_so(project: Project, tmp_path: Path, write_list: WriteList) -> None:
+    (tmp_path / "empty.csv").write_bytes(b"")
+    with pytest.raises(UserError, match=r"empty\.csv is empty"):
+        fetch(project, tmp_path / "empty.csv")
+    path = write_list("url")
+    assert fetch(project, path).problems == (f"{path} lists no address",)
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(project: Project, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": [b"x"], "label": [1]}), tmp_path / "a.parquet")
+    for how, what in (("imge", "there is no column 'imge'"), ("label", "the column 'label' holds no pictures")):
+        outcome = collect.add(project, (tmp_path / "a.parquet",), source=f"parquet:{how}")
+        assert outcome.is_vain
+        assert any(f"{what}; its columns: image, label" in problem for problem in outcome.problems), outcome.problems

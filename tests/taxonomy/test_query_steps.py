@@ -9,8 +9,10 @@ import pytest
 
 import pictus
 from pictus import taxonomy
+from pictus.concepts import load_taxonomy
 from pictus.errors import UserError
 from pictus.records import LeftOut, Query
+from pictus.registry import STEPS
 from pictus.taxonomy import languages
 
 Tiny = tuple[Path, dict[str, str]]
@@ -126,3 +128,38 @@ def test_a_huge_file_of_words_stops(animals: pictus.Project, write: Write, monke
     with pytest.raises(UserError, match="is larger than"):
         taxonomy.queries(animals, languages=(write("fra.tab", "#" * 2_000),))
     assert languages.LARGEST == 1 << 26
+
+
+def test_persons_that_a_csv_names_by_wnid_are_left_out(
+    project: pictus.Project, tiny_wordnet: Tiny, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, wnid = tiny_wordnet
+    path = write("own.csv", f"id,name\n{wnid['scientist']},scientist\n{wnid['owl']},owl\n,teapot\n")
+    outcome = taxonomy.import_(project, file=path, wordnet=folder)
+    assert outcome.problems[0] == "1 class is a person (scientist): pictures of people need consent and care"
+    for _ in range(2):  # it stays, with a list too
+        plan = taxonomy.queries(project)
+        assert {query.concept_id for query in plan} == set(load_taxonomy(project).concepts) - {wnid["scientist"]}
+        assert "left out as persons: 1 class (scientist)" in plan.problems[0]
+        taxonomy.queries(project, leave_out=(write("out.csv", "concept,reason\nteapot,dull\n"),))
+        taxonomy.queries(project, no_list=True)
+    taxonomy.queries(project, include=("scientist",))
+    assert wnid["scientist"] in {query.concept_id for query in taxonomy.queries(project)}
+    monkeypatch.setattr("pictus.taxonomy.steps.WORDNET_DIR", folder / "nowhere")
+    unknown = taxonomy.import_(project, file=path)
+    assert unknown.problems[0].startswith("whether 2 ids of WordNet are persons is not known")
+
+
+def test_a_csv_of_concepts_is_no_list_of_what_to_leave_out(animals: pictus.Project, write: Write) -> None:
+    listed = write("unsafe.csv", "concept,reason\nwhippet,too fast\n")
+    taxonomy.queries(animals, leave_out=(listed,))
+    with pytest.raises(UserError, match="has no column 'reason' or 'score'") as told:
+        taxonomy.queries(animals, leave_out=(write("own.csv", "id,name,parent,gloss\n,owl,,a bird\n"),))
+    assert "taxonomy import --file" in told.value.fix
+    assert "too fast" in "".join(taxonomy.queries(animals).problems)
+
+
+def test_the_plan_is_shown_to_people() -> None:
+    assert STEPS["taxonomy queries"].shows_records
+    assert not STEPS["taxonomy add"].shows_records
+    assert STEPS["taxonomy check"].shows_records

@@ -65,7 +65,7 @@ CAUSES: dict[str, Cause] = {
     "nested-archive": Cause(True, "an archive inside an archive: unpack the outer one first"),
     "not-fetched": Cause(True, "whoever made the archive did not get it: fetch its address (pictus collect fetch)"),
     # tables and videos
-    "no-pictures": Cause(True, "no column holds encoded pictures: name it, --source parquet:COLUMN"),
+    "no-pictures": Cause(True, "no such column, or none with encoded pictures: name it, --source parquet:COLUMN"),
     "broken-table": Cause(True, "the table ends too early or is damaged: fetch it again; rows before are taken"),
     "not-a-video": Cause(True, "the bytes are not an mp4, mov, mkv, webm or avi video"),
     "broken-video": Cause(True, "the video ends too early or is damaged: fetch it again; frames before are taken"),

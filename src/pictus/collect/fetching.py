@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -284,9 +285,18 @@ def files_for(wanted: int) -> int:
     return most
 
 
+_REACHED = re.compile(r"[^\s@]{1,100}@[^\s@]|https?://[^\s/]|\w\.\w")
+"""A mail address, a web address, or the latter without its scheme."""
+
+
 def agent_of(contact: str) -> str:
     """Who we say we are: the name that robots.txt files know us by, and whom to write to."""
     if not contact.isascii() or not contact.isprintable():
         raise UserError(f"--contact {clipped(contact)} cannot be sent in a header.", fix="--contact me@example.org")
+    if contact and not _REACHED.search(contact):
+        raise UserError(
+            f"--contact {clipped(contact)} is no mail and no web address: nobody could write to it.",
+            fix="--contact me@example.org    or    --contact https://example.org/crawler",
+        )
     version = metadata.version("pictus")
     return f"pictus/{version} ({contact})" if contact else f"pictus/{version}"

@@ -126,9 +126,7 @@ def coverage(project: Project, *, wanted: int = 0) -> Outcome[Coverage]:
     means = _means(tables, report.unasked)
     summary: Summary = {
         "classes": len(names), "starving": len(starving), "wanted": report.wanted, "basis": report.basis,
-        **{column: sum(getattr(one, column) for one in report.classes)
-           for column in ("queries", "candidates", "fetched", "failed", "kept", "dropped", "labelled")},
-        "left_out": len(out & names.keys()),
+        **report.totals, "unclaimed": report.unclaimed, "left_out": len(out & names.keys()),
     }  # fmt: skip
     what = {"kept": "kept pictures", "fetched": "pictures", "candidates": "candidates"}[report.basis]
     problems = [
@@ -349,7 +347,7 @@ def _rows(tables: Tables) -> "Rows":
         sources=tables.read("sources", ["image_id", "concept_id"]),
         fetches=tables.read("fetches", ["address", "concept_id", "cause"]),
         verdicts=tables.read("verdicts", ["image_id", "verdict"]),
-        labels=tables.read("labels", ["concept_id", "status"]),
+        labels=tables.read("labels", ["image_id", "concept_id", "status"]),
     )
 
 
@@ -388,4 +386,5 @@ def _feeding(starving: Sequence[Coverage], means: "Means") -> tuple[str, ...]:
 
 def _funnel(summary: Summary) -> str:
     stages = ("candidates", "fetched", "kept", "labelled")
-    return ", ".join(f"{summary[stage]:,} {stage}" for stage in stages)
+    told = ", ".join(f"{summary[stage]:,} {stage}" for stage in stages)
+    return told + (f"; {counted(summary['unclaimed'], 'picture')} of no class" if summary["unclaimed"] else "")

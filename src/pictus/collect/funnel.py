@@ -31,7 +31,7 @@ class Rows(NamedTuple):
     sources: pa.Table  # image_id, concept_id
     fetches: pa.Table  # address, concept_id, cause, in the order of the attempts
     verdicts: pa.Table  # image_id, verdict
-    labels: pa.Table  # concept_id, status
+    labels: pa.Table  # image_id, concept_id, status
 
 
 class Report(NamedTuple):
@@ -41,25 +41,34 @@ class Report(NamedTuple):
     basis: Basis
     wanted: int
     unasked: Mapping[str, int]  # class -> its candidates that no fetch has asked for yet
+    totals: Mapping[str, int]  # each picture and each address once, of however many classes it is
+    unclaimed: int  # pictures of no class
 
 
 def coverage_of(names: Mapping[str, str], rows: Rows, wanted: int, exempt: frozenset[str]) -> Report:
-    """One row per class. `names`: class -> name.
+    """One row per class. `names`: class -> name. A picture is of the classes that it claims and of its label's.
+
+    Once anything was screened, only labels of kept pictures count: no stage has more than the one before it.
 
     Starving is judged on the furthest stage that anything has reached; a `wanted` of 0 stands for half the median
     of the classes that have any. `exempt` classes are left out of the search: they starve only if they have some.
     """
-    pairs = rows.sources.group_by(["image_id", "concept_id"]).aggregate([])
+    labelled = rows.labels.filter(pc.equal(rows.labels["status"], "accepted")).select(["image_id", "concept_id"])
+    pairs = pa.concat_tables([rows.sources, labelled]).group_by(["image_id", "concept_id"]).aggregate([])
     judged = pairs.join(rows.verdicts, "image_id", join_type="inner")
-    counts = {
-        "queries": _count(rows.searches.filter(pc.is_in(rows.searches["cause"], pa.array(list(DONE))))),
-        "candidates": _count(rows.candidates),
-        "fetched": _count(pairs),
-        "failed": _count(_last_failures(rows.fetches)),
-        "kept": _count(judged.filter(pc.equal(judged["verdict"], "keep"))),
-        "dropped": _count(judged.filter(pc.equal(judged["verdict"], "drop"))),
-        "labelled": _count(rows.labels.filter(pc.equal(rows.labels["status"], "accepted"))),
+    kept = judged.filter(pc.equal(judged["verdict"], "keep"))
+    if rows.verdicts.num_rows:
+        labelled = labelled.filter(pc.is_in(labelled["image_id"], kept["image_id"].combine_chunks()))
+    stages = {
+        "queries": rows.searches.filter(pc.is_in(rows.searches["cause"], pa.array(list(DONE)))),
+        "candidates": rows.candidates,
+        "fetched": pairs,
+        "failed": _last_failures(rows.fetches),
+        "kept": kept,
+        "dropped": judged.filter(pc.equal(judged["verdict"], "drop")),
+        "labelled": labelled,
     }
+    counts = {stage: _count(of) for stage, of in stages.items()}
     basis: Basis = "kept" if rows.verdicts.num_rows else "fetched" if rows.sources.num_rows else "candidates"
     present = [counts[basis][concept_id] for concept_id in names if counts[basis].get(concept_id)]
     least = wanted or max(FEWEST, round(median(present) / 2) if present else 0)
@@ -70,7 +79,11 @@ def coverage_of(names: Mapping[str, str], rows: Rows, wanted: int, exempt: froze
         found.append(Coverage(concept_id, name, **row, is_starving=is_starving))
     found.sort(key=lambda one: (not one.is_starving, getattr(one, basis), one.candidates, one.concept_id))
     unasked = rows.candidates.filter(pc.invert(pc.is_in(rows.candidates["address"], rows.fetches["address"])))
-    return Report(found, basis, least, _count(unasked))
+    classes = pa.array(list(names), pa.string())
+    own = {stage: of.filter(pc.is_in(of["concept_id"], classes)) for stage, of in stages.items()}
+    totals = {stage: _different(of) for stage, of in own.items()}
+    unclaimed = pc.count_distinct(pairs["image_id"]).as_py() - totals["fetched"]
+    return Report(found, basis, least, _count(unasked), totals, unclaimed)
 
 
 class Means(NamedTuple):
@@ -113,6 +126,12 @@ def help_for(one: Coverage, means: Means) -> Help:
         (not means.has_languages, Help("pictus taxonomy queries --languages FILE")),
     )
     return next((help_ for holds, help_ in ways if holds), Help("pictus collect find ADDRESS", of, True))
+
+
+def _different(rows: pa.Table) -> int:
+    """Different pictures or addresses; of queries, all."""
+    name = next((name for name in ("image_id", "address") if name in rows.column_names), "")
+    return int(pc.count_distinct(rows[name]).as_py()) if name else rows.num_rows
 
 
 def _count(rows: pa.Table) -> dict[str, int]:

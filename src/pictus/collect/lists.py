@@ -56,6 +56,9 @@ def rows_of_csv(lines: Iterable[str], where: str) -> Iterator[Row]:
     """Rows of a CSV or TSV text; the header decides which (the delimiter that occurs in it)."""
     reader_lines = iter(lines)
     first = next(reader_lines, "")
+    if not first.strip():
+        raise UserError(f"{where} is empty." if not first else f"{where} begins with an empty line.",
+                        fix="let its first line name the columns: url, and if you like concept, licence, author, query")
     delimiter = max(",\t;", key=first.count)
     header = next(csv.reader([first], delimiter=delimiter), [])
     places = _places(header, where)

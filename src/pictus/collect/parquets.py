@@ -111,9 +111,12 @@ def _layout(schema: pa.Schema, how: str) -> _Layout:
     candidates = [how] if how in held else [] if how else _candidates(held)
     if len(candidates) != 1:
         names = ", ".join(schema.names[:20])
-        what = f"no column {how!r} of pictures" if how else "several columns of pictures" if candidates else (
-            "no column of pictures (struct<bytes, path>, or binary with a name like image)"
-        )
+        if how:
+            what = f"the column {how!r} holds no pictures" if how in schema.names else f"there is no column {how!r}"
+        else:
+            what = "several columns of pictures" if candidates else (
+                "no column of pictures (struct<bytes, path>, or binary with a name like image)"
+            )
         return _Layout("", problem=f"{what}; its columns: {names}"[:500])
     (column,) = candidates
     known = {name: tuple(names) for name, names in features.items() if name in schema.names}

@@ -10,7 +10,7 @@ from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -39,6 +39,7 @@ RATE = 5.0
 
 _CONCEPTS_SHOWN = 40
 _FAILURES_SHOWN = 5
+_DETAILED = 3  # of a run in which everything failed
 _DETAIL = 100  # signs of a failure's detail
 _REMARKS_SHOWN = 5
 _REMARKS_COUNTED = 100  # different ones
@@ -82,8 +83,8 @@ def add(
     ):
         before = project.tables.count("images")
         with Intake(project.tables, project.shards_dir, now()) as intake:
-            seen, remarks, empty = _taken(intake, given, claims, meter)
-            counts = intake.counts
+            taken = _taken(intake, given, claims, meter)
+            counts, seen, remarks, empty = intake.counts, taken.seen, taken.remarks, taken.empty
         if len(empty) == len(given):
             raise _without_pictures(given, remarks)
         summary = _summary(counts, seen)
@@ -91,15 +92,17 @@ def add(
         project.journal.log("collect", "pictures_added", named[:500], **summary)
     told = [f"there is no picture in {place}" for place in empty]
     told += [f"{counted(loose, 'picture')} beside the class folders taken without a claim"] if loose else []
+    is_vain = seen.total() == summary["failed"]
+    told += taken.details if is_vain else []
     told += [f"{count:,} × {remark}" for remark, count in remarks.most_common(_REMARKS_SHOWN)]
     return Outcome(
         step="collect add",
         summary=summary,
         headline=_headline(counts, summary["failed"]),
         problems=(*told, *claims.problems(), *causes.told(summary["causes"])),
-        next=("pictus clean check",) if seen.total() > summary["failed"] else (),
+        next=() if is_vain else ("pictus clean check",),
         source=lambda: _pictures_after(project.tables, before),
-        is_vain=seen.total() == summary["failed"],
+        is_vain=is_vain,
     )
 
 
@@ -206,6 +209,8 @@ def _wanted(project: Project, list_path: Path | None) -> tuple[list[Wanted], tup
     if list_path is None:
         return candidates(project.tables)
     wanted, repeated = wanted_of(read_list(list_path), load_taxonomy(project).resolve, str(list_path))
+    if not wanted:
+        return wanted, (f"{list_path} lists no address",)
     told = f"{counted(repeated, 'row repeats', 'rows repeat')} an address: its first row counts"
     return wanted, (told,) if repeated else ()
 
@@ -310,11 +315,18 @@ def _without_pictures(given: Sequence[Chosen], remarks: Counter[str]) -> UserErr
     return UserError(f"There is no picture in {where}.{told}", fix="pictus collect add FOLDER-WITH-PICTURES")
 
 
-def _taken(
-    intake: Intake, given: Sequence[Chosen], claims: Claims, meter: Meter
-) -> tuple[Counter[str], Counter[str], list[str]]:  # fmt: skip
-    """Take everything in -> (how often each cause, how often each remark, places with nothing in them)."""
-    seen, remarks, empty = Counter[str](), Counter[str](), list[str]()
+class _Taken(NamedTuple):
+    """What came of one run: how often each cause and each remark, places with nothing in them, the first failures."""
+
+    seen: Counter[str]
+    remarks: Counter[str]
+    empty: list[str]
+    details: list[str]
+
+
+def _taken(intake: Intake, given: Sequence[Chosen], claims: Claims, meter: Meter) -> _Taken:
+    """Take everything in."""
+    seen, remarks, empty, details = taken = _Taken(Counter(), Counter(), [], [])
     for one in given:
         seen_before = seen.total()
         for found in one.look_in(with_bytes=True):
@@ -322,17 +334,20 @@ def _taken(
                 remarks[found.remark] += 1
             if found.remark and not found.cause and not found.image_bytes:
                 continue
-            seen[_take_file(intake, found, claims.of(found))] += 1
+            cause, detail = _take_file(intake, found, claims.of(found))
+            seen[cause] += 1
+            if detail and len(details) < _DETAILED:
+                details.append(f"{without_password(found.address)}: {clipped(detail, 300)[1:-1]}")
             meter.advance()
             if intake.is_full:
                 intake.commit()
         if seen.total() == seen_before:
             empty.append(one.place)
-    return seen, remarks, empty
+    return taken
 
 
-def _take_file(intake: Intake, found: Found, claim: Claim) -> str:
-    """Take one file in -> its cause."""
+def _take_file(intake: Intake, found: Found, claim: Claim) -> tuple[str, str]:
+    """Take one file in -> its cause, and what of it failed."""
     cause, detail, image_id = found.cause, found.detail, ""
     if not cause:
         try:
@@ -348,7 +363,7 @@ def _take_file(intake: Intake, found: Found, claim: Claim) -> str:
             "", "", now(),
         )
     )  # fmt: skip
-    return cause
+    return cause, detail
 
 
 def _note_origin(intake: Intake, image_id: str, found: Found, claim: Claim) -> None:

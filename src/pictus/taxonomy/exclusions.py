@@ -53,6 +53,12 @@ def parse_exclusions(text: str, resolve: Callable[[str], str], where: str) -> tu
                 fix="let the first line name the columns: concept,reason    or    wnid,score",
             )
         at_reason = header.index("reason") if "reason" in header else -1
+        if places[1] < 0 and at_reason < 0:
+            raise UserError(
+                f"{where} has no column 'reason' or 'score', so it is no list of what to leave out; its first line is"
+                f" {clipped(first)}.",
+                fix="a list of your concepts: pictus taxonomy import --file; else let the first line be concept,reason",
+            )
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -94,7 +100,7 @@ def reasons(taxonomy: Taxonomy, notes: Iterable[LeftOut]) -> dict[str, LeftOut]:
             found[concept_id] = LeftOut(concept_id, reason, "above")
         elif above & included.keys():
             continue
-        elif concept_id in people:
+        elif concept_id in people or concept_id in said.get("wordnet", {}):
             found[concept_id] = LeftOut(concept_id, "a person", "person")
         elif concept_id in said.get("individual", {}):
             found[concept_id] = LeftOut(concept_id, "a named individual, no kind", "individual")
@@ -117,7 +123,7 @@ def kept_notes(
     """
     notes = {
         (note.concept_id, note.source): note for note in before
-        if note.source == "individual" or (note.source == "list" and listed is None)
+        if note.source in {"individual", "wordnet"} or (note.source == "list" and listed is None)
         or (note.source == "included" and note.concept_id not in taken_back)
     }  # fmt: skip
     for row in listed or ():

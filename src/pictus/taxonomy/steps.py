@@ -36,6 +36,7 @@ class _Found:
     where: str
     notes: tuple[str, ...] = ()
     individuals: frozenset[str] = frozenset()
+    people: frozenset[str] = frozenset()  # kinds of person that nothing in the taxonomy itself says are
 
 
 @step("taxonomy import", changes=True)
@@ -75,7 +76,7 @@ def import_(
         if ilsvrc:
             found = _from_ilsvrc(ilsvrc.expanduser(), wordnet)
         elif file:
-            found = _from_file(file.expanduser(), base)
+            found = _from_file(file.expanduser(), wordnet, base)
         elif folders:
             found = _from_folders(folders.expanduser(), wordnet, base)
         else:
@@ -222,11 +223,23 @@ def _from_ilsvrc(path: Path, wordnet_dir: Path | None) -> _Found:
     return _noted(found, lexicon.people)
 
 
-def _from_file(path: Path, existing: Taxonomy) -> _Found:
+def _from_file(path: Path, wordnet_dir: Path | None, existing: Taxonomy) -> _Found:
     text = text_of(read_packed(path, "pictus taxonomy import --file concepts.csv"), path)
     is_yaml = path.suffix.lower() in (".yaml", ".yml")
     rows = parse_yaml(text, str(path)) if is_yaml else trees.parse_csv(text, str(path))
-    return _Found(trees.concepts_of(rows, existing, f"file:{path.name}", str(path)), str(path))
+    concepts = trees.concepts_of(rows, existing, f"file:{path.name}", str(path))
+    wnids = {one.concept_id for one in concepts if lexicons.WNID.fullmatch(one.concept_id)}
+    if not wnids:
+        return _Found(concepts, str(path))
+    try:
+        people = _lexicon(wordnet_dir, path.parent).people & wnids
+    except UserError as error:
+        if wordnet_dir:
+            raise
+        words = counted(len(wnids), "id of WordNet is a person", "ids of WordNet are persons")
+        note = f"whether {words} is not known, so they will be searched for: {error.fix}"
+        return _Found(concepts, str(path), (note,))
+    return _noted(_Found(concepts, str(path), people=people), people)
 
 
 def _from_wordnet(wordnet_dir: Path | None, root: tuple[str, ...]) -> _Found:
@@ -370,12 +383,16 @@ def _write(project: Project, taxonomy: Taxonomy) -> None:
 
 
 def _note_individuals(tables: Tables, found: _Found) -> None:
-    """Which classes WordNet calls individuals: the concepts themselves do not say so, and `taxonomy queries` asks."""
-    known = tables.ids("left_out", "concept_id")
-    named = [one.concept_id for one in found.concepts if one.is_class and one.concept_id in found.individuals]
-    rows = [LeftOut(one, "a named individual, no kind", "individual") for one in named if one not in known]
-    if rows:
-        tables.append("left_out", table_of("left_out", rows))
+    """Which classes WordNet calls individuals, and which of a CSV's persons.
+
+    The concepts themselves do not say so, and `taxonomy queries` asks.
+    """
+    known = {(note.concept_id, note.source) for note in tables.records("left_out", LeftOut)}
+    named = [one.concept_id for one in found.concepts if one.is_class]
+    rows = [LeftOut(one, "a named individual, no kind", "individual") for one in named if one in found.individuals]
+    rows += [LeftOut(one, "a person", "wordnet") for one in named if one in found.people]
+    if fresh := [row for row in rows if (row.concept_id, row.source) not in known]:
+        tables.append("left_out", table_of("left_out", fresh))
 
 
 def _pictures(tables: Tables) -> dict[str, int] | None:

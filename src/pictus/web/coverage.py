@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 from starlette.requests import Request
 from starlette.routing import Route
@@ -56,6 +57,8 @@ class Counts(NamedTuple):
     counts: npt.NDArray[np.int64]
     is_starving: npt.NDArray[np.bool_]
     wanted: int = 0
+    totals: tuple[int, ...] = (0,) * len(STAGES)  # each picture once, of however many classes it is
+    unclaimed: int = 0  # pictures of no class
     following: tuple[str, ...] = ()  # commands that would feed them
 
 
@@ -91,7 +94,7 @@ class _View:
         causes = overview.failed_causes(self.project)
         return {
             "order": order, "orders": ORDERS, "text": text, "stages": STAGES, "meant": MEANT,
-            "totals": counts.counts.sum(axis=0).tolist(), "shown": shown, "thin": counts.wanted,
+            "totals": counts.totals, "unclaimed": counts.unclaimed, "shown": shown, "thin": counts.wanted,
             "following": counts.following,
             "starving": int(counts.is_starving.sum()), "n_concepts": len(counts.concept_ids),
             "widest": max([max(funnel.counts) for funnel in shown], default=0),
@@ -117,16 +120,34 @@ def count(project: Project) -> Counts:
     table = np.array(counts, np.int64).reshape(len(rows), len(STAGES))
     is_starving = np.array([row.is_starving for row in rows], np.bool_)
     ids, names = [row.concept_id for row in rows], [row.name for row in rows]
-    return Counts(ids, names, folded, table, is_starving, int(report.summary["wanted"]), report.next)
+    of = report.summary
+    totals = (max(of["candidates"], of["fetched"] + of["failed"]), of["fetched"], _looked_at(project, ids), of["kept"],
+              of["labelled"])  # fmt: skip
+    return Counts(ids, names, folded, table, is_starving, int(of["wanted"]), totals, of["unclaimed"], report.next)
+
+
+def _looked_at(project: Project, classes: list[str]) -> int:
+    """Different pictures of any class that were looked at."""
+    pairs = _pairs(project)
+    chosen = pairs.filter(pc.is_in(pairs.column("concept_id"), value_set=pa.array(classes, pa.string())))
+    return int(pc.count_distinct(chosen.column("image_id")).as_py())
 
 
 def _measured(project: Project) -> Counter[str]:
-    """Concept -> pictures that claim it and were looked at."""
-    rows = project.tables.read("sources", ["image_id", "concept_id"])
-    looked = project.tables.read("checks", ["image_id"]).column("image_id").combine_chunks()
-    pairs = rows.filter(pc.is_in(rows.column("image_id"), value_set=looked)).group_by(["image_id", "concept_id"])
-    found = pc.value_counts(pairs.aggregate([]).column("concept_id")).to_pylist()
+    """Concept -> pictures that claim it or have its label, and were looked at."""
+    found = pc.value_counts(_pairs(project).column("concept_id")).to_pylist()
     return Counter({entry["values"]: entry["counts"] for entry in found})
+
+
+def _pairs(project: Project) -> pa.Table:
+    """The pictures that were looked at with each of their classes, as `collect coverage` counts them."""
+    rows = project.tables.read("sources", ["image_id", "concept_id"])
+    labels = project.tables.read("labels", ["image_id", "concept_id", "status"])
+    accepted = labels.filter(pc.equal(labels.column("status"), "accepted")).select(["image_id", "concept_id"])
+    rows = pa.concat_tables([rows, accepted])
+    looked = project.tables.read("checks", ["image_id"]).column("image_id").combine_chunks()
+    chosen = rows.filter(pc.is_in(rows.column("image_id"), value_set=looked))
+    return chosen.group_by(["image_id", "concept_id"]).aggregate([])
 
 
 def ordered(counts: Counts, order: str, text: str) -> npt.NDArray[np.int64]:

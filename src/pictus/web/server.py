@@ -69,6 +69,6 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except (OSError, OverflowError) as error:
         listener.close()
-        what = f"Port {port} on {host} cannot be used: {getattr(error, 'strerror', None) or error}."
-        raise UserError(what, fix=f"--port {port + 1}, or --port 0 for any free one") from error
+        what = f"Port {port} on {host} cannot be used: {str(getattr(error, 'strerror', None) or error).rstrip('.')}."
+        raise UserError(what, fix=f"--port {min(max(port, 0) + 1, 65535)}, or --port 0 for any free one") from error
     return listener
