@@ -49,6 +49,7 @@ from pictus.release.remarks import (
     unscreened_note,
     unsettled_note,
 )
+from pictus.release.rights import OWN_WORDS, with_own_words
 from pictus.release.splits import chosen_shares, draw, given_split, parse_given
 from pictus.release.verification import Finding, check_files, check_pictures, check_tables
 from pictus.releases import (
@@ -399,6 +400,7 @@ def _ready_rows(project: Project, found: Eligible) -> tuple[pa.Table, list[str]]
             fix="pictus release split    (brings each together)",
         )
     full = described(rows, tables.read("images"), tables.read("sources"))
+    full = with_own_words(full, tables.read("checks", [*OWN_WORDS]))
     if full.num_rows != rows.num_rows:
         ids = sorted(set(rows.column("image_id").to_pylist()) - set(full.column("image_id").to_pylist()))
         problems = [f"picture {image_id} is labelled, but not among the images" for image_id in ids]
