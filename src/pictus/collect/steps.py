@@ -140,7 +140,6 @@ def fetch(
         "contact": contact, "rate": None if rate == RATE else rate, "allow-host": allow_host,
         "resize": resize or None, "engine": None if engine == "local" else engine,
     }  # fmt: skip
-    where = str(list_path or "candidates")
     wanted, repeats = _wanted(project, list_path)
     with project.lock("collect"):
         before = project.tables.count("fetches")
@@ -152,30 +151,38 @@ def fetch(
         seen = run.seen + plan.seen
         summary: Summary = {"listed": len(wanted), "skipped": plan.skipped, **_summary(intake.counts, seen)}
         summary |= {"refreshed": drift.counts(run.drift)} if run.drift else {}
-        project.journal.log("collect", "pictures_fetched", where, **summary, engine=engine)
-    told = (*drift.told(run.drift), *causes.told(summary["causes"]))
-    if not seen and plan.skipped and not project.tables.count("images"):
-        told = ("all of it failed for good before: pictus collect status tells why, --retry asks again",)
-    may_help = any(cause not in causes.GOOD and not causes.is_final(cause) for cause in seen)
+        project.journal.log("collect", "pictures_fetched", str(list_path or "candidates"), **summary, engine=engine)
     has_pictures = bool(project.tables.count("images"))
-    is_vain = seen.total() == summary["failed"] > 0 and not plan.skipped
-    is_vain = is_vain or (seen.total() == summary["failed"] and plan.skipped > 0 and not has_pictures)
+    is_vain = _is_vain(seen, plan.skipped, has_pictures=has_pictures)
+    again = typed("pictus collect fetch", [list_path] if list_path else (), given)
     return Outcome(
         step="collect fetch",
         summary=summary,
         headline=_headline(intake.counts, summary["failed"], plan.skipped, run.drift[drift.UNCHANGED]),
-        problems=(*told, *_offline(summary["causes"]), *repeats),
-        next=(
-            *((typed("pictus collect fetch", [list_path] if list_path else (), given),) if may_help else ()),
-            *(("pictus clean check",) if has_pictures and not is_vain else ()),
-        ),
+        problems=(*drift.told(run.drift), *causes.told(seen), *_why_vain(seen, is_vain=is_vain), *repeats),
+        next=_after_fetch(seen, again, may_clean=has_pictures and not is_vain),
         source=lambda: _attempts_after(project.tables, before),
         is_vain=is_vain,
     )
 
 
-def _offline(seen: Mapping[str, int]) -> tuple[str, ...]:
-    """When no host at all could be found or reached, the fault is nearer than theirs."""
+def _after_fetch(seen: Counter[str], again: str, *, may_clean: bool) -> tuple[str, ...]:
+    """What to type next: the same once more where that may help, then what comes after."""
+    may_help = any(cause not in causes.GOOD and not causes.is_final(cause) for cause in seen)
+    return (*((again,) if may_help else ()), *(("pictus clean check",) if may_clean else ()))
+
+
+def _is_vain(seen: Counter[str], skipped: int, *, has_pictures: bool) -> bool:
+    """Whether all that was asked now failed and nothing of the list came in, now or by an earlier run."""
+    if any(seen[cause] for cause in causes.GOOD):
+        return False
+    return bool(seen or skipped) and not (has_pictures and skipped)
+
+
+def _why_vain(seen: Mapping[str, int], *, is_vain: bool) -> tuple[str, ...]:
+    """What the causes alone do not say. When no host at all could be reached, the fault is nearer than theirs."""
+    if is_vain and not seen:
+        return ("all of it failed for good before: pictus collect status tells why, --retry asks again",)
     is_alone = bool(seen) and seen.keys() <= {"dns", "unreachable"}
     return ("no host could be reached at all: is there a network?",) if is_alone else ()
 
