@@ -220,7 +220,8 @@ def test_ctrl_c_while_workers_start_or_work_prints_no_traceback(tmp_path: Path, 
     script = tmp_path / "job.py"
     script.write_text(STARTING)
     (tmp_path / "work.py").write_text(WORK)
-    with subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True, start_new_session=True) as main:
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as main:
         deadline = time.monotonic() + 60
         while not (tmp_path / when).exists() and main.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
