@@ -232,19 +232,23 @@ def test_proofs_of_a_chunk_that_was_stopped_are_not_made_again(
     fill([*photos, *copies])
     check(project)
     monkeypatch.setattr(match_steps, "_PAIRS", 1)
-    prove, proved = match_steps.prove_batch, []
+    prove = match_steps.prove_batch
+    proved: list[pa.RecordBatch] = []
+
+    def counted(shards_dir: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
+        proved.append(batch)
+        return prove(shards_dir, batch)
 
     def stopped(shards_dir: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
         if len(proved) == 2:
             raise KeyboardInterrupt
-        proved.append(batch)
-        return prove(shards_dir, batch)
+        return counted(shards_dir, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(match_steps, "prove_batch", stopped)
         with pytest.raises(KeyboardInterrupt):
             match(project, workers=1)
-    monkeypatch.setattr(match_steps, "prove_batch", lambda folder, batch: proved.append(batch) or prove(folder, batch))
+    monkeypatch.setattr(match_steps, "prove_batch", counted)
     pairs = match(project, workers=1).summary["candidates"]
     assert len(proved) == pairs > 2, "each pair once, in both runs together"
     assert len(rows_of(project)) == 4

@@ -248,7 +248,7 @@ def test_an_interrupted_add_keeps_what_it_took_in(
 
     real, seen = steps._take_file, 0
 
-    def interrupted(*arguments: Any) -> str:
+    def interrupted(*arguments: Any) -> tuple[str, str]:
         nonlocal seen
         seen += 1
         if seen == 8:
