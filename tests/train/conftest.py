@@ -51,7 +51,8 @@ def make_release() -> MakeRelease:
         ]  # fmt: skip
         pq.write_table(pictures, folder / "pictures.parquet")
         pq.write_table(pa.Table.from_pylist(concepts, schema=CONCEPTS), folder / "concepts.parquet")
-        manifest = {"format": FORMAT, "name": "stripes", "version": version, "files": {}, "counts": {},
+        manifest = {"format": FORMAT, "name": "stripes", "version": version, "files": {},
+                    "counts": {"pictures": len(rows), "classes": classes},
                     "digest": content_digest(pictures, tuple(ids))}  # fmt: skip
         (folder / "manifest.json").write_text(json.dumps(manifest))
         return folder
@@ -84,5 +85,5 @@ def _row(writer: ShardWriter, image_bytes: bytes, split: str, concept_id: str, l
         "image_id": image_id, "key": image_id, "shard": f"shards/{placed.shard}", "offset": placed.offset,
         "size": placed.size, "width": 44, "height": 36, "format": "jpeg", "split": split, "concept_id": concept_id,
         "label": label, "posterior": 1.0, "n_votes": 1, "group_id": image_id, "licence": "", "author": "",
-        "address": "",
+        "address": "", "origin_id": image_id, "changes": "",
     }  # fmt: skip
