@@ -376,7 +376,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=COUNTS[-1])
     parser.add_argument("--workers", type=int, default=0, help="processes, 0 for one per CPU")
-    parser.add_argument("--cases", default="abc")
+    parser.add_argument("--cases", default="abc", choices=["a", "b", "c", "ab", "ac", "bc", "abc"])
     parser.add_argument("--no-increment", action="store_true")
     parser.add_argument("--plan", nargs="?", const="", default=None)
     parser.add_argument("--edits", action="store_true")
