@@ -86,8 +86,3 @@ def add_hashes() -> Callable[..., list[str]]:
         return ids
 
     return put
-
-
-def test_a_hash_list_that_is_not_there_is_told_in_plain_words(project: Project, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="There is no file .*nofile.csv"):
-        hashes(project, "add", tmp_path / "nofile.csv", set_="val")
