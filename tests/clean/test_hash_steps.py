@@ -220,5 +220,5 @@ def test_without_a_file_the_command_is_told(project: Project) -> None:
 
 
 def test_a_hash_list_that_is_not_there_is_told_in_plain_words(project: pictus.Project, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"There is no file .*nofile\.csv"):
+    with pytest.raises(UserError, match=r"There is no hash list .*nofile\.csv"):
         hashes(project, "add", tmp_path / "nofile.csv", set_="val")

@@ -86,7 +86,7 @@ def _rows(path: Path) -> Iterator[Listed]:
             return
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise UserError(f"There is no file {path}.", fix="check the spelling") from error
+        raise UserError(f"There is no hash list {path}.", fix="check the spelling") from error
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise UserError(f"The hash list {path} cannot be read: {str(error)[:200]}.", fix=_FIX) from error
     head = re.split(r"[\r\n,]", text, maxsplit=1)[0]
