@@ -20,7 +20,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # Each file imports only those above it; several on one line do not import each other's later ones.
 FOUNDATION = (
     "errors", "extras", "clock", "progress", "records", "registry", "stats", "pixels", "archives", "tiff", "blocks",
-    "metadata", "hashes", "neighbours", "shards", "tables", "journal", "project", "journey", "clusters", "engine",
+    "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "journey", "clusters", "engine",
     "concepts", "metrics", "releases", "networks", "models",
 )  # fmt: skip
 DOORS = ("overview", "forms", "reference", "output", "cli", "api", "web", "demo", "__main__", "__init__")

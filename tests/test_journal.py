@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +20,8 @@ import pytest
 import sqlalchemy as sa
 
 from pictus.errors import UserError
-from pictus.journal import MIGRATIONS, Journal, latest_votes
+from pictus.journal import Journal, latest_votes
+from pictus.migrations import MIGRATIONS
 from pictus.records import Vote
 
 IMAGE_A, IMAGE_B = "a" * 64, "b" * 64
@@ -424,3 +425,16 @@ def test_an_address_that_leads_nowhere_is_a_message_without_the_password(address
         Journal.open(address)
     assert "secret" not in str(error.value)
     assert error.value.fix
+
+
+def test_a_transaction_is_all_or_nothing(url: str) -> None:
+    journal = Journal.open(url)
+    insert = sa.text("INSERT INTO heaps VALUES ('grid', :concept_id, 'open', 1, '', 0)")
+    with journal.transaction() as connection:
+        connection.execute(insert, {"concept_id": "kept"})
+    with suppress(RuntimeError), journal.transaction() as connection:
+        connection.execute(insert, {"concept_id": "undone"})
+        raise RuntimeError
+    with journal.transaction() as connection:
+        assert connection.execute(sa.text("SELECT concept_id FROM heaps")).scalars().all() == ["kept"]
+    journal.engine.dispose()

@@ -1,7 +1,7 @@
 """The SQL side: what people do at the same time. SQLite (WAL) by default, PostgreSQL by URL.
 
 Votes are only ever added. The current vote of an annotator on a question about a picture is the
-latest one; earlier ones stay as history. Migrations are numbered and append-only.
+latest one; earlier ones stay as history.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sqlalchemy as sa
 
 from pictus.clock import now
 from pictus.errors import UserError
+from pictus.migrations import migrate
 from pictus.records import Event, Vote
 
 _meta = sa.MetaData()
@@ -50,19 +51,6 @@ VOTES = sa.Table(
     sa.Column("voted_at", sa.Text, nullable=False),
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (  # 1
-        """CREATE TABLE events (event_id {id}, at TEXT NOT NULL, stage TEXT NOT NULL, event TEXT NOT NULL,
-           subject TEXT NOT NULL, data TEXT NOT NULL)""",
-        "CREATE INDEX events_by_subject ON events (subject)",
-        """CREATE TABLE votes (vote_id {id}, image_id TEXT NOT NULL, annotator TEXT NOT NULL,
-           question TEXT NOT NULL, answer TEXT NOT NULL, source TEXT NOT NULL, voted_at TEXT NOT NULL)""",
-        "CREATE UNIQUE INDEX votes_once ON votes (image_id, annotator, question, source)",
-    ),
-)
-"""Never edit an entry that has been released: add the next one."""
-
-_ID = {"sqlite": "INTEGER PRIMARY KEY", "postgresql": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"}
 _BATCH = 50_000
 _VOTE_COLUMNS = tuple(Vote.__dataclass_fields__)
 
@@ -85,7 +73,7 @@ class Journal:
             sa.event.listen(engine, "connect", _sqlite_settings)
         try:
             with _guarded(engine):
-                _migrate(engine)
+                migrate(engine)
         except UserError:
             engine.dispose()
             raise
@@ -96,6 +84,14 @@ class Journal:
                 fix="correct database_url in pictus.toml, or what the database complains of",
             ) from error
         return cls(engine)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """All or nothing: statements of a stage about its own tables. SQLite takes its write lock at the beginning."""
+        with _guarded(self.engine), self.engine.connect() as connection, connection.begin():
+            if self.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
 
     @contextmanager
     def _connection(self, *, writes: bool = False) -> Iterator[sa.Connection]:
@@ -244,7 +240,7 @@ def _guarded(engine: sa.Engine) -> Iterator[None]:
     """
     try:
         yield
-    except (json.JSONDecodeError, pa.ArrowException) as error:  # a page holds what was never written into it
+    except (json.JSONDecodeError, UnicodeDecodeError, pa.ArrowException) as error:  # what was never written into it
         raise _damaged(engine, error) from error
     except _database_errors() as error:
         found = _explained(engine, getattr(error, "orig", None) or error)
@@ -354,25 +350,3 @@ def _connect_args(url: str) -> dict[str, Any]:
 def _sqlite_settings(connection: Any, _record: object) -> None:  # noqa: ANN401  a DB-API connection
     for setting in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 30000", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {setting}")
-
-
-def _migrate(engine: sa.Engine) -> None:
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(71092658)"))  # one migrator at a time
-        else:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        connection.execute(
-            sa.text("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, at TEXT NOT NULL)")
-        )
-        done = set(connection.execute(sa.text("SELECT number FROM migrations")).scalars())
-        newest = len(MIGRATIONS)
-        if done and max(done) > newest:
-            what = f"The database is at migration {max(done)}; this Pictus knows {newest}."
-            raise UserError(what, fix="pip install --upgrade pictus")
-        for number, statements in enumerate(MIGRATIONS, start=1):
-            if number in done:
-                continue
-            for statement in statements:
-                connection.execute(sa.text(statement.format(id=_ID[engine.dialect.name])))
-            connection.execute(sa.text("INSERT INTO migrations VALUES (:number, :at)"), {"number": number, "at": now()})
