@@ -13,6 +13,8 @@ from scipy.special import betaincinv
 from pictus.stats import (
     Interval,
     bootstrap_mean01,
+    clopper_pearson,
+    fleiss_kappa,
     krippendorff_alpha,
     mean01_interval,
     mean_interval,
@@ -37,14 +39,14 @@ def test_wilson_of_half_has_the_closed_form() -> None:
     assert wilson(50, 100) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
 
 
-@pytest.mark.parametrize("interval", [wilson, bootstrap_mean01])
+@pytest.mark.parametrize("interval", [wilson, clopper_pearson, bootstrap_mean01])
 def test_nothing_seen_leaves_everything_possible(interval: object) -> None:
     estimate, low, high = interval(0, 0)  # type: ignore[operator]
     assert math.isnan(estimate)
     assert (low, high) == (0, 1)
 
 
-@pytest.mark.parametrize("interval", [wilson, bootstrap_mean01])
+@pytest.mark.parametrize("interval", [wilson, clopper_pearson, bootstrap_mean01])
 def test_more_successes_than_tries_is_refused(interval: object) -> None:
     with pytest.raises(ValueError, match="found 3 of 2"):
         interval(3, 2)  # type: ignore[operator]
@@ -182,3 +184,37 @@ def test_the_expectation_moves_a_share_and_makes_it_no_surer() -> None:
     surer = probable_shares([1.0] * 10_000, [0] * 10_000, [0.8], 10)
     assert surer.low_W[0] > 0.999
     assert surer.low_W[0] < surer.estimate_W[0] < surer.high_W[0]
+
+
+def test_clopper_pearson_has_the_closed_form_at_the_ends_and_the_textbook_value_between() -> None:
+    # All of n right: the lower bound solves p^n = 0.025. Clopper & Pearson 1934 for 4 of 10: 0.1216 to 0.7376.
+    assert clopper_pearson(20, 20) == pytest.approx((1, 0.025 ** (1 / 20), 1))
+    assert clopper_pearson(0, 20) == pytest.approx((0, 0, 1 - 0.025 ** (1 / 20)))
+    assert clopper_pearson(4, 10) == pytest.approx((0.4, 0.12155, 0.73762), abs=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.95, 0.997])
+def test_clopper_pearson_never_covers_less_often_than_it_says(share: float) -> None:
+    # Exact over all outcomes of 60 tries: the probability of those whose interval holds the share.
+    n = 60
+    intervals = [clopper_pearson(k, n) for k in range(n + 1)]
+    chance = [math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(n + 1)]
+    covered = sum(p for p, found in zip(chance, intervals, strict=True) if found.low <= share <= found.high)
+    assert covered >= 0.95
+
+
+def test_fleiss_kappa_of_the_published_example() -> None:
+    # Fleiss 1971 as worked out in Wikipedia's article: 10 items, 14 votes each, 5 answers: kappa = 0.210.
+    table = [
+        (0, 0, 0, 0, 14), (0, 2, 6, 4, 2), (0, 0, 3, 5, 6), (0, 3, 9, 2, 0), (2, 2, 8, 1, 1), (7, 7, 0, 0, 0),
+        (3, 2, 6, 3, 0), (2, 5, 3, 2, 2), (6, 5, 2, 1, 0), (0, 2, 2, 3, 7),
+    ]  # fmt: skip
+    votes = [(item, answer) for item, row in enumerate(table) for answer, n in enumerate(row) for _ in range(n)]
+    items, answers = zip(*votes, strict=True)
+    assert fleiss_kappa(items, answers) == pytest.approx(0.210, abs=5e-4)
+
+
+def test_fleiss_kappa_of_nothing_to_compare_is_nan_and_of_full_agreement_one() -> None:
+    assert math.isnan(fleiss_kappa([0, 1], [0, 1]))
+    assert math.isnan(fleiss_kappa([0, 0], [1, 1]))
+    assert fleiss_kappa([0, 0, 1, 1, 2], [0, 0, 1, 1, 0]) == pytest.approx(1)

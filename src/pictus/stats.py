@@ -47,6 +47,21 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
 
 
+def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """A share with its exact interval (Clopper and Pearson 1934): never covers less often than it says, so wider than
+    Wilson's. For whole counts. n = 0 -> (nan, 0, 1).
+    """
+    from scipy.special import betaincinv  # noqa: PLC0415
+
+    _check_share(successes, n)
+    if n == 0:
+        return Interval(math.nan, 0.0, 1.0)
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(successes, n - successes + 1, tail)) if successes else 0.0
+    high = float(betaincinv(successes + 1, n - successes, 1 - tail)) if successes < n else 1.0
+    return Interval(successes / n, low, high)
+
+
 def probable_shares(
     right_V: ArrayLike, of_V: ArrayLike, expected_W: ArrayLike, certainty: float, confidence: float = 0.95
 ) -> Shares:
@@ -178,6 +193,27 @@ def krippendorff_alpha(items_V: ArrayLike, answers_V: ArrayLike) -> float:
     margin_K = np.bincount(answer_C, weights=count_C)
     expected = (total * total - float(np.sum(margin_K**2))) / (total - 1)
     return math.nan if expected == 0 else 1 - (total - agreeing) / expected
+
+
+def fleiss_kappa(items_V: ArrayLike, answers_V: ArrayLike) -> float:
+    """Agreement beyond chance where items have several votes each, whoever gave them (Fleiss 1971).
+
+    Votes in long form as in `krippendorff_alpha`; items with a single vote are left out. kappa = (P - E) / (1 - E),
+    P the mean over items of the share of pairs of votes that are equal, E the sum of the squared shares of the
+    answers. Fleiss's design has equally many votes per item; where they differ each item counts alike in P and each
+    vote alike in E. nan when nothing can be compared or all votes are the same answer.
+    """
+    count_C, item_C, answer_C, per_item_I = _cells(items_V, answers_V)
+    paired_C = per_item_I[item_C] > 1 if count_C.size else np.zeros(0, dtype=bool)
+    if not np.any(paired_C):
+        return math.nan
+    count_C, item_C, answer_C = count_C[paired_C], item_C[paired_C], answer_C[paired_C]
+    votes_C = per_item_I[item_C]
+    n_items = np.unique(item_C).size
+    agreeing = float(np.sum(count_C * (count_C - 1) / (votes_C * (votes_C - 1)))) / n_items
+    share_K = np.bincount(answer_C, weights=count_C) / float(count_C.sum())
+    expected = float(np.sum(share_K**2))
+    return math.nan if expected == 1 else (agreeing - expected) / (1 - expected)
 
 
 def _cells(
