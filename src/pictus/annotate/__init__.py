@@ -1,5 +1,6 @@
 """Labels and votes in; what is true, and how sure."""
 
+from pictus.annotate import box_loop, shapes
 from pictus.annotate.steps import import_, settle, skills
 
-__all__ = ["import_", "settle", "skills"]
+__all__ = ["box_loop", "import_", "settle", "shapes", "skills"]

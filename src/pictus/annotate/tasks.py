@@ -47,6 +47,8 @@ class Closed(NamedTuple):
     state: str  # ACCEPTED | REJECTED | UNDECIDED
     answer: str  # the last answer given
     drawn: int  # the mark that the answer made, 0 for none
+    others: int = 0  # further questions open on this picture and concept, of kinds of the same loop (marks.standing)
+    rounds: int = 0  # marks there are on this picture and concept by now (marks.standing)
 
 
 class Wanted(NamedTuple):
@@ -84,6 +86,10 @@ class Kind:
     wanted: int = 1  # answers needed where no stopping rule decides
     role: str = "annotator"  # the least role that may be asked
     is_blind_to_author: bool = False  # never put to the one who drew the mark it is about
+    accepts: str = ""  # without a stopping rule: the answer that makes a question ACCEPTED, any other REJECTED
+    shows: tuple[str, ...] = ()  # shapes on the picture: "mark", the one asked about; a kind: all that it accepted
+    loop: str = ""  # kinds of one name follow each other on a picture: "box" for box, box-quality and box-coverage
+    help: str = ""  # what to do, in the words an annotator reads
     check: Check = field(default=_as_it_is)  # raises UserError for what cannot be
     follow: Follow = field(default=_nothing)
 
@@ -110,7 +116,7 @@ class Item:
     width: int  # px of the upright picture
     height: int
     fold: int  # items of equal fold > 0 are near-duplicates: shown as one, answered as one
-    marks: tuple[Mapping[str, Any], ...] = ()  # shapes to look at or to start from: {"mark_id", "kind", "shape", "by"}
+    marks: tuple[Mapping[str, Any], ...] = ()  # shapes to look at or to start from, as marks.shown gives them
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,7 @@ class Progress:
     left: int  # of the quota; -1 for no limit
     waiting: int  # open questions of all heaps this person may be asked
     skill: tuple[float, float, float] | None = None  # accuracy on known answers with its 95 % interval
+    left_s: float = 0.0  # about how long what is left takes at this pace: of the quota, else of what is waiting; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +156,4 @@ class Receipt:
     decided: int  # questions that are settled by it
     progress: Progress
     paused: str = ""  # why this person is paused from now on
+    note: str = ""  # what else is to be said: that the page came late
