@@ -1,0 +1,184 @@
+"""What models say of the pictures in a project: P(yes) of pairs, vectors to tell what is unlike, cases of production.
+
+Read, in this order: the newest evaluation of each finished run on pictures it did not learn from (the best five
+guesses of each), then the table `relevance`, where P(own concept) = (1 - margin) / 2 among it and the nearest other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pictus import models
+from pictus.annotate import queue
+from pictus.annotate.evidence import World
+from pictus.errors import counted
+from pictus.project import Project
+
+PRODUCTION = "predictions"
+"""Folder of the project for what served models said: .jsonl (as `serve predict --jsonl` writes it) or .parquet."""
+
+HARD = 0.8
+"""A prediction of production with a first guess less probable than this is a hard case."""
+
+LIKELY = 0.5
+"""A guess at least so probable for a picture without a claim is worth a question of its own."""
+
+_PREFIX, _CLASSICAL = "embeddings_", "classical"
+
+
+class Scores(NamedTuple):
+    """P(yes) of pairs, keys ascending; `wanted`: pairs that only the model names and that are worth asking."""
+
+    keys: queue.Ints
+    probability: queue.Floats
+    wanted: queue.Ints
+    notes: tuple[str, ...]
+
+
+def read(project: Project, world: World) -> Scores:
+    """Every P(yes) there is; of several for one pair that of the newest run."""
+    keys: list[queue.Ints] = []
+    shares: list[queue.Floats] = []
+    for path in evaluations(project):
+        found = _of_evaluation(path, world)
+        keys.append(found[0])
+        shares.append(found[1])
+    guessed = np.concatenate([np.zeros(0, np.int64), *keys])
+    probable = np.concatenate([np.zeros(0), *shares])
+    wanted = guessed[probable >= LIKELY]
+    more_keys, more_shares = _of_relevance(project, world)
+    every, first = np.unique(np.concatenate([guessed, more_keys]), return_index=True)
+    keep = every >= 0
+    return Scores(every[keep], np.concatenate([probable, more_shares])[first][keep], wanted[wanted >= 0], ())
+
+
+def evaluations(project: Project) -> list[Path]:
+    """Predictions of finished runs on pictures they did not learn from, the newest run first."""
+    found = []
+    for run in reversed(models.by_finish(models.runs(project, skip_broken=True))):
+        paths = sorted(run.root.glob("evaluations/*/predictions.parquet"))
+        found += [path for path in paths if path.parent.name.endswith(("-val", "-test"))]
+    return found
+
+
+def _of_evaluation(path: Path, world: World) -> tuple[queue.Ints, queue.Floats]:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    rows = pq.read_table(path, columns=["image_id", "guesses", "probabilities"])
+    guesses, shares = rows.column("guesses").combine_chunks(), rows.column("probabilities").combine_chunks()
+    parents = pc.list_parent_indices(guesses)
+    images = rows.column("image_id").combine_chunks().take(parents)
+    keys = world.keys(images, pc.list_flatten(guesses))
+    return keys, np.asarray(pc.list_flatten(shares).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _of_relevance(project: Project, world: World) -> tuple[queue.Ints, queue.Floats]:
+    rows = project.tables.read("relevance", ["image_id", "concept_id", "suspect_id", "margin"])
+    margin = np.asarray(rows.column("margin").to_numpy(), np.float64)
+    own = world.keys(rows.column("image_id"), rows.column("concept_id"))
+    other = world.keys(rows.column("image_id"), rows.column("suspect_id"))
+    return np.concatenate([own, other]), np.concatenate([(1 - margin) / 2, (1 + margin) / 2])
+
+
+def production(project: Project, world: World) -> tuple[queue.Ints, tuple[str, ...]]:
+    """Pairs that served models were unsure of, by the folder `predictions`; and what to say where there is none."""
+    folder = project.root / PRODUCTION
+    files = sorted((*folder.glob("*.jsonl"), *folder.glob("*.parquet"))) if folder.is_dir() else []
+    if not files:
+        return np.zeros(0, np.int64), ()
+    images: list[str] = []
+    concepts: list[str] = []
+    broken = 0
+    for path in files:
+        for row in _predicted(path):
+            try:
+                guess, share = row["guesses"][0], float(row["probabilities"][0])
+                image_id = str(row.get("image_id") or Path(str(row["path"])).stem)
+            except (KeyError, IndexError, TypeError, ValueError):
+                broken += 1
+                continue
+            if share < HARD:
+                images.append(image_id)
+                concepts.append(str(guess))
+    keys = np.unique(world.keys(pa.array(images, pa.string()), pa.array(concepts, pa.string())))
+    keys = keys[keys >= 0]
+    notes = [f"{counted(keys.size, 'hard case', 'hard cases')} of {counted(len(files), 'file')} in {folder}"]
+    if keys.size < len(set(zip(images, concepts, strict=True))):
+        notes.append("the others are of pictures or concepts that are not in the project: pictus collect add them")
+    if broken:
+        notes.append(f"{counted(broken, 'line')} there without guesses and image_id passed over")
+    return keys, tuple(notes)
+
+
+def _predicted(path: Path) -> Iterator[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        yield from pq.read_table(path).to_pylist()
+        return
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = {}
+            yield row if isinstance(row, dict) else {}
+
+
+def novelty(
+    project: Project, world: World, concept_R: queue.Ints, image_R: queue.Ints, is_accepted_R: queue.Bools
+) -> queue.Floats:
+    """How unlike the others of its concept every candidate is, f64[R]; 0 without vectors. Rows sorted by concept."""
+    novel_R = np.zeros(concept_R.size)
+    vectors, has_one = _vectors(project, world)
+    if vectors is None:
+        return novel_R
+    numbers, starts = np.unique(concept_R, return_index=True)
+    for start, end in zip(starts, np.append(starts[1:], concept_R.size)[: numbers.size], strict=True):
+        rows = np.arange(start, end)
+        rows = rows[has_one[image_R[rows]]]
+        accepted = rows[is_accepted_R[rows].astype(bool)]
+        fresh = rows[~is_accepted_R[rows].astype(bool)]
+        if fresh.size:
+            covered = accepted[:: max(1, accepted.size // queue.COVERED)][: queue.COVERED]
+            novel_R[fresh] = queue.novelty(
+                vectors[image_R[fresh]].astype(np.float32), vectors[image_R[covered]].astype(np.float32)
+            )
+    return novel_R
+
+
+def _vectors(project: Project, world: World) -> tuple[Any, queue.Bools]:
+    """One short vector for each picture, f16[N, D], and which have one: of an index, else the hash of its look."""
+    tables, has_one = project.tables, np.zeros(len(world.images), np.bool_)
+    finished = [run.root.name for run in reversed(models.by_finish(models.runs(project, skip_broken=True)))]
+    name = next((one for one in (*finished, _CLASSICAL) if tables.exists(_PREFIX + one)), "")
+    if name:
+        vectors, project_DF = None, None
+        for batch in tables.batches(_PREFIX + name, ["image_id", "embedding"]):
+            usable = batch.filter(batch.column("embedding").is_valid())
+            at = world.image_numbers(usable.column("image_id"))
+            if not at.size:
+                continue
+            flat = usable.column("embedding").flatten().to_numpy().reshape(at.size, -1).astype(np.float32)
+            if vectors is None or project_DF is None:
+                project_DF = queue.projection(flat.shape[1])
+                vectors = np.zeros((len(world.images), project_DF.shape[1]), np.float16)
+            vectors[at[at >= 0]] = (flat[at >= 0] @ project_DF).astype(np.float16)
+            has_one[at[at >= 0]] = True
+        return vectors, has_one
+    if not tables.exists("checks"):
+        return None, has_one
+    vectors = np.zeros((len(world.images), 64), np.float16)
+    for batch in tables.batches("checks", ["image_id", "cause", "phash"]):
+        at = world.image_numbers(batch.column("image_id"))
+        good = (at >= 0) & np.asarray(pc.equal(batch.column("cause"), "").to_numpy(zero_copy_only=False))
+        vectors[at[good]] = queue.bits_of(batch.column("phash").to_numpy()[good]).astype(np.float16)
+        has_one[at[good]] = True
+    return vectors, has_one
