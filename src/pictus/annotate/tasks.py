@@ -86,6 +86,7 @@ class Kind:
     wanted: int = 1  # answers needed where no stopping rule decides
     role: str = "annotator"  # the least role that may be asked
     is_blind_to_author: bool = False  # never put to the one who drew the mark it is about
+    is_blind_to_voters: bool = False  # never put to who has answered any other question on this picture and concept
     accepts: str = ""  # without a stopping rule: the answer that makes a question ACCEPTED, any other REJECTED
     shows: tuple[str, ...] = ()  # shapes on the picture: "mark", the one asked about; a kind: all that it accepted
     loop: str = ""  # kinds of one name follow each other on a picture: "box" for box, box-quality and box-coverage
@@ -143,7 +144,7 @@ class Progress:
     left: int  # of the quota; -1 for no limit
     waiting: int  # open questions of all heaps this person may be asked
     skill: tuple[float, float, float] | None = None  # accuracy on known answers with its 95 % interval
-    left_s: float = 0.0  # about how long what is left takes at this pace: of the quota, else of what is waiting; 0: unknown
+    left_s: float = 0.0  # about how long what is left of the quota, or waiting, takes at this pace; 0: not known
 
 
 @dataclass(frozen=True, slots=True)
