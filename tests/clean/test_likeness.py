@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from pictus.clean import alignment
 from pictus.clean.features import describe, view
-from pictus.clean.likeness import AS_IT_IS, MIRRORED, Side, codes_of, part, points_of, whole_turn
+from pictus.clean.likeness import AS_IT_IS, MIRRORED, Side, codes_of, is_proved, part, points_of, whole_turn
 from pictus.hashes import TURNS
 from pictus.records import Likeness
 
@@ -127,3 +127,26 @@ def test_other_pictures_are_not_alike(photo: Image.Image, make_jpeg: MakeJpeg) -
     other = Image.open(io.BytesIO(make_jpeg(480, 360, seed=12))).convert("RGB")
     for way in range(9):
         assert between(other, photo, way) is None
+
+
+def drawing(tones: tuple[int, int], seed: int = 3) -> Image.Image:
+    """Five dark rectangles on the left; the right of it in one of two tones, far apart."""
+    image = Image.new("RGB", (400, 300), (150, 150, 150))
+    draw, chance = ImageDraw.Draw(image), np.random.default_rng(seed)
+    draw.rectangle((210, 0, 399, 299), fill=(tones[1],) * 3)
+    for x, y, side in chance.integers((10, 10, 25), (130, 220, 60), (5, 3)):
+        draw.rectangle((x, y, x + side, y + side), fill=(tones[0],) * 3)
+    return image
+
+
+def test_equal_corners_in_another_light_are_no_proof_where_there_is_little_to_compare() -> None:
+    dark, light = drawing((40, 60)), drawing((40, 250))
+    views = [Side(name, view(saved(one)).luma) for name, one in (("a", dark), ("b", light))]
+    _, proof = alignment.compare(views[0].luma, views[1].luma, np.eye(2, 3))
+    assert proof.windows < alignment.FEW_WINDOWS
+    assert proof.agreeing >= alignment.LEAST_AGREEING, "the corners themselves lie over each other"
+    assert proof.tones < alignment.LEAST_TONES
+    assert not is_proved(proof)
+    copied, kept = dark.point(lambda value: min(255, round(value * 1.4))), view(saved(dark)).luma
+    _, proof = alignment.compare(view(saved(copied)).luma, kept, np.eye(2, 3))
+    assert is_proved(proof), "a brighter copy keeps the order of its tones"

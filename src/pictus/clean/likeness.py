@@ -71,8 +71,9 @@ def part(image: Side, other: Side, way: int, fit: Fit) -> Likeness | None:
 
 
 def is_proved(proof: Comparison) -> bool:
-    """Enough windows to compare, and enough of them the same to the grain."""
-    return proof.windows >= alignment.LEAST_WINDOWS and proof.agreeing >= alignment.LEAST_AGREEING
+    """Enough windows to compare, enough of them the same to the grain; where they are few, light and dark as well."""
+    is_alike = proof.windows >= alignment.FEW_WINDOWS or proof.tones >= alignment.LEAST_TONES
+    return proof.windows >= alignment.LEAST_WINDOWS and proof.agreeing >= alignment.LEAST_AGREEING and is_alike
 
 
 def _row(image: Side, other: Side, found: Map, proof: Comparison, points: int) -> Likeness:
