@@ -1,0 +1,83 @@
+// Looking at boxes that others drew: is this one good, does every one have its box? One key each, and the next comes.
+
+import { Bench, counted } from "./bench.js";
+import { html, svg } from "./canvas.js";
+
+/** A box over a picture, both in screen px; dark beneath, bright above. */
+const lines = (sheet, box, name) => {
+  const [x, y] = sheet.toScreen([box[0], box[1]]), [right, bottom] = sheet.toScreen([box[2], box[3]]);
+  const rect = (part) => svg("rect", { class: part, x, y, width: Math.max(right - x, 0), height: Math.max(bottom - y, 0) });
+  return svg("g", { class: `box ${name}` }, rect("halo"), rect("line"));
+};
+
+class Looks extends Bench {
+  get isOneHistory() { return true; }  // undo goes back over the pictures of a page
+  begin(_item, given) { return { answer: given?.answer ?? "" }; }
+  answer(state) { return state.answer ? { answer: state.answer, data: {} } : null; }
+  get left() { return this.desks.filter(({ state }) => !state.answer).length; }
+
+  opened() { this.isLoupe = false; }
+
+  choose(answer) {
+    const { index, desk, state } = this, before = state.answer;
+    const set = (value) => { state.answer = value; };
+    desk.history.act(`“${answer}” of picture ${index + 1}`, () => set(answer), () => { set(before); if (this.index !== index) this.open(index); });
+    const next = this.desks.findIndex((one, place) => place > index && !one.state.answer), any = this.desks.findIndex((one) => !one.state.answer);
+    if (next >= 0 || any >= 0) this.open(next >= 0 ? next : any);
+    this.say(`Picture ${index + 1}: ${answer}. ${this.left ? `${counted(this.left, "picture is", "pictures are")} left.` : "All are answered: Enter hands them in."}`);
+  }
+
+  answers() {
+    return this.choices_.map(([answer, key, word]) => ({ word, key, isOn: this.state.answer === answer, run: () => this.choose(answer) }));
+  }
+  key({ key, altKey }) {
+    if (altKey) return false;
+    const found = this.choices_.find(([, letter], place) => key === letter || key === String(place + 1));
+    if (found) this.choose(found[0]);
+    return Boolean(found);
+  }
+  enter() {
+    if (!this.state.answer) { this.say(this.missing(), true); return; }
+    const open = this.desks.findIndex(({ state }) => !state.answer);
+    if (open >= 0) this.open(open);
+    else this.handIn();
+  }
+  missing() { return `Press ${this.choices_[0][1]} or ${this.choices_[1][1]} first.`; }
+  down() { return false; }
+}
+
+export class Quality extends Looks {
+  get choices_() { return [["good", "g", "Good"], ["bad", "b", "Bad"]]; }
+  get asked() { return this.item.marks.find((one) => one.shape?.box); }
+
+  opened() {
+    super.opened();
+    const { width, height } = this.item, box = this.asked?.shape.box ?? [0, 0, width, height];
+    const rect = (name) => svg("rect", { class: name, x: box[0], y: box[1], width: box[2] - box[0], height: box[3] - box[1] });
+    const whole = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "whole-picture", role: "img", "aria-label": "The whole picture" },
+      svg("image", { href: this.address(this.item)(320), width, height }), svg("g", { class: "box asked" }, rect("halo"), rect("line")));
+    this.place.append(html("figure", { class: "beside" }, whole));
+    const closer = () => { if (this.sheet.root.clientWidth) { this.sheet.show(box, 0.3); this.sheet.size = [this.sheet.root.clientWidth, this.sheet.root.clientHeight]; } };
+    this.sheet.fit = closer;  // "0" shows the box again: the whole picture is beside it
+    this.sheet.isFitted = true;
+    requestAnimationFrame(closer);
+  }
+
+  words() { return ["Is this box good? Tight around one ", html("strong", {}, this.name()), ", all that can be seen of it and nothing else."]; }
+  keyRows() {
+    return [
+      [["g", "1"], "good: every visible part is inside, no side could move in"], [["b", "2"], "bad: it cuts something off, leaves room, holds several or something else"],
+      [["!"], "Only what can be seen counts: a box that leaves out a hidden part is good."],
+    ];
+  }
+  draw(layer) { if (this.asked) layer.append(lines(this.sheet, this.asked.shape.box, "asked")); }
+}
+
+export class Coverage extends Looks {
+  get choices_() { return [["covered", "c", "All have a box"], ["missing", "m", "One is missing"]]; }
+  get boxes() { return this.item.marks.filter((one) => one.shape?.box); }
+
+  words() { return ["Does every ", html("strong", {}, this.name()), ` have a box? Look for small, far and half hidden ones. ${counted(this.boxes.length, "box is", "boxes are")} there.`]; }
+  keyRows() { return [[["c", "1"], "covered: every one that can be seen has a box"], [["m", "2"], "missing: at least one has none"]]; }
+  draw(layer) { for (const mark of this.boxes) layer.append(lines(this.sheet, mark.shape.box, "asked")); }
+}
