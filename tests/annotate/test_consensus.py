@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pictus.annotate import dawid_skene, majority, one_coin
-from pictus.annotate.consensus import METHODS, Votes, candidates_of, converged, probability_of, settled, votes_of
+from pictus.annotate import dawid_skene, glad, gold, mace, majority, one_coin
+from pictus.annotate.consensus import (
+    METHODS,
+    Before,
+    Votes,
+    candidates_of,
+    converged,
+    probability_of,
+    settled,
+    votes_of,
+)
 from pictus.errors import UserError
 
-METHOD_NAMES = ("dawid-skene", "majority", "one-coin")
+METHOD_NAMES = ("dawid-skene", "glad", "gold", "mace", "majority", "one-coin")
+LEARNING = ("dawid-skene", "glad", "mace", "one-coin")
 
 
 @st.composite
@@ -29,11 +40,12 @@ def some_votes(draw: st.DrawFn) -> Votes:
     return votes_of(items, annotators, answers, n_classes=n_classes, trust_W=trust)
 
 
-def test_the_three_methods_are_registered() -> None:
+def test_the_methods_are_registered() -> None:
     assert METHODS.names() == list(METHOD_NAMES)
     assert METHODS.get("majority") is majority.majority
     assert METHODS.get("one-coin") is one_coin.one_coin
     assert METHODS.get("dawid-skene") is dawid_skene.dawid_skene
+    assert (METHODS.get("glad"), METHODS.get("mace"), METHODS.get("gold")) == (glad.glad, mace.mace, gold.gold)
     with pytest.raises(UserError, match="one_coin") as error:
         METHODS.get("one_coin")
     assert "one-coin" in error.value.fix
@@ -108,7 +120,7 @@ def test_no_votes_give_no_labels(name: str) -> None:
 
 
 @pytest.mark.parametrize(("classes", "items", "annotators"), [(2, 3000, 24), (3, 2000, 20), (1000, 8000, 85)])
-@pytest.mark.parametrize("name", ["dawid-skene", "one-coin"])
+@pytest.mark.parametrize("name", LEARNING)
 def test_weighing_does_not_lose_to_majority(
     name: str, classes: int, items: int, annotators: int, make_crowd: Any
 ) -> None:
@@ -120,7 +132,7 @@ def test_weighing_does_not_lose_to_majority(
 
 
 @pytest.mark.parametrize("classes", [2, 24, 1000])
-@pytest.mark.parametrize("name", ["dawid-skene", "one-coin"])
+@pytest.mark.parametrize("name", LEARNING)
 def test_a_posterior_of_nine_tenths_is_right_nine_times_in_ten(name: str, classes: int, make_crowd: Any) -> None:
     votes, truth_I, _ = make_crowd(classes, 4000, 40, 4, seed=5, low=0.6, spammers=3)
     found = METHODS.get(name)(votes)
@@ -211,7 +223,7 @@ def test_rounding_does_not_decide_a_tie() -> None:
     assert settled(candidates, np.array([0.499, 0.501])).label_I.tolist() == [1]
 
 
-@pytest.mark.parametrize("name", ["dawid-skene", "one-coin"])
+@pytest.mark.parametrize("name", LEARNING)
 @pytest.mark.parametrize("classes", [2, 3, 50])
 @pytest.mark.parametrize("n_each", [60, 100, 1000])
 def test_a_crowd_that_confirms_one_half_of_a_list_does_not_doubt_the_other(
@@ -229,7 +241,7 @@ def test_a_crowd_that_confirms_one_half_of_a_list_does_not_doubt_the_other(
     assert np.all(after.posterior_I[:n_each] > 0.98)
 
 
-@pytest.mark.parametrize("name", ["dawid-skene", "one-coin"])
+@pytest.mark.parametrize("name", LEARNING)
 def test_a_rare_class_that_is_confirmed_is_not_doubted_either(name: str) -> None:
     # As above, and the person agrees with one wren too.
     answers = [0] * 60 + [1] * 60 + [0] * 60 + [1]
@@ -239,7 +251,7 @@ def test_a_rare_class_that_is_confirmed_is_not_doubted_either(name: str) -> None
     assert found.posterior_I[60] > 0.95
 
 
-@pytest.mark.parametrize("name", ["dawid-skene", "one-coin"])
+@pytest.mark.parametrize("name", LEARNING)
 def test_a_crowd_that_contradicts_a_list_lowers_what_its_other_labels_count(name: str) -> None:
     # 40 of the list's 60 owls are wrens to three people who agree with each other.
     items = [*range(120), *np.repeat(range(60), 3)]
@@ -247,3 +259,60 @@ def test_a_crowd_that_contradicts_a_list_lowers_what_its_other_labels_count(name
     answers = [0] * 60 + [1] * 60 + [0, 0, 0] * 20 + [1, 1, 1] * 40
     found = METHODS.get(name)(votes_of(items, annotators, answers, n_classes=3, trust_W=[0.95, 0.8, 0.8, 0.8]))
     assert np.all(found.posterior_I[60:] < 0.9)  # the usual threshold
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+@pytest.mark.parametrize("seed", range(3))
+def test_with_a_thousand_classes_and_five_votes_each_no_method_loses_to_majority(
+    name: str, seed: int, make_crowd: Any
+) -> None:
+    votes, truth_I, _ = make_crowd(1000, 6000, 85, 5, seed=seed, spammers=8)
+    known_I = np.where(np.arange(6000) % 20, -1, truth_I)  # one picture in twenty is known, for `gold`
+    told = votes_of(votes.item_V, votes.annotator_V, votes.answer_V, n_classes=1000, known_I=known_I)
+    asked_I = known_I < 0
+    plain = np.mean(majority.majority(told).label_I[asked_I] == truth_I[asked_I])
+    assert np.mean(METHODS.get(name)(told).label_I[asked_I] == truth_I[asked_I]) >= plain
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+@pytest.mark.parametrize("classes", [2, 3, 50])
+def test_a_known_answer_stands_whatever_is_voted(name: str, classes: int) -> None:
+    # Item 0 is known to be 1, which nobody says; item 1 is not known.
+    votes = votes_of([0, 0, 0, 1, 1], [0, 1, 2, 0, 1], [0, 0, 0, 0, 0], n_classes=classes, known_I=[1, -1])
+    found = METHODS.get(name)(votes)
+    assert found.label_I.tolist() == [1, 0]
+    assert found.posterior_I[0] == 1
+
+
+@pytest.mark.parametrize("name", [name for name in METHOD_NAMES if name != "majority"])
+def test_known_answers_teach_who_is_good(name: str) -> None:
+    # Two who are always wrong where it is known outvote nobody; what is asked has one vote against their two.
+    known = [0, 1] * 20
+    items = [*np.repeat(range(40), 3), 40, 40, 40]
+    annotators = [0, 1, 2] * 41
+    answers = [answer for truth in known for answer in (truth, 1 - truth, 1 - truth)] + [1, 0, 0]
+    told = votes_of(items, annotators, answers, n_classes=2, known_I=[*known, -1])
+    assert METHODS.get(name)(told).label_I[40] == 1
+
+
+def test_a_known_answer_must_be_a_class() -> None:
+    for known in ([2], [0, 0], [-2]):
+        with pytest.raises(ValueError, match="known_I"):
+            votes_of([0, 0], [0, 1], [0, 0], n_classes=2, known_I=known)
+
+
+@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize("classes", [2, 3, 100])
+def test_a_run_that_starts_from_an_earlier_one_ends_where_one_from_nothing_does(
+    name: str, classes: int, make_crowd: Any
+) -> None:
+    votes, _, _ = make_crowd(classes, 4000, 40, 5, seed=classes, spammers=4)
+    columns = (votes.item_V, votes.annotator_V, votes.answer_V)
+    stays_V = (np.arange(votes.item_V.size) % 5 > 0) | (votes.item_V > 100)  # the first items get a fifth vote later
+    earlier = votes_of(*(column[stays_V] for column in columns), n_classes=classes)
+    known = METHODS.get(name)(earlier)
+    key_B = known.candidates.item_P * classes + known.candidates.class_P
+    started = replace(votes, before=Before(key_B, known.posterior_P))
+    warm, cold = METHODS.get(name)(started), METHODS.get(name)(votes)
+    assert np.mean(warm.label_I == cold.label_I) > 0.999
+    np.testing.assert_allclose(warm.posterior_P, cold.posterior_P, atol=0.02)

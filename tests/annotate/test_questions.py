@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pictus.annotate import steps  # noqa: F401  the methods register themselves
 from pictus.annotate.consensus import METHODS
 from pictus.annotate.questions import ballots_of, label_records, labels, which, yes_no
 from pictus.records import Label
@@ -117,7 +118,7 @@ def test_a_crowd_that_says_no_overrules_the_folder() -> None:
     assert found["a"].n_votes == 6
 
 
-@pytest.mark.parametrize("method", ["majority", "one-coin", "dawid-skene"])
+@pytest.mark.parametrize("method", METHODS.names())
 @pytest.mark.parametrize("many", [1, 200])
 def test_labels_of_one_list_are_accepted_as_they_are(method: str, many: int) -> None:
     rows = [(f"{row:03}", "source:labels.csv", "", ("owl", "wren")[row % 2]) for row in range(many)]
@@ -126,7 +127,7 @@ def test_labels_of_one_list_are_accepted_as_they_are(method: str, many: int) -> 
     assert all(label.concept_id == ("owl", "wren")[int(name) % 2] for name, label in found.items())
 
 
-@pytest.mark.parametrize("method", ["one-coin", "dawid-skene"])
+@pytest.mark.parametrize("method", ["one-coin", "dawid-skene", "glad", "mace", "gold"])
 def test_one_vote_of_one_person_is_not_enough(method: str) -> None:
     rows = [(f"{row:03}", "ada", "", ("owl", "wren")[row % 2]) for row in range(100)]
     found = settled(*rows, method=method, threshold=0.9)

@@ -43,6 +43,17 @@ by what the others teach about classes: what gets a second vote is seldom a fair
 """
 
 
+class Before(NamedTuple):
+    """What an earlier run made of some of the same items, to start from.
+
+    key_B        i64[B] ascending: item * n_classes + class
+    posterior_B  f64[B] in [0, 1]
+    """
+
+    key_B: Ints
+    posterior_B: Floats
+
+
 @dataclass(frozen=True)
 class Votes:
     """Answers in long form, grouped by item. Make them with `votes_of`, which checks.
@@ -52,6 +63,7 @@ class Votes:
     answer_V     i64[V] in [0, K)
     trust_W      f64[W] in (0, 1): how often each annotator is expected to be right before any vote is seen
     is_source_W  bool[W]: those who are no persons but places that pictures and labels come from
+    known_I      i64[I]: the class of an item whose answer is known beforehand, -1 elsewhere; never in doubt
     """
 
     item_V: Ints
@@ -61,6 +73,8 @@ class Votes:
     n_items: int
     n_classes: int
     is_source_W: NDArray[np.bool_]
+    known_I: Ints
+    before: Before | None = None
 
     @property
     def n_annotators(self) -> int:
@@ -75,12 +89,12 @@ class Votes:
     def teaching(self) -> NDArray[np.bool_]:
         """Which items teach something about annotators and classes, bool[I].
 
-        Those with TEACHING votes or more, one of them a person's. Two places that claim unlike concepts for one
-        picture make that picture doubtful: it may show both. They say nothing of all the other pictures, as two
-        folders that name a breed and its kind would otherwise.
+        Those with TEACHING votes or more, one of them a person's, and those whose answer is known. Two places that
+        claim unlike concepts for one picture make that picture doubtful: it may show both. They say nothing of all the
+        other pictures, as two folders that name a breed and its kind would otherwise.
         """
         persons_I = np.bincount(self.item_V[~self.is_source_W[self.annotator_V]], minlength=self.n_items)
-        return np.asarray((self.counts >= TEACHING) & (persons_I > 0))
+        return np.asarray(((self.counts >= TEACHING) & (persons_I > 0)) | (self.known_I >= 0))
 
 
 class Candidates(NamedTuple):
@@ -95,6 +109,7 @@ class Candidates(NamedTuple):
     first_I: Ints
     of_vote_V: Ints
     is_complete: bool
+    fixed_P: Floats | None = None  # 1 and 0 for candidates of items whose answer is known, nan elsewhere
 
 
 class Consensus(NamedTuple):
@@ -113,12 +128,12 @@ METHODS: Registry[Method] = Registry("method", "pictus.consensus")
 
 def votes_of(
     items: ArrayLike, annotators: ArrayLike, answers: ArrayLike, *, n_classes: int, trust_W: ArrayLike | None = None,
-    is_source_W: ArrayLike | None = None,
+    is_source_W: ArrayLike | None = None, known_I: ArrayLike | None = None,
 ) -> Votes:  # fmt: skip
     """Check three columns i[V] >= 0 and sort them by item, keeping the order of votes on one item.
 
     `trust_W` also says how many annotators there are; without it they are counted and trusted alike. Without
-    `is_source_W` all are persons.
+    `is_source_W` all are persons; without `known_I` no answer is known beforehand.
     """
     item_V, annotator_V, answer_V = (np.asarray(column).astype(np.int64) for column in (items, annotators, answers))
     if not item_V.shape == annotator_V.shape == answer_V.shape or item_V.ndim != 1:
@@ -143,20 +158,57 @@ def votes_of(
         message = "items are numbered without gaps: each has a vote"
         raise ValueError(message)
     is_source = np.zeros(trusted.size, np.bool_) if is_source_W is None else np.asarray(is_source_W, np.bool_)
-    return Votes(item_V, annotator_V, answer_V, trusted, n_items, n_classes, is_source)
+    known = np.full(n_items, -1) if known_I is None else np.asarray(known_I).astype(np.int64)
+    if known.shape != (n_items,) or np.any((known < -1) | (known >= n_classes)):
+        message = f"known_I holds one class below {n_classes}, or -1, for each of {n_items} items"
+        raise ValueError(message)
+    return Votes(item_V, annotator_V, answer_V, trusted, n_items, n_classes, is_source, known)
 
 
 def candidates_of(votes: Votes) -> Candidates:
-    """The (item, class) pairs that can be true: all for few classes, else those named by a vote."""
+    """The (item, class) pairs that can be true: all for few classes, else those named by a vote or known."""
     n_items, n_classes = votes.n_items, votes.n_classes
     key_V = votes.item_V * n_classes + votes.answer_V
     if n_classes <= COMPLETE_UP_TO:
         item_P = np.repeat(np.arange(n_items), n_classes)
         class_P = np.tile(np.arange(n_classes), n_items)
-        return Candidates(item_P, class_P, np.arange(n_items) * n_classes, key_V, is_complete=True)
-    key_P, of_vote_V = np.unique(key_V, return_inverse=True)
+        first_I = np.arange(n_items) * n_classes
+        return Candidates(item_P, class_P, first_I, key_V, is_complete=True, fixed_P=_fixed(votes, item_P, class_P))
+    certain_I = np.flatnonzero(votes.known_I >= 0)
+    key_P, place = np.unique(
+        np.concatenate([key_V, certain_I * n_classes + votes.known_I[certain_I]]), return_inverse=True
+    )
     item_P, class_P = np.divmod(key_P, n_classes)
-    return Candidates(item_P, class_P, np.searchsorted(item_P, np.arange(n_items)), of_vote_V, is_complete=False)
+    return Candidates(
+        item_P, class_P, np.searchsorted(item_P, np.arange(n_items)), place[: key_V.size], is_complete=False,
+        fixed_P=_fixed(votes, item_P, class_P),
+    )  # fmt: skip
+
+
+def _fixed(votes: Votes, item_P: Ints, class_P: Ints) -> Floats | None:
+    known_P = votes.known_I[item_P]
+    if not np.any(known_P >= 0):
+        return None
+    return np.where(known_P < 0, np.nan, (known_P == class_P).astype(np.float64))
+
+
+def pinned(candidates: Candidates, posterior_P: Floats) -> Floats:
+    """The posterior with what is known beforehand put in."""
+    fixed_P = candidates.fixed_P
+    return posterior_P if fixed_P is None else np.where(np.isnan(fixed_P), posterior_P, fixed_P)
+
+
+def started(votes: Votes, candidates: Candidates, guess_P: Floats) -> Floats:
+    """Where to begin: the posterior of an earlier run for items of which it knew all candidates, else the guess."""
+    before = votes.before
+    if before is None or not before.key_B.size:
+        return guess_P
+    key_P = candidates.item_P * votes.n_classes + candidates.class_P
+    place_P = np.minimum(np.searchsorted(before.key_B, key_P), before.key_B.size - 1)
+    is_found_P = before.key_B[place_P] == key_P
+    is_whole_I = np.logical_and.reduceat(is_found_P, candidates.first_I)
+    start_P = np.where(is_whole_I[candidates.item_P], before.posterior_B[place_P], guess_P)
+    return pinned(candidates, np.asarray(start_P))
 
 
 def log_prior(candidates: Candidates, teaches_P: Floats, share_K: Floats) -> Floats:
@@ -178,13 +230,13 @@ def posterior_of(candidates: Candidates, log_P: Floats, log_prior_P: Floats, log
     if candidates.is_complete:
         log_KI = log_P.reshape(candidates.first_I.size, -1).T.copy()
         weight_KI = np.exp(log_KI - log_KI.max(axis=0))
-        return np.asarray((weight_KI / weight_KI.sum(axis=0)).T.ravel())
+        return pinned(candidates, np.asarray((weight_KI / weight_KI.sum(axis=0)).T.ravel()))
     named_I = np.add.reduceat(np.exp(log_prior_P), candidates.first_I)
     log_elsewhere_I = log_elsewhere_I + np.log(np.maximum(1 - named_I, 1e-300))
     peak_I = np.maximum(np.maximum.reduceat(log_P, candidates.first_I), log_elsewhere_I)
     weight_P = np.exp(log_P - peak_I[candidates.item_P])
     total_I = np.add.reduceat(weight_P, candidates.first_I) + np.exp(log_elsewhere_I - peak_I)
-    return np.asarray(weight_P / total_I[candidates.item_P])
+    return pinned(candidates, np.asarray(weight_P / total_I[candidates.item_P]))
 
 
 def taught_by(votes: Votes, candidates: Candidates) -> Floats:
@@ -192,8 +244,13 @@ def taught_by(votes: Votes, candidates: Candidates) -> Floats:
     return votes.teaching.astype(np.float64)[candidates.item_P]
 
 
-def converged(step: Callable[[Floats], Floats], posterior_P: Floats, *, change: float, rounds: int = 200) -> Floats:
+def converged(
+    step: Callable[[Floats], Floats], posterior_P: Floats, *, change: float, rounds: int = 200,
+    within: tuple[float, float] = (0.0, 1.0),
+) -> Floats:  # fmt: skip
     """The posterior that `step` leaves alone, up to `change`; after `rounds` the last one.
+
+    Or any other vector of numbers that lie `within` two bounds.
 
     EM's last digits take most of its rounds, each a fixed share of the one before. Once the changes
     are small, each round starts from the mix of the last three results whose changes cancel best
@@ -217,7 +274,7 @@ def converged(step: Callable[[Floats], Floats], posterior_P: Floats, *, change: 
             weight_H = np.linalg.lstsq(steps_HP @ steps_HP.T, steps_HP @ change_P, rcond=1e-10)[0]
             for weight, earlier_P in zip(weight_H.tolist(), results[:-1], strict=True):
                 posterior_P = posterior_P - weight * (result_P - earlier_P)
-            posterior_P = np.clip(posterior_P, 0.0, 1.0)
+            posterior_P = np.clip(posterior_P, *within)
     return result_P
 
 

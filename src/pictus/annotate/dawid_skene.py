@@ -50,6 +50,7 @@ from pictus.annotate.consensus import (
     log_prior,
     posterior_of,
     settled,
+    started,
     taught_by,
 )
 from pictus.annotate.one_coin import first_guess
@@ -104,7 +105,7 @@ def dawid_skene(votes: Votes) -> Consensus:
         log_prior_P = log_prior(candidates, teaches_P, share_K)
         return _expected(votes, candidates, cells, _table(votes, cells, taught_C, log_prior_P), taught_C)
 
-    return settled(candidates, converged(once, posterior_P, change=CHANGE))
+    return settled(candidates, converged(once, started(votes, candidates, posterior_P), change=CHANGE))
 
 
 def _cells(votes: Votes, candidates: Candidates) -> _Cells:

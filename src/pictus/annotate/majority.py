@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pictus.annotate.consensus import METHODS, Consensus, Votes, candidates_of, settled
+from pictus.annotate.consensus import METHODS, Consensus, Votes, candidates_of, pinned, settled
 
 
 @METHODS.register("majority")
@@ -23,4 +23,4 @@ def majority(votes: Votes) -> Consensus:
     """The share of an item's votes that each class has."""
     candidates = candidates_of(votes)
     count_P = np.bincount(candidates.of_vote_V, minlength=candidates.item_P.size)
-    return settled(candidates, count_P / votes.counts[candidates.item_P])
+    return settled(candidates, pinned(candidates, count_P / votes.counts[candidates.item_P]))

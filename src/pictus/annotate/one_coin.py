@@ -41,6 +41,7 @@ from pictus.annotate.consensus import (
     log_prior,
     posterior_of,
     settled,
+    started,
     taught_by,
 )
 
@@ -57,15 +58,16 @@ def one_coin(votes: Votes) -> Consensus:
     def once(posterior_P: Floats) -> Floats:
         accuracy_W = accuracies(votes, candidates, posterior_P, teaches_P)
         share_K = class_shares(candidates, posterior_P * teaches_P, votes.n_classes)
-        return _expected(votes, candidates, accuracy_W, log_prior(candidates, teaches_P, share_K))
+        return weighed(votes, candidates, accuracy_W, log_prior(candidates, teaches_P, share_K))
 
-    return settled(candidates, converged(once, first_guess(votes, candidates), change=CHANGE))
+    start_P = started(votes, candidates, first_guess(votes, candidates))
+    return settled(candidates, converged(once, start_P, change=CHANGE))
 
 
 def first_guess(votes: Votes, candidates: Candidates) -> Floats:
     """The posterior where every annotator is as good as the trust in them and every class as common. f64[P]."""
     log_even_P = np.full(candidates.item_P.size, -np.log(votes.n_classes))
-    return _expected(votes, candidates, votes.trust_W, log_even_P)
+    return weighed(votes, candidates, votes.trust_W, log_even_P)
 
 
 def accuracies(votes: Votes, candidates: Candidates, posterior_P: Floats, teaches_P: Floats) -> Floats:
@@ -76,7 +78,7 @@ def accuracies(votes: Votes, candidates: Candidates, posterior_P: Floats, teache
     return np.asarray((CERTAINTY * votes.trust_W + right_W) / (CERTAINTY + count_W))
 
 
-def _expected(votes: Votes, candidates: Candidates, accuracy_W: Floats, log_prior_P: Floats) -> Floats:
+def weighed(votes: Votes, candidates: Candidates, accuracy_W: Floats, log_prior_P: Floats) -> Floats:
     """The E step, likelihoods relative to a class nobody named. f64[P]."""
     gain_W = np.log(accuracy_W * (votes.n_classes - 1) / (1 - accuracy_W))
     gain_V = gain_W[votes.annotator_V]

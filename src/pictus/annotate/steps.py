@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pictus.annotate import dawid_skene, majority, one_coin
+from pictus.annotate import dawid_skene, glad, gold, mace, majority, one_coin
 from pictus.annotate.annotators import Skill, skills_of
 from pictus.annotate.consensus import METHODS, Consensus, Votes
 from pictus.annotate.doubts import MANY, doubts_of, told
@@ -45,7 +45,7 @@ from pictus.registry import Outcome, step
 from pictus.stats import krippendorff_alpha
 from pictus.tables import table_of
 
-__all__ = ["dawid_skene", "import_", "majority", "one_coin", "settle", "skills"]  # the methods register themselves
+__all__ = ["dawid_skene", "glad", "gold", "import_", "mace", "majority", "one_coin", "settle", "skills"]  # the methods register themselves
 
 _LISTED = 10
 _KEPT = 1000
