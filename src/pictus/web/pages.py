@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -14,19 +13,17 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from pictus import metadata, models, overview, pixels, shards
+from pictus import models, overview
 from pictus.errors import NotThereError, PictureError, UserError
-from pictus.project import Project, write_bytes
-from pictus.records import Picture
+from pictus.project import Project
 from pictus.web import clean, coverage, privacy, reasons, releases, relevance, runs, search
 from pictus.web.charts import placeholder
 from pictus.web.layout import TEMPLATES, MissingError, Shell, whole
-from pictus.web.places import Places
 from pictus.web.security import SANDBOX
+from pictus.web.shots import SHOWN, THUMBNAIL_SIDES, Shots
 from pictus.web.tree import by_name, chain, counts_inside, in_order
 from pictus.web.wall import SORTS, Filter
 
-THUMBNAIL_SIDES = (160, 320, 640)
 KINDS, STRIP = 20, 8
 FULL_TREE = 2_000
 """Up to here the tree shows every concept; above, those with pictures and the classes."""
@@ -95,7 +92,7 @@ class _View:
         self.shell = shell
         self.project = shell.project
         self.wall = shell.wall
-        self.places = Places(shell.project.tables)
+        self.shots = Shots(shell.project)
 
     def status(self, _request: Request) -> dict[str, Any]:
         outcome = overview.status(self.project)
@@ -174,7 +171,7 @@ class _View:
 
     def picture(self, request: Request) -> dict[str, Any]:
         asked = request.path_params["image_id"]
-        image_id = asked if self.places.find(asked) else self._found(asked)
+        image_id = asked if self.shots.places.find(asked) else self._found(asked)
         parts = overview.history(self.project, image_id)
         return {"image_id": image_id, "parts": parts, "taxonomy": self.shell.taxonomy()}
 
@@ -250,34 +247,21 @@ class _View:
         if side not in THUMBNAIL_SIDES:
             raise HTTPException(404, f"Thumbnails come in {', '.join(map(str, THUMBNAIL_SIDES))} px.")
         try:
-            path = await run_in_threadpool(self._thumbnail_path, request.path_params["image_id"], side)
+            path = await run_in_threadpool(self.shots.thumbnail, request.path_params["image_id"], side)
         except PictureError as error:
             return Response(placeholder(error.cause), media_type="image/svg+xml", headers=SANDBOX)
         return FileResponse(path, media_type="image/jpeg", headers={"cache-control": YEAR})
 
-    def _thumbnail_path(self, image_id: str, side: int) -> Path:
-        path = self.project.cache_dir / "thumbnails" / str(side) / image_id[:2] / f"{image_id}.jpg"
-        if not path.exists():
-            write_bytes(path, pixels.thumbnail(self._bytes(image_id)[0], side))
-        return path
-
     async def original(self, request: Request) -> Response:
         """The picture's own bytes, to others without where it was taken, never as anything that could run."""
-        image_bytes, picture = await run_in_threadpool(self._bytes, request.path_params["image_id"])
-        if self.shell.is_open:
-            try:
-                image_bytes = await run_in_threadpool(metadata.without_gps, image_bytes)
-            except PictureError as error:
-                raise HTTPException(404, "Where this picture was taken cannot be taken out of it.") from error
-        safe = picture.format in ("jpeg", "png", "webp", "gif")
+        read = self.shots.placeless if self.shell.is_open else self.shots.read
+        try:
+            image_bytes, picture = await run_in_threadpool(read, request.path_params["image_id"])
+        except PictureError as error:
+            raise HTTPException(404, "Where this picture was taken cannot be taken out of it.") from error
+        safe = picture.format in SHOWN
         media = f"image/{picture.format}" if safe else "application/octet-stream"
         return Response(image_bytes, media_type=media, headers={"cache-control": YEAR})
-
-    def _bytes(self, image_id: str) -> tuple[bytes, Picture]:
-        picture = self.places.find(image_id)
-        if picture is None:
-            raise HTTPException(404, f"There is no picture {image_id[:80]!r}.")
-        return shards.read(self.project.shards_dir, picture.shard, picture.offset, picture.size), picture
 
     def _own_counts(self) -> Counter[str]:
         """Concept -> pictures not dropped, by label, else by claim ("" for none)."""

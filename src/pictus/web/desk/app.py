@@ -1,0 +1,86 @@
+"""`pictus annotate serve`: the application of the desk and the process that serves it."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+
+import sqlalchemy as sa
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from pictus.annotate.desk_steps import Desk
+from pictus.errors import NotThereError, UserError
+from pictus.project import Project
+from pictus.web.desk import home, sign, work
+from pictus.web.desk.room import Room, SignedOutError
+from pictus.web.layout import TEMPLATES
+from pictus.web.security import LOOPBACK, Guard
+
+DOWN = "The server cannot reach its data just now."
+"""What is said when the database is away: its address and its words are for who runs the server."""
+SIGNED_OUT = "You are not signed in."
+STATIC = {"cache-control": "no-cache"}
+
+
+def build_desk_app(
+    project: Project, desk: Desk, *, hosts: frozenset[str] = LOOPBACK, is_kiosk: bool = False
+) -> Starlette:  # fmt: skip
+    """Every page at which people answer. `hosts`: names it answers to; empty for any."""
+    if is_kiosk and not hosts:
+        raise UserError("A kiosk is for this machine only: whoever reaches the address could answer under any name.",
+                        fix="leave out --kiosk and hand out links: --invite 12")  # fmt: skip
+    room = Room(project, desk, is_kiosk=is_kiosk)
+    static = StaticFiles(packages=[("pictus", "web/static")])
+    routes: list[Route | Mount] = [
+        *sign.routes(room),
+        *work.routes(room),
+        *home.routes(room),
+        Mount("/static", static),
+    ]  # fmt: skip
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, hosts=hosts)],
+        exception_handlers={
+            UserError: _user_error, HTTPException: _http_error, SignedOutError: _signed_out, Exception: _broken
+        },
+    )  # fmt: skip
+    app.state.project_name = project.name
+    return app
+
+
+async def _user_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, UserError)
+    if isinstance(error.__cause__, sa.exc.SQLAlchemyError | sqlite3.Error):
+        sys.stderr.write(f"! {error.what}\n")
+        return _said(request, 503, DOWN, "what you did is kept in this browser and sent again")
+    return _said(request, 404 if isinstance(error, NotThereError) else 400, error.what, error.fix)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    words = {404: f"There is no page {request.url.path[:200]}.", 405: f"{request.method} does nothing here."}
+    generic = error.detail in ("Not Found", "Method Not Allowed")
+    what = words.get(error.status_code, error.detail) if generic else error.detail
+    return _said(request, error.status_code, what, "")
+
+
+async def _signed_out(request: Request, _error: Exception) -> Response:
+    return _said(request, 401, SIGNED_OUT, "open the link you were given, or ask for a new one")
+
+
+async def _broken(request: Request, _error: Exception) -> Response:
+    return _said(request, 500, "Something broke here. It has been noted.", "try again in a moment")
+
+
+def _said(request: Request, status: int, what: str, fix: str) -> Response:
+    """An error as the page's script takes it, or as a page for who typed an address."""
+    if request.method not in ("GET", "HEAD") or request.url.path.startswith("/desk/"):
+        return JSONResponse({"error": {"what": what, "fix": fix}}, status_code=status)
+    values = {"what": what, "fix": fix, "project_name": request.app.state.project_name, "person": None, "here": ""}
+    return HTMLResponse(TEMPLATES.get_template("desk/error.html").render(values), status_code=status)

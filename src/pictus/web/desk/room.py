@@ -1,0 +1,146 @@
+"""What the desk's pages share: who asks, how an answer is made off the event loop, and pictures by their ids."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from pictus.annotate.desk_steps import Desk
+from pictus.annotate.tasks import ROLES, Person
+from pictus.errors import NotThereError, PictureError
+from pictus.project import Project
+from pictus.web.charts import placeholder
+from pictus.web.desk.bodies import MAX_SMALL, Body, json_of
+from pictus.web.layout import Shell
+from pictus.web.security import SANDBOX
+from pictus.web.shots import SHOWN, THUMBNAIL_SIDES, Shots
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Values = dict[str, Any]
+Result = TypeVar("Result")
+
+LARGEST = 2_000
+"""Side in px of what is shown for a file that browsers do not show."""
+PICTURE = {"cache-control": "private, max-age=3600"}
+"""For every picture alike. No etag and no time of making: they would tell which were shown to others before."""
+PAGE_ID = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
+TOKEN = re.compile(r"[A-Za-z0-9_.~-]{10,200}", re.ASCII)
+
+
+class SignedOutError(Exception):
+    """Nobody is signed in, or no longer."""
+
+
+class Room:
+    """One project's desk as its pages see it. `is_kiosk`: people need no link, which only loopback allows."""
+
+    def __init__(self, project: Project, desk: Desk, *, is_kiosk: bool) -> None:
+        self.project = project
+        self.desk = desk
+        self.is_kiosk = is_kiosk
+        self.shell = Shell(project, is_open=True)
+        self.shots = Shots(project)
+        self.cookie = "pictus_desk_" + hashlib.sha256(project.name.encode()).hexdigest()[:8]  # ports share cookies
+
+    def session(self, request: Request) -> str:
+        """The token of who asks, "" for none and for what cannot be one."""
+        found = request.cookies.get(self.cookie, "")
+        return found if TOKEN.fullmatch(found) else ""
+
+    def somebody(self, request: Request) -> Person | None:
+        """Who asks; None for nobody."""
+        session = self.session(request)
+        return self.desk.person(session) if session else None
+
+    def person(self, request: Request, role: str = "annotator") -> Person:
+        """Who asks; SignedOutError for nobody, 403 for one who may not."""
+        found = self.somebody(request)
+        if found is None:
+            raise SignedOutError
+        if ROLES.index(found.role) < ROLES.index(role):
+            raise HTTPException(403, f"This is for {role}s only; {found.name} is signed in as {found.role}.")
+        return found
+
+    def page(self, template: str, values: Callable[[Person, Request], Values], role: str = "annotator") -> Endpoint:
+        """An HTML page for who is signed in; the others are led to the entrance."""
+
+        def render(request: Request) -> Response:
+            try:
+                person = self.person(request, role)
+            except SignedOutError:
+                return RedirectResponse("/", 303)
+            shared = {"person": person, "is_kiosk": self.is_kiosk}
+            answer = self.shell.render(template, lambda asked: shared | values(person, asked), request)
+            answer.headers["cache-control"] = "no-store"
+            return answer
+
+        return self._off_loop(render)
+
+    def get(self, values: Callable[[Person, Request], Mapping[str, Any]], role: str = "annotator") -> Endpoint:
+        """JSON that only reads."""
+
+        def answer(request: Request) -> Response:
+            return _json(values(self.person(request, role), request))
+
+        return self._off_loop(answer)
+
+    def post(
+        self, action: Callable[[Person, Request, Body], Mapping[str, Any]], *names: str, role: str = "annotator",
+        most: int = MAX_SMALL,
+    ) -> Endpoint:  # fmt: skip
+        """JSON that may change something. `names`: the fields its body may have; `most`: bytes of it."""
+
+        async def endpoint(request: Request) -> Response:
+            body = await json_of(request, *names, most=most)
+            return await run_in_threadpool(lambda: _json(action(self.person(request, role), request, body)))
+
+        return endpoint
+
+    def picture(self, find: Callable[[Person, Request], str]) -> Endpoint:
+        """One picture at the side that stands in the address; `find` says which it is."""
+
+        def answer(request: Request) -> Response:
+            image_id = find(self.person(request), request)
+            return self.shown(image_id, request.path_params["side"])
+
+        return self._off_loop(answer)
+
+    def shown(self, image_id: str, side: int) -> Response:
+        """A thumbnail, or the file itself for side 0; with the same headers whatever picture it is."""
+        if side not in (0, *THUMBNAIL_SIDES):
+            raise NotThereError(f"Pictures come in {', '.join(map(str, THUMBNAIL_SIDES))} px, and 0 for as it is.")
+        try:
+            if side:
+                return Response(self.shots.thumbnail(image_id, side).read_bytes(), 200, PICTURE, "image/jpeg")
+            image_bytes, picture = self.shots.placeless(image_id)
+            if picture.format in SHOWN:
+                return Response(image_bytes, 200, PICTURE, f"image/{picture.format}")
+            return Response(self.shots.thumbnail(image_id, LARGEST).read_bytes(), 200, PICTURE, "image/jpeg")
+        except PictureError as error:
+            return Response(placeholder(error.cause), 200, SANDBOX | PICTURE, "image/svg+xml")
+
+    @staticmethod
+    def _off_loop(answer: Callable[[Request], Response]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            return await run_in_threadpool(answer, request)
+
+        return endpoint
+
+
+def page_id_of(request: Request) -> str:
+    """The page named in the address."""
+    found = request.path_params["page_id"]
+    if not isinstance(found, str) or not PAGE_ID.fullmatch(found):
+        raise NotThereError("There is no such page.")
+    return found
+
+
+def _json(found: Mapping[str, Any]) -> Response:
+    return JSONResponse(dict(found), headers={"cache-control": "no-store"})

@@ -1,0 +1,43 @@
+// Making elements and asking the server. Texts are always set as text, so that no name can become markup.
+
+export const el = (tag, values = {}, ...children) => {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (name === "class") made.className = value;
+    else made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.flat().filter((one) => one !== null && one !== undefined && one !== false));
+  return made;
+};
+
+export const counted = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+
+// The server said no (status 400 and above), or could not be asked (status 0).
+export class Refused extends Error {
+  constructor(status, what, fix = "") {
+    super(what);
+    Object.assign(this, { status, what, fix });
+  }
+
+  get isPassing() { return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500; }
+}
+
+const PATIENCE_MS = 20_000;  // a server that says nothing for so long counts as gone
+
+// body undefined: GET. Writes carry the header that no other site can send.
+export const call = async (path, body, { keepalive = false } = {}) => {
+  const how = { headers: { accept: "application/json" }, credentials: "same-origin", keepalive, signal: AbortSignal.timeout(PATIENCE_MS) };
+  if (body !== undefined) Object.assign(how, { method: "POST", body: JSON.stringify(body), headers: { ...how.headers, "content-type": "application/json", "x-pictus": "desk" } });
+  let answer, found;
+  try {
+    answer = await fetch(path, how);
+    found = await answer.json();
+  } catch (error) {
+    if (!answer || answer.ok) throw new Refused(0, `No connection: ${error.message}`);
+    throw new Refused(answer.status, `The server answered ${answer.status}.`);
+  }
+  if (!answer.ok) throw new Refused(answer.status, found.error?.what ?? `The server answered ${answer.status}.`, found.error?.fix ?? "");
+  return found;
+};

@@ -1,0 +1,79 @@
+// Pages handed in that the server has not acknowledged. They lie in the browser's own storage from the moment of
+// handing in, so that a lost connection, a killed server or a closed tab loses none; they are sent in the order in
+// which they were handed in, and the server takes each (page, revision) once however often it comes.
+
+import { call } from "./dom.js";
+
+const FIRST_WAIT_MS = 1_000, LONGEST_WAIT_MS = 15_000;
+
+export class Outbox {
+  // on: {sent(item, receipt), refused(item, error), signedOut(), changed()}
+  constructor(owner, on) {
+    this.prefix = `pictus-desk/${owner}/out/`;
+    this.on = on;
+    this.isSending = false;
+    this.wait = FIRST_WAIT_MS;
+    this.timer = 0;
+    this.isCut = false;
+    this.last = 0;
+    addEventListener("online", () => this.kick());
+    addEventListener("focus", () => this.kick());
+    addEventListener("storage", () => this.on.changed());
+  }
+
+  // {key, page_id, revision, answers, seconds}, the oldest first; other tabs of the same person included
+  items() {
+    const keys = Object.keys(localStorage).filter((key) => key.startsWith(this.prefix)).sort();
+    return keys.flatMap((key) => {
+      try { return [{ key, ...JSON.parse(localStorage.getItem(key)) }]; } catch { return []; }  // taken by another tab
+    });
+  }
+
+  pages() { return [...new Set(this.items().map((item) => item.page_id))]; }
+
+  revision(page_id) { return Math.max(0, ...this.items().filter((item) => item.page_id === page_id).map((item) => item.revision)); }
+
+  // Throws where the browser's storage is full: then the page stays where it is.
+  put(item) {
+    this.last = Math.max(Date.now(), this.last + 1);
+    localStorage.setItem(this.prefix + String(this.last).padStart(16, "0"), JSON.stringify(item));
+    this.on.changed();
+    this.kick();
+  }
+
+  kick() {
+    clearTimeout(this.timer);
+    if (!this.isSending) this.#send();
+  }
+
+  async #send() {
+    this.isSending = true;
+    for (let item = this.items()[0]; item; item = this.items()[0]) {
+      const { key, page_id, revision, answers, seconds } = item;
+      try {
+        const receipt = await call(`/desk/pages/${page_id}`, { revision, answers, seconds });
+        this.#done(key);
+        this.on.sent(item, receipt);
+      } catch (error) {
+        if (error.status === 401) { this.on.signedOut(); break; }
+        if (error.isPassing) {
+          this.isCut = true;
+          this.timer = setTimeout(() => this.kick(), this.wait);
+          this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
+          break;
+        }
+        this.#done(key);
+        this.on.refused(item, error);
+      }
+    }
+    this.isSending = false;
+    this.on.changed();
+  }
+
+  #done(key) {
+    localStorage.removeItem(key);
+    this.isCut = false;
+    this.wait = FIRST_WAIT_MS;
+    this.on.changed();
+  }
+}
