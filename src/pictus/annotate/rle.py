@@ -54,6 +54,28 @@ def decode(rle: Rle) -> Mask:
     return np.repeat(values, rle.counts).reshape((rle.height, rle.width), order="F")
 
 
+def crop(rle: Rle, x1: int, y1: int, x2: int, y2: int) -> Mask:
+    """The part of a mask from column x1 to x2 and row y1 to y2 (ends outside), without decoding the rest."""
+    ends = np.clip(np.cumsum(rle.counts) - x1 * rle.height, 0, (x2 - x1) * rle.height)
+    values = np.arange(rle.counts.size) % 2 == 1
+    columns = np.repeat(values, np.diff(ends, prepend=0)).reshape((rle.height, x2 - x1), order="F")
+    return columns[y1:y2]
+
+
+def placed(mask: Mask, x1: int, y1: int, height: int, width: int) -> Rle:
+    """A crop put back at column x1, row y1 of an empty picture."""
+    columns = np.zeros((height, mask.shape[1]), np.bool_)
+    columns[y1 : y1 + mask.shape[0]] = mask
+    inner = encode(columns).counts
+    before, after = x1 * height, (width - x1 - mask.shape[1]) * height
+    counts = inner.copy()
+    counts[0] += before
+    if counts.size % 2 == 0 and after:
+        counts = np.append(counts, 0)
+    counts[-1] += after
+    return Rle(height, width, counts)
+
+
 def area(rle: Rle) -> int:
     """Pixels that are set."""
     return int(rle.counts[1::2].sum())
