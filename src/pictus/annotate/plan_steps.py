@@ -132,12 +132,10 @@ def _planned(
         by_concept[world.concepts[number]] = reason
     meter.say("summing up")
     heaps = queue_rows.sum_up(project.journal, kind, by_concept)
-    reasons = _heap_reasons(project, kind)
     planned = [
-        Planned(kind, heap.concept_id, _name(taxonomy, heap.concept_id), heap.waiting, heap.priority,
-                reasons.get(heap.concept_id, ""))
+        Planned(kind, heap.concept_id, _name(taxonomy, heap.concept_id), heap.waiting, heap.priority, heap.reason)
         for heap in heaps
-    ]  # fmt: skip
+    ]
     return stored, reopened, parked, planned
 
 
@@ -312,12 +310,6 @@ def _groups(concept_A: queue.Ints) -> list[tuple[int, queue.Ints]]:
     return [
         (int(one), np.arange(start, end)) for one, start, end in zip(numbers, starts, ends, strict=True)
     ]
-
-
-def _heap_reasons(project: Project, kind: str) -> dict[str, str]:
-    with project.journal.engine.connect() as connection:
-        found = connection.execute(sa.text("SELECT concept_id, reason FROM heaps WHERE kind = :kind"), {"kind": kind})
-        return {row.concept_id: row.reason for row in found}
 
 
 def _name(taxonomy: Taxonomy, concept_id: str) -> str:

@@ -1,7 +1,8 @@
 """The queue's rows in SQL: put in what is wanted, leave alone what people hold, sum up the heaps.
 
-Everything is written in batches of one transaction each: a desk that works on the same database waits for one batch
-at most, and a plan that is killed has put in whole batches that the next plan finds there.
+Everything is written in batches of one transaction each, small ones while somebody holds a page: a desk that works on
+the same database waits for one batch at most, and a plan that is killed has put in whole batches that the next plan
+finds there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import sqlalchemy as sa
 
+from pictus.clock import now
 from pictus.journal import Journal
 
 SCHEMA = pa.schema([
@@ -22,10 +24,17 @@ SCHEMA = pa.schema([
 """Questions to be put in, all of one kind."""
 
 BATCH = 10_000
-"""Rows of one transaction: half a second, the longest that a desk waits."""
+"""Rows of one transaction while pages are out: half a second, the longest that a desk waits."""
+LARGE = 200_000
+"""And while none is: SQLite writes most of the index by picture anew with every transaction."""
+CACHE_KB = 131_072
+"""SQLite's cache during one, so that this index stays in it; 2 MB else."""
 
 GONE = "its picture was dropped"
 """The reason of a question that was parked by a plan; the next plan opens it again where the picture is back."""
+
+CHUNK = 500
+"""Heaps, or questions found one by one, of one transaction."""
 
 PAGE = 48
 """A heap's priority is the mean of the best page of its questions."""
@@ -36,14 +45,11 @@ _COLUMNS = (
 )  # fmt: skip
 
 # Only open questions are touched, and only where something changed; a fold only while nobody holds the question.
-_MERGE = f"""
-    ON CONFLICT (kind, concept_id, image_id, mark_id) DO UPDATE SET priority = excluded.priority,
-        reason = excluded.reason, score = excluded.score, state = 'open',
-        fold = CASE WHEN questions.leases > 0 THEN questions.fold ELSE excluded.fold END
-    WHERE (questions.state = 'parked' AND questions.reason = '{GONE}')
-       OR (questions.state = 'open' AND (questions.priority <> excluded.priority OR questions.reason <> excluded.reason
-           OR questions.score <> excluded.score OR (questions.leases = 0 AND questions.fold <> excluded.fold)))
-"""
+_SET = """priority = {new}.priority, reason = {new}.reason, score = {new}.score, state = 'open',
+    fold = CASE WHEN questions.leases > 0 THEN questions.fold ELSE {new}.fold END"""
+_WHERE = f"""(questions.state = 'parked' AND questions.reason = '{GONE}')
+    OR (questions.state = 'open' AND (questions.priority <> {{new}}.priority OR questions.reason <> {{new}}.reason
+        OR questions.score <> {{new}}.score OR (questions.leases = 0 AND questions.fold <> {{new}}.fold)))"""
 
 
 class Stored(NamedTuple):
@@ -59,40 +65,57 @@ class Heap(NamedTuple):
     concept_id: str
     waiting: int
     priority: float
+    reason: str
 
 
 def put(journal: Journal, kind: str, rows: pa.Table, advance: Callable[[int], None]) -> Stored:
     """Add the questions that are not there, adjust those that are open. Columns of SCHEMA; any number of rows."""
     before, touched = count(journal, kind), 0
     insert = _by_copy if journal.engine.dialect.name == "postgresql" else _by_rows
-    for batch in rows.select(SCHEMA.names).to_batches(max_chunksize=BATCH):
+    rows = rows.select(SCHEMA.names).combine_chunks()
+    start = 0
+    while start < rows.num_rows:
+        batch = rows.slice(start, BATCH if _is_busy(journal) else LARGE)
         with journal.transaction() as connection:
             touched += insert(connection, kind, batch)
         advance(batch.num_rows)
+        start += batch.num_rows
     added = count(journal, kind) - before
     return Stored(added, max(0, touched - added))
 
 
-def _values(kind: str, batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
-    columns = (batch.column(name).to_pylist() for name in SCHEMA.names)
-    for concept_id, image_id, mark_id, priority, reason, wanted, posterior, score, fold in zip(*columns, strict=True):
-        yield kind, concept_id, image_id, mark_id, "open", priority, reason, 0, 0, wanted, posterior, score, fold, ""
+def _is_busy(journal: Journal) -> bool:
+    """Whether anybody holds a page now."""
+    with journal.engine.connect() as connection:
+        query = sa.text("SELECT 1 FROM pages WHERE state = 'leased' AND expires_at > :now LIMIT 1")
+        return connection.execute(query, {"now": now()}).scalar() is not None
 
 
-def _by_rows(connection: sa.Connection, kind: str, batch: pa.RecordBatch) -> int:
-    marks = ", ".join("?" * len(_COLUMNS))
+def _values(kind: str, rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+    for batch in rows.to_batches(max_chunksize=BATCH):
+        columns = (batch.column(name).to_pylist() for name in SCHEMA.names)
+        for concept_id, image_id, mark_id, *rest, wanted, posterior, score, fold in zip(*columns, strict=True):
+            yield kind, concept_id, image_id, mark_id, "open", *rest, 0, 0, wanted, posterior, score, fold, ""
+
+
+def _by_rows(connection: sa.Connection, kind: str, batch: pa.Table) -> int:
+    marks, new = ", ".join("?" * len(_COLUMNS)), {"new": "excluded"}
+    merge = f"ON CONFLICT (kind, concept_id, image_id, mark_id) DO UPDATE SET {_SET} WHERE {_WHERE}".format(**new)
     cursor = connection.connection.cursor()
+    kept = cursor.execute("PRAGMA cache_size").fetchone()[0]
+    cursor.execute(f"PRAGMA cache_size = -{CACHE_KB}")
     try:
         cursor.executemany(
-            f"INSERT INTO questions ({', '.join(_COLUMNS)}) VALUES ({marks}) {_MERGE}",  # noqa: S608  our names
+            f"INSERT INTO questions ({', '.join(_COLUMNS)}) VALUES ({marks}) {merge}",  # noqa: S608  our names
             _values(kind, batch),
         )
         return int(cursor.rowcount)
     finally:
+        cursor.execute(f"PRAGMA cache_size = {int(kept)}")
         cursor.close()
 
 
-def _by_copy(connection: sa.Connection, kind: str, batch: pa.RecordBatch) -> int:
+def _by_copy(connection: sa.Connection, kind: str, batch: pa.Table) -> int:
     """COPY into a table of this transaction, then merge: several times as fast as rows."""
     columns = ", ".join(_COLUMNS)
     raw: Any = connection.connection.cursor()
@@ -104,11 +127,22 @@ def _by_copy(connection: sa.Connection, kind: str, batch: pa.RecordBatch) -> int
             for row in _values(kind, batch):
                 copy.write_row(row)
         raw.execute(
-            # In one order everywhere: two plans at once must not wait for each other in a circle.
             f"INSERT INTO questions ({columns}) SELECT {columns} FROM planned"  # noqa: S608
-            f" ORDER BY concept_id, image_id, mark_id {_MERGE}"
+            " ORDER BY concept_id, priority DESC, image_id ON CONFLICT DO NOTHING"
         )
-        return int(raw.rowcount)
+        added = int(raw.rowcount)
+        raw.execute("ANALYZE planned")
+        # What a desk holds at this moment is passed over: it never waits for a plan, nor a plan for it.
+        same = " AND ".join(f"questions.{name} = planned.{name}" for name in _COLUMNS[:4])
+        where, put = _WHERE.format(new="planned"), _SET.format(new="changed")
+        raw.execute(
+            "WITH changed AS (SELECT questions.question_id AS question, planned.* FROM questions JOIN planned"  # noqa: S608
+            f" ON {same} WHERE {where} FOR UPDATE OF questions SKIP LOCKED) UPDATE questions SET {put}"
+            " FROM changed WHERE questions.question_id = changed.question"
+        )
+        changed = int(raw.rowcount)
+        raw.execute("DROP TABLE planned")
+        return added + changed
     finally:
         raw.close()
 
@@ -127,7 +161,7 @@ def reopen(journal: Journal, kind: str, rows: Sequence[tuple[str, str, float, st
     answers are never reopened.
     """
     statement = sa.text(
-        "UPDATE questions SET state = 'open', priority = :priority, reason = :reason, wanted = 1"
+        "UPDATE questions SET state = 'open', priority = :priority, reason = :reason, wanted = votes + 1"
         " WHERE kind = :kind AND concept_id = :concept_id AND image_id = :image_id AND mark_id = 0 AND known = ''"
         " AND state IN ('accepted', 'rejected', 'undecided') AND reason NOT LIKE :mark"
     )
@@ -146,23 +180,23 @@ def park(journal: Journal, kind: str, is_gone: Callable[[Sequence[str]], Sequenc
         "SELECT question_id, image_id FROM questions WHERE kind = :kind AND state = 'open' AND leases = 0"
         " AND question_id > :after ORDER BY question_id LIMIT :many"
     )
+    lock = " FOR UPDATE SKIP LOCKED" if journal.engine.dialect.name == "postgresql" else ""
     update = sa.text(
-        "UPDATE questions SET state = 'parked', reason = :gone WHERE question_id = :question_id AND state = 'open'"
-        " AND leases = 0"
-    )
+        "UPDATE questions SET state = 'parked', reason = :gone WHERE question_id IN (SELECT question_id FROM questions"  # noqa: S608
+        f" WHERE question_id IN :ids AND state = 'open' AND leases = 0 ORDER BY question_id{lock})"
+    ).bindparams(sa.bindparam("ids", expanding=True))
     after, parked, many = 0, 0, 100_000
     while True:
-        with journal.transaction() as connection:
+        with journal.engine.connect() as connection:
             found = connection.execute(query, {"kind": kind, "after": after, "many": many}).all()
-            if not found:
-                return parked
-            gone = [
-                {"question_id": row.question_id, "gone": GONE}
-                for row, is_one in zip(found, is_gone([row.image_id for row in found]), strict=True) if is_one
-            ]  # fmt: skip
-            if gone:
-                connection.execute(update, gone)
-        parked += len(gone)
+        if not found:
+            return parked
+        is_gone_one = is_gone([row.image_id for row in found])
+        gone = [row.question_id for row, is_one in zip(found, is_gone_one, strict=True) if is_one]
+        for start in range(0, len(gone), CHUNK):
+            with journal.transaction() as connection:
+                ids = gone[start : start + CHUNK]
+                parked += connection.execute(update, {"ids": ids, "gone": GONE}).rowcount
         after = int(found[-1].question_id)
 
 
@@ -175,22 +209,36 @@ def sum_up(journal: Journal, kind: str, reasons: Mapping[str, str]) -> list[Heap
     )
     merge = sa.text(
         "INSERT INTO heaps (kind, concept_id, state, priority, reason, waiting)"
-        " VALUES (:kind, :concept_id, 'open', :priority, :reason, :waiting)"
-        " ON CONFLICT (kind, concept_id) DO UPDATE SET priority = excluded.priority, waiting = excluded.waiting,"
+        " VALUES (:kind, :concept_id, 'open', :priority, :reason, 0)"
+        " ON CONFLICT (kind, concept_id) DO UPDATE SET priority = excluded.priority,"
         " reason = CASE WHEN excluded.reason = '' THEN heaps.reason ELSE excluded.reason END"
     )
+    # A statement of its own, after the heap is ours: it sees what others have committed, and they count on from it.
+    recount = sa.text(
+        "UPDATE heaps SET waiting = (SELECT count(*) FROM questions q WHERE q.kind = heaps.kind"
+        " AND q.concept_id = heaps.concept_id AND q.state = 'open') WHERE kind = :kind AND concept_id IN :ids"
+    ).bindparams(sa.bindparam("ids", expanding=True))
     with journal.engine.connect() as connection:  # two seconds at a million: not while others wait to write
-        rows = connection.execute(best, {"kind": kind, "page": PAGE}).all()
-    with journal.transaction() as connection:
-        heaps = [Heap(row.concept_id, int(row.waiting), round(float(row.priority), 6)) for row in rows]
-        there = {heap.concept_id for heap in heaps}
+        found = connection.execute(best, {"kind": kind, "page": PAGE}).all()
         known = connection.execute(sa.text("SELECT concept_id FROM heaps WHERE kind = :kind"), {"kind": kind})
-        done = [Heap(concept_id, 0, 0.0) for concept_id in known.scalars().all() if concept_id not in there]
-        values = [
-            {"kind": kind, "concept_id": heap.concept_id, "priority": heap.priority, "waiting": heap.waiting,
-             "reason": reasons.get(heap.concept_id, "")}
-            for heap in (*heaps, *done)
-        ]  # fmt: skip
-        if values:
-            connection.execute(merge, values)
-    return sorted(heaps, key=lambda heap: (-heap.priority, heap.concept_id))
+        priority = dict.fromkeys(known.scalars().all(), 0.0) | {row.concept_id: float(row.priority) for row in found}
+    ordered = sorted(priority)
+    for start in range(0, len(ordered), CHUNK):
+        ids = ordered[start : start + CHUNK]
+        with journal.transaction() as connection:
+            connection.execute(merge, [
+                {"kind": kind, "concept_id": one, "priority": round(priority[one], 6), "reason": reasons.get(one, "")}
+                for one in ids
+            ])  # fmt: skip
+            connection.execute(recount, {"kind": kind, "ids": ids})
+    return heaps_of(journal, kind)
+
+
+def heaps_of(journal: Journal, kind: str) -> list[Heap]:
+    """The heaps of one kind with something to ask, the highest first."""
+    query = sa.text(
+        "SELECT concept_id, waiting, priority, reason FROM heaps WHERE kind = :kind AND waiting > 0"
+        " ORDER BY priority DESC, concept_id"
+    )
+    with journal.engine.connect() as connection:
+        return [Heap(*row) for row in connection.execute(query, {"kind": kind})]
