@@ -32,7 +32,7 @@ import pyarrow as pa
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 import pictus
-from pictus.clean import check, dedupe, screen
+from pictus.clean import check, dedupe, match, screen
 from pictus.records import Check, Duplicate, Verdict
 from pictus.shards import ShardWriter
 from pictus.tables import SCHEMAS
@@ -100,12 +100,16 @@ def main() -> None:
 
 def compare_speed(python: Path, scratch: Path, plain: Path, count: int, *, cores: str) -> dict[str, Any]:
     """Interleaved rounds on `one` core each, or on `all` of them with default settings; the best of each."""
-    theirs, ours = defaultdict(list), []
+    theirs, ours, matched = defaultdict(list), [], []
+    workers = 1 if cores == "one" else 0
     for number in range(ROUNDS):
         for name, seconds in run_peer(python, plain, cores=cores)["seconds"].items():
             theirs[name].append(seconds)
-        ours.append(run_ours(scratch / f"project-{cores}-{number}", plain, workers=1 if cores == "one" else 0)[0])
-    speed = {"pictus": count / min(ours), **{name: count / min(spent) for name, spent in theirs.items()}}
+        ours.append(run_ours(scratch / f"project-{cores}-{number}", plain, workers=workers)[0])
+        root = scratch / f"matched-{cores}-{number}"
+        matched.append(run_ours(root, plain, workers=workers, with_match=True)[0])
+    speed = {"pictus": count / min(ours), "pictus with match": count / min(matched)}
+    speed |= {name: count / min(spent) for name, spent in theirs.items()}
     speed["both"] = count / sum(min(spent) for spent in theirs.values())
     rounds = [sum(spent[number] for spent in theirs.values()) / ours[number] for number in range(ROUNDS)]
     words = "one core each" if cores == "one" else f"default settings, {os.cpu_count()} CPUs"
@@ -113,9 +117,12 @@ def compare_speed(python: Path, scratch: Path, plain: Path, count: int, *, cores
     for name, value in speed.items():
         print(f"{name:24}{value:12.1f}")
     ratio = speed["pictus"] / speed["both"]
-    print(f"\nratio to both together {ratio:.1f} (rounds: {', '.join(f'{one:.1f}' for one in rounds)})\n")
-    peers = {name: round(value, 1) for name, value in speed.items() if name != "pictus"}
-    return {"ours": round(speed["pictus"], 1), "peer": peers, "ratio": {"both": round(ratio, 2)}}
+    print(f"\nratio to both together {ratio:.1f} (rounds: {', '.join(f'{one:.1f}' for one in rounds)})")
+    slower = speed["pictus with match"]
+    print(f"with match {slower / speed['both']:.1f}\n")
+    peers = {name: round(value, 1) for name, value in speed.items() if "pictus" not in name}
+    ratios = {"both": round(ratio, 2), "both, with match": round(slower / speed["both"], 2)}
+    return {"ours": round(speed["pictus"], 1), "with_match": round(slower, 1), "peer": peers, "ratio": ratios}
 
 
 def peer_python() -> Path:
@@ -138,8 +145,13 @@ def run_peer(python: Path, folder: Path, *, wants: str = "time", cores: str = "o
     return answer
 
 
-def run_ours(root: Path, folder: Path, *, workers: int = 1) -> tuple[float, pictus.Project]:
-    """Fill a project (not timed: the peers find their files in place), then check, dedupe and screen (timed)."""
+def run_ours(
+    root: Path, folder: Path, *, workers: int = 1, with_match: bool = False
+) -> tuple[float, pictus.Project]:
+    """Fill a project (not timed: the peers find their files in place), then check, dedupe and screen (timed).
+
+    The peers compare hashes; `match` finds crops, turns and frames as well, which neither of them does.
+    """
     project = pictus.new(root)
     rows = []
     with ShardWriter(project.shards_dir) as writer:
@@ -153,6 +165,8 @@ def run_ours(root: Path, folder: Path, *, workers: int = 1) -> tuple[float, pict
     project.journal.log("clean", "benchmark_started")
     started = time.perf_counter()
     check(project, workers=workers)
+    if with_match:
+        match(project, workers=workers)
     dedupe(project)
     screen(project)
     return time.perf_counter() - started, project
