@@ -293,6 +293,21 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether a picture shows a concept that was asked about it. `status`: accepted | rejected | unsettled."""
+
+    image_id: str
+    concept_id: str
+    posterior: float  # P(it shows it)
+    n_votes: int  # persons who answered, unsure ones included; folders and lists of labels are no persons
+    n_yes: int
+    selection: float  # n_yes / n_votes, 0 where nobody answered
+    status: str
+    method: str  # "ruling" where a reviewer decided
+    settled_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """Which part of the next release a picture belongs to. `group_id` is never cut in two."""
 

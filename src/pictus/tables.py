@@ -110,6 +110,12 @@ SCHEMAS: dict[str, pa.Schema] = {
     "labels": pa.schema(
         [_IMAGE, *_columns(concept_id=_S, posterior=_F, n_votes=_I, status=_S, method=_S, settled_at=_S)]
     ),
+    "presences": pa.schema(
+        [
+            _IMAGE, _CONCEPT,
+            *_columns(posterior=_F, n_votes=_I, n_yes=_I, selection=_F, status=_S, method=_S, settled_at=_S),
+        ]
+    ),
     # release
     "splits": pa.schema([_IMAGE, *_columns(split=_S, concept_id=_S, group_id=_S)]),
 }  # fmt: skip
@@ -318,6 +324,7 @@ def _guarded(path: Path) -> Iterator[None]:
 
 _MADE_BY = {
     "checks": "clean check", "duplicates": "clean dedupe", "verdicts": "clean screen", "labels": "annotate settle",
+    "presences": "annotate settle",
     "features": "clean match", "matched": "clean match", "likenesses": "clean match",
     "relevance": "clean relevance", "faces": "clean faces", "safety": "clean safety",
     "leaks": "clean leaks",

@@ -80,7 +80,8 @@ def mace(votes: Votes) -> Consensus:
 
     def expected(state: Floats) -> Floats:
         """The E step."""
-        log_P = np.bincount(candidates.of_vote_V, np.log1p(odds(state))[cell_V], candidates.item_P.size).astype(np.float64)
+        gain_V = np.log1p(odds(state))[cell_V]
+        log_P = np.bincount(candidates.of_vote_V, gain_V, candidates.item_P.size).astype(np.float64)
         log_prior_P = log_prior(candidates, teaches_P, np.exp(state[many + key_S.size :]))
         return posterior_of(candidates, log_P, log_prior_P, np.zeros(votes.n_items))
 
