@@ -33,8 +33,9 @@ UNEXPLAINED = {"demo.album", "forms", "search.steps", "serve.steps"}
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 MAX_STEP_PARAMETERS = 6
-MANY_PARAMETERS = {"collect fetch": 8}
-"""A fetch has manners (rate, contact, hosts), a choice of what to ask again, and a machine to run on."""
+MANY_PARAMETERS = {"collect fetch": 8, "annotate import": 8}
+"""A fetch has manners (rate, contact, hosts), a choice of what to ask again, and a machine to run on; an import what
+its files are, what they are about, what of them may be left out, and whose they are."""
 
 
 def module_name(path: Path) -> str:

@@ -51,13 +51,13 @@ def entries_of(answers: Answers, taxonomy: Taxonomy, pictures: Resolved, default
         left = iter(range(_SUGGESTED))
 
         def find(text: str) -> tuple[str, str]:
-            return _concept(taxonomy, text, problem, has_time=next(left, None) is not None)
+            return concept_meant(taxonomy, text, problem, has_time=next(left, None) is not None)
 
         return find
 
     every = np.ones(is_asked.size, dtype=np.bool_)
     question = _mapped(answers.question, is_asked, concept("the question"), problems)
-    asked_answer = _mapped(answers.answer, is_asked, _yes_no, problems)
+    asked_answer = _mapped(answers.answer, is_asked, yes_no_meant, problems)
     named_answer = _mapped(answers.answer, ~is_asked, concept("class"), problems)
     annotator = answers.annotator
     if "annotator" in answers.columns:
@@ -140,7 +140,8 @@ def _told(answers: Answers, problems: Mapping[int, list[str]]) -> dict[int, str]
     return {answers.row[position].as_py(): "; ".join(told) for position, told in problems.items()}
 
 
-def _concept(taxonomy: Taxonomy, text: str, what: str, *, has_time: bool) -> tuple[str, str]:
+def concept_meant(taxonomy: Taxonomy, text: str, what: str, *, has_time: bool) -> tuple[str, str]:
+    """(concept_id, "") or ("", what is wrong with `text`); with time, what was perhaps meant."""
     if not text:
         return "", "there is no answer"
     if what == "class" and _MEANING.get(text.casefold()) == "unsure":
@@ -160,7 +161,8 @@ def _concept(taxonomy: Taxonomy, text: str, what: str, *, has_time: bool) -> tup
     return "", problem
 
 
-def _yes_no(text: str) -> tuple[str, str]:
+def yes_no_meant(text: str) -> tuple[str, str]:
+    """("yes" | "no" | "unsure", "") or ("", what is wrong with `text`)."""
     answer = _MEANING.get(text.casefold())
     return (answer, "") if answer else ("", f"answer {clipped(text)} is none of yes, no, unsure")
 

@@ -17,6 +17,8 @@ from pictus.annotate.annotators import Skill, skills_of
 from pictus.annotate.consensus import METHODS, Consensus, Votes
 from pictus.annotate.doubts import MANY, doubts_of, told
 from pictus.annotate.entries import VOTE_COLUMNS, claims, entries_of, without_known
+from pictus.annotate.intake import Wishes
+from pictus.annotate.intake_steps import other_tools, take_in
 from pictus.annotate.questions import (
     SOURCE_PREFIX,
     STATUSES,
@@ -57,26 +59,36 @@ _FOLDERS = "collected sources"
 @step("annotate import", changes=True)
 def import_(
     project: Project, files: tuple[Path, ...] = (), *, from_folders: bool = False, question: str = "",
-    skip_unknown: bool = False, skip_bad: bool = False,
+    skip_unknown: bool = False, skip_bad: bool = False, format: str = "", as_proposals: bool = False,  # noqa: A002
+    keep_names: bool = False,
 ) -> Outcome[Vote]:  # fmt: skip
-    """Take in labels and crowd votes: CSV, TSV or Parquet, or the folders that pictures came from.
+    """Take in labels, votes and shapes: CSV, TSV or Parquet, other tools' files, or the folders pictures came from.
 
     Labels have the columns image,label; votes worker,image,answer, where the answer is a concept;
     or worker,image,question,answer, where the question is a concept and the answer yes, no or
-    unsure. Importing a file again adds only what is new in it.
+    unsure. Importing a file again adds only what is new in it. What Label Studio, CVAT, COCO, VOC, YOLO,
+    LabelMe, MTurk, Toloka and others wrote is recognised by its content: answers become votes,
+    shapes marks, controls known answers.
 
-    files: tables of labels or votes
+    files: tables of labels or votes; files, folders or zip archives of other tools
     from_folders: what each collected source claims becomes a vote of "source:folder" (or archive, url)
     question: the concept that the files' yes/no answers are about
     skip_unknown: leave out rows whose picture is not in the project
     skip_bad: leave out every row that cannot be used; the journal keeps which and why
+    format: what the files are, where that is not to be recognised: `coco`, `voc-inclusive`, `csv` …
+    as_proposals: take shapes for a start to work from, not for what a person drew
+    keep_names: keep the platform's ids of workers, and e-mail addresses; else pseudonyms stand for them
 
     Examples:
         pictus annotate import --from-folders
         pictus annotate import labels.csv --skip-bad
         pictus annotate import votes.csv --question owl
+        pictus annotate import instances.json annotations.zip
     """
     taxonomy = _checked(project, files, question, from_folders=from_folders)
+    if others := other_tools(files, format):
+        about = taxonomy.resolve(question) if question else ""
+        return take_in(project, taxonomy, others, Wishes(about, skip_bad, skip_unknown, as_proposals, keep_names))
     label = "reading what folders claim" if from_folders else f"reading answers from {counted(len(files), 'file')}"
     with project.lock("annotate"), project.progress.track(label, None):
         if from_folders:

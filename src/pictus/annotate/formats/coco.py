@@ -1,0 +1,151 @@
+"""COCO: one JSON with images, categories and annotations.
+
+Boxes are [x, y, width, height] from the upper left corner of the picture, in px between pixels; masks are polygons or
+run lengths; keypoints x, y, v. A polygon that is just its box is a box. Of an annotation with a mask and a box the mask
+is kept, with the box in it; keypoints are a shape of their own. What COCO has no field for, we write as `annotator` and
+`pictus`, which other tools pass over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pictus.annotate.formats.contents import Bad, Drawn, Read, Shape
+from pictus.annotate.formats.documents import Bundle, Document
+from pictus.annotate.formats.figures import (
+    WrongFigureError,
+    as_rectangle,
+    box_at,
+    keypoints,
+    polygons,
+    size_of,
+    worded,
+)
+from pictus.annotate.formats.json_streams import elements
+from pictus.annotate.formats.run_lengths import checked
+from pictus.errors import clipped
+
+_KEY = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+_KEPT = ("iscrowd", "score", "ignore", "attributes")
+
+
+class _Picture(NamedTuple):
+    name: str
+    size: tuple[int, int]
+
+
+class _Category(NamedTuple):
+    name: str
+    skeleton: str
+    points: tuple[str, ...]
+
+
+def recognises(bundle: Bundle) -> bool:
+    """One JSON object with one of COCO's arrays near its beginning."""
+    return any(is_coco(document) for document in bundle.ending(".json"))
+
+
+def is_coco(document: Document) -> bool:
+    return document.head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and bool(_KEY.search(document.head))
+
+
+def read(bundle: Bundle) -> Iterator[Read]:
+    """Shapes in the file's order; two passes, because categories may stand behind the annotations."""
+    for document in bundle.ending(".json"):
+        if is_coco(document):
+            yield from _read(document)
+
+
+def _read(document: Document) -> Iterator[Read]:
+    pictures: dict[object, _Picture] = {}
+    categories: dict[object, _Category] = {}
+    for key, index, value in elements(document):
+        place = f"{document.name} {key}[{index}]"
+        try:
+            if key == "images":
+                pictures[_id(value, "id")] = _picture(value)
+            elif key == "categories":
+                categories[_id(value, "id")] = _category(value)
+        except WrongFigureError as error:
+            yield Bad(place, str(error))
+    for key, index, value in elements(document):
+        if key != "annotations":
+            continue
+        place = f"{document.name} annotations[{index}]"
+        try:
+            yield from _annotation(place, value, pictures, categories)
+        except WrongFigureError as error:
+            yield Bad(place, str(error))
+
+
+def _id(value: object, key: str) -> object:
+    found = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(found, (int, str)):
+        raise WrongFigureError(f"no {key!r}")
+    return found
+
+
+def _picture(value: dict[str, Any]) -> _Picture:
+    name = value.get("file_name") or str(value.get("coco_url") or "").rpartition("/")[2]
+    if not isinstance(name, str) or not name:
+        raise WrongFigureError("a picture without 'file_name'")
+    return _Picture(name, size_of(value.get("width"), value.get("height")))
+
+
+def _category(value: dict[str, Any]) -> _Category:
+    name = value.get("name")
+    if not isinstance(name, str) or not name:
+        raise WrongFigureError("a category without a name")
+    points = value.get("keypoints")
+    names = tuple(str(point)[:200] for point in points[:1000]) if isinstance(points, list) else ()
+    return _Category(name, str(value.get("skeleton_name") or name)[:200], names)
+
+
+def _annotation(
+    place: str, value: Any, pictures: dict[object, _Picture], categories: dict[object, _Category]  # noqa: ANN401  JSON
+) -> Iterator[Read]:
+    picture = pictures.get(_id(value, "image_id"))
+    if picture is None:
+        raise WrongFigureError(f"no picture has the id {clipped(value['image_id'])}")
+    category = categories.get(_id(value, "category_id"))
+    if category is None:
+        raise WrongFigureError(f"no category has the id {clipped(value['category_id'])}")
+    words = {key: value.get(key) for key in _KEPT if value.get(key)}
+    attributes = words.pop("attributes", None)
+    words |= {name: said for name, said in attributes.items() if said} if isinstance(attributes, dict) else {}
+    annotator, only = str(value.get("annotator") or "")[:200], value.get("pictus")
+    shapes: list[tuple[str, Shape]] = []
+    if value.get("keypoints") and any(value["keypoints"]):
+        shapes.append(("points", _points(value["keypoints"], category)))
+    if only != "points" and (found := _area(value, picture.size)):
+        shapes.append(found)
+    if not shapes:
+        raise WrongFigureError("neither a box nor a mask nor keypoints")
+    for kind, shape in shapes:
+        yield Drawn(place, picture.name, annotator, category.name, kind, worded(shape, words), picture.size)
+
+
+def _points(values: object, category: _Category) -> Shape:
+    if not isinstance(values, list) or len(values) % 3:
+        raise WrongFigureError("keypoints that are not x, y, v, x, y, v, …")
+    points = [values[at : at + 3] for at in range(0, len(values), 3)]
+    names = category.points if len(category.points) == len(points) else ()
+    return keypoints(category.skeleton, points, names)
+
+
+def _area(value: dict[str, Any], size: tuple[int, int]) -> tuple[str, Shape] | None:
+    corners = value.get("bbox")
+    box = box_at(*corners) if isinstance(corners, list) and len(corners) == 4 else None  # noqa: PLR2004
+    mask = value.get("segmentation")
+    if isinstance(mask, list) and mask:
+        shape = polygons(mask)
+        rectangle = as_rectangle(shape["polygons"][0]) if len(mask) == 1 else None
+        if rectangle and value.get("pictus") != "mask":
+            return "box", box or rectangle
+    elif isinstance(mask, dict):
+        shape = checked(mask, *size)
+    else:
+        return ("box", box) if box else None
+    return "mask", {**shape, **box} if box else shape
