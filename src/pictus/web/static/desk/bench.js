@@ -1,7 +1,8 @@
-// The place where one draws: the pictures of a page one after the other, tools, status, keys, undo, drafts, handing in.
+// The place where one draws: the pictures of a page one after the other, tools, keys, undo, drafts, handing in.
 // A kind extends Bench and says what is drawn; everything here is the same for boxes, masks and points.
 
-import { History, Sheet, drafts, html, svg } from "./canvas.js";
+import { History, Sheet, svg } from "./canvas.js";
+import { el } from "./dom.js";
 
 const ICONS = {
   undo: "M6 3 2.5 6.5 6 10M3 6.5h6.5a3.5 3.5 0 0 1 0 7H7", redo: "M10 3l3.5 3.5L10 10M13 6.5H6.5a3.5 3.5 0 0 0 0 7H9",
@@ -12,34 +13,41 @@ const ICONS = {
   clicks: "M3 3l4 10 1.500-4L12.500 7.500zM12 11v4M10 13h4", trash: "M3 4.500h10M6.500 4V2.500h3V4M4.500 4.500l.5 9h6l.5-9",
 };
 
-export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
-export const kbd = (text) => html("kbd", {}, text);
-export const counted = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+// The desk's page links the styles of all kinds but these: only who draws loads them.
+if (!document.querySelector('link[href="/static/desk/shapes.css"]')) {
+  const link = el("link", { rel: "stylesheet", href: "/static/desk/shapes.css" });
+  await new Promise((done) => { link.onload = link.onerror = done; document.head.append(link); });
+}
 
-const COMMON_KEYS = [
-  [["↵"], "accept what is proposed; the next picture; hand in"], [["u"], "undo (also Ctrl Z)"], [["U"], "redo (also Ctrl Y)"],
-  [["+", "-"], "zoom (also the wheel, or two fingers)"], [["0"], "the whole picture"], [["Space"], "held: move the picture with the mouse; pressed: set a point at the cross"],
-  [["←", "↑", "→", "↓"], "move the cross, or what is chosen, by 1 px; with Shift 10 px"], [["l"], "loupe on or off"],
-  [[",", "."], "the picture before, the next one"], [["Esc"], "stop what was begun; choose nothing"],
+export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
+
+/** Keys that every drawing has, for the list that ? opens. */
+export const DRAWING_KEYS = [
+  [", .", "the picture before, the next one"], ["u", "undo; where nothing is left to undo, the page before (also Ctrl Z)"], ["U", "redo (also Ctrl Y)"],
+  ["+ − 0", "larger, smaller, the whole picture (also the wheel, or two fingers)"],
+  ["← ↑ → ↓", "move the cross, or what is chosen, by 1 px; with Shift 10 px"],
+  ["Space", "pressed: set a point at the cross; held: move the picture with the mouse"],
+  ["l", "loupe on or off"], ["Esc", "stop what was begun; choose nothing"],
 ];
 
 export class Bench {
   constructor(page, root, hands) {
-    Object.assign(this, { page, root, hands, index: 0, isLoupe: true, isSpaceUsed: false, isHandedIn: false });
-    drafts.sweep();
-    const draft = drafts.read(page.page_id), given = new Map((page.given ?? []).map((one) => [one.position, one]));
+    Object.assign(this, { page, root, hands, index: 0, isLoupe: true });
+    const draft = hands.drafted, given = new Map((page.given ?? []).map((one) => [one.position, one]));
     const ofPage = new History(() => this.changed());
-    this.desks = page.items.map((item) => ({ item, state: this.begin(item, given.get(item.position)), history: this.isOneHistory ? ofPage : new History(() => this.changed()) }));
-    for (const desk of this.desks) if (draft?.[desk.item.position]) desk.state = this.fromDraft(desk.item, draft[desk.item.position]);
+    this.desks = page.items.map((item) => ({
+      item, state: draft?.[item.position] ? this.fromDraft(item, draft[item.position]) : this.begin(item, given.get(item.position)),
+      history: this.isOneHistory ? ofPage : new History(() => this.changed()),
+    }));
     this.build();
     this.stop = new AbortController();
     const signal = this.stop.signal;
-    document.addEventListener("keydown", (event) => this.keydown(event), { capture: true, signal });
-    document.addEventListener("keyup", (event) => this.keyup(event), { capture: true, signal });
+    document.addEventListener("keyup", (event) => this.keyup(event), { signal });
     window.addEventListener("pagehide", () => this.keep(), { signal });
-    window.addEventListener("blur", () => { if (this.sheet) this.sheet.isSpace = false; }, { signal });
+    window.addEventListener("blur", () => { this.sheet.isSpace = false; }, { signal });
     window.addEventListener("resize", () => this.measure(), { signal });
-    this.open(0);
+    const first = this.desks.findIndex(({ state, item }) => !this.answer(state, item));
+    this.open(draft && first > 0 ? first : 0);
     if (draft) this.say("What you had drawn here is back.");
   }
 
@@ -48,14 +56,16 @@ export class Bench {
   fromDraft(_item, kept) { return kept; }
   toDraft(state) { return state; }
   answer() { return null; }                    // {answer, data} of a state; null: not answered yet
+  said(state, item) { return this.answer(state, item)?.answer ?? ""; }  // the answer's word, "" for none yet
   missing() { return "This picture has no answer yet."; }
-  tools() { return []; }                       // groups of {word, key, icon, run, isOn, isOff}
-  answers() { return []; }                     // buttons beside "hand in": the same
-  key() { return false; }
-  keyRows() { return []; }
+  hint() { return []; }                        // one line over the picture: what to do next
+  tools() { return []; }                       // groups of {word, key, icon, run, isOn, isOff, isIcon} or elements
+  answers() { return []; }                     // buttons beside the one that hands in: the same
+  take() { return false; }                     // a key of the kind's own: true when it was used up
   accept() { return false; }                   // Enter: true when it was used up
-  opened() {}
-  draw() {}
+  opened() {}                                  // another picture is shown
+  closed() {}
+  draw() {}                                    // into an SVG in screen px
   stepBack() { return false; }                 // undo within something that is being drawn
 
   // --- the frame ---
@@ -63,52 +73,34 @@ export class Bench {
   get desk() { return this.desks[this.index]; }
   get state() { return this.desk.state; }
   get item() { return this.desk.item; }
-  address(item) { return (side) => `/desk/pages/${encodeURIComponent(this.page.page_id)}/pictures/${item.position}/${side}`; }
-  name() { const { name, names } = this.page.concept ?? {}; return name || names?.[0] || "this"; }
+  get name() { return this.page.concept.name; }
+  get whatFor() { return "drawn"; }
+  address(item) { return (side) => this.hands.picture(item.position, side); }
+  say(text) { this.hands.say(text); }
 
   build() {
-    this.ask = html("p", { class: "ask-words" });
-    this.toolbar = html("div", { class: "tools", role: "toolbar", "aria-label": "Tools" });
-    this.place = html("div", { class: "sheet-place" });
-    this.status = html("p", { class: "said", role: "status", "aria-live": "polite" });
-    this.film = html("div", { class: "film", role: "group", "aria-label": "Pictures of this page" });
-    this.choices = html("div", { class: "choices" });
-    this.foot = html("div", { class: "bench-foot" }, this.status, this.film, this.choices);
-    this.bench = html("section", { class: `bench bench-${this.page.kind}`, "aria-label": "Drawing" }, html("div", { class: "bench-head" }, this.ask, this.toolbar), this.place, this.foot);
-    this.root.replaceChildren(this.bench);
-    this.film.hidden = this.desks.length < 2;
+    this.words = el("p", { class: "bench-hint" });
+    this.toolbar = el("div", { class: "bench-tools", role: "toolbar", "aria-label": "Tools" });
+    this.place = el("div", { class: "sheet-place" });
+    this.film = el("div", { class: "film", role: "group", "aria-label": "Pictures of this page", hidden: this.desks.length < 2 });
+    this.root.replaceChildren(el("section", { class: `bench bench-${this.page.kind}`, "aria-label": "Drawing" }, el("div", { class: "bench-head" }, this.words, this.toolbar), this.place, this.film));
     this.film.append(...this.desks.map(({ item }, index) => {
-      const picture = html("img", { alt: "", loading: "lazy", src: this.address(item)(160) });
-      return html("button", { type: "button", class: "film-one", "aria-label": `Picture ${index + 1} of ${this.desks.length}`, onclick: () => this.open(index) }, picture);
+      const picture = el("img", { alt: "", src: this.address(item)(160) });
+      return el("button", { type: "button", class: "film-one", "aria-label": `Picture ${index + 1} of ${this.desks.length}`, onclick: () => this.open(index) }, picture);
     }));
-    this.listKeys();
-  }
-
-  /** The `?` dialog of the page gets this kind's keys; a page without one gets its own. */
-  listKeys() {
-    let list = document.querySelector("#help dl");
-    if (!list) {
-      list = html("dl");
-      this.help = html("dialog", { id: "help", "aria-label": "Keys" }, html("h2", {}, "Keys"), list, html("form", { method: "dialog" }, html("button", {}, "Close")));
-      document.body.append(this.help);
-    }
-    this.rows = [...this.keyRows(), ...COMMON_KEYS].flatMap(([keys, words]) => [html("dt", {}, ...keys.flatMap((key) => [kbd(key), " "])), html("dd", {}, words)]);
-    list.prepend(...this.rows);
   }
 
   leave() {
     this.keep();
     this.stop.abort();
-    this.sheet?.leave();
-    this.help?.remove();
-    for (const row of this.rows) row.remove();
+    this.closed();
+    this.sheet.leave();
   }
 
   open(index) {
-    this.closing?.();
+    if (this.sheet) { this.closed(); this.sheet.leave(); }
     this.index = index;
-    this.sheet?.leave();
-    this.sheet = new Sheet({ width: this.item.width, height: this.item.height, address: this.address(this.item), label: `${this.name()}: picture ${index + 1} of ${this.desks.length}`, hand: this });
+    this.sheet = new Sheet({ width: this.item.width, height: this.item.height, address: this.address(this.item), label: `${this.name}: picture ${index + 1} of ${this.desks.length}`, hand: this });
     this.place.replaceChildren(this.sheet.root);
     this.opened();
     this.changed();
@@ -120,64 +112,63 @@ export class Bench {
 
   /** The sheet takes what the window leaves: nothing to scroll while drawing. */
   measure() {
-    const top = this.place.getBoundingClientRect().top + window.scrollY;
-    this.place.style.height = `${Math.max(window.innerHeight - top - this.foot.offsetHeight - 8, 280)}px`;
+    const top = this.place.getBoundingClientRect().top + window.scrollY, bar = document.getElementById("bar")?.offsetHeight ?? 0;
+    const film = this.film.hidden ? 0 : this.film.offsetHeight + 8;
+    this.place.style.height = `${Math.max(window.innerHeight - top - film - bar - 16, window.innerHeight * 0.5, 280)}px`;
   }
 
-  say(text, isProblem = false) {
-    this.status.textContent = text;
-    this.status.classList.toggle("problem", isProblem);
-  }
-
-  button({ word, key, icon: drawn, run, isOn, isOff, isMain, isIcon, title }) {
+  button({ word, key, icon: drawn, run, isOn, isOff, isIcon, title }) {
     const label = `${title ?? word}${key ? ` (${key})` : ""}`;
-    const made = html("button", { type: "button", class: isMain ? "main" : "quiet", title: label, "aria-label": isIcon ? label : null, "aria-pressed": isOn === undefined ? null : String(Boolean(isOn)), disabled: Boolean(isOff) });
+    const made = el("button", { type: "button", class: "quiet", title: label, "aria-label": isIcon ? label : null, "aria-pressed": isOn === undefined ? null : String(Boolean(isOn)), disabled: Boolean(isOff) });
     if (drawn) made.append(icon(drawn));
-    if (!isIcon) made.append(html("span", {}, word));
-    if (key && !isIcon) made.append(kbd(key));
-    made.addEventListener("click", () => { run(); if (!this.isHandedIn && !document.querySelector("dialog[open]")) this.sheet.root.focus({ preventScroll: true }); });
+    if (!isIcon) made.append(el("span", {}, word));
+    if (key && !isIcon) made.append(el("kbd", {}, key));
+    made.addEventListener("click", () => { run(); if (this.sheet.root.isConnected && !document.querySelector("dialog[open]")) this.sheet.root.focus({ preventScroll: true }); });
     return made;
   }
 
   /** After anything that can be seen in the tools, the film or the draft. */
   changed() {
     if (!this.sheet) return;
-    const history = this.desk.history, isLast = this.index === this.desks.length - 1;
+    const { history } = this.desk, isLast = this.index === this.desks.length - 1;
     const view = [
-      { word: "Undo", key: "u", icon: "undo", isIcon: true, run: () => this.undo(), isOff: !history.done.length && !this.isMidway?.() },
-      { word: "Redo", key: "U", icon: "redo", isIcon: true, run: () => this.redo(), isOff: !history.undone.length },
-      { word: "Smaller", key: "-", icon: "minus", isIcon: true, run: () => this.sheet.zoomBy(0.8) },
-      { word: "The whole picture", key: "0", icon: "fit", isIcon: true, run: () => this.sheet.fit() },
-      { word: "Larger", key: "+", icon: "plus", isIcon: true, run: () => this.sheet.zoomBy(1.25) },
+      [{ word: "Undo", key: "u", icon: "undo", isIcon: true, run: () => this.undo(), isOff: !history.done.length && !this.isMidway?.() },
+        { word: "Redo", key: "U", icon: "redo", isIcon: true, run: () => this.redo(), isOff: !history.undone.length }],
+      [{ word: "Smaller", key: "−", icon: "minus", isIcon: true, run: () => this.sheet.zoomBy(0.8) },
+        { word: "The whole picture", key: "0", icon: "fit", isIcon: true, run: () => this.sheet.fit() },
+        { word: "Larger", key: "+", icon: "plus", isIcon: true, run: () => this.sheet.zoomBy(1.25) }],
     ];
-    const focused = [...this.toolbar.querySelectorAll("button, input")].indexOf(document.activeElement);
-    this.toolbar.replaceChildren(...[...this.tools(), view].map((group) => html("div", { class: "tool-group" }, ...group.map((one) => one instanceof Node ? one : this.button(one)))));
-    if (focused >= 0) this.toolbar.querySelectorAll("button, input")[focused]?.focus();
-    const main = { word: isLast ? "Hand in" : "Next picture", key: "↵", isMain: true, run: () => this.enter() };
-    this.choices.replaceChildren(...[...this.answers(), main].map((one) => this.button(one)));
-    this.ask.replaceChildren(...this.words());
+    this.fillBar(this.toolbar, [...this.tools(), ...view].map((group) => el("div", { class: "tool-group" }, group.map((one) => one instanceof Node ? one : this.button(one)))));
+    const next = isLast ? [] : [{ word: "Next", key: ".", run: () => this.open(this.index + 1) }];
+    this.fillBar(this.hands.tools, [...this.answers(), ...next].map((one) => this.button(one)));
+    this.words.replaceChildren(...this.hint());
+    const answered = this.desks.map(({ state, item }) => this.said(state, item));
     for (const [index, one] of [...this.film.children].entries()) {
       one.setAttribute("aria-current", String(index === this.index));
-      one.dataset.answer = this.answer(this.desks[index].state, this.desks[index].item)?.answer ?? "";
+      one.dataset.answer = answered[index];
     }
     this.film.children[this.index]?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.hands.tally(`${answered.filter(Boolean).length} of ${answered.length} ${this.whatFor}`);
     clearTimeout(this.keeping);
     this.keeping = setTimeout(() => this.keep(), 150);
     this.sheet.redraw();
   }
 
-  // --- drafts ---
+  /** New buttons in the place of the old; the one that had the focus keeps it. */
+  fillBar(bar, made) {
+    const all = () => [...bar.querySelectorAll("button, input")], focused = all().indexOf(document.activeElement);
+    bar.replaceChildren(...made);
+    if (focused >= 0) all()[focused]?.focus();
+  }
+
+  // --- drafts: the desk keeps them until the page is handed in ---
 
   keep() {
     clearTimeout(this.keeping);
     if (this.isHandedIn) return;
-    const items = {};
-    for (const { item, state, history } of this.desks) if (history.done.length || history.undone.length || state.isDraft) items[item.position] = { ...this.toDraft(state, item), isDraft: true };
-    if (!Object.keys(items).length) return;
-    if (!drafts.write(this.page.page_id, items) && !this.isTold) {
-      this.isTold = true;
-      this.say("This browser keeps no drafts: what is drawn here is lost when the page is closed.", true);
-    }
+    const kept = {};
+    for (const { item, state, history } of this.desks) if (history.done.length || history.undone.length || state.isDraft) kept[item.position] = { ...this.toDraft(state, item), isDraft: true };
+    if (Object.keys(kept).length) this.hands.draft(kept);
   }
 
   // --- undo ---
@@ -194,42 +185,29 @@ export class Bench {
     return Boolean(name);
   }
 
-  // --- keys ---
+  // --- keys: the desk asks here first, and goes on with those that are not taken ---
 
-  isElsewhere(event) {
-    return Boolean(document.querySelector("dialog[open]")) || Boolean(event.target.closest?.("input:not([type=range]), select, textarea"));
-  }
-
-  keydown(event) {
-    if (this.isElsewhere(event) || this.isHandedIn) return;
-    const isButton = Boolean(event.target.closest?.("button, a, summary"));
-    if (isButton && (event.key === " " || event.key === "Enter")) return;  // it is pressed
-    if (event.target.closest?.("input[type=range]") && event.key.startsWith("Arrow")) return;
-    if (this.command(event)) {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-    }
-  }
-
-  command(event) {
+  key(event) {
+    if (event.target.closest?.("button, a, summary") && (event.key === " " || event.key === "Enter")) return false;  // it is pressed
+    this.sheet.root.classList.add("keyed");  // from here on the focus is shown
     const { key } = event, isControl = event.ctrlKey || event.metaKey;
-    if (isControl && key.toLowerCase() === "z") return (event.shiftKey ? this.redo() : this.undo()) || true;
-    if (isControl && key.toLowerCase() === "y") return this.redo() || true;
-    if (isControl) return false;
+    if (isControl) {
+      if (key.toLowerCase() === "z") (event.shiftKey ? this.redo() : this.undo());
+      else if (key.toLowerCase() === "y") this.redo();
+      else return false;
+      return true;
+    }
     if (key === " ") {
       if (!event.repeat) { this.sheet.isSpace = true; this.sheet.wasPanned = false; this.sheet.redraw(); }
       return true;
     }
-    if (this.key(event)) return true;
+    if (this.take(event)) return true;
     if (event.altKey) return false;
-    if (key === "u") return this.undo();  // nothing left to undo here: the desk goes back a page
-    if (key === "U") return this.redo() || true;
-    if (key === "Enter") { if (!event.repeat) this.enter(); return true; }
+    if (key === "u") return this.undo();
+    if (key === "U") { this.redo(); return true; }
     if (key === "l") { this.isLoupe = !this.isLoupe; this.sheet.hideLoupe(); this.say(this.isLoupe ? "Loupe on." : "Loupe off."); return true; }
-    if (key === "," && this.index) { this.open(this.index - 1); return true; }
-    if (key === "." && this.index < this.desks.length - 1) { this.open(this.index + 1); return true; }
-    if (key === "?" && this.help) { this.help.showModal(); return true; }
-    const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key] ?? [0, 0];
+    if (key === "," || key === ".") { const to = this.index + (key === "," ? -1 : 1); if (this.desks[to]) this.open(to); return true; }
+    const [dx, dy] = arrow(key);
     if (dx || dy) { this.sheet.moveCursor(dx, dy, event.shiftKey); return true; }
     return this.sheet.key(event);
   }
@@ -238,35 +216,34 @@ export class Bench {
     if (event.key !== " " || !this.sheet.isSpace) return;
     this.sheet.isSpace = false;
     event.preventDefault();
-    if (!this.sheet.wasPanned && !this.isElsewhere(event)) {
+    if (!this.sheet.wasPanned && !document.querySelector("dialog[open]")) {
       if (this.sheet.cursor) this.setPoint?.(this.sheet.cursor);
-      else this.say("Arrows move a cross over the picture; space sets a point there.");
+      else this.say("Arrows move a cross over the picture; Space sets a point there.");
     }
     this.sheet.redraw();
   }
 
-  // --- on to the next, and handing in ---
+  // --- on to the next, and handing in: Enter and the desk's button ---
 
-  enter() {
+  submit() {
     if (this.accept()) return;
-    if (!this.answer(this.state, this.item)) { this.say(this.missing(), true); return; }
-    if (this.index < this.desks.length - 1) this.open(this.index + 1);
-    else this.handIn();
-  }
-
-  async handIn() {
-    const open = this.desks.findIndex(({ state, item }) => !this.answer(state, item));
-    if (open >= 0) { this.open(open); this.say(this.missing(), true); return; }
+    if (!this.answer(this.state, this.item)) { this.say(this.missing()); return; }
+    const isOpen = ({ state, item }) => !this.answer(state, item);
+    const after = this.desks.findIndex((desk, index) => index > this.index && isOpen(desk)), open = after >= 0 ? after : this.desks.findIndex(isOpen);
+    if (open >= 0) { this.open(open); return; }
     if (this.isHandedIn) return;
     this.keep();
     this.isHandedIn = true;  // what is sent stays as it is
-    const answers = this.desks.map(({ state, item }) => ({ position: item.position, data: {}, ...this.answer(state, item) }));
-    try {
-      await this.hands.submit(answers);
-      drafts.drop(this.page.page_id);
-    } catch (error) {
-      this.isHandedIn = false;
-      this.say(error.what ?? error.message ?? "It could not be handed in.", true);
-    }
+    this.hands.submit(this.desks.map(({ state, item }) => ({ position: item.position, data: {}, ...this.answer(state, item) })));
   }
 }
+
+/** The step of an arrow key on x and y; zeros for any other key. */
+export const arrow = (key) => ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] })[key] ?? [0, 0];
+
+/** Fetch the first picture of a page that is borrowed ahead, as the sheet will want it. 0: the desk fetches no others. */
+export const preload = (page) => {
+  const { position, width, height } = page.items[0];
+  new Image().src = `/desk/pages/${page.page_id}/pictures/${position}/${Math.max(width, height) > 640 ? 640 : 0}`;
+  return 0;
+};

@@ -1,9 +1,10 @@
 // Boxes: drawn by dragging or by four clicks on the extreme points (Papadopoulos et al. 2017), corrected by handles and
 // by arrows; and the two looks that others take at them, at one box (is it good?) and at all (is one missing?).
 
-import { Bench, counted } from "./bench.js";
-import { clamp, html, round, svg } from "./canvas.js";
+import { Bench, DRAWING_KEYS, arrow, preload } from "./bench.js";
+import { clamp, round, svg } from "./canvas.js";
 import { registerKind } from "./desk.js";
+import { counted, el } from "./dom.js";
 import { Coverage, Quality } from "./looks.js";
 
 const LEAST_PX = 3;       // on the screen: less is a click
@@ -14,6 +15,7 @@ const WAY = "pictus-box-way";
 
 /** A box that is not settled: a model's or a file's, or one that was found bad and is drawn again. */
 export const isProposal = (mark) => mark.state !== undefined && mark.state !== "accepted";
+const liking = () => { try { return localStorage.getItem(WAY) === "extreme" ? "extreme" : "drag"; } catch { return "drag"; } };  // kept from us: as new
 export const inWords = ([x1, y1, x2, y2]) => `${Math.round(x2 - x1)} × ${Math.round(y2 - y1)} px at ${Math.round(x1)}, ${Math.round(y1)}`;
 export const extent = (points) => [Math.min(...points.map((one) => one[0])), Math.min(...points.map((one) => one[1])), Math.max(...points.map((one) => one[0])), Math.max(...points.map((one) => one[1]))];
 export const corners = ([x1, y1, x2, y2]) => [[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]];
@@ -44,7 +46,7 @@ class Boxes extends Bench {
   get chosen() { return this.state.boxes[this.chosenIndex] ?? null; }
 
   opened() {
-    this.way ??= localStorage.getItem(WAY) === "extreme" ? "extreme" : "drag";
+    this.way ??= liking();
     this.chosenIndex = this.state.boxes.length ? 0 : -1;
     this.side = null;
     this.begun = null;     // the first corner of a box that is being dragged
@@ -53,35 +55,24 @@ class Boxes extends Bench {
     this.offered = this.proposals.length && !this.state.boxes.length && !this.state.isNone ? 0 : -1;
   }
 
-  words() {
-    const n = this.accepted.length, thing = html("strong", {}, this.name());
-    const isBad = this.proposals[this.offered]?.state === "rejected";
-    if (isBad) return ["Somebody found this box bad. Correct it by its handles, or draw one around the same ", thing, " anew."];
-    const hint = this.offered >= 0 ? " A box is proposed: Enter takes it, its handles correct it." : this.way === "extreme" ? " Click its highest, lowest, leftmost and rightmost points." : "";
-    if (n) return ["Draw a box around one ", thing, ` that has none yet (${counted(n, "box is", "boxes are")} there).`, hint];
-    return ["Draw a box around one ", thing, ", only as far as it can be seen.", hint];
+  hint() {
+    const offered = this.proposals[this.offered], n = this.accepted.length;
+    if (offered?.state === "rejected") return ["This box was found bad: correct it by its handles, or draw it anew."];
+    if (offered) return ["A box is proposed: ", el("kbd", {}, "Enter"), " takes it, its handles correct it."];
+    const how = this.way === "extreme" ? "Click its highest, lowest, leftmost and rightmost points." : "Only as far as it can be seen.";
+    return [n ? `${how} ${counted(n, "box is", "boxes are")} there already.` : how];
   }
 
   tools() {
     const way = (name, word, key) => ({ word, key, icon: name, isOn: this.way === name, run: () => this.use(name) });
     return [[way("drag", "Drag", "d"), way("extreme", "Four points", "e")], [{ word: "Remove", key: "Del", icon: "trash", isIcon: true, isOff: !this.chosen, run: () => this.remove() }]];
   }
-  answers() { return [{ word: this.accepted.length ? "None left" : "None here", key: "n", isOn: this.state.isNone, run: () => this.say_none() }]; }
-  keyRows() {
-    return [
-      [["d"], "drag a box"], [["e"], "four points: the highest, lowest, leftmost and rightmost, in any order"],
-      [["n"], "none left without a box (or none at all)"], [["p"], "the next proposal"],
-      [["Tab"], "choose a side of the box"], [["Alt", "←", "↑", "→", "↓"], "move the chosen side alone"],
-      [["Del"], "remove the box"],
-      [["!"], "Only what can be seen: a box ends where the visible part ends, not where the hidden part may be."],
-    ];
-  }
-
+  answers() { return [{ word: this.accepted.length ? "None left" : "None here", key: "n", isOn: this.state.isNone, run: () => this.sayNone() }]; }
   answer(state) {
     if (state.boxes.length) return { answer: this.drawn, data: { shapes: state.boxes.map(({ box, clicks, tool }) => ({ box, tool, ...(clicks ? { clicks } : {}) })) } };
     return state.isNone ? { answer: this.none, data: {} } : null;
   }
-  missing() { return `Draw a box first, or press n where no ${this.name()} is left without one.`; }
+  missing() { return `Draw a box first, or press n where no ${this.name} is left without one.`; }
 
   // --- acts, each with its reversal ---
 
@@ -127,10 +118,10 @@ class Boxes extends Bench {
     this.say("Box removed.");
   }
 
-  say_none() {
+  sayNone() {
     this.stopBegun();
     this.put("the answer", this.state.isNone ? this.state.boxes : [], !this.state.isNone);
-    this.say(this.state.isNone ? `No ${this.name()} is left without a box. Enter goes on.` : "Taken back.");
+    this.say(this.state.isNone ? `No ${this.name} is left without a box. Enter goes on.` : "Taken back.");
   }
 
   use(way) {
@@ -147,7 +138,7 @@ class Boxes extends Bench {
     if (!this.isMidway()) return false;
     if (this.begun) this.begun = null;
     else this.clicks.pop();
-    this.say(this.clicks.length ? `${counted(this.clicks.length, "point", "points")} of 4.` : "Taken back.");
+    this.say(this.clicks.length ? `${counted(this.clicks.length, "point")} of 4.` : "Taken back.");
     return true;
   }
 
@@ -278,7 +269,7 @@ class Boxes extends Bench {
     }
     this.clicks.push(place);
     if (this.clicks.length < 4) {
-      this.say(`${counted(this.clicks.length, "point", "points")} of 4, at ${place.map(Math.round).join(", ")}.`);
+      this.say(`${counted(this.clicks.length, "point")} of 4, at ${place.map(Math.round).join(", ")}.`);
       this.changed();
       return;
     }
@@ -291,12 +282,12 @@ class Boxes extends Bench {
 
   // --- keys ---
 
-  key(event) {
-    const { key } = event, [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key] ?? [0, 0];
+  take(event) {
+    const { key } = event, [dx, dy] = arrow(key);
     if ((dx || dy) && this.chosen && !this.isMidway() && !this.sheet.cursor) { this.nudge(dx, dy, event); return true; }
     if (event.altKey) return false;
     if (key === "d" || key === "e") this.use(key === "d" ? "drag" : "extreme");
-    else if (key === "n") this.say_none();
+    else if (key === "n") this.sayNone();
     else if (key === "p" && this.proposals.length && !this.state.boxes.length) { this.offered = (this.offered + 1) % this.proposals.length; this.changed(); this.say(`Proposal ${this.offered + 1} of ${this.proposals.length}: ${inWords(this.proposals[this.offered].shape.box)}. Enter takes it.`); }
     else if ((key === "Delete" || key === "Backspace") && this.chosen) this.remove();
     else if (key === "Escape" && (this.isMidway() || this.sheet.cursor || this.chosen || this.side)) this.escape();
@@ -370,6 +361,33 @@ class Boxes extends Bench {
   }
 }
 
-registerKind("box", { show: (page, root, hands) => new Boxes(page, root, hands) });
-registerKind("box-quality", { show: (page, root, hands) => new Quality(page, root, hands) });
-registerKind("box-coverage", { show: (page, root, hands) => new Coverage(page, root, hands) });
+const VISIBLE = ["Note", "only what can be seen: a box ends where the visible part ends, not where a hidden part may be"];
+
+registerKind("box", {
+  question: (page) => `Draw a box around one ${page.concept.name}`,
+  preload,
+  keys: [
+    ["d", "drag a box from corner to corner"], ["e", "four points: the highest, lowest, leftmost and rightmost, in any order"],
+    ["n", "none left without a box, or none at all"], ["p", "the next proposal"], ["Tab", "choose a side of the box"],
+    ["Alt ← ↑ → ↓", "move the chosen side alone"], ["Del", "remove the box"], VISIBLE, ...DRAWING_KEYS,
+  ],
+  show: (page, root, hands) => new Boxes(page, root, hands),
+});
+registerKind("box-quality", {
+  question: (page) => `Is this box good for one ${page.concept.name}?`,
+  preload,
+  keys: [
+    ["g 1", "good: every visible part is inside, and no side could move in"], ["b 2", "bad: it cuts something off, leaves room, holds several or something else"],
+    VISIBLE, [", .", "the picture before, the next one"], ["+ − 0", "larger, smaller, as it was"],
+  ],
+  show: (page, root, hands) => new Quality(page, root, hands),
+});
+registerKind("box-coverage", {
+  question: (page) => `Does every ${page.concept.name} have a box?`,
+  preload,
+  keys: [
+    ["c 1", "covered: every one that can be seen has a box"], ["m 2", "missing: at least one has none"],
+    [", .", "the picture before, the next one"], ["+ − 0", "larger, smaller, the whole picture"],
+  ],
+  show: (page, root, hands) => new Coverage(page, root, hands),
+});

@@ -1,28 +1,17 @@
-// A picture to draw on: zoom, pan, coordinates, loupe, keyboard cursor; what can be undone; drafts that outlive the tab.
+// A picture to draw on: zoom, pan, coordinates, loupe, keyboard cursor; and what can be undone.
 // Every coordinate that leaves this file is in px of the upright picture, whatever the zoom, the screen or the page.
+
+import { el } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const EDGE = 16;          // px left free around a picture that is shown whole: room to begin outside it
 const MOST_ZOOM = 48;     // screen px for one px of the picture
 const LOUPE_PX = 132;     // across, on the screen
-const KEPT_MS = 14 * 86_400_000;  // drafts of pages that were never handed in
 
 /** An SVG element with attributes (a number is written with 2 decimals). */
 export const svg = (name, attributes = {}, ...children) => {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, typeof value === "number" ? String(Math.round(value * 100) / 100) : value);
-  made.append(...children);
-  return made;
-};
-
-/** An HTML element; attributes that begin with "on" are listeners. */
-export const html = (name, attributes = {}, ...children) => {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (value === true) made.setAttribute(key, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value);
-  }
   made.append(...children);
   return made;
 };
@@ -69,42 +58,6 @@ export class History {
   }
 }
 
-// --- drafts ---------------------------------------------------------------------------------------------------
-
-const PREFIX = "pictus-draft:";
-
-/** What is drawn and not handed in, by page. A browser that keeps nothing (private, full) loses only the draft. */
-export const drafts = {
-  read(pageId) {
-    try {
-      return JSON.parse(localStorage.getItem(PREFIX + pageId) ?? "null")?.items ?? null;
-    } catch {  // kept from us, or cut off by a full disk: the page begins empty
-      return null;
-    }
-  },
-  write(pageId, items) {
-    try {
-      localStorage.setItem(PREFIX + pageId, JSON.stringify({ at: Date.now(), items }));
-      return true;
-    } catch {  // full or forbidden: said by the caller
-      return false;
-    }
-  },
-  drop(pageId) {
-    try { localStorage.removeItem(PREFIX + pageId); } catch { /* forbidden: then nothing was kept either */ }
-  },
-  /** Those older than two weeks go: their pages went back long ago. */
-  sweep() {
-    try {
-      for (const key of Object.keys(localStorage)) {
-        if (!key.startsWith(PREFIX)) continue;
-        const at = Number(/"at":(\d+)/.exec(localStorage.getItem(key) ?? "")?.[1] ?? 0);
-        if (Date.now() - at > KEPT_MS) localStorage.removeItem(key);
-      }
-    } catch { /* forbidden: nothing to sweep */ }
-  },
-};
-
 // --- the sheet ------------------------------------------------------------------------------------------------
 
 /**
@@ -116,11 +69,11 @@ export class Sheet {
   constructor({ width, height, address, label, hand }) {
     Object.assign(this, { width, height, hand, k: 1, x: 0, y: 0, isFitted: true, cursor: null, isSpace: false });
     this.pointers = new Map();
-    this.picture = html("img", { class: "sheet-picture", alt: "", draggable: "false", decoding: "async" });
-    this.paint = html("canvas", { class: "sheet-paint", "aria-hidden": "true" });
+    this.picture = el("img", { class: "sheet-picture", alt: "", draggable: "false", decoding: "async" });
+    this.paint = el("canvas", { class: "sheet-paint", "aria-hidden": "true" });
     this.drawing = svg("svg", { class: "sheet-drawing", "aria-hidden": "true" });
-    this.loupe = html("canvas", { class: "sheet-loupe", "aria-hidden": "true", hidden: true });
-    this.root = html("div", { class: "sheet", tabindex: "0", role: "application", "aria-label": label, "aria-roledescription": "drawing" },
+    this.loupe = el("canvas", { class: "sheet-loupe", "aria-hidden": "true", hidden: true });
+    this.root = el("div", { class: "sheet", tabindex: "0", role: "application", "aria-label": label, "aria-roledescription": "drawing" },
       this.picture, this.paint, this.drawing, this.loupe);
     this.picture.style.width = `${width}px`;
     this.picture.style.height = `${height}px`;
@@ -134,7 +87,7 @@ export class Sheet {
     on("pointercancel", (event) => this.lost(event));
     on("pointerleave", () => { if (!this.pointers.size) { this.at = null; this.hideLoupe(); this.redraw(); } });
     on("wheel", (event) => this.wheeled(event), { passive: false });
-    on("contextmenu", (event) => { if (this.pointers.size) event.preventDefault(); });
+    on("contextmenu", (event) => { if (this.hand.takesRight) event.preventDefault(); });
   }
 
   /** A thumbnail of a large picture at once, then its own pixels; only the thumbnail where the browser cannot read them. */
@@ -278,7 +231,7 @@ export class Sheet {
   // --- pointers: mouse, pen and fingers; two fingers, the middle button and space move the picture ---
 
   down(event) {
-    if (event.pointerType === "mouse" && event.button > 1) return;
+    if (event.button > 2 || (event.button === 2 && !this.hand.takesRight)) return;
     this.root.focus({ preventScroll: true });
     if (event.isTrusted) this.root.setPointerCapture(event.pointerId);  // one that a script made cannot be captured
     this.pointers.set(event.pointerId, [event.clientX, event.clientY]);

@@ -1,7 +1,8 @@
 // Looking at boxes that others drew: is this one good, does every one have its box? One key each, and the next comes.
 
-import { Bench, counted } from "./bench.js";
-import { html, svg } from "./canvas.js";
+import { Bench } from "./bench.js";
+import { svg } from "./canvas.js";
+import { counted, el } from "./dom.js";
 
 /** A box over a picture, both in screen px; dark beneath, bright above. */
 const lines = (sheet, box, name) => {
@@ -28,26 +29,21 @@ class Looks extends Bench {
   }
 
   answers() {
-    return this.choices_.map(([answer, key, word]) => ({ word, key, isOn: this.state.answer === answer, run: () => this.choose(answer) }));
+    return this.choices.map(([answer, key, word]) => ({ word, key, isOn: this.state.answer === answer, run: () => this.choose(answer) }));
   }
-  key({ key, altKey }) {
+  take({ key, altKey }) {
     if (altKey) return false;
-    const found = this.choices_.find(([, letter], place) => key === letter || key === String(place + 1));
+    const found = this.choices.find(([, letter], place) => key === letter || key === String(place + 1));
     if (found) this.choose(found[0]);
     return Boolean(found);
   }
-  enter() {
-    if (!this.state.answer) { this.say(this.missing(), true); return; }
-    const open = this.desks.findIndex(({ state }) => !state.answer);
-    if (open >= 0) this.open(open);
-    else this.handIn();
-  }
-  missing() { return `Press ${this.choices_[0][1]} or ${this.choices_[1][1]} first.`; }
+  missing() { return `Press ${this.choices[0][1]} or ${this.choices[1][1]} first.`; }
+  get whatFor() { return "answered"; }
   down() { return false; }
 }
 
 export class Quality extends Looks {
-  get choices_() { return [["good", "g", "Good"], ["bad", "b", "Bad"]]; }
+  get choices() { return [["good", "g", "Good"], ["bad", "b", "Bad"]]; }
   get asked() { return this.item.marks.find((one) => one.shape?.box); }
 
   opened() {
@@ -56,28 +52,21 @@ export class Quality extends Looks {
     const rect = (name) => svg("rect", { class: name, x: box[0], y: box[1], width: box[2] - box[0], height: box[3] - box[1] });
     const whole = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "whole-picture", role: "img", "aria-label": "The whole picture" },
       svg("image", { href: this.address(this.item)(320), width, height }), svg("g", { class: "box asked" }, rect("halo"), rect("line")));
-    this.place.append(html("figure", { class: "beside" }, whole));
+    this.place.append(el("figure", { class: "beside" }, whole));
     const closer = () => { if (this.sheet.root.clientWidth) { this.sheet.show(box, 0.3); this.sheet.size = [this.sheet.root.clientWidth, this.sheet.root.clientHeight]; } };
     this.sheet.fit = closer;  // "0" shows the box again: the whole picture is beside it
     this.sheet.isFitted = true;
     requestAnimationFrame(closer);
   }
 
-  words() { return ["Is this box good? Tight around one ", html("strong", {}, this.name()), ", all that can be seen of it and nothing else."]; }
-  keyRows() {
-    return [
-      [["g", "1"], "good: every visible part is inside, no side could move in"], [["b", "2"], "bad: it cuts something off, leaves room, holds several or something else"],
-      [["!"], "Only what can be seen counts: a box that leaves out a hidden part is good."],
-    ];
-  }
+  hint() { return ["Good: around one ", el("strong", {}, this.name), ", with all that can be seen of it, and no side could move in."]; }
   draw(layer) { if (this.asked) layer.append(lines(this.sheet, this.asked.shape.box, "asked")); }
 }
 
 export class Coverage extends Looks {
-  get choices_() { return [["covered", "c", "All have a box"], ["missing", "m", "One is missing"]]; }
+  get choices() { return [["covered", "c", "All have a box"], ["missing", "m", "One is missing"]]; }
   get boxes() { return this.item.marks.filter((one) => one.shape?.box); }
 
-  words() { return ["Does every ", html("strong", {}, this.name()), ` have a box? Look for small, far and half hidden ones. ${counted(this.boxes.length, "box is", "boxes are")} there.`]; }
-  keyRows() { return [[["c", "1"], "covered: every one that can be seen has a box"], [["m", "2"], "missing: at least one has none"]]; }
+  hint() { return [`${counted(this.boxes.length, "box is", "boxes are")} there. Look for small, far, half hidden and cut off ones too.`]; }
   draw(layer) { for (const mark of this.boxes) layer.append(lines(this.sheet, mark.shape.box, "asked")); }
 }
