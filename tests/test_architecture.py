@@ -82,8 +82,9 @@ def own(names: Iterator[str]) -> set[str]:
 
 
 def insides(names: Iterator[str]) -> set[str]:
-    """Modules inside a stage, besides its steps (steps.py, find_steps.py …) and the words of its causes."""
-    modules = {name for name in map(module_name, FILES) if not name.endswith("steps")} - {"collect.causes"}
+    """Modules inside a stage, besides its steps (steps.py, find_steps.py …), the words of its causes and of its tasks."""
+    words = {"collect.causes", "annotate.tasks"}
+    modules = {name for name in map(module_name, FILES) if not name.endswith("steps")} - words
     found = {name.removeprefix("pictus.") for name in names if name.startswith("pictus.")}
     return {name for name in found & modules if "." in name and room(name) in STAGES}
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-import sys
-
-import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -14,7 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pictus.annotate.desk_steps import Desk
+from pictus.annotate.desk_steps import Desk, LaterError
 from pictus.errors import NotThereError, UserError
 from pictus.project import Project
 from pictus.web.desk import home, sign, work
@@ -22,10 +18,7 @@ from pictus.web.desk.room import Room, SignedOutError
 from pictus.web.layout import TEMPLATES
 from pictus.web.security import LOOPBACK, Guard
 
-DOWN = "The server cannot reach its data just now."
-"""What is said when the database is away: its address and its words are for who runs the server."""
 SIGNED_OUT = "You are not signed in."
-STATIC = {"cache-control": "no-cache"}
 
 
 def build_desk_app(
@@ -56,10 +49,8 @@ def build_desk_app(
 
 async def _user_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, UserError)
-    if isinstance(error.__cause__, sa.exc.SQLAlchemyError | sqlite3.Error):
-        sys.stderr.write(f"! {error.what}\n")
-        return _said(request, 503, DOWN, "what you did is kept in this browser and sent again")
-    return _said(request, 404 if isinstance(error, NotThereError) else 400, error.what, error.fix)
+    status = 503 if isinstance(error, LaterError) else 404 if isinstance(error, NotThereError) else 400
+    return _said(request, status, error.what, error.fix)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pictus.annotate.tasks import Person
+from pictus.annotate.desk_steps import Person
 from pictus.web.desk.room import Room, Values
 from pictus.web.desk.sign import entrance
 

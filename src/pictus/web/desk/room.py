@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from pictus.annotate.desk_steps import Desk
-from pictus.annotate.tasks import ROLES, Person
+from pictus.annotate.desk_steps import Desk, Person
+from pictus.annotate.tasks import ROLES
 from pictus.errors import NotThereError, PictureError
 from pictus.project import Project
 from pictus.web.charts import placeholder

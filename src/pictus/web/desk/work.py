@@ -9,8 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route
 
-from pictus.annotate.desk_steps import Quiz
-from pictus.annotate.tasks import KINDS, Given, Page, Person, Progress
+from pictus.annotate.desk_steps import KINDS, Given, Page, Person, Progress, Quiz
 from pictus.errors import NotThereError, UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body
@@ -77,7 +76,7 @@ class _View:
             return {"page": None, "why": "", "paused": person.reason or "The project's owner paused your work."}
         page = self.desk.next_page(person, kind=kind, concept_id=concept_id, except_pages=tuple(held))
         if page is None:
-            return {"page": None, "why": self._why_none(person, held)}
+            return {"page": None, "why": self.desk.nothing(person)}
         quiz = self.desk.quiz(person, page.concept_id) if page.kind == "grid" else None
         return {"page": self._page_json(person, page), "quiz": _quiz_json(quiz) if quiz else None}
 
@@ -151,16 +150,6 @@ class _View:
             "answers": list(kind.answers), "given": given, "help": kind.help,
         }  # fmt: skip
 
-    def _why_none(self, person: Person, held: list[str]) -> str:
-        progress = self.desk.progress(person)
-        if progress.left == 0:
-            return "You have answered as much as your link allows. Thank you."
-        if held:
-            return "No further page just now."
-        if progress.waiting:
-            return "What is still open is with others, or you have answered it already."
-        return "Every question has been answered."
-
 
 def _given(one: Any) -> Given:  # noqa: ANN401  JSON
     answer = bodies.table(one, "answers", "position", "answer", "data")
@@ -172,7 +161,7 @@ def _progress_json(progress: Progress) -> Values:
     """What a person may see of their own work. How good they are is the owner's to tell."""
     return {
         "pages": progress.pages, "questions": progress.questions, "seconds": round(progress.seconds),
-        "left": progress.left, "waiting": progress.waiting,
+        "left": progress.left, "left_s": round(progress.left_s), "waiting": progress.waiting,
     }  # fmt: skip
 
 

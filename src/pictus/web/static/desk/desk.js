@@ -8,7 +8,8 @@
 //     pictures: 150,                  // about how large it shows them, in CSS px: they are fetched ahead so
 //     show(page, root, hands) -> view // draws into `root`
 //   });
-// view: submit()            Enter or the button: collects the answers and calls hands.submit(answers)
+// view: submit()            Enter or the button: collects the answers and calls hands.submit(answers). A view without
+//                           it has its own bar and keys, and the shell's bar is not shown
 //       key(event) -> bool  true for a key it took; asked before the shell's own keys. Optional
 //       leave()             the page goes off the screen. Optional
 // hands: submit([{position, answer, data}])  hands in and shows the next page at once
@@ -25,7 +26,7 @@ import { call, counted, el, Refused } from "./dom.js";
 import { conceptHead } from "./concept.js";
 import { Outbox } from "./outbox.js";
 
-const AHEAD = 2, KEPT_DONE = 30, LOOK_AGAIN_MS = 20_000;
+const AHEAD = 2, KEPT_DONE = 30, LOOK_AGAIN_MS = 20_000, SAID_MS = 5_000;
 const byId = (id) => document.getElementById(id);
 const main = byId("desk"), head = byId("concept"), root = byId("work"), bar = byId("bar"), tools = byId("tools");
 const { person, project, kind: onlyKind, concept: onlyConcept } = main.dataset;
@@ -44,7 +45,7 @@ const state = {
   isDry: false,     // the server had no further page
   why: "", paused: "",
   progress: null, sentMore: 0,
-  timer: 0,
+  timer: 0, saying: 0,
 };
 
 // --- saved or waiting ---------------------------------------------------------------------------
@@ -74,18 +75,20 @@ const outbox = new Outbox(owner, {
 const say = (text) => {
   const line = byId("said");
   line.textContent = "";
+  clearTimeout(state.saying);
   requestAnimationFrame(() => { line.textContent = text; });
+  state.saying = setTimeout(() => { line.textContent = ""; }, SAID_MS);
 };
 
 const minutes = (seconds) => seconds < 90 ? counted(Math.max(1, Math.round(seconds)), "second") : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 const tellProgress = (progress) => {
   state.progress = progress;
-  const { pages, questions, seconds, left, waiting } = progress;
+  const { pages, questions, seconds, left, left_s } = progress;
   const words = [];
   if (pages) words.push(counted(pages, "page"), counted(questions, "picture"), minutes(seconds));
-  const each = questions > 20 ? seconds / questions : 0;
-  if (left >= 0) words.push(`${left.toLocaleString("en")} left of your share${each ? `, about ${minutes(left * each)}` : ""}`);
-  else if (waiting && each) words.push(`about ${minutes(waiting * each)} of work left`);
+  const about = left_s && questions > 20 ? `about ${minutes(left_s)}` : "";
+  if (left >= 0) words.push(`${left.toLocaleString("en")} left of your share${about && `, ${about}`}`);
+  else if (about) words.push(`${about} of work left`);
   byId("progress").textContent = words.join(" · ");
 };
 
@@ -160,10 +163,11 @@ const show = (entry) => {
   const { page } = entry, kind = kinds.get(page.kind);
   main.dataset.shown = page.kind;
   if (entry.quiz) return void quiz(entry);
-  conceptHead(head, page, kind.question?.(page) ?? page.concept.name, side);
-  bar.hidden = false;
+  conceptHead(head, page, kind.question?.(page) ?? page.concept.name, { side, unpicturable: () => unpicturable(entry) });
   byId("undo").disabled = !state.done.length;
+  listKeys(kind.keys ?? []);
   state.view = kind.show(page, root, handsOf(entry));
+  bar.hidden = !state.view.submit;
   if (page.revision || page.given.length) say("Taken up again: change what you like, then hand it in once more.");
   scrollTo(0, 0);
 };
@@ -285,13 +289,14 @@ const paused = (why) => {
 const quiz = (entry, wrong = "") => {
   const { page, quiz: asked } = entry;
   bar.hidden = true;
-  conceptHead(head, page, page.concept.name, side);
+  // the gloss stands above only once it was missed: else the answer would be read off
+  conceptHead(head, wrong ? page : { ...page, concept: { ...page.concept, gloss: "", links: [] }, reason: "" }, page.concept.name, { side });
   const choose = async (choice) => {
     try {
       const found = await call("/desk/quiz", { concept: page.concept.concept_id, choice });
       if (state.now !== entry) return;
       if (found.passed) { entry.quiz = null; show(entry); say("Right."); }
-      else { entry.quiz = found.quiz; quiz(entry, "Not that one. Read once more what is meant above, then try again."); }
+      else { entry.quiz = found.quiz; quiz(entry, "Not that one. What is meant stands above now: read it, then choose again."); }
     } catch (error) { say(error.isPassing ? "No connection just now: try again in a moment." : error.what); }
   };
   root.replaceChildren(el("div", { class: "screen quiz" },
@@ -318,23 +323,22 @@ const ask = (words, yes) => new Promise((resolve) => {
 
 // --- keys ----------------------------------------------------------------------------------------
 const help = byId("help");
-const openHelp = () => {
-  const own = kinds.get(state.now?.page.kind)?.keys ?? [];
+const listKeys = (own) => {
   const rows = [...own, ["Enter", "hand in and go on to the next page"], ["u", "take up the last page again"], ["s", "another page instead of this one"], ["?", "this list"]];
   byId("keys").replaceChildren(...rows.flatMap(([keys, words]) => [el("dt", {}, keys.split(" ").flatMap((key) => [el("kbd", {}, key), " "])), el("dd", {}, words)]));
-  help.showModal();
 };
-byId("help-button").addEventListener("click", openHelp);
+listKeys([]);
+byId("help-button").addEventListener("click", () => help.showModal());
 byId("undo").addEventListener("click", () => undo());
-byId("submit").addEventListener("click", () => state.view?.submit());
+byId("submit").addEventListener("click", () => state.view?.submit?.());
 
 document.addEventListener("keydown", (event) => {
   if (help.open || byId("ask").open || event.target.closest("textarea, select, input:not([type=radio], [type=checkbox])")) return;
   if (state.view?.key?.(event)) return void event.preventDefault();
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const isOnControl = event.target.closest("a, button:not([role=checkbox]), summary");
-  if (event.key === "?") openHelp();
-  else if (event.key === "Enter" && !isOnControl && state.view && !event.repeat) state.view.submit();
+  if (event.key === "?") help.showModal();
+  else if (event.key === "Enter" && !isOnControl && state.view?.submit && !event.repeat) state.view.submit();
   else if (event.key === "u") undo();
   else if (event.key === "s" && state.now) giveBack(state.now);
   else return;

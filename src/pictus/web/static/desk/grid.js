@@ -46,7 +46,7 @@ const show = (page, root, hands) => {
     const [first] = group, little = Math.max(first.width, first.height) <= 100;
     const picture = el("img", { src: hands.picture(first.position, size), alt: "", draggable: "false", class: little ? "little" : null, decoding: "async" });
     return el("button", { type: "button", role: "checkbox", class: group.length > 1 ? "mark stack" : "mark", tabindex: place ? "-1" : "0", "data-place": place },
-      picture, group.length > 1 ? el("span", { class: "many" }, `× ${group.length}`) : null, el("span", { class: "badge", "aria-hidden": "true" }));
+      picture, group.length > 1 ? el("span", { class: "many" }, `${group.length} alike`) : null, el("span", { class: "badge", "aria-hidden": "true" }));
   });
   wall.append(...tiles);
   root.replaceChildren(wall);
@@ -242,7 +242,7 @@ const show = (page, root, hands) => {
   const button = (words, name, act) => el("button", { type: "button", class: "quiet", onclick: act, title: `${words} (${name})`, "aria-keyshortcuts": name }, words);
   hands.tools.replaceChildren(
     button("All", "a", all), button("None", "c", none), button("Invert", "i", invert), button("Unsure", "n", () => { change([at], flip(UNSURE)); go(at); }),
-    button("Zoom", "z", openZoom), button("Cannot be pictured", "p", () => hands.unpicturable()));
+    button("Large view", "z", openZoom));
 
   const watch = new ResizeObserver(() => fit());
   watch.observe(root);
