@@ -308,6 +308,18 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect:
+    """A label that a model doubts."""
+
+    image_id: str
+    given_id: str
+    suggested_id: str
+    quality: float  # of the given label, 0..1, 0 the worst
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """Which part of the next release a picture belongs to. `group_id` is never cut in two."""
 

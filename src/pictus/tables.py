@@ -116,6 +116,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             *_columns(posterior=_F, n_votes=_I, n_yes=_I, selection=_F, status=_S, method=_S, settled_at=_S),
         ]
     ),
+    "suspects": pa.schema([_IMAGE, *_columns(given_id=_S, suggested_id=_S, quality=_F, model=_S, reason=_S)]),
     # release
     "splits": pa.schema([_IMAGE, *_columns(split=_S, concept_id=_S, group_id=_S)]),
 }  # fmt: skip
@@ -328,6 +329,7 @@ _MADE_BY = {
     "features": "clean match", "matched": "clean match", "likenesses": "clean match",
     "relevance": "clean relevance", "faces": "clean faces", "safety": "clean safety",
     "leaks": "clean leaks",
+    "suspects": "annotate suspects",
     "splits": "release split",
 }  # fmt: skip
 """The step that makes a table anew; the other tables hold what no step can find again."""

@@ -1,7 +1,15 @@
 """Labels and votes in; what is true, and how sure."""
 
-from pictus.annotate import box_loop, shapes
+from pictus.annotate import box_loop, grid, shapes
+from pictus.annotate.audit_steps import audit, audited
+from pictus.annotate.links_steps import links, revoke
+from pictus.annotate.people_steps import invite, pause, people
 from pictus.annotate.plan_steps import plan
+from pictus.annotate.queue_steps import gold_, queue
 from pictus.annotate.steps import import_, settle, skills
+from pictus.annotate.suspect_steps import suspects
 
-__all__ = ["box_loop", "import_", "plan", "settle", "shapes", "skills"]
+__all__ = [
+    "audit", "audited", "box_loop", "gold_", "grid", "import_", "invite", "links", "pause", "people", "plan",
+    "queue", "revoke", "settle", "shapes", "skills", "suspects",
+]  # fmt: skip

@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from pictus.annotate import audit as auditing
-from pictus.annotate import queue_rows
-from pictus.annotate.audit import AUDIT, Precision
-from pictus.annotate.audit import Outcome as Judged
+from pictus.annotate import audits, queue_rows
+from pictus.annotate.audits import AUDIT, Precision
+from pictus.annotate.audits import Outcome as Judged
 from pictus.annotate.references import resolve
 from pictus.annotate.vote_files import read_answers
 from pictus.clock import now
@@ -34,6 +33,8 @@ FOLDER = "audits"
 """Of the project: one <audit_id>.json for each audit, the latest report of it."""
 
 LABELS = "labels"
+PRIORITY = 20.0
+"""Above all that a plan gives: somebody has asked for an audit, and only experts are asked."""
 SHOWN = 5
 BANDS = (0.0, 0.5, 0.7, 0.9, 1.0)
 """Of the selection frequency, the last one for 1 alone: where ImageNetV2's sets were cut (Recht et al. 2019)."""
@@ -99,7 +100,7 @@ def audit(
     with project.lock("annotate-audit"):
         image_ids, concept_ids = _population(project, of)
         codes = concept_ids.dictionary_encode()
-        drawn = auditing.draw(codes.indices.to_numpy(), many, seed, each)
+        drawn = audits.draw(codes.indices.to_numpy(), many, seed, each)
         at = now()
         audit_id = f"{of if of == LABELS else Path(of).name}-{at.replace(':', '').replace('-', '')}"
         design = {
@@ -205,10 +206,20 @@ def _ask(project: Project, images: Sequence[str], concepts: Sequence[str], exper
     reason = f"audit {audit_id}: a random sample"
     rows = pa.table({
         "concept_id": pa.array(concepts, pa.string()), "image_id": pa.array(images, pa.string()),
-        "mark_id": np.zeros(n, np.int64), "priority": np.ones(n), "reason": [reason] * n,
+        "mark_id": np.zeros(n, np.int64), "priority": np.full(n, PRIORITY), "reason": [reason] * n,
         "wanted": np.full(n, experts, np.int32), "posterior": np.full(n, 0.5), "score": np.zeros(n), "fold": [""] * n,
     }, schema=queue_rows.SCHEMA).sort_by([("concept_id", "ascending"), ("image_id", "ascending")])  # fmt: skip
     queue_rows.put(project.journal, AUDIT, rows, lambda _: None)
+    again = sa.text(
+        "UPDATE questions SET wanted = :experts, state = CASE WHEN votes < :experts THEN 'open' ELSE state END"
+        " WHERE kind = :kind AND concept_id = :concept_id AND image_id = :image_id AND mark_id = 0"
+        " AND wanted < :experts"
+    )
+    with project.journal.transaction() as connection:
+        connection.execute(again, [
+            {"experts": experts, "kind": AUDIT, "concept_id": concept_id, "image_id": image_id}
+            for concept_id, image_id in sorted(zip(concepts, images, strict=True))
+        ])  # fmt: skip
     queue_rows.sum_up(project.journal, AUDIT, dict.fromkeys(concepts, reason))
 
 
@@ -226,9 +237,9 @@ def _report(project: Project, audit_id: str) -> Outcome[Audited]:
     items, design, judged, facts = _judged(project, audit_id)
     weights = {item.position: item.weight for item in items}
     overall = {
-        name: auditing.summed(judged, weights, of_best=name == "best") for name in ("presence", "best")
+        name: audits.summed(judged, weights, of_best=name == "best") for name in ("presence", "best")
     }
-    worst = auditing.summed(judged, weights, of_best=False, unsure_is_wrong=True)
+    worst = audits.summed(judged, weights, of_best=False, unsure_is_wrong=True)
     rows = _by_concept(taxonomy, items, judged, weights)
     selection = _selection(project, items, judged)
     summary: dict[str, Any] = {
@@ -289,9 +300,9 @@ def _judged(
         answered = {who: answer for who, answer in theirs.items() if (*pair, who) not in voted}
         not_independent += len(theirs) - len(answered)
         if answered:
-            judged[item.position] = auditing.outcome_of(answered.values())
+            judged[item.position] = audits.outcome_of(answered.values())
             said_I += [item.position] * len(answered)
-            said_A += [auditing.ANSWERS.index(answer) for answer in answered.values()]
+            said_A += [audits.ANSWERS.index(answer) for answer in answered.values()]
     alpha = krippendorff_alpha(said_I, said_A)
     return items, design, judged, {
         "unsure": sum(one.is_present is None for one in judged.values()),
@@ -311,7 +322,7 @@ def _by_concept(
 
     def row(concept_id: str, members: Sequence[_Item]) -> Audited:
         theirs = {item.position: judged[item.position] for item in members if item.position in judged}
-        presence, best = (auditing.summed(theirs, weights, of_best=of_best) for of_best in (False, True))
+        presence, best = (audits.summed(theirs, weights, of_best=of_best) for of_best in (False, True))
         name = "all" if not concept_id else taxonomy.name(concept_id) if concept_id in taxonomy else concept_id
         return Audited(
             concept_id, name, len(members), presence.n, _share(presence), presence.low, presence.high,
@@ -342,7 +353,7 @@ def _selection(project: Project, items: Sequence[_Item], judged: Mapping[int, Ju
     for number, low in enumerate(BANDS):
         inside = [position for (_, position), band in zip(found, band_A.tolist(), strict=True) if band == number]
         told = {position: judged[position] for position in inside if position in judged}
-        precision = auditing.summed(told, dict.fromkeys(told, 1.0), of_best=False)
+        precision = audits.summed(told, dict.fromkeys(told, 1.0), of_best=False)
         bands.append({"from": low, "pictures": len(inside), "presence": _plain(precision)})
     deciles = np.quantile(shares, [0.1, 0.5, 0.9]).round(4).tolist()
     return {"pictures": len(found), "mean": round(float(shares.mean()), 4), "p10_p50_p90": deciles, "bands": bands}
@@ -405,8 +416,8 @@ def _read(project: Project, taxonomy: Taxonomy, path: Path, expert: str) -> tupl
             wrong.append(pictures.problems.get(image, "no picture"))
         if len(concept) != 1:
             wrong.append(f"{clipped(asked)} is {'no concept' if not concept else 'more than one concept'}")
-        if answer not in auditing.ANSWERS:
-            wrong.append(f"{clipped(text)} is none of {', '.join(auditing.ANSWERS)}")
+        if answer not in audits.ANSWERS:
+            wrong.append(f"{clipped(text)} is none of {', '.join(audits.ANSWERS)}")
         if not (who or expert):
             wrong.append("nobody is named")
         if wrong:

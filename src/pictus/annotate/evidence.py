@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pictus.annotate.priorities import Bools, Floats, Ints
 from pictus.annotate.questions import SOURCE_PREFIX
-from pictus.annotate.queue import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pictus import models
-from pictus.annotate import queue
+from pictus.annotate import priorities
 from pictus.annotate.evidence import World
+from pictus.annotate.priorities import Bools, Floats, Ints
 from pictus.errors import counted
 from pictus.project import Project
 
@@ -36,18 +37,18 @@ _PREFIX, _CLASSICAL = "embeddings_", "classical"
 class Scores(NamedTuple):
     """P(yes) of pairs, keys ascending; `wanted`: pairs that only the model names and that are worth asking."""
 
-    keys: queue.Ints
-    probability: queue.Floats
-    wanted: queue.Ints
+    keys: Ints
+    probability: Floats
+    wanted: Ints
     notes: tuple[str, ...]
 
 
 def read(project: Project, world: World) -> Scores:
     """Every P(yes) there is; of several for one pair that of the newest run."""
-    keys: list[queue.Ints] = []
-    shares: list[queue.Floats] = []
+    keys: list[Ints] = []
+    shares: list[Floats] = []
     for path in evaluations(project):
-        found = _of_evaluation(path, world)
+        found = _of_evaluation(predicted(project, path), world)
         keys.append(found[0])
         shares.append(found[1])
     guessed = np.concatenate([np.zeros(0, np.int64), *keys])
@@ -68,10 +69,25 @@ def evaluations(project: Project) -> list[Path]:
     return found
 
 
-def _of_evaluation(path: Path, world: World) -> tuple[queue.Ints, queue.Floats]:
+def predicted(project: Project, path: Path) -> pa.Table:
+    """One evaluation's rows: image_id, concept_id, guesses, probabilities, true_probability, cause.
+
+    Pictures that were changed for the release (a face blurred) stand under the image_id they have in the project.
+    """
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    rows = pq.read_table(path, columns=["image_id", "guesses", "probabilities"])
+    columns = ["image_id", "concept_id", "guesses", "probabilities", "true_probability", "cause"]
+    rows = pq.read_table(path, columns=columns).replace_schema_metadata(None)
+    released = project.releases_dir / path.parent.name.rpartition("-")[0] / "pictures.parquet"
+    if not released.is_file() or "origin_id" not in pq.read_schema(released).names:
+        return rows
+    changed = pq.read_table(released, columns=["image_id", "origin_id"], filters=[("changes", "!=", "")])
+    at = pc.index_in(rows.column("image_id"), value_set=changed.column("image_id").combine_chunks())
+    before = changed.column("origin_id").take(at.combine_chunks())
+    return rows.set_column(0, "image_id", pc.coalesce(before, rows.column("image_id")))
+
+
+def _of_evaluation(rows: pa.Table, world: World) -> tuple[Ints, Floats]:
     guesses, shares = rows.column("guesses").combine_chunks(), rows.column("probabilities").combine_chunks()
     parents = pc.list_parent_indices(guesses)
     images = rows.column("image_id").combine_chunks().take(parents)
@@ -79,7 +95,7 @@ def _of_evaluation(path: Path, world: World) -> tuple[queue.Ints, queue.Floats]:
     return keys, np.asarray(pc.list_flatten(shares).to_numpy(zero_copy_only=False), np.float64)
 
 
-def _of_relevance(project: Project, world: World) -> tuple[queue.Ints, queue.Floats]:
+def _of_relevance(project: Project, world: World) -> tuple[Ints, Floats]:
     rows = project.tables.read("relevance", ["image_id", "concept_id", "suspect_id", "margin"])
     margin = np.asarray(rows.column("margin").to_numpy(), np.float64)
     own = world.keys(rows.column("image_id"), rows.column("concept_id"))
@@ -87,7 +103,7 @@ def _of_relevance(project: Project, world: World) -> tuple[queue.Ints, queue.Flo
     return np.concatenate([own, other]), np.concatenate([(1 - margin) / 2, (1 + margin) / 2])
 
 
-def production(project: Project, world: World) -> tuple[queue.Ints, tuple[str, ...]]:
+def production(project: Project, world: World) -> tuple[Ints, tuple[str, ...]]:
     """Pairs that served models were unsure of, by the folder `predictions`; and what to say where there is none."""
     folder = project.root / PRODUCTION
     files = sorted((*folder.glob("*.jsonl"), *folder.glob("*.parquet"))) if folder.is_dir() else []
@@ -133,8 +149,8 @@ def _predicted(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def novelty(
-    project: Project, world: World, concept_R: queue.Ints, image_R: queue.Ints, is_accepted_R: queue.Bools
-) -> queue.Floats:
+    project: Project, world: World, concept_R: Ints, image_R: Ints, is_accepted_R: Bools
+) -> Floats:
     """How unlike the others of its concept every candidate is, f64[R]; 0 without vectors. Rows sorted by concept."""
     novel_R = np.zeros(concept_R.size)
     vectors, has_one = _vectors(project, world)
@@ -147,28 +163,28 @@ def novelty(
         accepted = rows[is_accepted_R[rows].astype(bool)]
         fresh = rows[~is_accepted_R[rows].astype(bool)]
         if fresh.size:
-            covered = accepted[:: max(1, accepted.size // queue.COVERED)][: queue.COVERED]
-            novel_R[fresh] = queue.novelty(
+            covered = accepted[:: max(1, accepted.size // priorities.COVERED)][: priorities.COVERED]
+            novel_R[fresh] = priorities.novelty(
                 vectors[image_R[fresh]].astype(np.float32), vectors[image_R[covered]].astype(np.float32)
             )
     return novel_R
 
 
-def _vectors(project: Project, world: World) -> tuple[Any, queue.Bools]:
+def _vectors(project: Project, world: World) -> tuple[Any, Bools]:
     """One short vector for each picture, f16[N, D], and which have one: of an index, else the hash of its look."""
     tables, has_one = project.tables, np.zeros(len(world.images), np.bool_)
     finished = [run.root.name for run in reversed(models.by_finish(models.runs(project, skip_broken=True)))]
     name = next((one for one in (*finished, _CLASSICAL) if tables.exists(_PREFIX + one)), "")
     if name:
         vectors, project_DF = None, None
-        for batch in tables.batches(_PREFIX + name, ["image_id", "embedding"]):
-            usable = batch.filter(batch.column("embedding").is_valid())
-            at = world.image_numbers(usable.column("image_id"))
+        for batch, number in _numbered(project, world, _PREFIX + name, "embedding"):
+            is_usable = batch.column("embedding").is_valid()
+            usable, at = batch.filter(is_usable), number[np.asarray(is_usable.to_numpy(zero_copy_only=False))]
             if not at.size:
                 continue
             flat = usable.column("embedding").flatten().to_numpy().reshape(at.size, -1).astype(np.float32)
             if vectors is None or project_DF is None:
-                project_DF = queue.projection(flat.shape[1])
+                project_DF = priorities.projection(flat.shape[1])
                 vectors = np.zeros((len(world.images), project_DF.shape[1]), np.float16)
             vectors[at[at >= 0]] = (flat[at >= 0] @ project_DF).astype(np.float16)
             has_one[at[at >= 0]] = True
@@ -176,9 +192,21 @@ def _vectors(project: Project, world: World) -> tuple[Any, queue.Bools]:
     if not tables.exists("checks"):
         return None, has_one
     vectors = np.zeros((len(world.images), 64), np.float16)
-    for batch in tables.batches("checks", ["image_id", "cause", "phash"]):
-        at = world.image_numbers(batch.column("image_id"))
+    for batch, at in _numbered(project, world, "checks", "cause", "phash"):
         good = (at >= 0) & np.asarray(pc.equal(batch.column("cause"), "").to_numpy(zero_copy_only=False))
-        vectors[at[good]] = queue.bits_of(batch.column("phash").to_numpy()[good]).astype(np.float16)
+        vectors[at[good]] = priorities.bits_of(batch.column("phash").to_numpy()[good]).astype(np.float16)
         has_one[at[good]] = True
     return vectors, has_one
+
+
+def _numbered(
+    project: Project, world: World, table: str, *columns: str
+) -> Iterator[tuple[pa.RecordBatch, Ints]]:  # fmt: skip
+    """A table in batches, each with its pictures' numbers. They are looked up at once: one index of the pictures."""
+    number = world.image_numbers(project.tables.read(table, ["image_id"]).column("image_id"))
+    start = 0
+    for batch in project.tables.batches(table, columns):
+        if start + batch.num_rows > number.size:  # rows that came in meanwhile
+            return
+        yield batch, number[start : start + batch.num_rows]
+        start += batch.num_rows

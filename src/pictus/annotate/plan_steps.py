@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from pictus.annotate import evidence, hierarchy, model_scores, queue, queue_rows
+from pictus.annotate import evidence, hierarchy, model_scores, priorities, queue_rows
 from pictus.annotate.evidence import World
+from pictus.annotate.priorities import Bools, Floats, Ints
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, counted
 from pictus.journey import TAXONOMY, first_command
@@ -49,9 +50,9 @@ class Facts(NamedTuple):
     """The candidates (keys ascending) with their evidence, and what of them is decided."""
 
     world: World
-    keys: queue.Ints
-    evidence: queue.Evidence
-    is_closed: queue.Bools  # decided with a person's vote or a ruling
+    keys: Ints
+    evidence: priorities.Evidence
+    is_closed: Bools  # decided with a person's vote or a ruling
     notes: tuple[str, ...]
 
 
@@ -90,7 +91,7 @@ def plan(
         waiting = sum(heap.waiting for heap in heaps)
         summary: dict[str, Any] = {
             "kind": kind, "added": stored.added, "changed": stored.changed, "reopened": reopened, "parked": parked,
-            "waiting": waiting, "concepts": len(heaps), "enough": enough, "weights": queue.WEIGHTS,
+            "waiting": waiting, "concepts": len(heaps), "enough": enough, "weights": priorities.WEIGHTS,
         }  # fmt: skip
         project.journal.log("annotate", "questions_planned", ", ".join(chosen)[:500], **summary)
     problems = facts.notes if waiting else (*facts.notes, *_nothing(project, kind))
@@ -115,7 +116,7 @@ def _planned(
     lacks = "accepted" if kind not in DRAWN else "drawn"
     names = [taxonomy.name(one) for one in world.concepts]
     meter.say("weighing")
-    found = queue.priorities(facts.evidence, names, choice.enough, lacks)
+    found = priorities.priorities(facts.evidence, names, choice.enough, lacks)
     asked = np.flatnonzero(~facts.is_closed)
     if choice.starving:
         is_starving = facts.evidence.accepted_C[facts.evidence.concept_R[asked]] < choice.enough
@@ -128,7 +129,7 @@ def _planned(
     parked = _parked(project, world, kind)
     by_concept: dict[str, str] = {}
     for number, members in _groups(facts.evidence.concept_R[asked]):
-        reason = queue.heap_reason(facts.evidence, asked[members], choice.enough, lacks)
+        reason = priorities.heap_reason(facts.evidence, asked[members], choice.enough, lacks)
         by_concept[world.concepts[number]] = reason
     meter.say("summing up")
     heaps = queue_rows.sum_up(project.journal, kind, by_concept)
@@ -160,7 +161,7 @@ def _grid_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], *, 
         keys = keys[keys >= 0]
     concept_R, image_R = world.pairs(keys)
     yes_R, no_R = (evidence.looked_up(keys, said.keys, which, 0) for which in (said.yes, said.no))
-    known = queue.Evidence(
+    known = priorities.Evidence(
         concept_R, accepted_C, yes_R, no_R, evidence.looked_up(keys, settled.keys, settled.posterior, np.nan),
         evidence.looked_up(keys, scores.keys, scores.probability, np.nan),
         model_scores.novelty(project, world, concept_R, image_R, evidence.looked_up(
@@ -186,7 +187,7 @@ def _drawn_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], ki
     drawn_C = np.bincount(world.pairs(drawn[drawn >= 0])[0], minlength=len(world.concepts))
     none_R, nan_R = np.zeros(keys.size, np.int64), np.full(keys.size, np.nan)
     novel_R = model_scores.novelty(project, world, concept_R, image_R, np.isin(keys, drawn))
-    known = queue.Evidence(
+    known = priorities.Evidence(
         concept_R, drawn_C, none_R, none_R, nan_R, nan_R, novel_R, nan_R, none_R - 1, np.zeros(keys.size, np.bool_)
     )
     return Facts(world, keys, known, np.isin(keys, drawn), ())
@@ -195,9 +196,9 @@ def _drawn_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], ki
 class Suspected(NamedTuple):
     """Pairs under suspicion: the given label, and the one that is suggested instead."""
 
-    keys: queue.Ints
-    quality: queue.Floats
-    other: queue.Ints
+    keys: Ints
+    quality: Floats
+    other: Ints
 
 
 def _suspects(project: Project, world: World) -> Suspected:
@@ -242,25 +243,25 @@ def rulings(project: Project) -> dict[tuple[str, str], str]:
         return {(row.image_id, row.concept_id): row.ruling for row in connection.execute(query)}
 
 
-def world_keys_of_rulings(world: World, ruled: Mapping[tuple[str, str], str]) -> queue.Ints:
+def world_keys_of_rulings(world: World, ruled: Mapping[tuple[str, str], str]) -> Ints:
     """The pairs that a reviewer decided and did not take back."""
     pairs = [pair for pair, ruling in ruled.items() if ruling != "withdrawn"]
     images, concepts = ([pair[side] for pair in pairs] for side in (0, 1))
     return world.keys(pa.array(images, pa.string()), pa.array(concepts, pa.string()))
 
 
-def _highest(concept_A: queue.Ints, priority_A: queue.Floats, asked: queue.Ints, most: int) -> queue.Ints:
+def _highest(concept_A: Ints, priority_A: Floats, asked: Ints, most: int) -> Ints:
     """The rows to ask in the order they are put in: by concept, the highest priority first, `most` of each."""
     order = np.lexsort((asked, -priority_A, concept_A))
     if most:
         concept = concept_A[order]
         starts = np.searchsorted(concept, concept, side="left")
         order = order[np.arange(order.size) - starts < most]
-    ordered: queue.Ints = asked[order]
+    ordered: Ints = asked[order]
     return ordered
 
 
-def _rows(project: Project, facts: Facts, found: queue.Priorities, asked: queue.Ints, wanted: int) -> pa.Table:
+def _rows(project: Project, facts: Facts, found: priorities.Priorities, asked: Ints, wanted: int) -> pa.Table:
     world, known = facts.world, facts.evidence
     concept_A, image_A = known.concept_R[asked], world.pairs(facts.keys[asked])[1]
     folds = evidence.folds_of(world, project.tables.read("duplicates", ["image_id", "group_id"]))
@@ -280,7 +281,7 @@ def _rows(project: Project, facts: Facts, found: queue.Priorities, asked: queue.
     return pa.table(columns, schema=queue_rows.SCHEMA)
 
 
-def _reopened(project: Project, facts: Facts, found: queue.Priorities, kind: str) -> int:
+def _reopened(project: Project, facts: Facts, found: priorities.Priorities, kind: str) -> int:
     """What was decided and is doubted since is asked again, once for each cause of doubt."""
     opened = 0
     doubted = (("suspect:", ~np.isnan(facts.evidence.suspect_R)), ("production:", facts.evidence.is_drift_R))
@@ -303,7 +304,7 @@ def _parked(project: Project, world: World, kind: str) -> int:
     return queue_rows.park(project.journal, kind, is_gone)
 
 
-def _groups(concept_A: queue.Ints) -> list[tuple[int, queue.Ints]]:
+def _groups(concept_A: Ints) -> list[tuple[int, Ints]]:
     """(concept, positions) of each concept there is; `concept_A` ascending."""
     numbers, starts = np.unique(concept_A, return_index=True)
     ends = np.append(starts[1:], concept_A.size)

@@ -185,7 +185,7 @@ def park(journal: Journal, kind: str, is_gone: Callable[[Sequence[str]], Sequenc
         "UPDATE questions SET state = 'parked', reason = :gone WHERE question_id IN (SELECT question_id FROM questions"  # noqa: S608
         f" WHERE question_id IN :ids AND state = 'open' AND leases = 0 ORDER BY question_id{lock})"
     ).bindparams(sa.bindparam("ids", expanding=True))
-    after, parked, many = 0, 0, 100_000
+    after, parked, many = 0, 0, 250_000
     while True:
         with journal.engine.connect() as connection:
             found = connection.execute(query, {"kind": kind, "after": after, "many": many}).all()
