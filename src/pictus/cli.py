@@ -125,6 +125,8 @@ def _stage_group(stage: str) -> click.Command:
     )  # fmt: skip
     for verb, form in forms.items():
         group.add_command(_command(form, verb))
+    if stage == "annotate":
+        group.add_command(desk_command)
     return group
 
 
@@ -315,6 +317,45 @@ def web_command(folder: Path | None, host: str, port: int, *, quiet: bool) -> No
     project = open_project(path)
     try:
         serve(project, host, port)
+    except KeyboardInterrupt:  # as its first line says it is stopped: nothing was broken off
+        click.echo("stopped", err=True)
+
+
+@click.command(
+    "serve", context_settings=CONTEXT, short_help="The pages at which people answer, for a team or a crowd.",
+    epilog="\b\nExamples:\n  pictus annotate serve --kiosk\n  pictus annotate serve --invite 12 --quota 500\n"
+    "  pictus annotate serve --address https://label.example.org",
+)  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8500, show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
+@click.option("--address", default="", help="What people type, where a proxy stands before it.")
+@click.option("--invite", type=click.IntRange(0, 10_000), default=0, help="Make so many links, each for one person.")
+@click.option("--quota", type=click.IntRange(0), default=0, help="Pictures each of them may answer; 0 for no limit.")
+@click.option("--days", type=float, default=14.0, show_default=True, help="How long their links can be used.")
+@click.option("--kiosk", is_flag=True, help="No links: a name is enough. For this machine only.")
+@click.option("--rule", default="dynamic", show_default=True, help="When a picture was asked about enough: dynamic, "
+              "online or fixed.")
+@click.option("-C", "--project", "path", type=click.Path(path_type=Path), help="The project's folder.")
+@click.option("-q", "--quiet", is_flag=True, help="As in every command; addresses and links are said all the same.")
+def desk_command(path: Path | None, *, kiosk: bool, quiet: bool, **service: Any) -> None:  # noqa: ANN401  click's
+    """The desk: pages of pictures at which people mark, draw and judge, until you stop it.
+
+    Prints a link for yourself, and with --invite one for each of a team. `pictus annotate plan` fills the queue.
+    """
+    from pictus.project import open_project  # noqa: PLC0415
+    from pictus.web.desk.server import Service, serve_desk  # noqa: PLC0415
+
+    del quiet  # without its links a desk is of no use
+    context = click.get_current_context()
+    outer: Path | None = (context.parent.params.get("project_path") if context.parent else None)
+    named = path or outer or context.find_root().params.get("project_path")
+    if named and not named.expanduser().is_dir():
+        raise _no_project(named)
+    try:
+        serve_desk(open_project(named or Path()), Service(is_kiosk=kiosk, **service))
     except KeyboardInterrupt:  # as its first line says it is stopped: nothing was broken off
         click.echo("stopped", err=True)
 

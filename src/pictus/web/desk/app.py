@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from pictus.annotate.desk_steps import Desk, LaterError
 from pictus.errors import NotThereError, UserError
 from pictus.project import Project
-from pictus.web.desk import home, sign, work
+from pictus.web.desk import home, people, sign, work
 from pictus.web.desk.room import Room, SignedOutError
 from pictus.web.layout import TEMPLATES
 from pictus.web.security import LOOPBACK, Guard
@@ -25,15 +25,13 @@ def build_desk_app(
     project: Project, desk: Desk, *, hosts: frozenset[str] = LOOPBACK, is_kiosk: bool = False
 ) -> Starlette:  # fmt: skip
     """Every page at which people answer. `hosts`: names it answers to; empty for any."""
-    if is_kiosk and not hosts:
-        raise UserError("A kiosk is for this machine only: whoever reaches the address could answer under any name.",
-                        fix="leave out --kiosk and hand out links: --invite 12")  # fmt: skip
     room = Room(project, desk, is_kiosk=is_kiosk)
     static = StaticFiles(packages=[("pictus", "web/static")])
     routes: list[Route | Mount] = [
         *sign.routes(room),
         *work.routes(room),
         *home.routes(room),
+        *people.routes(room),
         Mount("/static", static),
     ]  # fmt: skip
     app = Starlette(

@@ -17,6 +17,8 @@ from pictus.project import Project
 EXEMPLARS, SIBLINGS, OF_SIBLING = 5, 4, 3
 SPARE = 16
 """So many of the surest pictures of a concept are known, so that those on the page itself can be left out."""
+CLIMBS = 4
+"""So far up is looked for what may be taken for a concept; what is farther is not like it."""
 FRESH_S = 10.0
 """Seconds for which the labels are not looked at again: opening a table takes some milliseconds."""
 WIKIPEDIA = "//en.wikipedia.org/wiki/Special:Search?go=Go&search="
@@ -66,12 +68,11 @@ class Cards:
         return found[place]
 
     def _siblings(self, taxonomy: Taxonomy, concept_id: str, on_page: Collection[str]) -> list[dict[str, Any]]:
-        """Those under the same parent: with pictures before without, then by name."""
+        """Concepts that may be taken for it: with pictures before without, then by name."""
         if concept_id not in taxonomy:
             return []
         surest = self._now()
-        beside = {child for parent in taxonomy.parents(concept_id) for child in taxonomy.children(parent)}
-        beside.discard(concept_id)
+        beside = _beside(taxonomy, concept_id)
         nearest = sorted(beside, key=lambda one: (-len(surest.get(one, ())[:OF_SIBLING]), taxonomy.name(one)))
         return [
             {
@@ -95,6 +96,19 @@ class Cards:
                     self._surest, self._version = _surest(self._project), version
                 self._looked = self._clock()
             return self._surest
+
+
+def _beside(taxonomy: Taxonomy, concept_id: str) -> set[str]:
+    """Classes under the same parent, or where it has none there, under the nearest concept above that holds some."""
+    level, kin = {concept_id}, taxonomy.ancestors(concept_id) | taxonomy.descendants(concept_id) | {concept_id}
+    classes = set(taxonomy.classes)
+    for _ in range(CLIMBS):
+        level = {parent for one in level for parent in taxonomy.parents(one)}
+        near = {child for parent in level for child in taxonomy.children(parent)} & classes
+        found = (near or {below for parent in level for below in taxonomy.descendants(parent)} & classes) - kin
+        if found or not level:
+            return found
+    return set()
 
 
 def _surest(project: Project) -> Surest:

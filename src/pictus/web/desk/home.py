@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from itertools import groupby, islice
+from typing import NamedTuple
+
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from pictus.annotate.desk_steps import Person
+from pictus.annotate.lease_steps import Heap, kinds_for, open_heaps
+from pictus.concepts import Taxonomy
 from pictus.web.desk.room import Room, Values
 from pictus.web.desk.sign import entrance
+from pictus.web.desk.work import TITLES
+
+MOST = 200
+"""Heaps looked at, the most urgent first."""
+EACH = 12
+"""Concepts shown of each kind."""
+
+
+class Waiting(NamedTuple):
+    """One concept that waits, as the first page tells it."""
+
+    concept_id: str
+    name: str
+    reason: str
 
 
 def routes(room: Room) -> list[Route]:
@@ -30,4 +49,24 @@ class _View:
         self.room = room
 
     def home(self, person: Person, _request: Request) -> Values:
-        return {"progress": self.room.desk.progress(person)}
+        with self.room.project.journal.engine.connect() as connection:
+            heaps = list(islice(open_heaps(connection, kinds_for(person), kind="", concept_id=""), MOST))
+        return {
+            "progress": self.room.desk.progress(person), "titles": TITLES, "is_more": len(heaps) == MOST,
+            "kinds": _by_kind(heaps, self.room.shell.taxonomy()),
+        }  # fmt: skip
+
+
+def _by_kind(heaps: list[Heap], taxonomy: Taxonomy) -> list[tuple[str, int, list[Waiting]]]:
+    """(kind, how many concepts wait, the most urgent of them), in the order in which they are asked."""
+    order = {heap.kind: place for place, heap in reversed(list(enumerate(heaps)))}
+    heaps = sorted(heaps, key=lambda heap: order[heap.kind])
+    found = []
+    for kind, group in groupby(heaps, key=lambda heap: heap.kind):
+        rows = [
+            Waiting(one.concept_id, taxonomy.name(one.concept_id) if one.concept_id in taxonomy else one.concept_id,
+                    one.reason)
+            for one in group
+        ]  # fmt: skip
+        found.append((kind, len(rows), rows[:EACH]))
+    return found

@@ -45,6 +45,7 @@ class Room:
         self.project = project
         self.desk = desk
         self.is_kiosk = is_kiosk
+        self.has_review = False  # set by who adds those pages
         self.shell = Shell(project, is_open=True)
         self.shots = Shots(project)
         self.cookie = "pictus_desk_" + hashlib.sha256(project.name.encode()).hexdigest()[:8]  # ports share cookies
@@ -76,7 +77,7 @@ class Room:
                 person = self.person(request, role)
             except SignedOutError:
                 return RedirectResponse("/", 303)
-            shared = {"person": person, "is_kiosk": self.is_kiosk}
+            shared = {"person": person, "is_kiosk": self.is_kiosk, "has_review": self.has_review}
             answer = self.shell.render(template, lambda asked: shared | values(person, asked), request)
             answer.headers["cache-control"] = "no-store"
             return answer

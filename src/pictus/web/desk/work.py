@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from pictus.annotate.desk_steps import KINDS, Given, Page, Person, Progress, Quiz
+from pictus.annotate.lease_steps import items_of
 from pictus.errors import NotThereError, UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body
@@ -78,10 +79,10 @@ class _View:
         if page is None:
             return {"page": None, "why": self.desk.nothing(person)}
         quiz = self.desk.quiz(person, page.concept_id) if page.kind == "grid" else None
-        return {"page": self._page_json(person, page), "quiz": _quiz_json(quiz) if quiz else None}
+        return {"page": self._page_json(page), "quiz": _quiz_json(quiz) if quiz else None}
 
     def page(self, person: Person, request: Request) -> Values:
-        return {"page": self._page_json(person, self.desk.page(person, page_id_of(request)))}
+        return {"page": self._page_json(self.desk.page(person, page_id_of(request)))}
 
     def submit(self, person: Person, request: Request, body: Body) -> Values:
         page_id = page_id_of(request)
@@ -133,8 +134,9 @@ class _View:
         self.desk.appeal(person, words)
         return {"sent": True}
 
-    def _page_json(self, person: Person, page: Page) -> Values:
-        on_page = {self.desk.picture(person, page.page_id, item.position) for item in page.items}
+    def _page_json(self, page: Page) -> Values:
+        with self.room.project.journal.engine.connect() as connection:
+            on_page = {row.image_id for row in items_of(connection, page.page_id)}
         kind = KINDS.get(page.kind)
         items = [
             {

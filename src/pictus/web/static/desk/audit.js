@@ -4,8 +4,8 @@ import { el } from "./dom.js";
 import { registerKind } from "./desk.js";
 
 const WORDS = {
-  best: ["Best label", "it is there, and no other name fits better"], present: ["Present", "it is there, but another name fits better"],
-  no: ["Not there", "it is not in the picture"], unsure: ["Unsure", "it cannot be told"],
+  best: ["Best", "it is there, and no other name fits better"], present: ["Present", "it is there, but another name fits better"],
+  no: ["No", "it is not in the picture"], unsure: ["Unsure", "it cannot be told"],
 };
 
 const show = (page, root, hands) => {

@@ -111,7 +111,7 @@ const show = (page, root, hands) => {
 
   // --- large ------------------------------------------------------------------------------------
   const large = el("img", { alt: "" }), caption = el("p", { class: "zoom-said", role: "status" }), members = el("div", { class: "members" });
-  const zoom = el("dialog", { class: "zoom", "aria-label": "Large view" }, el("div", { class: "zoom-box" }, large), members, caption,
+  const zoom = el("dialog", { class: "zoom", "aria-label": "Large view" }, el("div", { class: "zoom-box", tabindex: "-1", autofocus: true }, large), members, caption,
     el("div", { class: "zoom-do" },
       el("button", { type: "button", class: "quiet", onclick: () => go(moved(-1)), "aria-label": "Picture before" }, "←"),
       el("button", { type: "button", class: "quiet", onclick: () => change([at], flip(YES)) }, "Mark ", el("kbd", {}, "Space")),

@@ -1,0 +1,68 @@
+"""The owner's page: who annotates and how well, pausing and letting go on, links that bring people in."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from pictus import annotate
+from pictus.annotate.desk_steps import Person
+from pictus.annotate.tasks import ROLES
+from pictus.errors import UserError
+from pictus.web.desk import bodies
+from pictus.web.desk.bodies import Body
+from pictus.web.desk.room import Room, Values
+
+MOST_LINKS = 500
+"""Links made from the page at once; more: pictus annotate invite."""
+APPEALS = 50
+OWNER = "owner"
+
+
+def routes(room: Room) -> list[Route]:
+    """For owners only."""
+    view = _View(room)
+    return [
+        Route("/people", room.page("desk/people.html", view.people, OWNER)),
+        Route("/desk/people/pause", room.post(view.pause, "name", "reason", "resume", role=OWNER), methods=["POST"]),
+        Route(
+            "/desk/people/invite", room.post(view.invite, "many", "role", "days", "quota", "uses", "note", role=OWNER),
+            methods=["POST"],
+        ),
+        Route("/desk/people/revoke", room.post(view.revoke, "link", role=OWNER), methods=["POST"]),
+    ]  # fmt: skip
+
+
+class _View:
+    def __init__(self, room: Room) -> None:
+        self.project = room.project
+
+    def people(self, _person: Person, _request: Request) -> Values:
+        workers = list(annotate.people(self.project))
+        paused = {one.name for one in workers if one.state == "paused"}
+        events = self.project.journal.events(event="appeal_made", limit=APPEALS)
+        return {
+            "workers": sorted(workers, key=lambda one: (one.state != "paused", -one.questions, one.name)),
+            "links": list(annotate.links(self.project)), "roles": ROLES,
+            "appeals": [event for event in events if event.subject in paused],
+        }  # fmt: skip
+
+    def pause(self, person: Person, _request: Request, body: Body) -> Values:
+        name, reason = bodies.text(body, "name", most=80), bodies.text(body, "reason", most=500).strip()
+        is_resumed = bodies.flag(body, "resume")
+        if name == person.name and not is_resumed:
+            raise UserError("You would pause yourself.", fix="another owner can")
+        outcome = annotate.pause(self.project, name, reason="" if is_resumed else reason, resume=is_resumed)
+        return {"said": outcome.headline}
+
+    def invite(self, _person: Person, _request: Request, body: Body) -> Values:
+        outcome = annotate.invite(
+            self.project, many=bodies.whole(body, "many", 1, least=1, most=MOST_LINKS),
+            role=bodies.text(body, "role", "annotator"), days=bodies.number(body, "days", 14.0),
+            quota=bodies.whole(body, "quota", 0), uses=bodies.whole(body, "uses", 1, least=1),
+            note=bodies.text(body, "note"),
+        )  # fmt: skip
+        return {"links": outcome.summary["links"], "expires_at": outcome.summary["expires_at"]}
+
+    def revoke(self, _person: Person, _request: Request, body: Body) -> Values:
+        return {"said": annotate.revoke(self.project, bodies.text(body, "link")).headline}

@@ -1,0 +1,41 @@
+// The owner's page: pausing, letting go on, making and revoking links.
+
+import { call, counted, el } from "./dom.js";
+
+const problem = document.getElementById("problem");
+const act = async (path, body) => {
+  problem.textContent = "";
+  try { return await call(path, body); } catch (error) { problem.textContent = [error.what, error.fix].filter(Boolean).join(" "); return null; }
+};
+const then = async (path, body) => { if (await act(path, body)) location.reload(); };
+
+for (const button of document.querySelectorAll("[data-resume]")) button.addEventListener("click", () => then("/desk/people/pause", { name: button.dataset.resume, resume: true }));
+for (const button of document.querySelectorAll("[data-revoke]")) button.addEventListener("click", () => then("/desk/people/revoke", { link: button.dataset.revoke }));
+
+const dialog = document.getElementById("why"), reason = document.getElementById("reason");
+let name = "";
+for (const button of document.querySelectorAll("[data-pause]")) button.addEventListener("click", () => {
+  name = button.dataset.pause;
+  document.getElementById("why-title").textContent = `Pause ${name}?`;
+  reason.value = "";
+  dialog.returnValue = "";
+  dialog.showModal();
+});
+dialog.addEventListener("close", () => { if (dialog.returnValue === "yes") then("/desk/people/pause", { name, reason: reason.value.trim() || "The project's owner wants to talk with you first." }); });
+
+document.getElementById("invite").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { many, role, uses, quota, days, note } = event.target.elements;
+  const found = await act("/desk/people/invite", { many: many.valueAsNumber, role: role.value, uses: uses.valueAsNumber, quota: quota.valueAsNumber || 0, days: days.valueAsNumber, note: note.value });
+  if (!found) return;
+  const text = found.links.map((link) => location.origin + link).join("\n");
+  const area = el("textarea", { id: "links", rows: Math.min(12, found.links.length + 1), readonly: true });
+  area.value = text;
+  document.getElementById("made").replaceChildren(
+    el("label", { for: "links" }, `${counted(found.links.length, "link")}, shown this once`), area,
+    el("p", {}, el("button", { type: "button", onclick: async (clicked) => {
+      area.select();
+      try { await navigator.clipboard.writeText(text); clicked.target.textContent = "Copied"; } catch { document.execCommand("copy"); }  // without https only the old way is there
+    } }, "Copy")));
+  area.focus();
+});
