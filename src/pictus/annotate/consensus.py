@@ -289,7 +289,7 @@ def settled(candidates: Candidates, posterior_P: Floats) -> Consensus:
     if posterior_P.size == 0:
         return Consensus(np.zeros(0, np.int64), np.zeros(0), candidates, posterior_P)
     best_I = np.maximum.reduceat(posterior_P, candidates.first_I)
-    is_best_P = posterior_P >= best_I[candidates.item_P] * (1 - TIE)
+    is_best_P = posterior_P >= (best_I - np.abs(best_I) * TIE)[candidates.item_P]
     position_P = np.where(is_best_P, np.arange(posterior_P.size), posterior_P.size)
     winner_I = np.minimum.reduceat(position_P, candidates.first_I)
     return Consensus(candidates.class_P[winner_I], posterior_P[winner_I], candidates, posterior_P)

@@ -73,6 +73,7 @@ def _contradicted(ballots: Ballots) -> Ints:
     says = np.where(ballots.question_V < 0, ballots.answer_V >= 0, ballots.answer_V != UNSURE)
     width = len(ballots.concepts) + 1
     key_V = (ballots.image_V * width + ballots.question_V + 1)[says]
-    pairs = np.unique(np.stack([key_V, ballots.answer_V[says]]), axis=1)[0]
-    key, answers = np.unique(pairs, return_counts=True)
-    return np.unique(key[answers > 1] // width)
+    many = max(len(ballots.concepts), UNSURE) + 1
+    said = np.sort(key_V * many + ballots.answer_V[says])
+    is_same_question = said[1:] // many == said[:-1] // many
+    return np.unique(said[1:][is_same_question & (said[1:] != said[:-1])] // many // width)

@@ -19,6 +19,7 @@ from pictus.annotate.doubts import MANY, doubts_of, told
 from pictus.annotate.entries import VOTE_COLUMNS, claims, entries_of, without_known
 from pictus.annotate.intake import Wishes
 from pictus.annotate.intake_steps import other_tools, take_in
+from pictus.annotate.presences import presence_table
 from pictus.annotate.questions import (
     SOURCE_PREFIX,
     STATUSES,
@@ -26,15 +27,13 @@ from pictus.annotate.questions import (
     Settled,
     Which,
     YesNo,
-    ballots_of,
     by_skill,
-    label_records,
+    label_table,
     labels,
     skill_records,
-    which,
-    yes_no,
 )
 from pictus.annotate.references import resolve
+from pictus.annotate.truth_steps import Evidence, evidence_of, weighed
 from pictus.annotate.vote_files import read_answers
 from pictus.clock import now
 from pictus.concepts import Taxonomy, load_taxonomy
@@ -45,9 +44,9 @@ from pictus.project import Project
 from pictus.records import Label, Vote
 from pictus.registry import Outcome, step
 from pictus.stats import krippendorff_alpha
-from pictus.tables import table_of
 
-__all__ = ["dawid_skene", "glad", "gold", "import_", "mace", "majority", "one_coin", "settle", "skills"]  # the methods register themselves
+# The methods register themselves.
+__all__ = ["dawid_skene", "glad", "gold", "import_", "mace", "majority", "one_coin", "settle", "skills"]
 
 _LISTED = 10
 _KEPT = 1000
@@ -118,36 +117,44 @@ def import_(
 
 
 @step("annotate settle", changes=True)
-def settle(project: Project, *, method: str = "dawid-skene", threshold: float = 0.9) -> Outcome[Label]:
+def settle(
+    project: Project, *, method: str = "dawid-skene", threshold: float = 0.9, fresh: bool = False
+) -> Outcome[Label]:
     """Turn votes into one label per picture, with its posterior and number of votes.
 
     A label is accepted where the posterior reaches the threshold, rejected where that of "no" does,
-    else unsettled. Settling again replaces the labels; dropped pictures are settled too.
+    else unsettled. What a reviewer ruled stands in place of votes; votes of people who are paused are left out;
+    known answers are never in doubt and teach how good people are. Settling again replaces the labels and the
+    presences (whether a picture shows each concept it was asked about); dropped pictures are settled too.
 
-    method: how votes are weighed: `dawid-skene`, `one-coin` or `majority`
+    method: how votes are weighed: `dawid-skene`, `one-coin`, `glad`, `mace`, `gold` or `majority`
     threshold: the posterior a label needs, above 0.5 and below 1
+    fresh: count all votes anew, also where the last run kept something to start from
 
     Examples:
         pictus annotate settle
         pictus annotate settle --method majority --threshold 0.75
     """
-    weigh = METHODS.get(method)
+    METHODS.get(method)
     if not 0.5 < threshold < 1:  # noqa: PLR2004  below a half, yes and no could both be accepted
         raise UserError(f"--threshold {threshold} is not between 0.5 and 1.", fix="--threshold 0.9")
     with project.lock("annotate"), ExitStack() as stack:
-        ballots = _ballots(project)
+        evidence = evidence_of(project, fresh=fresh, keeps=True)
+        ballots, rulings = evidence.ballots, evidence.rulings
         n_votes, n_pictures = counted(len(ballots.image_V), "vote"), counted(len(ballots.images), "picture")
         stack.enter_context(project.progress.track(f"settling {n_votes} on {n_pictures} by {method}", None))
-        asked, free = yes_no(ballots), which(ballots)
-        said, named = weigh(asked.votes), weigh(free.votes)
-        settled = labels(ballots, (asked, said), (free, named), threshold)
+        (asked, said), (free, named) = weighed(project, evidence, method)
+        settled = labels(ballots, (asked, said), (free, named), threshold, rulings)
         plain = METHODS.get("majority")
-        doubts = doubts_of(
-            ballots, settled, labels(ballots, (asked, plain(asked.votes)), (free, plain(free.votes)), threshold)
-        )
-        project.tables.replace("labels", table_of("labels", label_records(ballots, settled, method, now())))
+        by_majority = labels(ballots, (asked, plain(asked.votes)), (free, plain(free.votes)), threshold, rulings)
+        doubts = doubts_of(ballots, settled, by_majority)
+        at = now()
+        presences = presence_table(ballots, (asked, said), threshold, rulings, (method, at))
+        project.tables.replace("presences", presences)
+        project.tables.replace("labels", label_table(ballots, settled, method, at))
         found = _skills(ballots, (asked, said), (free, named))
-        summary = {**_summary(ballots, settled, asked, free), "method": method, "threshold": threshold}
+        summary = {**_summary(evidence, settled, asked, free), "method": method, "threshold": threshold}
+        summary["presences"] = presences.num_rows
         summary["lowest_skill"] = [_plain(one) for one in found[:_LISTED]]
         summary["suspected"] = [one.annotator for one in found if one.is_suspected]
         project.journal.log("annotate", "labels_settled", **summary)
@@ -157,27 +164,26 @@ def settle(project: Project, *, method: str = "dawid-skene", threshold: float = 
         headline=_headline(summary),
         problems=(
             *told(doubts, summary["pictures"], method=method, threshold=threshold),
-            *_suspects(found), *_orphans(project, ballots),
+            *_silenced(evidence), *_suspects(found), *_orphans(project, ballots),
         ),
         next=_next(summary, doubts.by_majority if method != "majority" else 0),
         source=lambda: project.tables.records("labels", Label),
-    )
+    )  # fmt: skip
 
 
 @step("annotate skills", changes=False)
 def skills(project: Project, *, method: str = "dawid-skene") -> Outcome[Skill]:
     """How good each annotator is, with a 95 % interval, the least skilled first.
 
-    method: how votes are weighed: `dawid-skene`, `one-coin` or `majority`
+    method: how votes are weighed: `dawid-skene`, `one-coin`, `glad`, `mace`, `gold` or `majority`
 
     Examples:
         pictus annotate skills
         pictus annotate skills --jsonl
     """
-    weigh = METHODS.get(method)
-    ballots = _ballots(project)
-    asked, free = yes_no(ballots), which(ballots)
-    found = _skills(ballots, (asked, weigh(asked.votes)), (free, weigh(free.votes)))
+    METHODS.get(method)
+    evidence = evidence_of(project, with_paused=True)
+    found = _skills(evidence.ballots, *weighed(project, evidence, method))
     suspected = [one.annotator for one in found if one.is_suspected]
     known = [one.accuracy for one in found if one.accuracy is not None]
     mean = float(np.mean(known)) if known else math.nan
@@ -320,13 +326,6 @@ def _counts(votes: pa.Table, **more: int) -> dict[str, int]:
     return {"annotators": people, "pictures": pictures, **more}
 
 
-def _ballots(project: Project) -> Ballots:
-    votes = project.journal.votes()
-    if not votes.num_rows:
-        raise UserError("There are no votes in this project yet.", fix=first_command(project, "votes"))
-    return ballots_of(votes, load_taxonomy(project).classes)
-
-
 def _skills(ballots: Ballots, asked: tuple[YesNo, Consensus], free: tuple[Which, Consensus]) -> list[Skill]:
     found = []
     if asked[0].votes.n_items:
@@ -336,13 +335,21 @@ def _skills(ballots: Ballots, asked: tuple[YesNo, Consensus], free: tuple[Which,
     return sorted(found, key=by_skill)
 
 
-def _summary(ballots: Ballots, settled: Settled, asked: YesNo, free: Which) -> dict[str, Any]:
+def _summary(evidence: Evidence, settled: Settled, asked: YesNo, free: Which) -> dict[str, Any]:
+    ballots = evidence.ballots
     by_status = np.bincount(settled.status_L, minlength=len(STATUSES)).tolist()
     pictures, votes = int(settled.image_L.size), int(ballots.image_V.size)
+    persons = int((~ballots.is_source[ballots.annotator_V]).sum()) if votes else 0
+    accepted_L = settled.posterior_L[settled.status_L == STATUSES.index("accepted")]
     return {
         "pictures": pictures, **dict(zip(STATUSES, by_status, strict=True)), "votes": votes,
-        "votes_per_picture": votes / pictures, "annotators": len(ballots.annotators),
+        "votes_per_picture": votes / max(1, pictures), "annotators": len(ballots.annotators),
         "agreement": {"yes/no": _agreement(asked.votes), "which": _agreement(free.votes)},
+        "votes_per_label": round(persons / accepted_L.size, 4) if accepted_L.size else None,  # of persons, per accepted
+        "by_ruling": int(settled.is_ruled_L.sum()),
+        "known_answers": int(np.sum(asked.votes.known_I >= 0)),
+        "expected_precision": round(float(accepted_L.mean()), 6) if accepted_L.size else None,
+        "paused": list(evidence.paused), "votes_left_out": evidence.left_out,
     }  # fmt: skip
 
 
@@ -356,7 +363,24 @@ def _headline(summary: dict[str, Any]) -> str:
         f"{summary['accepted']:,} accepted, {summary['rejected']:,} rejected, {summary['unsettled']:,} unsettled: "
         f"{counted(summary['pictures'], 'picture')}, {summary['votes_per_picture']:.1f} votes each by "
         f"{counted(summary['annotators'], 'annotator')}"
+        + (f"; {counted(summary['by_ruling'], 'label')} by ruling" if summary["by_ruling"] else "")
+        + _expected(summary["expected_precision"])
     )
+
+
+def _expected(precision: float | None) -> str:
+    """What the posteriors say of the accepted labels, with what that is worth."""
+    if precision is None:
+        return ""
+    return f"; expected precision {100 * precision:.1f} % by the posteriors, which only pictus annotate audit measures"
+
+
+def _silenced(evidence: Evidence) -> tuple[str, ...]:
+    if not evidence.paused:
+        return ()
+    some = ", ".join(evidence.paused[:_LISTED]) + (", …" if len(evidence.paused) > _LISTED else "")
+    people = counted(len(evidence.paused), "person", "people")
+    return (f"left out: {counted(evidence.left_out, 'vote')} of {people} who are paused: {some}",)
 
 
 def _suspects(found: Sequence[Skill]) -> tuple[str, ...]:
