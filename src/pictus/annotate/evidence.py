@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from pictus.annotate.priorities import Bools, Floats, Ints
 from pictus.annotate.questions import SOURCE_PREFIX
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,13 @@ def settled_of(world: World, rows: pa.Table, rulings: Mapping[tuple[str, str], s
     return Settled(found[keep], posterior[first][keep], accepted[first][keep], rejected[first][keep])
 
 
-def looked_up(keys: Ints, table: Ints, values: NDArray[np.generic], missing: float) -> NDArray[np.generic]:
+def looked_up(keys: Ints, table: Ints, values: NDArray[Scalar], missing: float) -> NDArray[Scalar]:
     """Values of `keys` in the ascending `table`, `missing` where they are not there."""
     if not table.size:
         return np.full(keys.size, missing, values.dtype)
     at = np.minimum(np.searchsorted(table, keys), table.size - 1)
-    return np.where(table[at] == keys, values[at], np.asarray(missing, values.dtype))
+    found: NDArray[Scalar] = np.where(table[at] == keys, values[at], np.asarray(missing, values.dtype))
+    return found
 
 
 def folds_of(world: World, duplicates: pa.Table) -> dict[int, str]:

@@ -236,7 +236,7 @@ class _Choice:
         """Concepts from the top down, and the groups above each, "" the highest."""
         paths: dict[str, tuple[str, ...]] = {}
         order: list[str] = []
-        waiting = [(one, ("",)) for one in self.tree.children.get("", ())]
+        waiting: list[tuple[str, tuple[str, ...]]] = [(one, ("",)) for one in self.tree.children.get("", ())]
         while waiting:
             one, above = waiting.pop()
             paths[one] = above

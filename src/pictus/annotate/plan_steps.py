@@ -169,7 +169,7 @@ def _grid_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], *, 
         evidence.looked_up(keys, suspects.keys, suspects.quality, np.nan),
         evidence.looked_up(keys, suspects.keys, suspects.other, -1), np.isin(keys, drift),
     )  # fmt: skip
-    ruled = world_keys_of_rulings(world, rulings(project))
+    ruled = keys_of_rulings(world, rulings(project))
     decided = evidence.looked_up(keys, settled.keys, settled.is_accepted | settled.is_rejected, 0)
     is_closed = (decided & (yes_R + no_R > 0)) | np.isin(keys, ruled)
     return Facts(world, keys, known, is_closed, (*scores.notes, *drift_notes))
@@ -243,7 +243,7 @@ def rulings(project: Project) -> dict[tuple[str, str], str]:
         return {(row.image_id, row.concept_id): row.ruling for row in connection.execute(query)}
 
 
-def world_keys_of_rulings(world: World, ruled: Mapping[tuple[str, str], str]) -> Ints:
+def keys_of_rulings(world: World, ruled: Mapping[tuple[str, str], str]) -> Ints:
     """The pairs that a reviewer decided and did not take back."""
     pairs = [pair for pair, ruling in ruled.items() if ruling != "withdrawn"]
     images, concepts = ([pair[side] for pair in pairs] for side in (0, 1))
@@ -299,7 +299,7 @@ def _reopened(project: Project, facts: Facts, found: priorities.Priorities, kind
 
 def _parked(project: Project, world: World, kind: str) -> int:
     def is_gone(image_ids: Sequence[str]) -> list[bool]:
-        return (world.image_numbers(pa.array(list(image_ids), pa.string())) < 0).tolist()
+        return [number < 0 for number in world.image_numbers(pa.array(list(image_ids), pa.string())).tolist()]
 
     return queue_rows.park(project.journal, kind, is_gone)
 
@@ -307,10 +307,8 @@ def _parked(project: Project, world: World, kind: str) -> int:
 def _groups(concept_A: Ints) -> list[tuple[int, Ints]]:
     """(concept, positions) of each concept there is; `concept_A` ascending."""
     numbers, starts = np.unique(concept_A, return_index=True)
-    ends = np.append(starts[1:], concept_A.size)
-    return [
-        (int(one), np.arange(start, end)) for one, start, end in zip(numbers, starts, ends, strict=True)
-    ]
+    ends = np.append(starts[1:], concept_A.size)[: numbers.size]
+    return [(int(one), np.arange(start, end)) for one, start, end in zip(numbers, starts, ends, strict=True)]
 
 
 def _name(taxonomy: Taxonomy, concept_id: str) -> str:

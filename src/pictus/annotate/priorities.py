@@ -178,7 +178,8 @@ def centres(vectors_ND: Vectors, covered_MD: Vectors, many: int) -> Ints:
     norm_N = np.einsum("nd,nd->n", vectors_ND, vectors_ND)
 
     def away(one_D: Vectors) -> Vectors:
-        return np.maximum(norm_N - 2 * (vectors_ND @ one_D) + one_D @ one_D, 0)
+        squared_N: Vectors = np.maximum(norm_N - 2 * (vectors_ND @ one_D) + one_D @ one_D, 0)
+        return squared_N
 
     if len(covered_MD):
         nearest_N = np.full(len(vectors_ND), np.inf, np.float32)
@@ -211,7 +212,8 @@ def projection(features: int) -> Vectors:
     if features <= FEATURES:
         return np.eye(features, dtype=np.float32)
     drawn = np.random.default_rng(features).standard_normal((features, FEATURES))
-    return (drawn / np.sqrt(FEATURES)).astype(np.float32)
+    scaled: Vectors = (drawn / np.sqrt(FEATURES)).astype(np.float32)
+    return scaled
 
 
 def heap_reason(evidence: Evidence, rows: Ints, enough: int, lacks: str = "accepted") -> str:

@@ -101,7 +101,7 @@ def _values(kind: str, rows: pa.Table) -> Iterator[tuple[Any, ...]]:
 def _by_rows(connection: sa.Connection, kind: str, batch: pa.Table) -> int:
     marks, new = ", ".join("?" * len(_COLUMNS)), {"new": "excluded"}
     merge = f"ON CONFLICT (kind, concept_id, image_id, mark_id) DO UPDATE SET {_SET} WHERE {_WHERE}".format(**new)
-    cursor = connection.connection.cursor()
+    cursor: Any = connection.connection.cursor()
     kept = cursor.execute("PRAGMA cache_size").fetchone()[0]
     cursor.execute(f"PRAGMA cache_size = -{CACHE_KB}")
     try:
