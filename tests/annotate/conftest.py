@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -70,3 +71,33 @@ def fill() -> Callable[..., dict[str, str]]:
         return ids
 
     return put
+
+
+@pytest.fixture(scope="module")
+def postgres_server() -> Iterator[str]:
+    """A throw-away PostgreSQL server; gives the address of its database."""
+    from tests.annotate.desks import postgres
+
+    with postgres() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[pictus.Project]:
+    """A project with concepts and no question yet, on either database."""
+    from tests.annotate.desks import emptied, filled
+
+    address = emptied(request.getfixturevalue("postgres_server")) if request.param == "postgresql" else ""
+    project = filled(pictus.new(tmp_path / "birds", database_url=address))
+    yield project
+    project.journal.engine.dispose()
+
+
+@pytest.fixture
+def birds(tmp_path: Path) -> Iterator[pictus.Project]:
+    """The same on SQLite only."""
+    from tests.annotate.desks import filled
+
+    project = filled(pictus.new(tmp_path / "birds"))
+    yield project
+    project.journal.engine.dispose()

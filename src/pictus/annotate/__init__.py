@@ -2,6 +2,7 @@
 
 from pictus.annotate import box_loop, grid, shapes
 from pictus.annotate.audit_steps import audit, audited
+from pictus.annotate.exchange_steps import export, preview_
 from pictus.annotate.links_steps import links, revoke
 from pictus.annotate.people_steps import invite, pause, people
 from pictus.annotate.plan_steps import plan
@@ -10,6 +11,6 @@ from pictus.annotate.steps import import_, settle, skills
 from pictus.annotate.suspect_steps import suspects
 
 __all__ = [
-    "audit", "audited", "box_loop", "gold_", "grid", "import_", "invite", "links", "pause", "people", "plan",
-    "queue", "revoke", "settle", "shapes", "skills", "suspects",
+    "audit", "audited", "box_loop", "export", "gold_", "grid", "import_", "invite", "links", "pause", "people", "plan",
+    "preview_", "queue", "revoke", "settle", "shapes", "skills", "suspects",
 ]  # fmt: skip

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
+from pictus.annotate import hierarchy
 from pictus.annotate.tally_steps import Tally
-from pictus.annotate.tasks import KINDS, Closed, Wanted
+from pictus.annotate.tasks import KINDS, OPEN, PARKED, REJECTED, Closed, Wanted
 from pictus.concepts import Taxonomy
 
 
@@ -24,7 +25,30 @@ def follow(
     heaps: Counter[tuple[str, str]] = Counter()
     for key in sorted(wanted):
         heaps[key[:2]] += _put_question(connection, tally, *wanted[key])
+    for one, _ in sorted(closed):
+        if KINDS.get(one.kind).votes:
+            heaps.update(_answer_below(connection, taxonomy, one))
     return heaps
+
+
+def _answer_below(connection: sa.Connection, taxonomy: Taxonomy, closed: Closed) -> Counter[tuple[str, str]]:
+    """A no to a group answers all below it on this picture: those are not asked -> what their heaps lose.
+
+    A yes that comes instead, by undo, lets them be asked again.
+    """
+    below = sorted(hierarchy.moot(closed.concept_id, taxonomy))
+    if not below:
+        return Counter()
+    reason = f"answered by the no to {taxonomy.name(closed.concept_id)}"
+    is_no = closed.state == REJECTED
+    query = sa.text(
+        "UPDATE questions SET state = :after, reason = :new WHERE image_id = :image AND kind = :kind"
+        " AND state = :before AND concept_id IN :below AND known = '' AND (:before = 'open' OR reason = :no) RETURNING concept_id"
+    ).bindparams(sa.bindparam("below", expanding=True))
+    given = {"image": closed.image_id, "kind": closed.kind, "below": below, "no": reason}
+    states = {"before": OPEN, "after": PARKED, "new": reason} if is_no else {"before": PARKED, "after": OPEN, "new": ""}
+    found = connection.execute(query, given | states).scalars()
+    return Counter({(closed.kind, concept_id): -1 if is_no else 1 for concept_id in found})
 
 
 def _put_question(connection: sa.Connection, tally: Tally, ask: Wanted, fold: str) -> int:

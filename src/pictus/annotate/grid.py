@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pictus.annotate import hierarchy
 from pictus.annotate.tasks import KINDS, Kind
 
 PER_PAGE = 48
@@ -12,7 +13,7 @@ LEASE_S = 30 * 60
 
 GRID = KINDS.register("grid")(
     Kind(
-        "grid", ("no", "yes", "unsure"), PER_PAGE, LEASE_S, votes=True,
+        "grid", ("no", "yes", "unsure"), PER_PAGE, LEASE_S, votes=True, follow=hierarchy.follow,
         help="Mark every picture that shows it. Leave the others as they are; say unsure where it cannot be told.",
     )
 )  # fmt: skip

@@ -119,7 +119,7 @@ def _asks(connection: sa.Connection, statement: str, given: dict[str, Any], *, f
 
 
 def _candidates(rows: Iterable[Any], role: str) -> list[Candidate]:
-    return [Candidate(*row, role) for row in rows]
+    return [Candidate(one.question_id, one.image_id, one.mark_id, one.score, one.fold, one.known, role) for one in rows]
 
 
 def composed(

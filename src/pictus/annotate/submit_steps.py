@@ -121,7 +121,7 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
     questions = _questions(connection, asked)
     changes = _changes(connection, bench.tally, entry, questions, known_before)
     _write(connection, changes)
-    heaps: Counter[tuple[str, str]] = Counter()
+    heaps: Counter[tuple[str, str]] = Counter()  # `update` adds
     heaps[row.kind, row.concept_id] += sum((one.state == OPEN) - (one.was == OPEN) for one in changes)
     if sent.revision > 1 and kind.draws:
         heaps.update(_park_redrawn(connection, row.page_id, sent.revision))
@@ -360,7 +360,7 @@ def _closed(
     for item, one in entry.pairs:
         change = by_question.get(item.question_id) if item.role == ASK else None
         new = drawn.get(item.position, ())
-        if change is None or change.state in (OPEN, PARKED) or (change.was != OPEN and not new):
+        if change is None or change.state in (OPEN, PARKED) or (change.was == change.state and not new):
             continue
         there = marks.standing(connection, kind, concept_id, item.image_id) if kind.loop else marks.Standing(0, 0)
         for mark in new or (0,):

@@ -1,0 +1,178 @@
+"""Pages are handed in: once, whole, by whom they were lent to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.annotate.desks import Clock, all_of, desk_of, put_questions, rows, someone
+
+import pictus
+from pictus.annotate import desk_steps, lease_steps
+from pictus.annotate.desk_steps import LaterError
+from pictus.annotate.tasks import Given
+from pictus.errors import NotThereError, UserError
+
+
+def test_the_same_again_changes_nothing_and_other_answers_are_refused(world: pictus.Project) -> None:
+    put_questions(world, 10)
+    desk = desk_of(world)
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    assert page is not None
+    first = desk.submit(ada, page.page_id, 1, all_of(page), 60)
+    again = desk.submit(ada, page.page_id, 1, list(reversed(all_of(page))), 61)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.progress == first.progress
+    with pytest.raises(UserError, match="other answers"):
+        desk.submit(ada, page.page_id, 1, all_of(page, "no"), 60)
+    for revision in (0, 3, -1):
+        with pytest.raises(UserError, match="does not follow"):
+            desk.submit(ada, page.page_id, revision, all_of(page), 60)
+    assert rows(world, "SELECT COUNT(*) FROM answers")[0][0] == 10
+    assert rows(world, "SELECT MIN(votes), MAX(votes) FROM questions")[0] == (1, 1)
+
+
+def test_a_page_taken_up_again_supersedes_and_may_reopen(world: pictus.Project) -> None:
+    put_questions(world, 10, wanted=2)
+    desk = desk_of(world, stops=desk_steps.Stops(most=2))
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    pages = [desk.next_page(person) for person in (ada, bob)]
+    assert pages[0] is not None
+    for person, page in zip((ada, bob), pages, strict=True):
+        receipt = desk.submit(person, page.page_id if page else "", 1, all_of(page), 60)
+    assert receipt.decided == 10
+    assert rows(world, "SELECT waiting FROM heaps")[0][0] == 0
+    taken = desk.page(ada, pages[0].page_id)
+    assert (taken.revision, {one.answer for one in taken.answers}) == (1, {"yes"})
+    desk.submit(ada, taken.page_id, 2, all_of(taken, "no"), 20)
+    states = dict(rows(world, "SELECT state, COUNT(*) FROM questions GROUP BY state"))
+    assert states == {"undecided": 10}, "one yes, one no: the yes of before is forgotten"
+    assert rows(world, "SELECT MIN(votes), MAX(votes) FROM questions")[0] == (2, 2)
+    assert set(world.journal.votes().filter(pictus_filter(world, "ada")).column("answer").to_pylist()) == {"no"}
+    assert rows(world, "SELECT COUNT(*) FROM votes")[0][0] == 30, "nothing is overwritten"
+    other = desk_of(world, stops=desk_steps.Stops(most=3))
+    assert other.progress(ada).pages == 1
+    assert [page.revision for page in other.done(ada, 5)] == [2]
+
+
+def pictus_filter(project: pictus.Project, name: str) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.equal(project.journal.votes().column("annotator"), name)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda given: given[:-1], "answered whole"),
+        (lambda given: [*given, given[0]], "answered whole"),
+        (lambda given: [*given[:-1], Given(99, "yes")], "answered whole"),
+        (lambda given: [*given[:-1], given[-1]._replace(answer="<script>x</script>")], "none of no, yes, unsure"),
+    ],
+)  # fmt: skip
+def test_a_page_is_answered_whole_and_in_its_own_words(birds: pictus.Project, change: Any, match: str) -> None:
+    put_questions(birds, 4)
+    desk = desk_of(birds)
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    assert page is not None
+    with pytest.raises(UserError, match=match):
+        desk.submit(ada, page.page_id, 1, change(all_of(page)), 60)
+    assert rows(birds, "SELECT COUNT(*) FROM answers")[0][0] == 0
+
+
+def test_what_is_anothers_is_not_there(world: pictus.Project) -> None:
+    put_questions(world, 4)
+    desk = desk_of(world)
+    ada, eve = someone(desk, "ada"), someone(desk, "eve")
+    page = desk.next_page(ada)
+    assert page is not None
+    for name in (page.page_id, "x" * 22, "'; DROP TABLE pages; --"):
+        with pytest.raises(NotThereError):
+            desk.page(eve, name)
+        with pytest.raises(NotThereError):
+            desk.submit(eve, name, 1, all_of(page), 60)
+        with pytest.raises(NotThereError):
+            desk.picture(eve, name, 0)
+        with pytest.raises(NotThereError):
+            desk.give_back(eve, name)
+    with pytest.raises(NotThereError):
+        desk.picture(ada, page.page_id, 4)
+    assert desk.done(eve) == []
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -5.0, 1e12])
+def test_time_is_what_the_desk_itself_has_seen_at_most(birds: pictus.Project, seconds: float) -> None:
+    put_questions(birds, 4)
+    clock = Clock()
+    desk = desk_of(birds, clock)
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    assert page is not None
+    clock.wait(30)
+    assert 0 <= desk.submit(ada, page.page_id, 1, all_of(page), seconds).progress.seconds <= 31
+
+
+def test_a_server_killed_between_lending_and_handing_in_loses_nothing(world: pictus.Project) -> None:
+    put_questions(world, 10)
+    first = desk_of(world)
+    ada = someone(first)
+    page = first.next_page(ada)
+    assert page is not None
+    second = desk_of(world)  # as after a restart: nothing of the first is known but what is stored
+    assert second.next_page(ada) == page
+    assert second.submit(ada, page.page_id, 1, all_of(page), 60).is_new
+    assert not first.submit(ada, page.page_id, 1, all_of(page), 60).is_new
+
+
+def test_a_transaction_that_fails_leaves_no_vote_in_the_rule(
+    birds: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_questions(birds, 10, wanted=2)
+    clock = Clock()
+    desk = desk_of(birds, clock, stops=desk_steps.Stops(most=2))
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    pages = [desk.next_page(person) for person in (ada, bob)]
+    assert pages[0] is not None
+    assert pages[1] is not None
+
+    def broken(*_: Any) -> str:
+        raise sa.exc.OperationalError("SELECT", {}, Exception("gone"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk_steps.work_steps, "judged", broken)
+        with pytest.raises(LaterError):
+            desk.submit(ada, pages[0].page_id, 1, all_of(pages[0]), 60)
+    assert rows(birds, "SELECT COUNT(*) FROM answers")[0][0] == 0
+    assert desk.submit(bob, pages[1].page_id, 1, all_of(pages[1]), 60).decided == 0, "one vote of two"
+    assert desk.submit(ada, pages[0].page_id, 1, all_of(pages[0]), 60).decided == 10
+
+
+def test_two_desks_decide_as_one(world: pictus.Project) -> None:
+    put_questions(world, 10, wanted=3)
+    desks = [desk_of(world), desk_of(world), desk_of(world)]
+    decided = []
+    for desk, who in zip(desks, ("ada", "bob", "cyd"), strict=True):
+        person = someone(desk, who)
+        page = desk.next_page(person)
+        assert page is not None
+        decided.append(desk.submit(person, page.page_id, 1, all_of(page), 60).decided)
+    assert decided == [0, 0, 10], "the third desk has never seen the votes of the others come"
+
+
+def test_a_database_that_is_gone_is_told_and_comes_back(birds: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_questions(birds, 10)
+    desk = desk_of(birds)
+    ada = someone(desk)
+
+    def gone(*_: Any, **__: Any) -> Any:
+        raise sa.exc.OperationalError("SELECT", {}, Exception("server closed the connection at 10.1.2.3"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lease_steps, "held", gone)
+        with pytest.raises(LaterError) as error:
+            desk.next_page(ada)
+        assert "10.1.2.3" not in str(error.value), "an annotator is not told where the database is"
+    assert desk.next_page(ada) is not None
