@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from pictus.annotate.formats.contents import Bad, Drawn, Read, Shape
+from pictus.annotate.formats.contents import Bad, Drawn, Export, Mark, Read, Shape
 from pictus.annotate.formats.documents import Bundle, Document
 from pictus.annotate.formats.figures import (
     WrongFigureError,
     as_rectangle,
+    bounds,
     box_at,
     keypoints,
     polygons,
@@ -24,11 +26,14 @@ from pictus.annotate.formats.figures import (
     worded,
 )
 from pictus.annotate.formats.json_streams import elements
-from pictus.annotate.formats.run_lengths import checked
+from pictus.annotate.formats.outputs import JsonList, json_text, text_file
+from pictus.annotate.formats.run_lengths import area_of, box_of, checked
 from pictus.errors import clipped
 
 _KEY = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 _KEPT = ("iscrowd", "score", "ignore", "attributes")
+_POINTS, _UNNAMED, _MASK, _WITH_BOX = "points", "points without names", "mask", "mask with its box"
+"""What our own annotations are: COCO wants a box beside everything, and names for points."""
 
 
 class _Picture(NamedTuple):
@@ -118,8 +123,8 @@ def _annotation(
     annotator, only = str(value.get("annotator") or "")[:200], value.get("pictus")
     shapes: list[tuple[str, Shape]] = []
     if value.get("keypoints") and any(value["keypoints"]):
-        shapes.append(("points", _points(value["keypoints"], category)))
-    if only != "points" and (found := _area(value, picture.size)):
+        shapes.append(("points", _points(value["keypoints"], category, has_names=only != _UNNAMED)))
+    if only not in (_POINTS, _UNNAMED) and (found := _area(value, picture.size)):
         shapes.append(found)
     if not shapes:
         raise WrongFigureError("neither a box nor a mask nor keypoints")
@@ -127,11 +132,11 @@ def _annotation(
         yield Drawn(place, picture.name, annotator, category.name, kind, worded(shape, words), picture.size)
 
 
-def _points(values: object, category: _Category) -> Shape:
+def _points(values: object, category: _Category, *, has_names: bool) -> Shape:
     if not isinstance(values, list) or len(values) % 3:
         raise WrongFigureError("keypoints that are not x, y, v, x, y, v, …")
     points = [values[at : at + 3] for at in range(0, len(values), 3)]
-    names = category.points if len(category.points) == len(points) else ()
+    names = category.points if has_names and len(category.points) == len(points) else ()
     return keypoints(category.skeleton, points, names)
 
 
@@ -142,10 +147,67 @@ def _area(value: dict[str, Any], size: tuple[int, int]) -> tuple[str, Shape] | N
     if isinstance(mask, list) and mask:
         shape = polygons(mask)
         rectangle = as_rectangle(shape["polygons"][0]) if len(mask) == 1 else None
-        if rectangle and value.get("pictus") != "mask":
+        if rectangle and value.get("pictus") not in (_MASK, _WITH_BOX):
             return "box", box or rectangle
     elif isinstance(mask, dict):
         shape = checked(mask, *size)
     else:
         return ("box", box) if box else None
-    return "mask", {**shape, **box} if box else shape
+    return "mask", {**shape, **box} if box and value.get("pictus") != _MASK else shape
+
+
+def write(export: Export, path: Path) -> int:
+    """Every shape as an annotation; categories, one for each class and skeleton, stand last as in COCO's own files."""
+    numbers: dict[str, int] = {}
+    categories: dict[tuple[str, str, tuple[str, ...]], int] = {}
+    with text_file(path) as out:
+        out.write(f'{{"info":{json_text({"description": export.project})},\n"images":[')
+        images = JsonList(out)
+        for sheet in export.sheets():
+            numbers[sheet.image_id] = images.count + 1
+            size = {"width": sheet.width, "height": sheet.height}
+            images.add({"id": images.count + 1, "file_name": sheet.name, **size})
+        out.write('\n],\n"annotations":[')
+        annotations = JsonList(out)
+        for mark in export.marks():
+            key = (mark.concept, str(mark.shape.get("skeleton", "")), _names(mark))
+            category = categories.setdefault(key, len(categories) + 1)
+            ids = {"id": annotations.count + 1, "image_id": numbers[mark.sheet.image_id], "category_id": category}
+            annotations.add({**ids, **_written(mark)})
+        out.write('\n],\n"categories":')
+        out.write(json_text([_named(number, *key) for key, number in categories.items()]) + "}\n")
+    return annotations.count
+
+
+def _names(mark: Mark) -> tuple[str, ...]:
+    if mark.kind != "points":
+        return ()
+    return tuple(mark.shape.get("names") or (str(number) for number in range(1, len(mark.shape["points"]) + 1)))
+
+
+def _named(number: int, concept: str, skeleton: str, points: tuple[str, ...]) -> dict[str, object]:
+    bare: dict[str, object] = {"id": number, "name": concept, "supercategory": ""}
+    return {**bare, "skeleton_name": skeleton, "keypoints": points, "skeleton": []} if points else bare
+
+
+def _written(mark: Mark) -> dict[str, object]:
+    words = dict(mark.shape.get("words", {}))
+    x1, y1, x2, y2 = bounds(mark.shape) if "size" not in mark.shape or "box" in mark.shape else box_of(mark.shape)
+    found: dict[str, object] = {
+        "iscrowd": int(words.pop("iscrowd", "0") == "1"), "annotator": mark.annotator,
+        "bbox": [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)],
+    }  # fmt: skip
+    if "score" in words:
+        found["score"] = float(words.pop("score"))
+    if mark.kind == "box":
+        found |= {"segmentation": [], "area": round((x2 - x1) * (y2 - y1), 3)}
+    elif mark.kind == "points":
+        flat = [value for point in mark.shape["points"] for value in point]
+        found |= {"keypoints": flat, "num_keypoints": sum(bool(point[2]) for point in mark.shape["points"])}
+        found |= {"segmentation": [], "area": round((x2 - x1) * (y2 - y1), 3), "pictus": _POINTS}
+        found |= {} if mark.shape.get("names") else {"pictus": _UNNAMED}
+    else:
+        mask = mark.shape.get("polygons") or {"size": mark.shape["size"], "counts": mark.shape["counts"]}
+        found |= {"segmentation": mask, "area": area_of(mark.shape, mark.sheet.width, mark.sheet.height)}
+        found["pictus"] = _WITH_BOX if "box" in mark.shape else _MASK
+    return {**found, "attributes": words} if words else found

@@ -134,6 +134,7 @@ class Export:
     votes: Callable[[], Iterable[Vote]] = field(default=lambda: ())
     marks: Callable[[], Iterable[Mark]] = field(default=lambda: ())
     tasks: Callable[[], Iterable[Task]] = field(default=lambda: ())
+    seed: int = 0  # of the order of tasks
 
 
 Reader = Callable[[Bundle], Iterator[Read]]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, groupby
+from pathlib import Path
 
-from pictus.annotate.formats.contents import Bad, Drawn, Read, Said, Shape
+from pictus.annotate.formats.contents import Bad, Drawn, Export, Mark, Read, Said, Shape, Vote
 from pictus.annotate.formats.documents import Bundle, Document
 from pictus.annotate.formats.figures import (
     WrongFigureError,
@@ -17,13 +20,14 @@ from pictus.annotate.formats.figures import (
     size_of,
     worded,
 )
-from pictus.annotate.formats.run_lengths import from_cvat, mask_shape
+from pictus.annotate.formats.outputs import decimal, tag, text_file, xml_text
+from pictus.annotate.formats.run_lengths import from_cvat, mask_shape, pixels_of, to_cvat
 from pictus.annotate.formats.xml_nodes import Node, nodes
 from pictus.errors import clipped
 
 _SHAPES = ("box", "polygon", "points", "mask", "skeleton")
+_PLACE = ("left", "top", "width", "height")
 _UNREAD = ("polyline", "ellipse", "cuboid")
-_OURS = ("annotator", "answer")
 
 
 def recognises(bundle: Bundle) -> bool:
@@ -53,13 +57,13 @@ def _picture(document: Document, node: Node, annotator: str) -> Iterator[Read]:
     except WrongFigureError as error:
         yield Bad(f"{document.name} line {node.line}", str(error))
         return
-    tags = list(node.every("tag"))
+    tags = Counter(_tagger(one, annotator) for one in node.every("tag"))
     for found in node.children:
         place = f"{document.name} line {found.line}"
         label, words = found.attributes.get("label", ""), _words(found)
         who = words.pop("annotator", "") or _author(found, annotator)
         if found.tag == "tag":
-            answer = words.get("answer", "yes" if len(tags) > 1 else "")
+            answer = words.get("answer", "yes" if tags[_tagger(found, annotator)] > 1 else "")
             yield Said(place, name, who, label if answer else "", answer or label)
             continue
         try:
@@ -72,12 +76,19 @@ def _picture(document: Document, node: Node, annotator: str) -> Iterator[Read]:
             yield Bad(place, str(error))
 
 
+def _tagger(node: Node, annotator: str) -> tuple[str, bool]:
+    """Who gave a tag, and whether it says to what it answers: several that do not are a yes to each."""
+    words = _words(node)
+    return words.get("annotator") or _author(node, annotator), "answer" in words
+
+
 def _author(node: Node, annotator: str) -> str:
     return "model:cvat" if node.attributes.get("source") in ("auto", "semi-auto") else annotator
 
 
 def _words(node: Node) -> dict[str, str]:
     words = {one.attributes.get("name", ""): one.text.strip() for one in node.every("attribute")}
+    words.pop("skeleton", None)
     for name in ("occluded", "group_id"):
         if node.attributes.get(name) not in (None, "", "0"):
             words[name] = node.attributes[name]
@@ -96,9 +107,11 @@ def _shape(node: Node, label: str, size: tuple[int, int]) -> tuple[str, Shape]:
         return "mask", _mask(said, size)
     if node.tag == "points":
         return "points", keypoints(label, [[*point, 2] for point in _points(said.get("points", ""))])
+    skeleton = next((one.text for one in node.every("attribute") if one.attributes.get("name") == "skeleton"), label)
     children = list(node.every("points"))
     points = [[*_points(child.attributes.get("points", ""))[0], _seen(child)] for child in children]
-    return "points", keypoints(label, points, [child.attributes.get("label", "")[:200] for child in children])
+    names = [child.attributes.get("label", "")[:200] for child in children]
+    return "points", keypoints(skeleton.strip()[:200], points, names if any(names) else ())
 
 
 def _points(text: str) -> list[list[str]]:
@@ -117,9 +130,75 @@ def _seen(node: Node) -> int:
 def _mask(said: dict[str, str], size: tuple[int, int]) -> Shape:
     try:
         counts = [int(part) for part in said.get("rle", "").split(",")]
-        left, top, width, height = (int(float(said.get(key, ""))) for key in ("left", "top", "width", "height"))
+        left, top, width, height = (int(float(said.get(key, ""))) for key in _PLACE)
     except (ValueError, OverflowError):
         raise WrongFigureError("a mask without run lengths, left, top, width and height") from None
     if size == (0, 0):
         raise WrongFigureError("a mask on a picture whose size the file does not say")
     return mask_shape(from_cvat(counts, left, top, (width, height), size))
+
+
+def write(export: Export, path: Path) -> int:
+    """Answers as tags, shapes as CVAT's own; who gave them is an attribute, for CVAT has no place for several."""
+    count = 0
+    with text_file(path) as out:
+        labels = "".join(f"<label><name>{xml_text(name)}</name></label>" for name in export.concepts)
+        out.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n<meta><task>')
+        out.write(f"<name>{xml_text(export.project)}</name><labels>{labels}</labels></task></meta>\n")
+        rows: Iterator[Vote | Mark] = chain(export.votes(), export.marks())
+        for number, (sheet, found) in enumerate(groupby(rows, key=lambda row: row.sheet)):
+            size = {"width": sheet.width, "height": sheet.height}
+            out.write(tag("image", {"id": number, "name": sheet.name, **size}, closed=False) + "\n")
+            for row in found:
+                out.write(_tag(row) if isinstance(row, Vote) else _drawn(row))
+                count += 1
+            out.write("</image>\n")
+        out.write("</annotations>\n")
+    return count
+
+
+def _attributes(words: Mapping[str, object]) -> str:
+    return "".join(
+        tag("attribute", {"name": name}, closed=False) + f"{xml_text(str(said))}</attribute>"
+        for name, said in words.items() if said not in ("", None)
+    )  # fmt: skip
+
+
+def _tag(vote: Vote) -> str:
+    label, answer = (vote.question, vote.answer) if vote.question else (vote.answer, "")
+    head = tag("tag", {"label": label, "source": "manual"}, closed=False)
+    return f"{head}{_attributes({'annotator': vote.annotator, 'answer': answer})}</tag>\n"
+
+
+def _drawn(mark: Mark) -> str:
+    words = dict(mark.shape.get("words", {}))
+    head: dict[str, object] = {"label": mark.concept, "source": "manual"}
+    head |= {name: words.pop(name) for name in ("occluded", "group_id") if name in words}
+    after = _attributes({"annotator": mark.annotator, **words})
+    rings = mark.shape.get("polygons", ())
+    if mark.kind == "box":
+        head |= dict(zip(("xtl", "ytl", "xbr", "ybr"), map(decimal, mark.shape["box"]), strict=True))
+    elif mark.kind == "points":
+        return _skeleton(mark, head, after)
+    elif len(rings) == 1:
+        head["points"] = _joined(rings[0])
+    else:
+        counts, *place = to_cvat(pixels_of(mark.shape, mark.sheet.width, mark.sheet.height))
+        head |= dict(zip(("rle", *_PLACE), (", ".join(map(str, counts)), *place), strict=True))
+    name = "box" if mark.kind == "box" else "polygon" if len(rings) == 1 else "mask"
+    return f"{tag(name, head, closed=False)}{after}</{name}>\n"
+
+
+def _joined(ring: Sequence[float]) -> str:
+    return ";".join(f"{decimal(x)},{decimal(y)}" for x, y in zip(ring[0::2], ring[1::2], strict=True))
+
+
+def _skeleton(mark: Mark, head: dict[str, object], after: str) -> str:
+    points = mark.shape["points"]
+    names = mark.shape.get("names") or [""] * len(points)
+    inner = "".join(
+        tag("points", {"label": name, "outside": int(not seen), "occluded": int(seen == 1), "points": _joined([x, y])})
+        for name, (x, y, seen) in zip(names, points, strict=True)
+    )
+    skeleton = _attributes({"skeleton": mark.shape["skeleton"]})
+    return f"{tag('skeleton', head, closed=False)}{inner}{skeleton}{after}</skeleton>\n"

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from pictus.annotate.formats.contents import Asked, Bad, Known, Read
+from pictus.annotate.formats.contents import Asked, Bad, Export, Known, Read
 from pictus.annotate.formats.documents import Bundle, Document
 from pictus.annotate.formats.figures import WrongFigureError
 from pictus.annotate.formats.json_streams import elements
+from pictus.annotate.formats.outputs import JsonList, text_file
+from pictus.annotate.formats.task_pages import pages_of
 from pictus.errors import clipped
 
 MOST_PICTURES = 1000
@@ -89,3 +92,23 @@ def _names(value: dict[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(found, list) or len(found) > MOST_PICTURES or not all(isinstance(name, str) for name in found):
         raise WrongFigureError(f"{key!r} is no list of up to {MOST_PICTURES:,} names")
     return tuple(name[:1000] for name in found)
+
+
+def write(export: Export, path: Path) -> int:
+    """The queue as such pages; pictures by their names."""
+    with text_file(path) as out:
+        out.write("[")
+        pages = JsonList(out)
+        count = 0
+        for page in pages_of(export.tasks(), export.seed):
+            names: dict[str, list[str]] = {"": [], "yes": [], "no": []}
+            for task in page.tasks:
+                names[task.known].append(task.sheet.name)
+            pages.add({
+                "wnid": page.concept_id, "images_to_label": names[""], "images_pos_control": names["yes"],
+                "images_neg_control": names["no"], "images_all": [task.sheet.name for task in page.tasks],
+                "uuid": page.uuid, "submitted": False,
+            })  # fmt: skip
+            count += len(page.tasks)
+        out.write("\n]\n")
+    return count

@@ -10,6 +10,7 @@ from pictus.annotate.formats import (
     label_studio,
     labelme,
     mturk,
+    spreadsheets,
     tfrecord,
     toloka,
     voc,
@@ -20,18 +21,19 @@ from pictus.annotate.formats.documents import Bundle
 
 for _format in (
     Format("boxes", box_tables.recognises, box_tables.read),
-    Format("coco", coco.recognises, coco.read),
-    Format("cvat", cvat.recognises, cvat.read),
-    Format("hits", hits.recognises, hits.read),
-    Format("label-studio", label_studio.recognises, label_studio.read),
+    Format("coco", coco.recognises, coco.read, {"marks": coco.write, "shapes": coco.write}),
+    Format("csv", writes=spreadsheets.WRITES),
+    Format("cvat", cvat.recognises, cvat.read, dict.fromkeys(("votes", "labels", "marks", "shapes"), cvat.write)),
+    Format("hits", hits.recognises, hits.read, {"tasks": hits.write}),
+    Format("label-studio", label_studio.recognises, label_studio.read, label_studio.WRITES),
     Format("labelme", labelme.recognises, labelme.read),
-    Format("mturk", mturk.recognises, mturk.read),
+    Format("mturk", mturk.recognises, mturk.read, {"votes": mturk.write_votes, "tasks": mturk.write_tasks}),
     Format("tfrecord", tfrecord.recognises, tfrecord.read),
-    Format("toloka", toloka.recognises, toloka.read),
-    Format("voc", voc.recognises, voc.read),
+    Format("toloka", toloka.recognises, toloka.read, {"votes": toloka.write_votes, "tasks": toloka.write_tasks}),
+    Format("voc", voc.recognises, voc.read, {"marks": voc.write, "shapes": voc.write}),
     Format("voc-edges", read=voc.read_edges),
     Format("voc-inclusive", read=voc.read_inclusive),
-    Format("yolo", yolo.recognises, yolo.read),
+    Format("yolo", yolo.recognises, yolo.read, {"marks": yolo.write, "shapes": yolo.write}),
 ):
     FORMATS.register(_format.name)(_format)
 

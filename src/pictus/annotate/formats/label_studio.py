@@ -8,10 +8,12 @@ lengths) and keypoints; keypoints with one `parentID` are one skeleton. Where th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from pictus.annotate.formats.contents import Bad, Drawn, LeftOut, Read, Said, Shape
+from pictus.annotate.formats.contents import Bad, Drawn, Export, LeftOut, Mark, Read, Said, Shape, Sheet, Writer
 from pictus.annotate.formats.documents import Bundle, Document
 from pictus.annotate.formats.figures import (
     WrongFigureError,
@@ -24,7 +26,8 @@ from pictus.annotate.formats.figures import (
     worded,
 )
 from pictus.annotate.formats.json_streams import elements
-from pictus.annotate.formats.run_lengths import from_label_studio, mask_shape
+from pictus.annotate.formats.outputs import JsonList, text_file
+from pictus.annotate.formats.run_lengths import from_label_studio, mask_shape, pixels_of, to_label_studio
 from pictus.annotate.vote_files import COLUMNS
 from pictus.errors import clipped
 
@@ -90,7 +93,7 @@ def _picture(data: dict[str, Any]) -> str:
 
 
 def _author(annotation: dict[str, Any]) -> str:
-    who = annotation.get("completed_by", "")
+    who = annotation.get("annotator") or annotation.get("completed_by", "")
     if isinstance(who, dict):
         who = who.get("email") or who.get("username") or who.get("id") or ""
     return str(who)[:200]
@@ -153,7 +156,9 @@ def _size(result: dict[str, Any]) -> tuple[int, int]:
 
 def _drawn(place: str, picture: str, who: str, result: dict[str, Any]) -> Drawn:
     value, kind, size = result["value"], str(result.get("type")), _size(result)
-    words: dict[str, object] = {}
+    meta = result.get("meta")
+    given = meta.get("words") if isinstance(meta, dict) else None
+    words: dict[str, object] = dict(given) if isinstance(given, dict) else {}
     if isinstance(result.get("score"), (int, float)):
         words["score"] = result["score"]
     if kind.startswith("brush") or "rle" in value:
@@ -184,11 +189,110 @@ def _share(value: dict[str, Any], *keys: str) -> list[float]:
 def _skeleton(place: str, picture: str, who: str, results: list[dict[str, Any]]) -> Drawn:
     points, names = [], []
     skeleton = ""
+    words: Any = {}
     for result in results:
         given = result.get("meta")
         meta: dict[str, Any] = given if isinstance(given, dict) else {}
         points.append([*_share(result["value"], "x", "y"), meta.get("seen", 2)])
         names.append(str(meta.get("point") or "")[:200])
+        words = words or meta.get("words") or {}
         skeleton = skeleton or str(meta.get("skeleton") or "")[:200]
     shape = keypoints(skeleton or _label(results[0]), points, names if any(names) else ())
+    shape = worded(shape, words) if isinstance(words, dict) else shape
     return Drawn(place, picture, who, _label(results[0]), "points", shape, _size(results[0]), is_share=True)
+
+
+def write_votes(export: Export, path: Path) -> int:
+    """A task for each picture and concept asked about, with a choice of each annotator."""
+    count = 0
+    with text_file(path) as out:
+        out.write("[")
+        tasks = JsonList(out)
+        for (sheet, question), votes in groupby(export.votes(), key=lambda vote: (vote.sheet, vote.question)):
+            annotations = []
+            for vote in votes:
+                value = {"choices": [vote.answer]}
+                result = [{"type": "choices", "from_name": "choice", "to_name": "image", "value": value}]
+                annotations.append({"annotator": vote.annotator, "result": result})
+                count += 1
+            tasks.add({"id": tasks.count + 1, "data": _data(sheet, question), "annotations": annotations})
+        out.write("\n]\n")
+    return count
+
+
+def write_marks(export: Export, path: Path) -> int:
+    """A task for each picture, with an annotation of each who drew on it; what models drew are predictions."""
+    count = 0
+    with text_file(path) as out:
+        out.write("[")
+        tasks = JsonList(out)
+        for sheet, marks in groupby(export.marks(), key=lambda mark: mark.sheet):
+            by: dict[str, list[dict[str, Any]]] = {}
+            for mark in marks:
+                count += 1
+                by.setdefault(mark.annotator, []).extend(_written(mark, f"m{count}"))
+            task: dict[str, Any] = {"id": tasks.count + 1, "data": _data(sheet, "")}
+            people = {name: result for name, result in by.items() if not name.startswith("model:")}
+            task["annotations"] = [{"annotator": name, "result": result} for name, result in people.items()]
+            task["predictions"] = [
+                {"model_version": name.removeprefix("model:"), "result": result}
+                for name, result in by.items() if name not in people
+            ]  # fmt: skip
+            tasks.add(task)
+        out.write("\n]\n")
+    return count
+
+
+def write_tasks(export: Export, path: Path) -> int:
+    """What waits to be asked, without answers."""
+    with text_file(path) as out:
+        out.write("[")
+        tasks = JsonList(out)
+        for task in export.tasks():
+            tasks.add({"id": tasks.count + 1, "data": {**_data(task.sheet, task.concept_id), "name": task.concept}})
+        out.write("\n]\n")
+    return tasks.count
+
+
+def _data(sheet: Sheet, question: str) -> dict[str, str]:
+    data = {"image": sheet.address, "image_id": sheet.image_id}
+    return {**data, "question": question} if question else data
+
+
+def _written(mark: Mark, number: str) -> list[dict[str, Any]]:
+    width, height = mark.sheet.width, mark.sheet.height
+    about = {"to_name": "image", "original_width": width, "original_height": height, "image_rotation": 0}
+    words = mark.shape.get("words")
+    about |= {"meta": {"words": words}} if words else {}
+    label, rings, names = [mark.concept], mark.shape.get("polygons", ()), mark.shape.get("names")
+
+    def across(value: float) -> float:
+        return 100 * value / width
+
+    def down(value: float) -> float:
+        return 100 * value / height
+
+    if mark.kind == "box":
+        x1, y1, x2, y2 = mark.shape["box"]
+        place = {"x": across(x1), "y": down(y1), "width": across(x2 - x1), "height": down(y2 - y1), "rotation": 0}
+        kind, value = "rectanglelabels", {**place, "rectanglelabels": label}
+    elif mark.kind == "points":
+        return [
+            {**about, "id": f"{number}p{at}", "parentID": number, "type": "keypointlabels", "from_name": "points",
+             "value": {"x": across(x), "y": down(y), "width": 0.5, "keypointlabels": label},
+             "meta": {"skeleton": mark.shape["skeleton"], "seen": seen, "words": words or {},
+                      "point": names[at] if names else ""}}
+            for at, (x, y, seen) in enumerate(mark.shape["points"])
+        ]  # fmt: skip
+    elif len(rings) == 1:
+        points = [[across(x), down(y)] for x, y in zip(rings[0][0::2], rings[0][1::2], strict=True)]
+        kind, value = "polygonlabels", {"points": points, "closed": True, "polygonlabels": label}
+    else:
+        packed = to_label_studio(pixels_of(mark.shape, width, height))
+        kind, value = "brushlabels", {"format": "rle", "rle": packed, "brushlabels": label}
+    return [{**about, "id": number, "type": kind, "from_name": kind.removesuffix("labels"), "value": value}]
+
+
+WRITES: Mapping[str, Writer] = {
+    "votes": write_votes, "labels": write_votes, "marks": write_marks, "shapes": write_marks, "tasks": write_tasks,
+}  # fmt: skip

@@ -8,16 +8,21 @@ Answer.yes and Answer.unsure. And boxes of crowd-bounding-box. Answers that were
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from pictus.annotate.formats.cells import header, lines
-from pictus.annotate.formats.contents import Bad, Drawn, LeftOut, Read, Said
+from pictus.annotate.formats.contents import Bad, Drawn, Export, LeftOut, Read, Said
 from pictus.annotate.formats.documents import Bundle, Document
 from pictus.annotate.formats.figures import WrongFigureError, box_at, refuse, size_of
+from pictus.annotate.formats.hit_pages import mturk_template
 from pictus.annotate.formats.json_streams import checked_depth
+from pictus.annotate.formats.outputs import cell, table, text_file
+from pictus.annotate.formats.task_pages import PAGE, pages_of
 from pictus.annotate.vote_files import COLUMNS
 from pictus.errors import UserError, clipped
 
@@ -134,3 +139,44 @@ def _boxes(place: str, worker: str, picture: str, value: Mapping[str, Any]) -> I
             yield Drawn(here, picture, worker, str(one.get("label") or "")[:1000], "box", shape, size)
         except WrongFigureError as error:
             yield Bad(here, str(error))
+
+
+def write_votes(export: Export, path: Path) -> int:
+    """Answers as a batch's results, one picture a task."""
+    count = 0
+    with text_file(path) as out:
+        rows = table(out, path)
+        rows.writerow(("HITId", "AssignmentId", "WorkerId", "AssignmentStatus", "Input.image_url", "Input.question",
+                       "Answer.answer"))  # fmt: skip
+        hits: dict[tuple[str, str], int] = {}
+        for vote in export.votes():
+            count += 1
+            hit = hits.setdefault((vote.sheet.image_id, vote.question), len(hits) + 1)
+            said = (vote.annotator, "Approved", vote.sheet.address, vote.question, vote.answer)
+            rows.writerow((f"H{hit}", f"A{count}", *map(cell, said)))
+    return count
+
+
+def write_tasks(export: Export, path: Path) -> int:
+    """A page of 48 pictures a row, and beside the table the page that shows it (the same name, .html).
+
+    Which pictures are controls stands nowhere in either: Pictus knows when the answers come back.
+    """
+    count = 0
+    with text_file(path) as out:
+        rows = table(out, path)
+        rows.writerow(("concept", "name", "gloss", *(f"image_{number}" for number in range(1, PAGE + 1))))
+        for page in pages_of(export.tasks(), export.seed):
+            images = [_inert(task.sheet.address) for task in page.tasks]
+            images += [""] * (PAGE - len(images))
+            said = (cell(html.escape(text)) for text in (page.concept, page.gloss))
+            rows.writerow((page.concept_id, *said, *images))
+            count += len(page.tasks)
+    with text_file(path.with_suffix(".html")) as out:
+        out.write(mturk_template(PAGE))
+    return count
+
+
+def _inert(address: str) -> str:
+    """An address that stays one inside src="…": Mechanical Turk puts the cells in as they are."""
+    return cell("".join(f"%{ord(sign):02X}" if sign in "\"'<>" else sign for sign in address))

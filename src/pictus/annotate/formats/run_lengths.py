@@ -37,6 +37,18 @@ def pixels_of(shape: Mapping[str, object], width: int, height: int) -> Mask:
     return rle.decode(rle.from_json(dict(shape)))
 
 
+def box_of(shape: Mapping[str, object]) -> tuple[float, float, float, float]:
+    """The smallest box around a mask of run lengths."""
+    return rle.box(rle.from_json(dict(shape)))
+
+
+def area_of(shape: Mapping[str, object], width: int, height: int) -> int:
+    """Pixels that a mask covers."""
+    if "polygons" in shape:
+        return rle.area(rle.from_polygons(shape["polygons"], height, width))  # type: ignore[arg-type]
+    return rle.area(rle.from_json(dict(shape)))
+
+
 def checked(mask: object, width: int, height: int) -> Shape:
     """{"size", "counts"} of COCO as marks keep it. width, height: of the picture, 0 where they are not known."""
     try:

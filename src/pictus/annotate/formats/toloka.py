@@ -5,12 +5,16 @@ Golden answers become known answers. Assignments that were rejected are left out
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from pictus.annotate.formats.cells import header, lines
-from pictus.annotate.formats.contents import Bad, Known, LeftOut, Read, Said
+from pictus.annotate.formats.contents import Bad, Export, Known, LeftOut, Read, Said
 from pictus.annotate.formats.documents import Bundle, Document
 from pictus.annotate.formats.figures import WrongFigureError, refuse
+from pictus.annotate.formats.outputs import cell, text_file
+from pictus.annotate.formats.task_pages import shuffled
 from pictus.annotate.vote_files import COLUMNS
 from pictus.errors import clipped
 
@@ -80,3 +84,30 @@ def _one(values: Mapping[str, str], what: str) -> str:
     if named or len(values) == 1:
         return values[named[0]] if named else next(iter(values.values()))
     raise WrongFigureError(f"which of its {what} columns is the answer? {clipped(', '.join(values))}")
+
+
+def write_votes(export: Export, path: Path) -> int:
+    """Answers as assignments, all accepted."""
+    count = 0
+    with text_file(path) as out:
+        rows = csv.writer(out, delimiter="\t", lineterminator="\n")
+        rows.writerow(("INPUT:image", "INPUT:question", "OUTPUT:answer", "ASSIGNMENT:assignment_id",
+                       "ASSIGNMENT:worker_id", "ASSIGNMENT:status"))  # fmt: skip
+        for vote in export.votes():
+            count += 1
+            said = (vote.sheet.address, vote.question, vote.answer)
+            rows.writerow((*map(cell, said), f"a{count}", cell(vote.annotator), "APPROVED"))
+    return count
+
+
+def write_tasks(export: Export, path: Path) -> int:
+    """A row for each question of the queue, those of one concept in no order; GOLDEN only where the answer is known."""
+    count = 0
+    with text_file(path) as out:
+        rows = csv.writer(out, delimiter="\t", lineterminator="\n")
+        rows.writerow(("INPUT:image", "INPUT:question", "INPUT:name", "INPUT:gloss", "GOLDEN:answer"))
+        for task in shuffled(export.tasks(), export.seed):
+            said = (task.sheet.address, task.concept_id, task.concept, task.gloss, task.known)
+            rows.writerow(tuple(map(cell, said)))
+            count += 1
+    return count

@@ -8,16 +8,21 @@ rule, any other by the edges; `voc-inclusive` and `voc-edges` say which, whateve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
+from itertools import groupby
+from pathlib import Path
 
-from pictus.annotate.formats.contents import Bad, Drawn, Read
+from pictus.annotate.formats.contents import Bad, Drawn, Export, Mark, Read
 from pictus.annotate.formats.documents import Bundle, Document
 from pictus.annotate.formats.figures import WrongFigureError, box, number, refuse, size_of, worded
+from pictus.annotate.formats.outputs import safe_path, text_file, xml_text
 from pictus.annotate.formats.xml_nodes import Node, root
 from pictus.errors import UserError
 
 MAX_BYTES = 32 * 2**20
+_RULE = "PASCAL VOC (pixels from 1, the last included)"
 _KEPT = ("pose", "truncated", "difficult", "occluded")
 
 
@@ -78,3 +83,36 @@ def _picture(document: Document, node: Node, inclusive: bool | None) -> Iterator
 def _is_vocs_own(node: Node) -> bool:
     database, annotation = node.said("source", "database"), node.said("source", "annotation")
     return annotation.upper().startswith("PASCAL VOC") or database.startswith("The VOC")
+
+
+def write(export: Export, path: Path) -> int:
+    """One XML for each picture, by VOC's rule: whole pixels from 1, the last included, that hold the box."""
+    count = 0
+    for sheet, marks in groupby(export.marks(), key=lambda mark: mark.sheet):
+        boxes = [mark for mark in marks if mark.kind == "box"]
+        if not boxes:
+            continue
+        with text_file(safe_path(path, sheet.name, ".xml")) as out:
+            out.write(
+                f"<annotation>\n  <filename>{xml_text(sheet.name)}</filename>\n  <source>\n"
+                f"    <database>{xml_text(export.project)}</database>\n    <annotation>{_RULE}</annotation>\n"
+                "  </source>\n"
+                f"  <size>\n    <width>{sheet.width}</width>\n    <height>{sheet.height}</height>\n"
+                "    <depth>3</depth>\n  </size>\n  <segmented>0</segmented>\n"
+            )
+            for mark in boxes:
+                out.write(_object(mark))
+                count += 1
+            out.write("</annotation>\n")
+    return count
+
+
+def _object(mark: Mark) -> str:
+    x1, y1, x2, y2 = mark.shape["box"]
+    words = mark.shape.get("words", {})
+    lines = [("name", mark.concept), ("annotator", mark.annotator)]
+    lines += [(key, words.get(key, "Unspecified" if key == "pose" else "0")) for key in _KEPT]
+    sides = {"xmin": math.floor(x1) + 1, "ymin": math.floor(y1) + 1, "xmax": math.ceil(x2), "ymax": math.ceil(y2)}
+    box_lines = "".join(f"      <{key}>{value}</{key}>\n" for key, value in sides.items())
+    body = "".join(f"    <{key}>{xml_text(value)}</{key}>\n" for key, value in lines)
+    return f"  <object>\n{body}    <bndbox>\n{box_lines}    </bndbox>\n  </object>\n"

@@ -7,14 +7,18 @@ Names are read from data.yaml, obj.names or classes.txt.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
 
-from pictus.annotate.formats.contents import Bad, Drawn, Read
+from pictus.annotate.formats.contents import Bad, Drawn, Export, Mark, Read
 from pictus.annotate.formats.documents import Bundle, Document
 from pictus.annotate.formats.figures import WrongFigureError, box_at, number, polygons, worded
+from pictus.annotate.formats.outputs import safe_path, text_file
 from pictus.errors import UserError, clipped
 
 MAX_BYTES = 32 * 2**20
 _NAMES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
+_SPLITS = ("train", "val", "valid", "test")
 _LISTS = ("train.txt", "val.txt", "test.txt", "valid.txt", "trainval.txt", "readme.txt", "labelmap.txt", *_NAMES)
 
 
@@ -27,14 +31,23 @@ def read(bundle: Bundle) -> Iterator[Read]:
     for document in bundle.ending(".txt"):
         if document.name.rpartition("/")[2].lower() in _LISTS:
             continue
+        picture = _picture(document)
         for line, text in enumerate(_text(document).splitlines(), start=1):
             if not text.strip():
                 continue
             place = f"{document.name} line {line:,}"
             try:
-                yield _drawn(place, document.stem, text.split(), names)
+                yield _drawn(place, picture, text.split(), names)
             except WrongFigureError as error:
                 yield Bad(place, str(error))
+
+
+def _picture(document: Document) -> str:
+    """Its path below labels/, without the folder of a split and its ending; else its plain name."""
+    _, below, rest = f"/{document.name}".rpartition("/labels/")
+    first, _, after = rest.partition("/")
+    path = after if first in _SPLITS and after else rest
+    return path.removesuffix(".txt") if below else document.stem
 
 
 def _drawn(place: str, picture: str, cells: list[str], names: dict[int, str]) -> Drawn:
@@ -90,3 +103,31 @@ def _plain_yaml(document: Document) -> str:
     if any(line.lstrip().partition(":")[2].lstrip().startswith(("*", "&")) for line in text.splitlines()):
         raise UserError(f"{document.name} uses anchors: it is not read.", fix="write names: [first, second]")
     return text
+
+
+def write(export: Export, path: Path) -> int:
+    """A folder: classes.txt, and under labels/ a file for each picture. Boxes and masks of one polygon."""
+    numbers = {name: number for number, name in enumerate(export.concepts)}
+    with text_file(path / "classes.txt") as out:
+        out.writelines(f"{name}\n" for name in export.concepts)
+    count = 0
+    for sheet, marks in groupby(export.marks(), key=lambda mark: mark.sheet):
+        lines = [line for mark in marks if (line := _line(mark, numbers[mark.concept]))]
+        if lines:
+            with text_file(safe_path(path / "labels", sheet.name, ".txt")) as out:
+                out.write("".join(f"{line}\n" for line in lines))
+        count += len(lines)
+    return count
+
+
+def _line(mark: Mark, number: int) -> str:
+    width, height = mark.sheet.width, mark.sheet.height
+    rings = mark.shape.get("polygons", ())
+    if mark.kind == "box":
+        x1, y1, x2, y2 = mark.shape["box"]
+        values = [(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height]
+    elif len(rings) == 1:
+        values = [value / (height if at % 2 else width) for at, value in enumerate(rings[0])]
+    else:
+        return ""
+    return " ".join([str(number), *(f"{value:.8f}" for value in values)])
