@@ -21,6 +21,8 @@ if (!document.querySelector('link[href="/static/desk/shapes.css"]')) {
 
 export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
+const GAP_PX = 8, FOOT_PX = 12, LEAST_SHEET_PX = 300;  // as in shapes.css and desk.css; less is no room to draw in
+
 /** Keys that every drawing has, for the list that ? opens. */
 export const DRAWING_KEYS = [
   [", .", "the picture before, the next one"], ["u", "undo; where nothing is left to undo, the page before (also Ctrl Z)"], ["U", "redo (also Ctrl Y)"],
@@ -46,6 +48,8 @@ export class Bench {
     window.addEventListener("pagehide", () => this.keep(), { signal });
     window.addEventListener("blur", () => { this.sheet.isSpace = false; }, { signal });
     window.addEventListener("resize", () => this.measure(), { signal });
+    this.room = new ResizeObserver(() => this.measure());
+    for (const one of [document.querySelector("header"), this.head, ...["concept", "said", "bar"].map((id) => document.getElementById(id))]) if (one) this.room.observe(one);
     const first = this.desks.findIndex(({ state, item }) => !this.answer(state, item));
     this.open(draft && first > 0 ? first : 0);
     if (draft) this.say("What you had drawn here is back.");
@@ -83,7 +87,8 @@ export class Bench {
     this.toolbar = el("div", { class: "bench-tools", role: "toolbar", "aria-label": "Tools" });
     this.place = el("div", { class: "sheet-place" });
     this.film = el("div", { class: "film", role: "group", "aria-label": "Pictures of this page", hidden: this.desks.length < 2 });
-    this.root.replaceChildren(el("section", { class: `bench bench-${this.page.kind}`, "aria-label": "Drawing" }, el("div", { class: "bench-head" }, this.words, this.toolbar), this.place, this.film));
+    this.head = el("div", { class: "bench-head" }, this.words, this.toolbar);
+    this.root.replaceChildren(el("section", { class: `bench bench-${this.page.kind}`, "aria-label": "Drawing" }, this.head, this.place, this.film));
     this.film.append(...this.desks.map(({ item }, index) => {
       const picture = el("img", { alt: "", src: this.address(item)(160) });
       return el("button", { type: "button", class: "film-one", "aria-label": `Picture ${index + 1} of ${this.desks.length}`, onclick: () => this.open(index) }, picture);
@@ -93,6 +98,7 @@ export class Bench {
   leave() {
     this.keep();
     this.stop.abort();
+    this.room.disconnect();
     this.closed();
     this.sheet.leave();
   }
@@ -104,7 +110,6 @@ export class Bench {
     this.place.replaceChildren(this.sheet.root);
     this.opened();
     this.changed();
-    this.measure();
     this.sheet.root.focus({ preventScroll: true });
     const next = this.desks[index + 1];
     if (next) new Image().src = this.address(next.item)(Math.max(next.item.width, next.item.height) > 640 ? 640 : 0);
@@ -112,14 +117,15 @@ export class Bench {
 
   /** The sheet takes what the window leaves: nothing to scroll while drawing. */
   measure() {
-    const top = this.place.getBoundingClientRect().top + window.scrollY, bar = document.getElementById("bar")?.offsetHeight ?? 0;
-    const film = this.film.hidden ? 0 : this.film.offsetHeight + 8;
-    this.place.style.height = `${Math.max(window.innerHeight - top - film - bar - 16, window.innerHeight * 0.5, 280)}px`;
+    if (this.sheet?.pointers.size) return;  // nothing moves under a hand that draws; `changed` comes after it
+    const top = this.place.getBoundingClientRect().top + window.scrollY, film = this.film.hidden ? 0 : this.film.offsetHeight + GAP_PX;
+    const below = ["bar", "said"].reduce((sum, id) => sum + (document.getElementById(id)?.offsetHeight ?? 0), 0);
+    this.place.style.height = `${Math.max(window.innerHeight - top - film - below - FOOT_PX, LEAST_SHEET_PX)}px`;
   }
 
-  button({ word, key, icon: drawn, run, isOn, isOff, isIcon, title }) {
+  button({ word, key, icon: drawn, run, isOn, isOff, isIcon, isAnswer, isWide, title }) {
     const label = `${title ?? word}${key ? ` (${key})` : ""}`;
-    const made = el("button", { type: "button", class: "quiet", title: label, "aria-label": isIcon ? label : null, "aria-pressed": isOn === undefined ? null : String(Boolean(isOn)), disabled: Boolean(isOff) });
+    const made = el("button", { type: "button", class: `quiet${isAnswer ? " answer" : ""}${isWide ? " wide-only" : ""}`, title: label, "aria-label": isIcon || drawn ? label : null, "aria-pressed": isOn === undefined ? null : String(Boolean(isOn)), disabled: Boolean(isOff) });
     if (drawn) made.append(icon(drawn));
     if (!isIcon) made.append(el("span", {}, word));
     if (key && !isIcon) made.append(el("kbd", {}, key));
@@ -134,13 +140,13 @@ export class Bench {
     const view = [
       [{ word: "Undo", key: "u", icon: "undo", isIcon: true, run: () => this.undo(), isOff: !history.done.length && !this.isMidway?.() },
         { word: "Redo", key: "U", icon: "redo", isIcon: true, run: () => this.redo(), isOff: !history.undone.length }],
-      [{ word: "Smaller", key: "−", icon: "minus", isIcon: true, run: () => this.sheet.zoomBy(0.8) },
+      [{ word: "Smaller", key: "−", icon: "minus", isIcon: true, isWide: true, run: () => this.sheet.zoomBy(0.8) },
         { word: "The whole picture", key: "0", icon: "fit", isIcon: true, run: () => this.sheet.fit() },
-        { word: "Larger", key: "+", icon: "plus", isIcon: true, run: () => this.sheet.zoomBy(1.25) }],
+        { word: "Larger", key: "+", icon: "plus", isIcon: true, isWide: true, run: () => this.sheet.zoomBy(1.25) }],
     ];
     this.fillBar(this.toolbar, [...this.tools(), ...view].map((group) => el("div", { class: "tool-group" }, group.map((one) => one instanceof Node ? one : this.button(one)))));
     const next = isLast ? [] : [{ word: "Next", key: ".", run: () => this.open(this.index + 1) }];
-    this.fillBar(this.hands.tools, [...this.answers(), ...next].map((one) => this.button(one)));
+    this.fillBar(this.hands.tools, [...this.answers().map((one) => ({ ...one, isAnswer: true })), ...next].map((one) => this.button(one)));
     this.words.replaceChildren(...this.hint());
     const answered = this.desks.map(({ state, item }) => this.said(state, item));
     for (const [index, one] of [...this.film.children].entries()) {
@@ -151,6 +157,7 @@ export class Bench {
     this.hands.tally(`${answered.filter(Boolean).length} of ${answered.length} ${this.whatFor}`);
     clearTimeout(this.keeping);
     this.keeping = setTimeout(() => this.keep(), 150);
+    this.measure();
     this.sheet.redraw();
   }
 

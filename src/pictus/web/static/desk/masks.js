@@ -64,11 +64,10 @@ class Masks extends Bench {
 
   tools() {
     const tool = ([name, word, key]) => ({ word, key, icon: name, isOn: this.tool === name, run: () => this.use(name) });
-    const range = (word, low, high, value, set) => el("label", { class: "range" }, word, el("input", { type: "range", min: low, max: high, step: "any", value, oninput: (event) => set(Number(event.target.value)), onchange: () => { this.changed(); this.sheet.root.focus({ preventScroll: true }); } }));
-    const groups = [TOOLS.map(tool)];
-    if (this.tool === "brush" || this.tool === "eraser") groups.push([range("Size", 0, 1, Math.log(this.size / LEAST_BRUSH) / Math.log(MOST_BRUSH / LEAST_BRUSH), (value) => this.resize(LEAST_BRUSH * (MOST_BRUSH / LEAST_BRUSH) ** value))]);
+    const range = (word, low, high, value, set, isOff = false) => el("label", { class: "range" }, word, el("input", { type: "range", disabled: isOff, min: low, max: high, step: "any", value, oninput: (event) => set(Number(event.target.value)), onchange: () => { this.changed(); this.sheet.root.focus({ preventScroll: true }); } }));
+    const groups = [TOOLS.map(tool)], isBrush = this.tool === "brush" || this.tool === "eraser";
+    groups.push([range("Size", 0, 1, Math.log(this.size / LEAST_BRUSH) / Math.log(MOST_BRUSH / LEAST_BRUSH), (value) => this.resize(LEAST_BRUSH * (MOST_BRUSH / LEAST_BRUSH) ** value), !isBrush), range("Opacity", 0.05, 0.9, this.opacity, (value) => { this.opacity = value; this.sheet.redraw(); })]);
     if (this.tool === "clicks") groups.push([{ word: this.isMinus ? "Not it" : "It", key: "x", isOn: this.isMinus, title: "Clicks say what is not it", run: () => this.turnSign() }]);
-    groups.push([range("Opacity", 0.05, 0.9, this.opacity, (value) => { this.opacity = value; this.sheet.redraw(); })]);
     const things = this.state.things.map((_one, index) => ({ word: String(index + 1), title: `Thing ${index + 1}`, isOn: index === this.chosenIndex, run: () => this.choose(index) }));
     groups.push([...(things.length > 1 || this.chosenIndex < 0 ? things : []), { word: "Another one", key: "m", isOff: !this.chosen, run: () => this.another() }, { word: "Remove", key: "Del", icon: "trash", isIcon: true, isOff: !this.chosen, run: () => this.remove() }]);
     return groups;
