@@ -175,6 +175,8 @@ def novelty(vectors_ND: Vectors, covered_MD: Vectors) -> Floats:
 
 def centres(vectors_ND: Vectors, covered_MD: Vectors, many: int) -> Ints:
     """k-centre greedy -> rows i64[<= many], the farthest first. Pictures equal to one chosen are never chosen."""
+    if not len(vectors_ND):
+        return np.zeros(0, np.int64)
     norm_N = np.einsum("nd,nd->n", vectors_ND, vectors_ND)
 
     def away(one_D: Vectors) -> Vectors:
@@ -189,7 +191,7 @@ def centres(vectors_ND: Vectors, covered_MD: Vectors, many: int) -> Ints:
         nearest_N = away(vectors_ND.mean(axis=0))  # nothing is covered: begin with the least typical
     chosen: list[int] = []
     alike = 1e-6 * float(norm_N.max(initial=0))
-    while len(chosen) < many and len(vectors_ND):
+    while len(chosen) < many:
         row = int(np.argmax(nearest_N))
         if chosen and nearest_N[row] <= alike:
             break
