@@ -117,7 +117,7 @@ const show = (page, root, hands) => {
       el("button", { type: "button", class: "quiet", onclick: () => change([at], flip(YES)) }, "Mark ", el("kbd", {}, "Space")),
       el("button", { type: "button", class: "quiet", onclick: () => change([at], flip(UNSURE)) }, "Unsure ", el("kbd", {}, "n")),
       el("button", { type: "button", class: "quiet", onclick: () => go(moved(1)), "aria-label": "Next picture" }, "→"),
-      el("button", { type: "button", class: "quiet", onclick: () => zoom.close() }, "Close ", el("kbd", {}, "z"))));
+      el("button", { type: "button", class: "quiet", onclick: () => closeZoom() }, "Close ", el("kbd", {}, "z"))));
   root.append(zoom);
   const look = (item) => {
     large.width = item.width;
@@ -140,7 +140,9 @@ const show = (page, root, hands) => {
     caption.textContent = `${at + 1} of ${groups.length} · ${{ [YES]: "marked", [NO]: "not marked", [UNSURE]: "unsure" }[marks[at]]}${group.length > 1 ? ` · ${group.length} near-duplicates, answered as one` : ""}`;
   };
   const openZoom = () => { isZoomed = true; delete zoom.dataset.at; zoomed(); zoom.showModal(); };
-  zoom.addEventListener("close", () => { isZoomed = false; large.removeAttribute("src"); go(at); });
+  const zoomClosed = () => { if (!isZoomed) return; isZoomed = false; large.removeAttribute("src"); go(at); };
+  const closeZoom = () => { zoom.close(); zoomClosed(); };
+  zoom.addEventListener("close", zoomClosed);  // by Escape
 
   // --- pointer: press and drag paints, shift fills up to here, the other button says unsure -------------------
   let painting = null, lastPoint = null, holding = 0, pressed = "", wasHeld = false;
@@ -193,7 +195,7 @@ const show = (page, root, hands) => {
     go(place);
     change([place], flip(UNSURE));
   });
-  wall.addEventListener("focusin", (event) => { const place = placeOf(event.target); if (place >= 0 && place !== at) go(place, { focus: false }); });
+  wall.addEventListener("focusin", (event) => { const place = placeOf(event.target); if (place >= 0 && place !== at && !isZoomed) go(place, { focus: false }); });
 
   // --- keys ------------------------------------------------------------------------------------------
   const key = (event) => {
@@ -216,8 +218,8 @@ const show = (page, root, hands) => {
     }
     if (isZoomed) {
       if (event.key === "n") change([at], flip(UNSURE));
-      else if (event.key === "z") zoom.close();
-      else if (event.key === "Enter") { if (event.target.closest("button")) return false; zoom.close(); }
+      else if (event.key === "z") closeZoom();
+      else if (event.key === "Enter") { if (event.target.closest("button")) return false; closeZoom(); }
       else return event.key !== "Escape" && event.key !== "Tab" && event.key.length === 1;
       return true;
     }

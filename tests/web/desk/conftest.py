@@ -1,0 +1,205 @@
+"""A project with a queue, its desk on a free port of loopback, a Chromium, and somebody signed in."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pictus
+from pictus import annotate, collect, taxonomy
+from pictus.annotate.desk_steps import Desk, Limits, open_desk
+from pictus.web.desk.app import build_desk_app
+from pictus.web.server import listen
+
+CONCEPTS = 24
+EACH = 12
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PATIENT = Limits(accuracy=0.0, fast_s=0.0, pages=0)
+"""Nobody is paused: a test answers faster than anybody looks."""
+
+MakeDesk = Callable[[pictus.Project], Desk]
+
+
+def drawn(seed: int) -> bytes:
+    """A small picture unlike the others."""
+    generator = np.random.default_rng(seed)
+    cells = Image.fromarray(generator.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+    out = io.BytesIO()
+    cells.resize((120, 90), Image.Resampling.BICUBIC).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def make_project(
+    root: Path, concepts: int = CONCEPTS, each: int = EACH, *, quiz: int = 0, name: str = ""
+) -> pictus.Project:
+    """`concepts` × `each` drawn pictures, each claimed by its folder; the first `quiz` concepts have glosses."""
+    folder = root / "in"
+    lines = ["id,name,parent,gloss,is_class", "top,thing,,,no"]
+    for number in range(concepts):
+        place = folder / f"c{number:02}"
+        place.mkdir(parents=True)
+        gloss = f"what is meant by number {number}" if number < quiz else ""
+        lines.append(f"c{number:02},{name or 'kind'} {number},top,{gloss},yes")
+        for index in range(each):
+            (place / f"{index}.jpg").write_bytes(drawn(1000 * number + index))
+    (root / "concepts.csv").write_text("\n".join(lines) + "\n")
+    project = pictus.new(root / "birds")
+    taxonomy.import_(project, file=root / "concepts.csv")
+    collect.add(project, (folder,), by_folder=True)
+    annotate.plan(project)
+    return project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> pictus.Project:
+    """24 concepts with 12 pictures each; the first two begin with a quiz."""
+    return make_project(tmp_path_factory.mktemp("desk"), quiz=2)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> pictus.Project:
+    """A small project of one's own: 6 concepts with 8 pictures each."""
+    return make_project(tmp_path, 6, 8)
+
+
+@pytest.fixture
+def desk_of() -> MakeDesk:
+    """desk_of(project): three votes each, chance that can be repeated, nobody paused."""
+    return lambda project: open_desk(project, rule="fixed", seed=1, limits=PATIENT)
+
+
+class Server:
+    """The desk's process, as a thread that can be killed and started again on the same port."""
+
+    def __init__(self, project: pictus.Project, *, is_kiosk: bool = True) -> None:
+        self.project = project
+        self.is_kiosk = is_kiosk
+        self.port = 0
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        import uvicorn
+
+        listener = listen("127.0.0.1", self.port)
+        self.port = listener.getsockname()[1]
+        desk = open_desk(self.project, rule="fixed", seed=1, limits=PATIENT)
+        app = build_desk_app(self.project, desk, is_kiosk=self.is_kiosk)
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + 20
+        while not self._server.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._server.force_exit = True
+        assert self._thread is not None
+        self._thread.join(10)
+
+
+@contextmanager
+def served(project: pictus.Project, *, is_kiosk: bool = True) -> Iterator[Server]:
+    """The desk of a project while a test lasts."""
+    server = Server(project, is_kiosk=is_kiosk)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def server(project: pictus.Project) -> Iterator[Server]:
+    with served(project) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    if binary is None:
+        pytest.skip("no Chromium on this machine (Debian: chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+NewPage = Callable[..., Any]
+
+
+@pytest.fixture
+def new_page(chromium: Any) -> Iterator[NewPage]:
+    """new_page(width=1280, color_scheme=…): a page of its own; an error on any console fails the test.
+
+    What a lost connection prints there is expected.
+    """
+    contexts: list[Any] = []
+    said: list[str] = []
+
+    def make(*, width: int = 1280, height: int = 800, **how: Any) -> Any:
+        context = chromium.new_context(viewport={"width": width, "height": height}, **how)
+        contexts.append(context)
+        page = context.new_page()
+        listen_to(page, said)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def listen_to(page: Any, said: list[str]) -> None:
+    """Collect what goes wrong on a page."""
+    lost = ("ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_NETWORK_CHANGED")
+
+    def heard(message: Any) -> None:
+        if message.type == "error" and not any(word in message.text for word in lost):
+            said.append(message.text)
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: said.append(str(error)))
+
+
+def come_in(page: Any, address: str, name: str) -> None:
+    """Sign in at a kiosk and go to the wall, through a quiz where there is one."""
+    page.goto(address)
+    page.fill("#name", name)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#leave")
+    page.goto(address + "/desk")
+
+
+def at_wall(page: Any) -> None:
+    """Answer a quiz if one is asked, by keys, until the wall is there."""
+    page.wait_for_selector(".mark, .quiz")
+    for key in "1234":
+        if not page.locator(".quiz").count():
+            break
+        wanted = page.locator(".quiz .choice").all_inner_texts()
+        page.keyboard.press(key)
+        page.wait_for_function(
+            "before => !document.querySelector('.quiz') || document.querySelector('.quiz .problem')", arg=wanted
+        )
+    page.wait_for_selector(".mark")
