@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pictus.annotate import dynamic  # noqa: F401  the rules register themselves
+from pictus.annotate import dynamic, online  # noqa: F401  the rules register themselves
 from pictus.annotate.stopping import RULES, Ballots, Cast, Decision, Rule, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
 from pictus.errors import UserError
@@ -60,7 +60,8 @@ def test_what_a_forgotten_annotator_said_counts_no_more(name: str) -> None:
     assert sorted(with_spam.forget("spam")) == [0, 1, 2, 3, 4]
     for question in range(5):
         mended, wanted = with_spam.decision(question), without.decision(question)
-        assert mended.posterior == pytest.approx(wanted.posterior, abs=1e-5)
+        # `online` weighs older questions anew in turn: how often by now differs between the two.
+        assert mended.posterior == pytest.approx(wanted.posterior, abs=0.005 if name == "online" else 1e-9)
         assert mended.state == wanted.state
     assert with_spam.forget("spam") == ()
 

@@ -1,0 +1,452 @@
+"""Online Bayesian stopping: how good each annotator is, how hard each picture, and a model as one more voice.
+
+The binary case of Branson, Van Horn & Perona (2017), "Lean crowdsourcing: combining humans and machines in an online
+system": after every vote the posterior of its question is computed anew, and asking ends when the expected error,
+min(P(yes), P(no)), is at most 1 - threshold.
+
+    t, d            truth (no, yes) and difficulty of a picture: clear, or hard with a rate g of right answers
+    P(t), P(d | t)  per concept, each beginning with votes' worth of what all concepts have
+    s[w, t]         how often annotator w is right on clear pictures of truth t: two coins, each with a Beta prior
+                    worth 10 votes around the mean of the crowd
+    P(right | t, d) s[w, t] where the picture is clear, g where it is hard: there skill does not count, and g below a
+                    half is a picture that misleads most people. More votes of the same crowd cannot help there, and the
+                    model knows it: no number of votes makes P(yes) exceed what misleading pictures leave
+    P(unsure | d)   more often where the picture is hard
+
+    E   joint[t, d]  ~  P(t) P(d | t) product over votes of P(answer | t, d, w), counted without this question
+    M   every share is (prior + sum of joint) / (prior + count): running sums, from which a question is taken out
+        before it is weighed, and to which it is added afterwards (the collapsed update, as in dawid_skene.py)
+
+A vote costs as much as its question has votes; with each, REFRESHED other questions are weighed anew in turn, so that
+what was learned late mends what was decided early. A known answer fixes t, and teaches skill only: gold pictures are
+no fair sample of their concept.
+
+One question in CHECKED is asked at least CHECKS times. Where one vote settles most questions nobody would ever be
+contradicted, and a new annotator who guesses would be believed as the crowd is.
+
+**The model** gives P(t) its score's bin: the share of yes among human-decided pictures of this concept with such a
+score, beginning with what all concepts' bin has. Human-decided: P(t) is DECIDED from votes and the concept's own share,
+the model left out, so that it cannot confirm itself. It counts as at most one annotator who is right 19 times in 20
+(CAP), not at all before PROVEN pictures of the concept are decided, nor where it says nothing of them that the
+concept's share does not; and nothing is settled without a human vote.
+
+The order of votes matters a little, as in everything online: servers that saw them in other orders may differ in the
+third digit.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect
+from functools import lru_cache
+from hashlib import blake2b
+from operator import mul
+from typing import NamedTuple
+
+from pictus.annotate.stopping import NO, RULES, YES, Ballots, Cast, Count, Decision, Stops, known_decision
+from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
+
+RIGHT = 0.8
+CERTAINTY = 10.0
+"""An annotator's accuracy is expected near the crowd's, with so many votes' certainty; the crowd's near RIGHT, with the
+same: `consensus.PERSON`, `consensus.CERTAINTY`.
+"""
+
+RATES = (0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)
+"""Shares of yes among everybody's answers on a hard picture of each kind."""
+
+SHOWS = tuple(rate**2 / (rate**2 + (1 - rate) ** 2) for rate in RATES)
+"""P(yes) of each kind: most people are right on most hard pictures. Votes alone cannot tell it, so it is set."""
+
+HARD = 0.15
+KINDS = (1 / len(RATES),) * len(RATES)
+"""Share of hard pictures before any is seen, and of each kind among them."""
+
+SHARE_WORTH = 4.0
+HARD_WORTH = 20.0
+"""Pictures that a concept's share of yes, and of hard pictures and their kinds, begin with from all concepts; concepts
+differ more in the first.
+"""
+
+UNSURE_CLEAR = 0.01
+UNSURE_HARD = 0.1
+UNSURE_WORTH = 20.0
+
+AHEAD = 4
+PATIENCE = 0.02
+
+REFRESHED = 2
+CHECKED = 20
+CHECKS = 3
+
+EDGES = (0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
+DECIDED = 0.9
+CAP = math.log(19)
+ON_HARD = 1 / 3
+PROVEN = 20.0
+BIN_WORTH = 4.0
+
+_WIDTH = 2 + len(RATES)  # clear no, clear yes, the kinds of hard ones
+_SHOWS = [0.0, 1.0, *SHOWS]
+_STORED = _WIDTH + 2  # P of each; whether human-decided, 0 or 1; P(yes) where it is
+
+Floats = list[float]
+
+
+class Skill(NamedTuple):
+    """One annotator as the rule sees them."""
+
+    right_yes: float  # how often right on clear pictures that show it, in (0, 1)
+    right_no: float
+    seen: float  # clear pictures it rests on
+
+
+class _Sums:
+    """What is known of one concept, or of all."""
+
+    __slots__ = ("bins", "bins_yes", "joint")
+
+    def __init__(self) -> None:
+        self.joint = [0.0] * _WIDTH
+        self.bins = [0.0] * (len(EDGES) + 1)  # human-decided pictures by the model's score
+        self.bins_yes = [0.0] * (len(EDGES) + 1)
+
+
+class _Asked:
+    """One question."""
+
+    __slots__ = ("bin", "concept", "known", "place", "question")
+
+    def __init__(self, question: int, concept: _Sums) -> None:
+        self.question = question
+        self.concept = concept
+        self.bin = -1  # of the model's score; -1: no model
+        self.known = ""
+        self.place = -1  # in _turn and _stored; -1: no vote yet
+
+
+class _Prior(NamedTuple):
+    """P(state) before any vote, and P(yes) of each state. f64[2 + RATES] each, the first sums to 1."""
+
+    state: Floats
+    shows: Floats
+
+
+class _Votes(NamedTuple):
+    """The votes of one question: how likely they are on a clear picture of either truth, and their count."""
+
+    clear_no: float
+    clear_yes: float
+    count: Count
+
+
+@RULES.register("online")
+class Online:
+    """Skill, difficulty, and the model as one more voice."""
+
+    def __init__(self, stops: Stops) -> None:
+        self.stops = stops
+        self._ballots = Ballots()
+        self._concepts: dict[str, _Sums] = {}
+        self._all = _Sums()
+        self._asked: dict[int, _Asked] = {}
+        self._turn: list[_Asked] = []  # those with votes, in the order of their first
+        self._next = 0
+        self._stored = array("f")  # what each question has added to the sums; rounded first, so it comes out exactly
+        self._people: dict[str, Floats] = {}  # right on no, seen no, right on yes, seen yes
+        self._crowd = [0.0, 0.0, 0.0, 0.0]
+        self._unsure = [0.0, 0.0, 0.0, 0.0]  # unsure and all votes on clear pictures, then on hard ones
+
+    def expect(self, question: int, concept_id: str, score: float) -> None:
+        concept = self._concepts.get(concept_id)
+        if concept is None:
+            concept = self._concepts[concept_id] = _Sums()
+        asked = self._asked.get(question)
+        if asked is None:
+            asked = self._asked[question] = _Asked(question, concept)
+        place = _bin(score)
+        if place == asked.bin:
+            return
+        is_in = asked.place >= 0 and not asked.known
+        if is_in:
+            self._take_out(asked)
+        asked.bin = place
+        if is_in:
+            self._put_in(asked)
+
+    def add(self, cast: Cast) -> Decision:
+        if cast.question not in self._asked:
+            self.expect(cast.question, cast.concept_id, 0.0)
+        asked = self._asked[cast.question]
+        self._people.setdefault(cast.annotator, [0.0, 0.0, 0.0, 0.0])
+        if cast.known or asked.known:
+            return self._add_known(asked, cast)
+        if asked.place >= 0:
+            self._take_out(asked)
+        else:
+            asked.place = len(self._turn)
+            self._turn.append(asked)
+            self._stored.extend([0.0] * _STORED)
+        self._ballots.put(cast.question, cast.annotator, cast.answer)
+        decision = self._decided(asked, *self._put_in(asked))
+        for _ in range(min(REFRESHED, len(self._turn) - 1)):
+            self._next = (self._next + 1) % len(self._turn)
+            other = self._turn[self._next]
+            if other is not asked and not other.known:
+                self._take_out(other)
+                self._put_in(other)
+        return decision
+
+    def decision(self, question: int) -> Decision:
+        asked = self._asked.get(question)
+        if asked is None:
+            return Decision(OPEN, 0.5, 1, "not asked yet")
+        if asked.known:
+            return known_decision(asked.known)
+        if asked.place < 0:
+            return self._decided(asked, _Votes(1.0, 1.0, Count(0, 0, 0)), self._before(asked))
+        self._take_out(asked)
+        return self._decided(asked, *self._put_in(asked))
+
+    def forget(self, annotator: str) -> tuple[int, ...]:
+        questions = self._ballots.questions_of(annotator)
+        touched = [self._asked[question] for question in questions]
+        for asked in touched:
+            if asked.known:
+                self._teach(annotator, asked.known, self._ballots.of(asked.question)[annotator], -1.0)
+            else:
+                self._take_out(asked)
+        self._ballots.forget(annotator)
+        for asked in touched:
+            if not asked.known:
+                self._put_in(asked)
+        self._people.pop(annotator, None)
+        return questions
+
+    def skill(self, annotator: str) -> Skill:
+        """How good somebody is held to be now; of one never heard of: as the crowd."""
+        right_no, seen_no, right_yes, seen_yes = self._people.get(annotator, (0.0, 0.0, 0.0, 0.0))
+        mean_no, mean_yes = self._means()
+        return Skill(
+            (CERTAINTY * mean_yes + right_yes) / (CERTAINTY + seen_yes),
+            (CERTAINTY * mean_no + right_no) / (CERTAINTY + seen_no), seen_no + seen_yes,
+        )  # fmt: skip
+
+    def _add_known(self, asked: _Asked, cast: Cast) -> Decision:
+        """A picture whose answer is known is taken for a clear one: it teaches the annotator in full, at once."""
+        if not asked.known:
+            if asked.place >= 0:
+                self._take_out(asked)
+            asked.known = cast.known
+            for annotator, answer in self._ballots.of(asked.question).items():
+                self._teach(annotator, asked.known, answer, 1.0)
+        before = self._ballots.put(cast.question, cast.annotator, cast.answer)
+        self._teach(cast.annotator, asked.known, before, -1.0)
+        self._teach(cast.annotator, asked.known, cast.answer, 1.0)
+        return known_decision(asked.known)
+
+    def _teach(self, annotator: str, truth: str, answer: str, weight: float) -> None:
+        if answer not in (YES, NO):
+            return
+        at = 2 if truth == YES else 0
+        for sums in (self._people[annotator], self._crowd):
+            sums[at] += weight * (answer == truth)
+            sums[at + 1] += weight
+
+    def _means(self) -> tuple[float, float]:
+        """How often the crowd is right on clear pictures: no, yes."""
+        right_no, seen_no, right_yes, seen_yes = self._crowd
+        worth = CERTAINTY * RIGHT
+        return (worth + right_no) / (CERTAINTY + seen_no), (worth + right_yes) / (CERTAINTY + seen_yes)
+
+    def _votes(self, asked: _Asked) -> _Votes:
+        mean_no, mean_yes = self._means()
+        worth_no, worth_yes = CERTAINTY * mean_no, CERTAINTY * mean_yes
+        clear_no = clear_yes = 1.0
+        yes = no = unsure = 0
+        for annotator, answer in self._ballots.of(asked.question).items():
+            right_no, seen_no, right_yes, seen_yes = self._people[annotator]
+            if answer == YES:
+                yes += 1
+                clear_no *= 1 - (worth_no + right_no) / (CERTAINTY + seen_no)
+                clear_yes *= (worth_yes + right_yes) / (CERTAINTY + seen_yes)
+            elif answer == NO:
+                no += 1
+                clear_no *= (worth_no + right_no) / (CERTAINTY + seen_no)
+                clear_yes *= 1 - (worth_yes + right_yes) / (CERTAINTY + seen_yes)
+            else:
+                unsure += 1
+        return _Votes(clear_no, clear_yes, Count(yes, no, unsure))
+
+    def _before(self, asked: _Asked) -> _Prior:
+        """What the concept says, the model left out."""
+        every, own = self._all.joint, asked.concept.joint
+        every_clear, own_clear = every[0] + every[1], own[0] + own[1]
+        every_hard, own_hard = sum(every) - every_clear, sum(own) - own_clear
+        share = (0.5 * SHARE_WORTH + every[1]) / (SHARE_WORTH + every_clear)
+        share = (SHARE_WORTH * share + own[1]) / (SHARE_WORTH + own_clear)
+        hard = (HARD * HARD_WORTH + every_hard) / (HARD_WORTH + every_hard + every_clear)
+        hard = (HARD_WORTH * hard + own_hard) / (HARD_WORTH + own_hard + own_clear)
+        to_every, to_own = HARD_WORTH / (HARD_WORTH + every_hard), hard / (HARD_WORTH + own_hard)
+        kinds = (
+            to_own * (to_every * (HARD_WORTH * kind + every[at]) + own[at]) for at, kind in enumerate(KINDS, 2)
+        )
+        return _Prior([(1 - share) * (1 - hard), share * (1 - hard), *kinds], _SHOWS)
+
+    def _voice(self, asked: _Asked, share: float) -> float:
+        """What the model adds to the log-odds of P(yes)."""
+        own, every = asked.concept, self._all
+        if asked.bin < 0 or sum(own.bins) < PROVEN:
+            return 0.0
+        plain, plain_not = math.log(share), math.log(1 - share)
+        told = shift = 0.0
+        for at, count in enumerate(own.bins):
+            wider = (BIN_WORTH * share + every.bins_yes[at]) / (BIN_WORTH + every.bins[at])
+            found = (BIN_WORTH * wider + own.bins_yes[at]) / (BIN_WORTH + count)
+            found = min(max(found, 1e-6), 1 - 1e-6)
+            gain, gain_not = math.log(found) - plain, math.log(1 - found) - plain_not
+            told += own.bins_yes[at] * gain + (count - own.bins_yes[at]) * gain_not
+            if at == asked.bin:
+                shift = gain - gain_not
+        return min(max(shift, -CAP), CAP) if told > 0 else 0.0
+
+    def _joint(self, prior: _Prior, votes: _Votes) -> Floats:
+        """P(state and the votes). f64[2 + RATES]."""
+        yes, no, unsure = votes.count
+        on_clear, all_clear, on_hard, all_hard = self._unsure
+        clear = (UNSURE_WORTH * UNSURE_CLEAR + on_clear) / (UNSURE_WORTH + all_clear)
+        hard = (UNSURE_WORTH * UNSURE_HARD + on_hard) / (UNSURE_WORTH + all_hard)
+        odds = ((1 - clear) / (1 - hard)) ** (yes + no) * (clear / hard) ** unsure  # of clear against hard
+        joint = [one * likely for one, likely in zip(prior.state, _hard(yes, no), strict=True)]
+        joint[0] *= votes.clear_no * odds
+        joint[1] *= votes.clear_yes * odds
+        return joint
+
+    def _put_in(self, asked: _Asked) -> tuple[_Votes, _Prior]:
+        """Weigh a question that is not in the sums, and add it; its votes, and what was expected before them."""
+        votes, plain = self._votes(asked), self._before(asked)
+        prior = _told(plain, self._voice(asked, plain.state[1] / (plain.state[0] + plain.state[1])))
+        joint = self._joint(plain, votes)
+        by_people = _yes(joint, plain.shows)
+        is_decided = max(by_people, 1 - by_people) >= DECIDED
+        if prior is not plain:
+            joint = self._joint(prior, votes)
+        scale = 1 / sum(joint)
+        at = asked.place * _STORED
+        self._stored[at : at + _STORED] = array(
+            "f", [*(one * scale for one in joint), float(is_decided), by_people * is_decided]
+        )
+        self._move(asked, 1.0)
+        return votes, prior
+
+    def _take_out(self, asked: _Asked) -> None:
+        self._move(asked, -1.0)
+
+    def _move(self, asked: _Asked, sign: float) -> None:
+        """Add what a question has stored to all sums, or take it from them."""
+        at = asked.place * _STORED
+        stored = self._stored[at : at + _STORED].tolist()
+        votes = self._ballots.of(asked.question)
+        if not votes:
+            return
+        for sums in (asked.concept, self._all):
+            for place in range(_WIDTH):
+                sums.joint[place] += sign * stored[place]
+            if asked.bin >= 0:
+                sums.bins[asked.bin] += sign * stored[-2]
+                sums.bins_yes[asked.bin] += sign * stored[-1]
+        is_no, is_yes = sign * stored[0], sign * stored[1]
+        hard = sign - is_no - is_yes
+        crowd, unsure = self._crowd, self._unsure
+        for annotator, answer in votes.items():
+            unsure[1] += is_no + is_yes
+            unsure[3] += hard
+            if answer not in (YES, NO):
+                unsure[0] += is_no + is_yes
+                unsure[2] += hard
+                continue
+            person = self._people[annotator]
+            person[1] += is_no
+            person[3] += is_yes
+            crowd[1] += is_no
+            crowd[3] += is_yes
+            if answer == YES:
+                person[2] += is_yes
+                crowd[2] += is_yes
+            else:
+                person[0] += is_no
+                crowd[0] += is_no
+
+    def _decided(self, asked: _Asked, votes: _Votes, prior: _Prior) -> Decision:
+        joint = self._joint(prior, votes)
+        posterior = _yes(joint, prior.shows)
+        n_asked = votes.count.asked
+        told = f"{votes.count.told}: {100 * max(posterior, 1 - posterior):.1f} % sure"
+        if not n_asked or (_is_checked(asked.question, self.stops) and n_asked < min(CHECKS, self.stops.most)):
+            return Decision(OPEN, posterior, 1, told if n_asked else "not asked yet")
+        if posterior >= self.stops.threshold:
+            return Decision(ACCEPTED, posterior, 0, told)
+        if posterior <= 1 - self.stops.threshold:
+            return Decision(REJECTED, posterior, 0, told)
+        left = self.stops.most - n_asked
+        if left <= 0:
+            return Decision(UNDECIDED, posterior, 0, f"{told}, after as many votes as are allowed")
+        more, gain = self._best(joint, prior.shows, min(left, AHEAD))
+        if gain < PATIENCE * (1 - self.stops.threshold):
+            return Decision(UNDECIDED, posterior, 0, f"{told}, and more votes would hardly change that")
+        return Decision(OPEN, posterior, more, told)
+
+    def _best(self, joint: Floats, shows: Floats, most: int) -> tuple[int, float]:
+        """How many more votes of average annotators lower the expected error most, per vote; and by how much."""
+        mean_no, mean_yes = self._means()
+        rates = (1 - mean_no, mean_yes, *RATES)
+        total = sum(joint)
+        by_yes = [one * share / total for one, share in zip(joint, shows, strict=True)]
+        by_no = [one * (1 - share) / total for one, share in zip(joint, shows, strict=True)]
+        now = min(sum(by_yes), sum(by_no))
+        best = 1, 0.0
+        for more in range(1, most + 1):
+            error = 0.0
+            for yes in range(more + 1):
+                likely = [rate**yes * (1 - rate) ** (more - yes) for rate in rates]
+                error += math.comb(more, yes) * min(sum(map(mul, by_yes, likely)), sum(map(mul, by_no, likely)))
+            gain = (now - error) / more
+            if gain > best[1]:
+                best = more, gain
+        return best
+
+
+def _told(prior: _Prior, voice: float) -> _Prior:
+    """The prior after the model has spoken: log-odds for clear pictures, ON_HARD of it for hard ones."""
+    if not voice:
+        return prior
+    odds, odds_hard = math.exp(voice), math.exp(ON_HARD * voice)
+    raised = [1.0, odds, *(1 - shows + shows * odds_hard for shows in SHOWS)]
+    state = [one * more for one, more in zip(prior.state, raised, strict=True)]
+    total = sum(state)
+    shows = [0.0, 1.0, *(one * odds_hard / more for one, more in zip(SHOWS, raised[2:], strict=True))]
+    return _Prior([one / total for one in state], shows)
+
+
+def _yes(joint: Floats, shows: Floats) -> float:
+    """P(yes) of P(state), which need not sum to 1."""
+    return sum(map(mul, joint, shows)) / sum(joint)
+
+
+@lru_cache(maxsize=65_536)
+def _hard(yes: int, no: int) -> tuple[float, ...]:
+    """How likely so many answers are on a hard picture, by state; of the two clear ones, 1."""
+    return (1.0, 1.0, *(rate**yes * (1 - rate) ** no for rate in RATES))
+
+
+@lru_cache(maxsize=65_536)
+def _is_checked(question: int, stops: Stops) -> bool:
+    """Whether a question is asked at least CHECKS times, the same on every server."""
+    drawn = int.from_bytes(blake2b(f"{stops.seed} {question}".encode(), digest_size=8).digest(), "big")
+    return stops.seed_size > 0 and drawn % CHECKED == 0
+
+
+def _bin(score: float) -> int:
+    """Where the model's score falls among EDGES; -1 for none."""
+    return bisect(EDGES, score) if score > 0 else -1
