@@ -43,8 +43,9 @@ def drawn(seed: int) -> bytes:
 
 
 def make_project(
-    root: Path, concepts: int = CONCEPTS, each: int = EACH, *, quiz: int = 0, name: str = ""
-) -> pictus.Project:
+    root: Path, concepts: int = CONCEPTS, each: int = EACH, *, quiz: int = 0, name: str = "",
+    is_planned: bool = True,
+) -> pictus.Project:  # fmt: skip
     """`concepts` × `each` drawn pictures, each claimed by its folder; the first `quiz` concepts have glosses."""
     folder = root / "in"
     lines = ["id,name,parent,gloss,is_class", "top,thing,,,no"]
@@ -59,7 +60,8 @@ def make_project(
     project = pictus.new(root / "birds")
     taxonomy.import_(project, file=root / "concepts.csv")
     collect.add(project, (folder,), by_folder=True)
-    annotate.plan(project)
+    if is_planned:
+        annotate.plan(project)
     return project
 
 

@@ -1,0 +1,373 @@
+"""The desk over HTTP: who may, what is refused, what pictures tell, one shape for every error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+import pictus
+from pictus import annotate
+from pictus.annotate.desk_steps import Desk, LaterError
+from pictus.web.desk.app import build_desk_app
+
+from .conftest import MakeDesk, make_project
+
+DESK = {"x-pictus": "desk"}
+WRITES = (
+    "next", "quiz", "unpicturable", "appeal", "join", "pages/" + "A" * 22, "people/invite", "people/pause",
+    "people/revoke",
+)  # fmt: skip
+NAMES = ("kind", "concept", "except", "revision", "answers", "seconds", "choice", "text", "token", "name", "data", "x")
+
+
+class Visitor(TestClient):
+    """A browser that sends what the desk's own pages send."""
+
+    def put(self, path: str, body: Any) -> Any:  # type: ignore[override]
+        return self.post(path, json=body, headers=DESK)
+
+    def page(self, **wanted: Any) -> Any:
+        return self.put("/desk/next", wanted).json()["page"]
+
+    def answered(self, page: Any, answer: str = "no", revision: int = 1) -> Any:
+        answers = [{"position": item["position"], "answer": answer} for item in page["items"]]
+        return self.put(f"/desk/pages/{page['page_id']}", {"revision": revision, "answers": answers, "seconds": 60})
+
+
+@pytest.fixture
+def desk(fresh: pictus.Project, desk_of: MakeDesk) -> Desk:
+    return desk_of(fresh)
+
+
+@pytest.fixture
+def visitor(fresh: pictus.Project, desk: Desk) -> Iterator[Any]:
+    """visitor(name) -> a signed-in browser; without a name nobody is signed in."""
+    app = build_desk_app(fresh, desk, is_kiosk=True)
+    made: list[Visitor] = []
+
+    def make(name: str = "") -> Visitor:
+        one = Visitor(app, base_url="http://127.0.0.1:8500", raise_server_exceptions=True)
+        made.append(one)
+        if name:
+            assert one.put("/desk/join", {"token": "", "name": name}).json() == {"to": "/"}
+        return one
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def owner_of(project: pictus.Project, visitor: Any) -> Visitor:
+    link = annotate.invite(project, role="owner").summary["links"][0]
+    one: Visitor = visitor()
+    assert one.put("/desk/join", {"token": link.removeprefix("/join/"), "name": "Owner"}).status_code == 200
+    return one
+
+
+def test_a_page_holds_what_the_grid_shows_and_no_image_id(visitor: Any, fresh: pictus.Project) -> None:
+    found = visitor("Ada").page()
+    assert set(found) == {
+        "page_id", "kind", "revision", "expires_at", "reason", "concept", "items", "answers", "given", "help"
+    }  # fmt: skip
+    assert found["answers"] == ["no", "yes", "unsure"]
+    assert len(found["items"]) == 8
+    assert found["items"][0] == {"position": 0, "width": 120, "height": 90, "fold": 0, "marks": []}
+    concept = found["concept"]
+    assert concept["links"][0]["address"].startswith("https://en.wikipedia.org/wiki/Special:Search?go=Go&search=kind")
+    assert [one["pictures"] for one in concept["siblings"]] == [[], [], [], []]
+    text = str(found)
+    assert not [row for row in fresh.tables.read("images", ["image_id"]).column(0).to_pylist() if row[:12] in text]
+
+
+def test_examples_are_accepted_pictures_that_are_not_on_the_page(tmp_path: Path, desk_of: MakeDesk) -> None:
+    project = make_project(tmp_path, 2, 8, is_planned=False)
+    rows = project.tables.read("sources").to_pylist()
+    first = [row for row in rows if row["concept_id"] == "c00"][:6]
+    lines = [f"{who},{row['image_id']},c00,yes" for row in first for who in ("a", "b", "c")]
+    (tmp_path / "votes.csv").write_text("\n".join(["worker,image,question,answer", *lines]) + "\n")
+    annotate.import_(project, (tmp_path / "votes.csv",))
+    annotate.settle(project)
+    annotate.plan(project)
+    with Visitor(build_desk_app(project, desk_of(project), is_kiosk=True), base_url="http://localhost") as ada:
+        ada.put("/desk/join", {"token": "", "name": "Ada"})
+        shown = ada.page(concept="c00")["concept"]
+        assert 3 <= len(shown["exemplars"]) <= 5
+        other = ada.page(concept="c01")["concept"]
+        assert len(other["siblings"][0]["pictures"]) == 3
+        answer = ada.get(shown["exemplars"][0].replace("{side}", "160"))
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+        assert ada.get("/desk/examples/99/160?concept=c00").status_code == 404
+        assert ada.get("/desk/examples/0/160?concept=nothing").status_code == 404
+
+
+def test_pictures_of_a_page_are_alike_in_all_but_their_bytes(visitor: Any, fresh: pictus.Project) -> None:
+    ada = visitor("Ada")
+    found = ada.page()
+    heads = []
+    for item in found["items"]:
+        answer = ada.get(f"/desk/pages/{found['page_id']}/pictures/{item['position']}/160")
+        assert answer.status_code == 200
+        heads.append({name: value for name, value in answer.headers.items() if name != "content-length"})
+    assert heads == [heads[0]] * len(heads)
+    assert heads[0]["cache-control"].startswith("private")
+    assert not {"etag", "last-modified"} & set(heads[0]), "they would tell which was shown before"
+    whole = ada.get(f"/desk/pages/{found['page_id']}/pictures/0/0")
+    assert whole.content[:3] == b"\xff\xd8\xff"
+
+
+@pytest.mark.parametrize("path", ["pictures/0/161", "pictures/99/160", "pictures/99999999999999999999/160"])
+def test_a_picture_that_is_not_there_is_not_there(visitor: Any, path: str) -> None:
+    ada = visitor("Ada")
+    answer = ada.get(f"/desk/pages/{ada.page()['page_id']}/{path}")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["what"]
+
+
+def test_another_persons_page_is_as_if_it_were_not(visitor: Any) -> None:
+    ada, eve = visitor("Ada"), visitor("Eve")
+    page = ada.page()
+    at = f"/desk/pages/{page['page_id']}"
+    assert eve.get(at).status_code == 404
+    assert eve.get(at + "/pictures/0/160").status_code == 404
+    assert eve.put(at + "/release", {}).status_code == 404
+    assert eve.answered(page).status_code == 404
+    nowhere = eve.get("/desk/pages/" + "A" * 22).json()
+    assert eve.get(at).json() == nowhere, "nobody learns that it exists"
+    assert ada.answered(page).status_code == 200
+
+
+def test_handing_in_twice_is_once_and_out_of_order_is_refused(visitor: Any, fresh: pictus.Project) -> None:
+    ada = visitor("Ada")
+    page = ada.page()
+    assert ada.answered(page, revision=2).status_code == 400
+    first, again = ada.answered(page).json(), ada.answered(page).json()
+    assert (first["is_new"], again["is_new"]) == (True, False)
+    assert fresh.journal.vote_count() == 8
+    assert "skill" not in str(first), "how good somebody is is the owner's to tell"
+    assert ada.answered(page, "yes", revision=2).json()["revision"] == 2
+    assert ada.get(f"/desk/pages/{page['page_id']}").json()["page"]["given"][0]["answer"] == "yes"
+    assert [one["page_id"] for one in ada.get("/desk/done").json()["pages"]] == [page["page_id"]]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403), ({"x-pictus": "web"}, 403), ({**DESK, "origin": "http://evil.example"}, 403),
+        ({**DESK, "origin": "null"}, 403), ({**DESK, "sec-fetch-site": "cross-site"}, 403),
+        ({**DESK, "host": "evil.example"}, 403), ({**DESK, "origin": "http://127.0.0.1:8500"}, 200),
+    ],
+)  # fmt: skip
+def test_other_sites_cannot_write(visitor: Any, headers: dict[str, str], status: int) -> None:
+    ada = visitor("Ada")
+    assert ada.post("/desk/next", json={}, headers=headers).status_code == status
+
+
+def test_a_form_of_another_site_cannot_write(visitor: Any) -> None:
+    ada = visitor("Ada")
+    assert ada.post("/desk/next", data={"kind": ""}, headers=DESK).status_code == 400
+    assert ada.post("/desk/next", data={"kind": ""}).status_code == 403
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(visitor: Any, fresh: pictus.Project, desk: Desk) -> None:
+    for base, is_secure in (("http://127.0.0.1", False), ("https://127.0.0.1", True)):
+        one = Visitor(build_desk_app(fresh, desk, is_kiosk=True), base_url=base)
+        cookie = one.put("/desk/join", {"token": "", "name": f"Ada {base[:5]}"}).headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "samesite=strict" in cookie.lower()
+        assert ("secure" in cookie.lower()) == is_secure
+
+
+@pytest.mark.parametrize("value", ["", "x", "A" * 43, "../../etc", "A" * 5000, "%00", "a b c d e f g h"])
+def test_a_forged_cookie_is_nobody(visitor: Any, fresh: pictus.Project, value: str) -> None:
+    ada, eve = visitor("Ada"), visitor()
+    name = next(iter(ada.cookies))
+    eve.cookies.set(name, value)
+    for answer in (eve.put("/desk/next", {}), eve.get("/desk/progress"), eve.get("/desk/pages/" + "A" * 22)):
+        assert answer.status_code == 401
+        assert answer.json()["error"]["what"] == "You are not signed in."
+    assert eve.get("/desk", follow_redirects=False).status_code == 303
+
+
+def test_signing_out_ends_the_session_everywhere(visitor: Any) -> None:
+    ada = visitor("Ada")
+    name, value = next(iter(ada.cookies.items()))
+    assert ada.put("/desk/leave", {}).status_code == 200
+    assert name not in ada.cookies
+    other = visitor()
+    other.cookies.set(name, value)
+    assert other.get("/desk/progress").status_code == 401
+
+
+def test_links_open_once_and_say_so_when_they_do_not(visitor: Any, fresh: pictus.Project) -> None:
+    link = annotate.invite(fresh).summary["links"][0]
+    one, two = visitor(), visitor()
+    assert "Start" in one.get(link).text, "looking does not use it up"
+    assert "Start" in one.get(link).text
+    token = link.removeprefix("/join/")
+    assert one.get(link).headers["referrer-policy"] == "no-referrer"
+    assert one.put("/desk/join", {"token": token, "name": "Ada"}).status_code == 200
+    again = two.put("/desk/join", {"token": token, "name": "Bea"})
+    assert again.status_code == 400
+    assert "used" in again.json()["error"]["what"]
+    assert two.get("/desk/progress").status_code == 401
+    assert two.get("/join/x").status_code == 404
+    late = annotate.invite(fresh, uses=3)
+    with fresh.journal.transaction() as connection:
+        connection.execute(sa.text("UPDATE tokens SET expires_at = '2020-01-01T00:00:00Z' WHERE kind = 'link'"))
+    late_token = late.summary["links"][0].removeprefix("/join/")
+    assert "expired" in two.put("/desk/join", {"token": late_token, "name": "Bea"}).json()["error"]["what"]
+
+
+def test_a_name_is_taken_once_and_must_be_seen(visitor: Any, fresh: pictus.Project) -> None:
+    token = annotate.invite(fresh, uses=9).summary["links"][0].removeprefix("/join/")
+    one = visitor()
+    for name in ("", "   ", "a\u202eb", "x" * 41, "source:list"):
+        assert one.put("/desk/join", {"token": token, "name": name}).status_code == 400, name
+    assert one.put("/desk/join", {"token": token, "name": "Ada"}).status_code == 200
+    assert "taken" in visitor().put("/desk/join", {"token": token, "name": "ada"}).json()["error"]["what"]
+
+
+def test_without_a_kiosk_a_name_alone_opens_nothing(fresh: pictus.Project, desk: Desk) -> None:
+    with Visitor(build_desk_app(fresh, desk), base_url="http://localhost") as one:
+        assert "You need a link" in one.get("/").text
+        assert one.put("/desk/join", {"token": "", "name": "Ada"}).status_code == 403
+
+
+def test_only_owners_see_people_and_links(visitor: Any, fresh: pictus.Project) -> None:
+    ada, owner = visitor("Ada"), owner_of(fresh, visitor)
+    ada.answered(ada.page())
+    assert ada.get("/people").status_code == 403
+    for path in ("invite", "revoke", "pause"):
+        assert ada.put(f"/desk/people/{path}", {}).status_code == 403
+    assert "People" not in ada.get("/").text
+    assert "Ada" in owner.get("/people").text
+    made = owner.put("/desk/people/invite", {"many": 2, "role": "reviewer", "note": "<b>spring</b>"}).json()
+    assert len(made["links"]) == 2
+    assert "&lt;b&gt;spring" in owner.get("/people").text
+    link = next(iter(annotate.links(fresh))).link
+    assert owner.put("/desk/people/revoke", {"link": link}).json()["said"] == "1 link revoked"
+    assert owner.put("/desk/people/revoke", {"link": "%"}).status_code == 400
+    assert owner.put("/desk/people/revoke", {"link": link}).status_code == 404
+
+
+def test_an_owner_pauses_and_lets_go_on(visitor: Any, fresh: pictus.Project) -> None:
+    ada, owner = visitor("Ada"), owner_of(fresh, visitor)
+    assert owner.put("/desk/people/pause", {"name": "Ada", "reason": "read it again"}).status_code == 200
+    found = ada.put("/desk/next", {}).json()
+    assert (found["page"], found["paused"]) == (None, "read it again")
+    assert ada.put("/desk/appeal", {"text": "  "}).status_code == 400
+    assert ada.put("/desk/appeal", {"text": "I did <b>read</b>"}).json() == {"sent": True}
+    assert "I did &lt;b&gt;read" in owner.get("/people").text
+    assert owner.put("/desk/people/pause", {"name": "Ada", "resume": True}).status_code == 200
+    assert ada.page()
+    assert owner.put("/desk/people/pause", {"name": "Owner", "reason": "x"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b"null", b"{", b'{"kind": 1}', b'{"kind": null}', b'{"x": 1}', b'{"except": "x"}',
+        b'{"except": [1]}', b'{"except": ["' + b"a" * 23 + b'"]}', b'{"kind": "\\u0000"}', b'{"kind": "\\ud800"}',
+        b"\xff\xfe", b'{"kind": NaN}', b"[" * 100_000, b'{"kind": "' + b"x" * 300 + b'"}',
+    ],
+)  # fmt: skip
+def test_a_body_that_is_not_as_it_should_be_is_refused_in_words(visitor: Any, body: bytes) -> None:
+    ada = visitor("Ada")
+    answer = ada.post("/desk/next", content=body, headers=DESK | {"content-type": "application/json"})
+    if body:
+        assert answer.status_code in (400, 413)
+        assert set(answer.json()["error"]) == {"what", "fix"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"revision": 0}, {"revision": 1.5}, {"revision": True}, {"revision": "1"}, {"revision": 10**30},
+        {"revision": 1, "answers": {}}, {"revision": 1, "answers": [1]}, {"revision": 1, "answers": [{"position": 0}]},
+        {"revision": 1, "answers": [{"position": -1, "answer": "no"}]},
+        {"revision": 1, "answers": [{"position": 0, "answer": "maybe"}]},
+        {"revision": 1, "answers": [{"position": 0, "answer": "no", "data": []}]},
+        {"revision": 1, "answers": [{"position": 0, "answer": "no", "image_id": "x"}]},
+        {"revision": 1, "answers": [{"position": 0, "answer": "no"}] * 2_000},
+        {"revision": 1, "answers": [{"position": 0, "answer": "no"}] * 8},
+        {"revision": 1, "answers": [], "seconds": -1}, {"revision": 1, "answers": [], "seconds": "x"},
+        {"revision": 1, "answers": []},
+    ],
+)  # fmt: skip
+def test_answers_that_cannot_be_are_refused_whole(visitor: Any, fresh: pictus.Project, body: Any) -> None:
+    ada = visitor("Ada")
+    answer = ada.put(f"/desk/pages/{ada.page()['page_id']}", body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["what"]
+    assert fresh.journal.vote_count() == 0
+
+
+def test_a_body_that_is_too_large_is_cut_off(visitor: Any) -> None:
+    ada = visitor("Ada")
+    headers = DESK | {"content-type": "application/json"}
+    answer = ada.post("/desk/next", content=b'{"kind": "' + b" " * 30_000, headers=headers)
+    assert answer.status_code == 413
+    assert set(answer.json()["error"]) == {"what", "fix"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.dictionaries(st.sampled_from(NAMES), JSON, max_size=5), where=st.sampled_from(WRITES))
+def test_no_json_breaks_the_desk(visitor: Any, body: Any, where: str) -> None:
+    one = visitor()
+    one.put("/desk/join", {"token": "", "name": "Ada"})
+    answer = one.post(f"/desk/{where}", json=body, headers=DESK)
+    assert answer.status_code < 500
+    if answer.status_code >= 400:
+        assert set(answer.json()) == {"error"}
+        assert set(answer.json()["error"]) == {"what", "fix"}
+
+
+def test_every_page_carries_the_safety_headers_and_no_inline_script(visitor: Any, fresh: pictus.Project) -> None:
+    owner = owner_of(fresh, visitor)
+    for path in ("/", "/desk", "/people", "/join/" + "A" * 40, "/nothing"):
+        answer = owner.get(path)
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert not re.search(r"<script(?![^>]*src=)|\son\w+=|\sstyle=", answer.text), path
+        assert "://" not in re.sub(r"https?://127\.0\.0\.1", "", answer.text), path
+
+
+def test_a_database_that_is_away_is_to_be_tried_again(
+    visitor: Any, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = visitor("Ada")
+
+    def away(*_args: Any, **_values: Any) -> None:
+        raise LaterError("The desk cannot reach its database just now.", fix="wait")
+
+    monkeypatch.setattr(desk, "next_page", away)
+    assert ada.put("/desk/next", {}).status_code == 503
+
+
+def test_a_page_that_is_not_there_is_said_as_page_and_as_json(visitor: Any) -> None:
+    ada = visitor("Ada")
+    assert "There is no page /nothing" in ada.get("/nothing").text
+    assert ada.get("/desk/nothing").json()["error"]["what"] == "There is no page /desk/nothing."
+    assert ada.put("/desk/progress", {}).status_code == 405
+
+
+def test_what_waits_is_told_by_kind_with_its_reason(visitor: Any) -> None:
+    text = visitor("Ada").get("/").text
+    assert "6 concepts wait" in text
+    assert "/desk?kind=grid&amp;concept=c00" in text
+    assert "nobody has looked at" in text
