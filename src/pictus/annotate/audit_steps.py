@@ -102,7 +102,7 @@ def audit(
         codes = concept_ids.dictionary_encode()
         drawn = audits.draw(codes.indices.to_numpy(), many, seed, each)
         at = now()
-        audit_id = f"{of if of == LABELS else Path(of).name}-{at.replace(':', '').replace('-', '')}"
+        audit_id = _next_id(project, of if of == LABELS else Path(of).name)
         design = {
             "of": of, "many": int(drawn.row_A.size), "each": each, "experts": experts, "seed": seed,
             "population": len(image_ids), "concepts": len(codes.dictionary),
@@ -142,7 +142,7 @@ def audited(project: Project, files: tuple[Path, ...], *, expert: str = "") -> O
         found = _holding(project, pairs)
         if not found:
             at, of = now(), ", ".join(path.name for path in files)[:200]
-            found = f"file-{at.replace(':', '').replace('-', '')}"
+            found = _next_id(project, "file")
             ordered = sorted(pairs)
             design = {"of": of, "many": len(ordered), "each": 0, "experts": 1, "seed": 0,
                       "population": 0, "concepts": len({concept_id for _, concept_id in ordered})}  # fmt: skip
@@ -223,9 +223,16 @@ def _ask(project: Project, images: Sequence[str], concepts: Sequence[str], exper
     queue_rows.sum_up(project.journal, AUDIT, dict.fromkeys(concepts, reason))
 
 
+def _next_id(project: Project, of: str) -> str:
+    """Numbered, so that the latest is the highest: "0003-labels"."""
+    with project.journal.engine.connect() as connection:
+        drawn = int(connection.execute(sa.text("SELECT count(*) FROM audits")).scalar_one())
+    return f"{drawn + 1:04d}-{of}"
+
+
 def _latest(project: Project) -> str:
     with project.journal.engine.connect() as connection:
-        query = sa.text("SELECT audit_id FROM audits ORDER BY made_at DESC, audit_id DESC LIMIT 1")
+        query = sa.text("SELECT audit_id FROM audits ORDER BY audit_id DESC LIMIT 1")
         found = connection.execute(query).scalar()
     if found is None:
         raise NotThereError("No audit has been drawn yet.", fix=_DRAW)
@@ -434,7 +441,7 @@ def _holding(project: Project, pairs: set[tuple[str, str]]) -> str:
     """The latest audit that any of the pairs was drawn for; "" for none."""
     query = sa.text(
         "SELECT i.audit_id, i.image_id, i.concept_id FROM audit_items i JOIN audits a ON a.audit_id = i.audit_id"
-        " ORDER BY a.made_at DESC, a.audit_id DESC"
+        " ORDER BY a.audit_id DESC"
     )
     with project.journal.engine.connect() as connection:
         for row in connection.execute(query):

@@ -62,22 +62,22 @@ def questions(
 ) -> Questions:  # fmt: skip
     """Choose the groups worth asking. shares: P(concept) of every class; without them all are equally frequent."""
     tree = _Tree(taxonomy)
-    return _Choice(tree, tree.shares(shares), seconds, deepest).questions()
+    return _Choice(tree, tree.shares(shares), (seconds, deepest)).questions()
 
 
 def first(taxonomy: Taxonomy) -> tuple[str, ...]:
     """The questions every picture is asked first, by what `questions` chooses where nothing is known of frequencies."""
-    return _usual(taxonomy).first
+    return _usual(taxonomy)[1].first
 
 
 def follow(closed: Closed, taxonomy: Taxonomy) -> Sequence[Wanted]:
     """The questions that a yes about a group opens. A no opens none, nor does a class: it is a label."""
     if closed.state != ACCEPTED or closed.concept_id not in taxonomy or taxonomy.get(closed.concept_id).is_class:
         return ()
-    chosen = _usual(taxonomy)
+    tree, chosen = _usual(taxonomy)
     below = chosen.opens.get(closed.concept_id)
     if below is None:  # a group that is not worth a question, but was asked: claimed by a folder, say
-        below = _Tree(taxonomy).children.get(closed.concept_id, ())
+        below = tree.children.get(closed.concept_id, ())
     reason = f"it is {taxonomy.name(closed.concept_id)}: which?"
     return tuple(Wanted(closed.kind, one, closed.image_id, 0, reason) for one in below)
 
@@ -208,10 +208,8 @@ class _Tree:
 class _Choice:
     """The dynamic programme. Concepts are visited from the leaves up, so no depth of a tree is too much."""
 
-    def __init__(
-        self, tree: _Tree, shares: Mapping[str, float], seconds: Callable[[str], float], deepest: int
-    ) -> None:
-        self.tree, self.shares, self.seconds, self.deepest = tree, shares, seconds, deepest
+    def __init__(self, tree: _Tree, shares: Mapping[str, float], price: tuple[Callable[[str], float], int]) -> None:
+        self.tree, self.shares, (self.seconds, self.deepest) = tree, shares, price
         self.cost: dict[tuple[str, str], float] = {}
         self.asks: dict[tuple[str, str], bool] = {}
 
@@ -264,17 +262,18 @@ class _Choice:
         return sorted(found)
 
 
-_last: list[tuple[Taxonomy, Questions]] = []
+_last: list[tuple[Taxonomy, _Tree, Questions]] = []
 
 
-def _usual(taxonomy: Taxonomy) -> Questions:
-    """`questions` of the taxonomy asked about last is kept: the desk asks it after every page."""
-    for known, chosen in _last:
+def _usual(taxonomy: Taxonomy) -> tuple[_Tree, Questions]:
+    """`questions` of the taxonomy asked about last is kept: the desk asks after every page."""
+    for known, tree, chosen in _last:
         if known is taxonomy:
-            return chosen
-    chosen = questions(taxonomy)
-    _last[:] = [(taxonomy, chosen)]
-    return chosen
+            return tree, chosen
+    tree = _Tree(taxonomy)
+    chosen = _Choice(tree, tree.shares(None), (lambda _: 1.0, DEEPEST)).questions()
+    _last[:] = [(taxonomy, tree, chosen)]
+    return tree, chosen
 
 
 def _entropy(share_L: Floats) -> Floats:

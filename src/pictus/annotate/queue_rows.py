@@ -205,7 +205,7 @@ def sum_up(journal: Journal, kind: str, reasons: Mapping[str, str]) -> list[Heap
     best = sa.text(
         "SELECT concept_id, count(*) AS waiting, avg(CASE WHEN place <= :page THEN priority END) AS priority FROM"
         " (SELECT concept_id, priority, row_number() OVER (PARTITION BY concept_id ORDER BY priority DESC, question_id)"
-        " AS place FROM questions WHERE kind = :kind AND state = 'open') AS ranked GROUP BY concept_id"
+        " AS place FROM questions WHERE kind = :kind AND state = 'open' AND known = '') AS ranked GROUP BY concept_id"
     )
     merge = sa.text(
         "INSERT INTO heaps (kind, concept_id, state, priority, reason, waiting)"
@@ -216,7 +216,8 @@ def sum_up(journal: Journal, kind: str, reasons: Mapping[str, str]) -> list[Heap
     # A statement of its own, after the heap is ours: it sees what others have committed, and they count on from it.
     recount = sa.text(
         "UPDATE heaps SET waiting = (SELECT count(*) FROM questions q WHERE q.kind = heaps.kind"
-        " AND q.concept_id = heaps.concept_id AND q.state = 'open') WHERE kind = :kind AND concept_id IN :ids"
+        " AND q.concept_id = heaps.concept_id AND q.state = 'open' AND q.known = '')"
+        " WHERE kind = :kind AND concept_id IN :ids"
     ).bindparams(sa.bindparam("ids", expanding=True))
     with journal.engine.connect() as connection:  # two seconds at a million: not while others wait to write
         found = connection.execute(best, {"kind": kind, "page": PAGE}).all()
