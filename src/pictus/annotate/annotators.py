@@ -24,13 +24,16 @@ Legend: V votes, W annotators, K classes, P candidates.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pictus.annotate.consensus import CERTAINTY, Consensus, Floats, Ints, Votes, class_shares, taught_by
+from pictus.errors import counted
 from pictus.stats import probable_shares
 
 LOW_SKILL = 0.25
@@ -39,6 +42,9 @@ ENOUGH_VOTES = 10
 
 NO, YES = 0, 1
 """The first two classes of every yes/no question."""
+
+LISTED = 10
+"""So many are named in messages."""
 
 _Z = 1.959964  # the normal's 97.5 % point
 _CERTAIN = 1e-9
@@ -59,6 +65,14 @@ class Skill:
     skill_low: float | None  # in [-1, 1]
     skill_high: float | None
     is_suspected: bool
+    n_known: int = 0  # answers to questions whose answer is known
+    known_accuracy: float | None = None  # share of them that is right
+    known_low: float | None = None  # its exact 95 % interval (Clopper and Pearson)
+    known_high: float | None = None
+    n_repeats: int = 0  # pictures that came back unannounced
+    consistency: float | None = None  # share of them answered as before
+    pace_s: float | None = None  # median seconds a picture, of pages
+    looks: tuple[str, ...] = ()  # signs of not looking: pictus annotate trust says them
 
 
 class Skills(NamedTuple):
@@ -127,3 +141,28 @@ def _informedness(votes: Votes, consensus: Consensus, compares_V: Floats) -> tup
 
 def _sum(votes: Votes, weight_V: Floats) -> Floats:
     return np.bincount(votes.annotator_V, weights=weight_V, minlength=votes.n_annotators).astype(np.float64)
+
+
+def suspects(found: Sequence[Skill]) -> tuple[str, ...]:
+    """Who is suspected of not looking, in words."""
+    lines = [
+        f"{one.annotator} seems to answer without looking: skill {one.skill:.2f} ({one.skill_low:.2f} to "
+        f"{one.skill_high:.2f}; guessing is 0) on {counted(one.n_compared, f'{one.kind} vote')}"
+        for one in found
+        if one.is_suspected
+    ]
+    more = len(lines) - LISTED
+    if more > 0:
+        return (*lines[:LISTED], f"… and {counted(more, 'annotator')} more: pictus annotate skills")
+    return tuple(lines)
+
+
+def plain(one: Skill) -> dict[str, Any]:
+    """What a summary keeps of it."""
+    numbers = {name: rounded(getattr(one, name)) for name in ("accuracy", "low", "high", "skill")}
+    return {"annotator": one.annotator, "kind": one.kind, "n_votes": one.n_votes, **numbers}
+
+
+def rounded(value: float | None) -> float | None:
+    """Four digits; None for what is not known."""
+    return None if value is None or math.isnan(value) else round(value, 4)

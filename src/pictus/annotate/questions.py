@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pictus.annotate.annotators import NO, YES, Skill, Skills
+from pictus.annotate.annotators import NO, YES, Skill, Skills, skills_of
 from pictus.annotate.consensus import PERSON, Consensus, Floats, Ints, Votes, probability_of, settled, votes_of
 from pictus.records import Label
 
@@ -381,6 +381,18 @@ def skill_records(ballots: Ballots, skills: Skills, kind: str) -> list[Skill]:
                 is_suspected,
             )
         )  # fmt: skip
+    return sorted(found, key=by_skill)
+
+
+def all_skills(
+    ballots: Ballots, asked: tuple[YesNo, Consensus], free: tuple[Which, Consensus]
+) -> list[Skill]:  # fmt: skip
+    """Everybody on both kinds of question, the least skilled first."""
+    found = []
+    if asked[0].votes.n_items:
+        found += skill_records(ballots, skills_of(asked[0].votes, asked[1], is_yes_no=True), "yes/no")
+    if free[0].votes.n_items:
+        found += skill_records(ballots, skills_of(free[0].votes, free[1], is_yes_no=False), "which")
     return sorted(found, key=by_skill)
 
 

@@ -1,9 +1,8 @@
-"""The verbs: import, settle, skills."""
+"""The verbs: import, settle."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from pictus.annotate import dawid_skene, glad, gold, mace, majority, one_coin
-from pictus.annotate.annotators import Skill, skills_of
-from pictus.annotate.consensus import METHODS, Consensus, Votes
+from pictus.annotate.annotators import LISTED, plain, rounded, suspects
+from pictus.annotate.consensus import METHODS, Votes
 from pictus.annotate.doubts import MANY, doubts_of, told
 from pictus.annotate.entries import VOTE_COLUMNS, claims, entries_of, without_known
 from pictus.annotate.intake import Wishes
@@ -27,10 +26,9 @@ from pictus.annotate.questions import (
     Settled,
     Which,
     YesNo,
-    by_skill,
+    all_skills,
     label_table,
     labels,
-    skill_records,
 )
 from pictus.annotate.references import resolve
 from pictus.annotate.truth_steps import Evidence, evidence_of, weighed
@@ -46,9 +44,8 @@ from pictus.registry import Outcome, step
 from pictus.stats import krippendorff_alpha
 
 # The methods register themselves.
-__all__ = ["dawid_skene", "glad", "gold", "import_", "mace", "majority", "one_coin", "settle", "skills"]
+__all__ = ["dawid_skene", "glad", "gold", "import_", "mace", "majority", "one_coin", "settle"]
 
-_LISTED = 10
 _KEPT = 1000
 """So many rows that were left out are kept in the journal, with the reason; all are counted."""
 
@@ -145,17 +142,17 @@ def settle(
         stack.enter_context(project.progress.track(f"settling {n_votes} on {n_pictures} by {method}", None))
         (asked, said), (free, named) = weighed(project, evidence, method)
         settled = labels(ballots, (asked, said), (free, named), threshold, rulings)
-        plain = METHODS.get("majority")
-        by_majority = labels(ballots, (asked, plain(asked.votes)), (free, plain(free.votes)), threshold, rulings)
+        count = METHODS.get("majority")
+        by_majority = labels(ballots, (asked, count(asked.votes)), (free, count(free.votes)), threshold, rulings)
         doubts = doubts_of(ballots, settled, by_majority)
         at = now()
         presences = presence_table(ballots, (asked, said), threshold, rulings, (method, at))
         project.tables.replace("presences", presences)
         project.tables.replace("labels", label_table(ballots, settled, method, at))
-        found = _skills(ballots, (asked, said), (free, named))
+        found = all_skills(ballots, (asked, said), (free, named))
         summary = {**_summary(evidence, settled, asked, free), "method": method, "threshold": threshold}
         summary["presences"] = presences.num_rows
-        summary["lowest_skill"] = [_plain(one) for one in found[:_LISTED]]
+        summary["lowest_skill"] = [plain(one) for one in found[:LISTED]]
         summary["suspected"] = [one.annotator for one in found if one.is_suspected]
         project.journal.log("annotate", "labels_settled", **summary)
     return Outcome(
@@ -164,45 +161,11 @@ def settle(
         headline=_headline(summary),
         problems=(
             *told(doubts, summary["pictures"], method=method, threshold=threshold),
-            *_silenced(evidence), *_suspects(found), *_orphans(project, ballots),
+            *_silenced(evidence), *suspects(found), *_orphans(project, ballots),
         ),
         next=_next(summary, doubts.by_majority if method != "majority" else 0),
         source=lambda: project.tables.records("labels", Label),
     )  # fmt: skip
-
-
-@step("annotate skills", changes=False)
-def skills(project: Project, *, method: str = "dawid-skene") -> Outcome[Skill]:
-    """How good each annotator is, with a 95 % interval, the least skilled first.
-
-    method: how votes are weighed: `dawid-skene`, `one-coin`, `glad`, `mace`, `gold` or `majority`
-
-    Examples:
-        pictus annotate skills
-        pictus annotate skills --jsonl
-    """
-    METHODS.get(method)
-    evidence = evidence_of(project, with_paused=True)
-    found = _skills(evidence.ballots, *weighed(project, evidence, method))
-    suspected = [one.annotator for one in found if one.is_suspected]
-    known = [one.accuracy for one in found if one.accuracy is not None]
-    mean = float(np.mean(known)) if known else math.nan
-    on_average = f"right {100 * mean:.1f} % of the time on average" if known else "no two answered the same question"
-    people = counted(len({one.annotator for one in found}), "annotator")
-    return Outcome(
-        step="annotate skills",
-        summary={"annotators": len({one.annotator for one in found}), "suspected": suspected, "method": method,
-                 "mean_accuracy": _rounded(mean), "skills": [_plain(one) for one in found[:1000]]},
-        headline=f"{people}, {len(suspected)} suspected of not looking; {on_average}",
-        problems=_suspects(found),
-        next=_after_skills(project),
-        source=lambda: iter(found),
-    )  # fmt: skip
-
-
-def _after_skills(project: Project) -> tuple[str, ...]:
-    is_split = project.tables.count("labels") and project.tables.count("splits")
-    return () if is_split else (first_command(project, "split" if project.tables.count("labels") else "labels"),)
 
 
 def _claimed(project: Project, taxonomy: Taxonomy) -> tuple[pa.Table, tuple[str, ...], dict[str, int]]:
@@ -326,15 +289,6 @@ def _counts(votes: pa.Table, **more: int) -> dict[str, int]:
     return {"annotators": people, "pictures": pictures, **more}
 
 
-def _skills(ballots: Ballots, asked: tuple[YesNo, Consensus], free: tuple[Which, Consensus]) -> list[Skill]:
-    found = []
-    if asked[0].votes.n_items:
-        found += skill_records(ballots, skills_of(asked[0].votes, asked[1], is_yes_no=True), "yes/no")
-    if free[0].votes.n_items:
-        found += skill_records(ballots, skills_of(free[0].votes, free[1], is_yes_no=False), "which")
-    return sorted(found, key=by_skill)
-
-
 def _summary(evidence: Evidence, settled: Settled, asked: YesNo, free: Which) -> dict[str, Any]:
     ballots = evidence.ballots
     by_status = np.bincount(settled.status_L, minlength=len(STATUSES)).tolist()
@@ -355,7 +309,7 @@ def _summary(evidence: Evidence, settled: Settled, asked: YesNo, free: Which) ->
 
 def _agreement(votes: Votes) -> float | None:
     """Krippendorff's alpha; None where no two answered the same question."""
-    return _rounded(krippendorff_alpha(votes.item_V, votes.answer_V))
+    return rounded(krippendorff_alpha(votes.item_V, votes.answer_V))
 
 
 def _headline(summary: dict[str, Any]) -> str:
@@ -378,22 +332,9 @@ def _expected(precision: float | None) -> str:
 def _silenced(evidence: Evidence) -> tuple[str, ...]:
     if not evidence.paused:
         return ()
-    some = ", ".join(evidence.paused[:_LISTED]) + (", …" if len(evidence.paused) > _LISTED else "")
+    some = ", ".join(evidence.paused[:LISTED]) + (", …" if len(evidence.paused) > LISTED else "")
     people = counted(len(evidence.paused), "person", "people")
     return (f"left out: {counted(evidence.left_out, 'vote')} of {people} who are paused: {some}",)
-
-
-def _suspects(found: Sequence[Skill]) -> tuple[str, ...]:
-    lines = [
-        f"{one.annotator} seems to answer without looking: skill {one.skill:.2f} ({one.skill_low:.2f} to "
-        f"{one.skill_high:.2f}; guessing is 0) on {counted(one.n_compared, f'{one.kind} vote')}"
-        for one in found
-        if one.is_suspected
-    ]
-    more = len(lines) - _LISTED
-    if more > 0:
-        return (*lines[:_LISTED], f"… and {counted(more, 'annotator')} more: pictus annotate skills")
-    return tuple(lines)
 
 
 def _orphans(project: Project, ballots: Ballots) -> tuple[str, ...]:
@@ -409,12 +350,3 @@ def _next(summary: dict[str, Any], by_majority: int) -> tuple[str, ...]:
         plainly = ("pictus annotate settle --method majority",) if by_majority else ()
         return (*plainly, "pictus annotate import MORE-VOTES.csv, or a lower --threshold")
     return ("pictus release split",)
-
-
-def _plain(one: Skill) -> dict[str, Any]:
-    numbers = {name: _rounded(getattr(one, name)) for name in ("accuracy", "low", "high", "skill")}
-    return {"annotator": one.annotator, "kind": one.kind, "n_votes": one.n_votes, **numbers}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else round(value, 4)
