@@ -296,7 +296,7 @@ def _outcome(project: Project, bundles: Sequence[tuple[Bundle, Format]], taken: 
     if summary["rejected"]:
         problems.append(f"{counted(summary['rejected'], 'answer')} left out that the file itself rejects")
     if summary["clipped"]:
-        problems.append(f"{counted(summary['clipped'], 'shape')} reached beyond the picture and were cut at its edge")
+        problems.append(f"cut at the picture's edge, beyond which they reached: {counted(summary['clipped'], 'shape')}")
     return Outcome(
         step="annotate import", summary=summary, headline=_headline(summary), problems=tuple(problems),
         next=("pictus annotate settle",) if not total["asked"] else ("pictus annotate serve",),

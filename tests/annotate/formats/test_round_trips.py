@@ -55,7 +55,7 @@ def there_and_back(
         shelve(new, PICTURES, start="/srv/elsewhere/")
     ids = [id_of(name) for name in PICTURES]
     draw(old, [(kind, ids[at], concept, who, shape) for at, kind, concept, who, shape in drawn])
-    out = tmp_path / f"out{number}{EXACT.get(chosen, str())}"
+    out = tmp_path / f"out{number}{EXACT.get(chosen, '')}"
     outcome = annotate.export(old, out, format=chosen, what="marks")
     assert outcome.summary["rows"] == len(drawn)
     annotate.import_(new, (out,), keep_names=True)

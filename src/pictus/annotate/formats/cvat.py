@@ -27,7 +27,7 @@ from pictus.errors import clipped
 
 _SHAPES = ("box", "polygon", "points", "mask", "skeleton")
 _PLACE = ("left", "top", "width", "height")
-_UNREAD = ("polyline", "ellipse", "cuboid")
+_UNREAD = {"polyline": "a polyline", "ellipse": "an ellipse", "cuboid": "a cuboid"}
 
 
 def recognises(bundle: Bundle) -> bool:
@@ -68,7 +68,7 @@ def _picture(document: Document, node: Node, annotator: str) -> Iterator[Read]:
             continue
         try:
             if found.tag in _UNREAD:
-                refuse(f"a {found.tag}, which has no place here")
+                refuse(f"{_UNREAD[found.tag]}, which has no place here")
             if found.tag in _SHAPES:
                 kind, shape = _shape(found, label, size)
                 yield Drawn(place, name, who, label, kind, worded(shape, words), size)
