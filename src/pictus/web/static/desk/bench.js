@@ -21,7 +21,8 @@ if (!document.querySelector('link[href="/static/desk/shapes.css"]')) {
 
 export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
-const GAP_PX = 8, FOOT_PX = 12, LEAST_SHEET_PX = 300;  // as in shapes.css and desk.css; less is no room to draw in
+const GAP_PX = 8, FOOT_PX = 33;  // as in shapes.css: over the film; below it, where the quiet line stands
+const LEAST_SHEET_PX = 300;      // less is no room to draw in
 
 /** Keys that every drawing has, for the list that ? opens. */
 export const DRAWING_KEYS = [
@@ -49,7 +50,7 @@ export class Bench {
     window.addEventListener("blur", () => { this.sheet.isSpace = false; }, { signal });
     window.addEventListener("resize", () => this.measure(), { signal });
     this.room = new ResizeObserver(() => this.measure());
-    for (const one of [document.querySelector("header"), this.head, ...["concept", "said", "bar"].map((id) => document.getElementById(id))]) if (one) this.room.observe(one);
+    for (const one of [document.querySelector("header"), this.head, ...["concept", "bar"].map((id) => document.getElementById(id))]) if (one) this.room.observe(one);
     const first = this.desks.findIndex(({ state, item }) => !this.answer(state, item));
     this.open(draft && first > 0 ? first : 0);
     if (draft) this.say("What you had drawn here is back.");
@@ -65,6 +66,7 @@ export class Bench {
   hint() { return []; }                        // one line over the picture: what to do next
   tools() { return []; }                       // groups of {word, key, icon, run, isOn, isOff, isIcon} or elements
   answers() { return []; }                     // buttons beside the one that hands in: the same
+  others() { return []; }                      // after these: the things of one picture, another one
   take() { return false; }                     // a key of the kind's own: true when it was used up
   accept() { return false; }                   // Enter: true when it was used up
   opened() {}                                  // another picture is shown
@@ -119,8 +121,8 @@ export class Bench {
   measure() {
     if (this.sheet?.pointers.size) return;  // nothing moves under a hand that draws; `changed` comes after it
     const top = this.place.getBoundingClientRect().top + window.scrollY, film = this.film.hidden ? 0 : this.film.offsetHeight + GAP_PX;
-    const below = ["bar", "said"].reduce((sum, id) => sum + (document.getElementById(id)?.offsetHeight ?? 0), 0);
-    this.place.style.height = `${Math.max(window.innerHeight - top - film - below - FOOT_PX, LEAST_SHEET_PX)}px`;
+    const bar = document.getElementById("bar")?.offsetHeight ?? 0;
+    this.place.style.height = `${Math.max(window.innerHeight - top - film - bar - FOOT_PX, LEAST_SHEET_PX)}px`;
   }
 
   button({ word, key, icon: drawn, run, isOn, isOff, isIcon, isAnswer, isWide, title }) {
@@ -146,7 +148,7 @@ export class Bench {
     ];
     this.fillBar(this.toolbar, [...this.tools(), ...view].map((group) => el("div", { class: "tool-group" }, group.map((one) => one instanceof Node ? one : this.button(one)))));
     const next = isLast ? [] : [{ word: "Next", key: ".", run: () => this.open(this.index + 1) }];
-    this.fillBar(this.hands.tools, [...this.answers().map((one) => ({ ...one, isAnswer: true })), ...next].map((one) => this.button(one)));
+    this.fillBar(this.hands.tools, [...this.answers().map((one) => ({ ...one, isAnswer: true })), ...this.others(), ...next].map((one) => this.button(one)));
     this.words.replaceChildren(...this.hint());
     const answered = this.desks.map(({ state, item }) => this.said(state, item));
     for (const [index, one] of [...this.film.children].entries()) {
@@ -159,6 +161,12 @@ export class Bench {
     this.keeping = setTimeout(() => this.keep(), 150);
     this.measure();
     this.sheet.redraw();
+  }
+
+  /** Buttons of the things on one picture, by number, and one for what is drawn next to be another. */
+  several(count, chosen) {
+    const numbered = count > 1 || (count && chosen < 0) ? Array.from({ length: count }, (_one, index) => ({ word: String(index + 1), title: `Thing ${index + 1}`, isOn: index === chosen, run: () => this.choose(index) })) : [];
+    return [...numbered, { word: "Another one", key: "m", isOn: count && chosen < 0 ? true : undefined, isOff: chosen < 0, run: () => this.another() }];
   }
 
   /** New buttons in the place of the old; the one that had the focus keeps it. */

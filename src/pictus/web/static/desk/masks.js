@@ -68,11 +68,10 @@ class Masks extends Bench {
     const groups = [TOOLS.map(tool)], isBrush = this.tool === "brush" || this.tool === "eraser";
     groups.push([range("Size", 0, 1, Math.log(this.size / LEAST_BRUSH) / Math.log(MOST_BRUSH / LEAST_BRUSH), (value) => this.resize(LEAST_BRUSH * (MOST_BRUSH / LEAST_BRUSH) ** value), !isBrush), range("Opacity", 0.05, 0.9, this.opacity, (value) => { this.opacity = value; this.sheet.redraw(); })]);
     if (this.tool === "clicks") groups.push([{ word: this.isMinus ? "Not it" : "It", key: "x", isOn: this.isMinus, title: "Clicks say what is not it", run: () => this.turnSign() }]);
-    const things = this.state.things.map((_one, index) => ({ word: String(index + 1), title: `Thing ${index + 1}`, isOn: index === this.chosenIndex, run: () => this.choose(index) }));
-    groups.push([...(things.length > 1 || this.chosenIndex < 0 ? things : []), { word: "Another one", key: "m", isOff: !this.chosen, run: () => this.another() }, { word: "Remove", key: "Del", icon: "trash", isIcon: true, isOff: !this.chosen, run: () => this.remove() }]);
-    return groups;
+    return [...groups, [{ word: "Remove", key: "Del", icon: "trash", isIcon: true, isOff: !this.chosen, run: () => this.remove() }]];
   }
-  answers() { return [{ word: "None here", key: "n", isOn: this.state.isNone, run: () => this.sayNone() }]; }
+  answers() { return [{ word: "None here", key: "n", isOn: this.state.isNone, isOff: this.state.things.length > 0, run: () => this.sayNone() }]; }
+  others() { return this.several(this.state.things.length, this.chosenIndex); }
 
   answer(state, item) {
     const shapes = state.things.map((one) => this.shapeOf(one, item)).filter(Boolean);
@@ -126,7 +125,7 @@ class Masks extends Bench {
     return true;
   }
 
-  use(tool) { this.stopBegun(); this.tool = tool; this.corner = null; this.sheet.hideLoupe(); this.changed(); this.say(HINTS[tool]); }
+  use(tool) { this.stopBegun(); this.tool = tool; this.corner = null; this.sheet.hideLoupe(); this.changed(); this.say(`${TOOLS.find(([name]) => name === tool)[1]}.`); }
   resize(size) { this.size = clamp(size, LEAST_BRUSH, MOST_BRUSH); this.sheet.redraw(); }
   stopBegun() { this.corners = []; this.grabbed = null; this.cancelStroke(); }
   forget() { this.found.asked?.abort(); this.found = { clicks: [], box: null, number: this.found.number + 1 }; }

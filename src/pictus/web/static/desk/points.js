@@ -42,7 +42,7 @@ class Points extends Bench {
     this.asHidden = false;
     this.grabbed = null;
     this.list = el("ol", { class: "points-list", "aria-label": "Points" });
-    this.place.append(this.list);
+    if (this.points.length > 1) this.place.append(this.list);
   }
   firstOpen() { const open = this.points.findIndex((_name, at) => !this.placed(at)); return open < 0 ? 0 : open; }
   get isComplete() { return Boolean(this.chosen) && this.points.every((_name, at) => this.placed(at)); }
@@ -58,12 +58,12 @@ class Points extends Bench {
     const state = (value, word, key) => ({ word, key, isOn: now === undefined ? (value === HIDDEN ? this.asHidden : value === SEEN ? !this.asHidden : false) : now === value, run: () => this.setState(value) });
     const menu = el("select", { "aria-label": "Skeleton", disabled: Boolean(this.state.things.length), onchange: (event) => { this.skeletonOfPage = event.target.value; this.at = 0; this.changed(); this.sheet.root.focus({ preventScroll: true }); } },
       [...new Set([...this.known.skeletons.map((one) => one.name), this.skeletonName])].map((name) => el("option", { value: name, selected: name === this.skeletonName }, name)));
-    const things = this.state.things.length > 1 || (this.state.things.length && this.chosenIndex < 0) ? this.state.things.map((_one, index) => ({ word: String(index + 1), title: `Thing ${index + 1}`, isOn: index === this.chosenIndex, run: () => this.choose(index) })) : [];
     const first = this.known.skeletons.length > 1 ? [[menu]] : [];
     return [...first, [state(SEEN, "Seen", "v"), state(HIDDEN, "Hidden", "h"), state(ABSENT, "Not there", "x")],
-      [...things, { word: "Another one", key: "m", isOff: !this.chosen, run: () => this.another() }, { word: "Remove", key: "Del", icon: "trash", isIcon: true, isOff: !this.placed(), run: () => this.remove() }]];
+      [{ word: "Remove", key: "Del", icon: "trash", isIcon: true, isOff: !this.placed(), run: () => this.remove() }]];
   }
-  answers() { return [{ word: "None here", key: "n", isOn: this.state.isNone, run: () => this.sayNone() }]; }
+  answers() { return [{ word: "None here", key: "n", isOn: this.state.isNone, isOff: this.state.things.length > 0, run: () => this.sayNone() }]; }
+  others() { return this.several(this.state.things.length, this.chosenIndex); }
 
   answer(state) {
     const { things } = state;
@@ -80,6 +80,7 @@ class Points extends Bench {
   changed() {
     super.changed();
     if (!this.sheet || !this.list) return;
+    if (this.list.isConnected !== this.points.length > 1) { if (this.list.isConnected) this.list.remove(); else this.place.append(this.list); }
     this.list.replaceChildren(...this.points.map((name, at) => {
       const point = this.placed(at), isNow = at === this.at;
       return el("li", { class: stateOf(point) }, el("button", { type: "button", "aria-current": String(isNow), tabindex: isNow ? "0" : "-1", title: ownSide(name), onclick: () => { this.go(at); this.sheet.root.focus({ preventScroll: true }); } },
