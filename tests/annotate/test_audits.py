@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from pictus.annotate.audits import draw, outcome_of, precision, summed
+from pictus.annotate.audits import Sample, draw, outcome_of, precision, summed
 from pictus.annotate.tasks import KINDS
 
 
@@ -53,9 +54,8 @@ def test_every_sample_has_its_size_no_label_twice_and_weights_that_add_up(
     assert again.row_A.tolist() == sample.row_A.tolist()
 
 
-def drawn_of(concepts: list[int], sample: object) -> np.ndarray:  # type: ignore[type-arg]
-    rows = sample.row_A  # type: ignore[attr-defined]
-    return np.bincount(np.asarray(concepts)[rows], minlength=max(concepts) + 1)
+def drawn_of(concepts: list[int], sample: Sample) -> NDArray[np.int64]:
+    return np.bincount(np.asarray(concepts)[sample.row_A], minlength=max(concepts) + 1)
 
 
 def test_without_each_every_label_is_as_likely_and_every_concept_has_its_share() -> None:

@@ -190,16 +190,19 @@ def test_hard_cases_of_production_are_asked_first(project: pictus.Project, fill:
     folder = project.root / "predictions"
     folder.mkdir()
     lines = [
-        {"image_id": ids["a.jpg"], "guesses": ["wren", "owl"], "probabilities": [0.4, 0.35]},
+        {"path": "a.jpg", "guesses": ["wren", "owl"], "probabilities": [0.4, 0.35]},
+        {"image_id": ids["owl/1.jpg"], "guesses": ["owl"], "probabilities": [0.7]},
+        {"path": "far.jpg", "guesses": ["owl"], "probabilities": [0.7]},
         {"image_id": ids["b.jpg"], "guesses": ["wren"], "probabilities": [0.99]}, {"path": "x"},
     ]  # fmt: skip
     (folder / "today.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\nnot json\n")
     outcome = plan(project)
-    assert outcome.problems[0] == f"1 hard case of 1 file in {folder}"
-    assert "2 lines there without guesses" in outcome.problems[1]
-    first = max(questions(project), key=lambda row: row["priority"])
-    assert (first["image_id"], first["concept_id"]) == (ids["a.jpg"], "wren")
-    assert first["reason"].startswith("production:")
+    assert outcome.problems[0] == f"2 hard cases of 1 file in {folder}"
+    assert "not in the project" in outcome.problems[1]
+    assert "2 lines there without guesses" in outcome.problems[2]
+    hard = {(row["image_id"], row["concept_id"]) for row in questions(project, "priority > 5")}
+    assert hard == {(ids["a.jpg"], "wren"), (ids["owl/1.jpg"], "owl")}
+    assert all(row["reason"].startswith("production:") for row in questions(project, "priority > 5"))
 
 
 def test_at_most_so_many_of_each_concept_the_least_alike_first(project: pictus.Project, fill: Fill) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,14 +28,14 @@ from pictus.annotate.priorities import (
 NAMES = ("owl", "wren")
 
 
-def evidence(n: int = 1, **known: object) -> Evidence:
+def evidence(n: int = 1, **known: Any) -> Evidence:
     """Claims of owls that nobody has looked at, but for what is said."""
     nothing = np.full(n, np.nan)
     plain = Evidence(
         np.zeros(n, np.int64), np.array([500, 500]), np.zeros(n, np.int64), np.zeros(n, np.int64), nothing, nothing,
         np.zeros(n), nothing, np.full(n, -1), np.zeros(n, np.bool_),
     )  # fmt: skip
-    return replace(plain, **{name: np.atleast_1d(value) for name, value in known.items()})  # type: ignore[arg-type]
+    return replace(plain, **{name: np.atleast_1d(value) for name, value in known.items()})
 
 
 def said(one: Evidence, enough: int = 500) -> tuple[float, str]:

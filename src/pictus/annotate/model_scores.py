@@ -19,11 +19,15 @@ from pictus import models
 from pictus.annotate import priorities
 from pictus.annotate.evidence import World
 from pictus.annotate.priorities import Bools, Floats, Ints
+from pictus.annotate.references import resolve
 from pictus.errors import counted
 from pictus.project import Project
 
 PRODUCTION = "predictions"
-"""Folder of the project for what served models said: .jsonl (as `serve predict --jsonl` writes it) or .parquet."""
+"""Folder of the project for what served models said: .jsonl (as `serve predict --jsonl` writes it) or .parquet.
+
+A picture is named by `image_id` or by `path`, the end of an address it was found at.
+"""
 
 HARD = 0.8
 """A prediction of production with a first guess less probable than this is a hard case."""
@@ -109,24 +113,28 @@ def production(project: Project, world: World) -> tuple[Ints, tuple[str, ...]]:
     files = sorted((*folder.glob("*.jsonl"), *folder.glob("*.parquet"))) if folder.is_dir() else []
     if not files:
         return np.zeros(0, np.int64), ()
-    images: list[str] = []
+    named: list[str] = []
     concepts: list[str] = []
     broken = 0
     for path in files:
         for row in _predicted(path):
             try:
                 guess, share = row["guesses"][0], float(row["probabilities"][0])
-                image_id = str(row.get("image_id") or Path(str(row["path"])).stem)
-            except (KeyError, IndexError, TypeError, ValueError):
+                name = str(row.get("image_id") or row["path"])
+            except (KeyError, IndexError, TypeError, ValueError):  # counted, and told below
                 broken += 1
                 continue
             if share < HARD:
-                images.append(image_id)
+                named.append(name)
                 concepts.append(str(guess))
+    sources = project.tables.read("sources", ["address", "image_id"])
+    pairs = list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True))
+    meant = resolve(set(named), frozenset(world.images.to_pylist()), pairs).image_ids
+    images = [meant.get(name, "") for name in named]
     keys = np.unique(world.keys(pa.array(images, pa.string()), pa.array(concepts, pa.string())))
     keys = keys[keys >= 0]
     notes = [f"{counted(keys.size, 'hard case', 'hard cases')} of {counted(len(files), 'file')} in {folder}"]
-    if keys.size < len(set(zip(images, concepts, strict=True))):
+    if keys.size < len(set(zip(named, concepts, strict=True))):
         notes.append("the others are of pictures or concepts that are not in the project: pictus collect add them")
     if broken:
         notes.append(f"{counted(broken, 'line')} there without guesses and image_id passed over")
@@ -143,7 +151,7 @@ def _predicted(path: Path) -> Iterator[dict[str, Any]]:
         for line in lines:
             try:
                 row = json.loads(line)
-            except ValueError:
+            except ValueError:  # no JSON: passed over with those that name no picture
                 row = {}
             yield row if isinstance(row, dict) else {}
 
