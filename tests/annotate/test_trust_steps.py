@@ -70,9 +70,9 @@ STATEMENTS = {
 
 
 @pytest.fixture
-def worked(project: Project, fill: Fill) -> Project:
-    work_off(project, sorted(fill(project, {f"{number}.jpg": "" for number in range(PAGES * PER_PAGE)}).values()))
-    return project
+def worked(world: Project) -> Project:
+    work_off(world, [f"{number:064x}" for number in range(PAGES * PER_PAGE)])
+    return world
 
 
 def test_trust_lists_who_looks_as_if_not_looking_the_worst_first_and_what_can_be_done(worked: Project) -> None:

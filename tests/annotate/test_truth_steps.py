@@ -238,6 +238,27 @@ def test_a_run_after_more_votes_reads_only_those_and_gives_what_one_anew_gives(
     assert project.tables.read("labels").drop(["settled_at"]).equals(cold.drop(["settled_at"]))
 
 
+def test_rulings_known_answers_pauses_and_more_votes_on_either_database(
+    world: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truth_steps, "KEEP_FROM", 20)
+    ids = [f"{number:064x}" for number in range(10)]
+    cast(world, [row for image_id in ids for row in said(image_id, "owl", "yyyn")])
+    know(world, {ids[0]: "no"}, "owl")
+    rule(world, ids[1], "wren", "is")
+    rule(world, ids[2], "owl", "is-not")
+    person(world, "p3", "paused")
+    assert annotate.settle(world).summary["votes_left_out"] == 10
+    cast(world, [(ids[3], "p0", "owl", "no"), (ids[3], "p1", "owl", "no"), (ids[3], "p2", "owl", "no")], "later")
+    outcome = annotate.settle(world)
+    found = label_of(world)
+    assert [found[image_id].concept_id for image_id in ids[:4]] == ["owl", "wren", "owl", "owl"]
+    assert [found[image_id].status for image_id in ids[:5]] == [
+        "rejected", "accepted", "rejected", "rejected", "accepted"
+    ]  # fmt: skip
+    assert (outcome.summary["votes"], outcome.summary["known_answers"], outcome.summary["by_ruling"]) == (30, 1, 2)
+
+
 def test_what_was_kept_is_not_used_where_the_journal_is_another(
     project: Project, fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:

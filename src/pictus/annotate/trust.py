@@ -284,7 +284,7 @@ def _skill_without(common: Floats, same: Floats, one_G: Ints, other_G: Ints, n_c
     n_G = common.sum(axis=1)[one_G] - common[one_G, other_G]
     agreed_G = (same.sum(axis=1)[one_G] - same[one_G, other_G] + pooled) / (n_G + 1)
     right_G = (agreed_G - (1 - mean) * chance) / (mean - (1 - mean) * chance)
-    return np.clip(right_G, 1 / n_classes, 0.995)
+    return np.asarray(np.clip(right_G, 1 / n_classes, 0.995))
 
 
 def _errors(votes: Votes, consensus: Consensus, first: int, second: int) -> tuple[int, int]:
