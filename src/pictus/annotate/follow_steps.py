@@ -43,7 +43,8 @@ def _answer_below(connection: sa.Connection, taxonomy: Taxonomy, closed: Closed)
     is_no = closed.state == REJECTED
     query = sa.text(
         "UPDATE questions SET state = :after, reason = :new WHERE image_id = :image AND kind = :kind"
-        " AND state = :before AND concept_id IN :below AND known = '' AND (:before = 'open' OR reason = :no) RETURNING concept_id"
+        " AND state = :before AND concept_id IN :below AND known = '' AND (:before = 'open' OR reason = :no)"
+        " RETURNING concept_id"
     ).bindparams(sa.bindparam("below", expanding=True))
     given = {"image": closed.image_id, "kind": closed.kind, "below": below, "no": reason}
     states = {"before": OPEN, "after": PARKED, "new": reason} if is_no else {"before": PARKED, "after": OPEN, "new": ""}

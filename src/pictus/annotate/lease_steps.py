@@ -18,7 +18,7 @@ from pictus.annotate.moments import later
 from pictus.annotate.pages import Candidate, Chance, arranged, fold_numbers, mixed, taken
 from pictus.annotate.people import at_least
 from pictus.annotate.sizes_steps import Sizes
-from pictus.annotate.tasks import ASK, GOLD, KINDS, REPEAT, Given, Item, Kind, Page, Person
+from pictus.annotate.tasks import ASK, GOLD, KINDS, REPEAT, Given, Item, Kind, Page
 from pictus.errors import NotThereError
 
 LEASED, SUBMITTED, ABANDONED, RETURNED = "leased", "submitted", "abandoned", "returned"
@@ -78,9 +78,9 @@ def open_heaps(connection: sa.Connection, kinds: Sequence[str], *, kind: str, co
         start += 64
 
 
-def kinds_for(person: Person) -> list[str]:
-    """The kinds of task this person's role may be asked."""
-    return [name for name in KINDS.names() if at_least(person.role, KINDS.get(name).role)]
+def kinds_for(role: str) -> list[str]:
+    """The kinds of task that people of this role may be asked."""
+    return [name for name in KINDS.names() if at_least(role, KINDS.get(name).role)]
 
 
 def candidates(

@@ -113,7 +113,8 @@ def pause(project: Project, name: str, *, reason: str = "", resume: bool = False
         pictus annotate pause bob --resume
     """
     if bool(reason) == resume:
-        raise UserError("Say why, or --resume.", fix=f"pictus annotate pause {shlex.quote(name)} --reason WHY    or    --resume")
+        fix = f"pictus annotate pause {shlex.quote(name)} --reason WHY    or    --resume"
+        raise UserError("Say why, or --resume.", fix=fix)
     at = now()
     with project.journal.transaction() as connection:
         person = session_steps.named(connection, name)

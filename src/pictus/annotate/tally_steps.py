@@ -12,9 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pictus.annotate import dynamic, online
 from pictus.annotate.session_steps import paused_names
 from pictus.annotate.stopping import RULES, Cast, Decision, Stops
 from pictus.annotate.tasks import KINDS
+
+__all__ = ["Tally", "dynamic", "online"]  # the rules register themselves
 
 OVERLAP = 3
 """Calls of `follow` whose answers are looked for again: PostgreSQL's numbers come in another order than commits."""
