@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.annotate.desks import emptied
+from tests.annotate.desks import all_of, desk_of, emptied, someone
 
 import pictus
 from pictus.annotate.plan_steps import plan
@@ -239,6 +239,30 @@ def test_many_labels_are_asked_from_the_top_of_the_tree(project: pictus.Project)
     assert {(row["concept_id"], row["image_id"]) for row in questions(project)} == {
         (concept, one) for concept in ("bird", "fish") for one in ids
     }
+
+
+def test_a_yes_at_the_desk_opens_the_children_and_a_no_closes_them(project: pictus.Project) -> None:
+    leaves = [
+        Concept(f"{group}{number}", (f"{group}{number}",), parents=(group,), is_class=True)
+        for group in ("bird", "tool") for number in range(40)
+    ]  # fmt: skip
+    concepts = [Concept("bird", ("bird",)), Concept("tool", ("tool",)), *leaves]
+    project.tables.replace("concepts", table_of("concepts", concepts))
+    images = [Picture("a" * 64, "pictures-00000.tar", 0, 1, 9, 9, "jpeg", "RGB", "")]
+    project.tables.append("images", table_of("images", images))
+    assert plan(project, labels="many").summary["added"] == 2
+    desk = desk_of(project)
+    for name in ("ada", "bob", "cyd"):
+        person = someone(desk, name)
+        for concept, said in (("bird", "yes"), ("tool", "no")):
+            page = desk.next_page(person, concept_id=concept)
+            desk.submit(person, "" if page is None else page.page_id, 1, all_of(page, said), 30)
+    states = {row["concept_id"]: row["state"] for row in questions(project)}
+    assert (states.pop("bird"), states.pop("tool")) == ("accepted", "rejected")
+    assert states == {f"bird{number}": "open" for number in range(40)}
+    before = questions(project)
+    plan(project, labels="many")
+    assert questions(project) == before
 
 
 def test_what_is_accepted_and_not_drawn_is_drawn(project: pictus.Project, fill: Fill) -> None:
