@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from pictus.annotate.desk_steps import Desk, LaterError
 from pictus.errors import NotThereError, UserError
 from pictus.project import Project
-from pictus.web.desk import home, people, sign, work
+from pictus.web.desk import home, people, shapes, sign, work
 from pictus.web.desk.room import Room, SignedOutError
 from pictus.web.layout import TEMPLATES
 from pictus.web.security import LOOPBACK, Guard
@@ -30,6 +30,7 @@ def build_desk_app(
     routes: list[Route | Mount] = [
         *sign.routes(room),
         *work.routes(room),
+        *shapes.routes(room),
         *home.routes(room),
         *people.routes(room),
         Mount("/static", static),

@@ -50,7 +50,7 @@ class _View:
 
     def home(self, person: Person, _request: Request) -> Values:
         with self.room.project.journal.engine.connect() as connection:
-            heaps = list(islice(open_heaps(connection, kinds_for(person), kind="", concept_id=""), MOST))
+            heaps = list(islice(open_heaps(connection, kinds_for(person.role), kind="", concept_id=""), MOST))
         return {
             "progress": self.room.desk.progress(person), "titles": TITLES, "is_more": len(heaps) == MOST,
             "kinds": _by_kind(heaps, self.room.shell.taxonomy()),

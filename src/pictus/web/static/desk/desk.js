@@ -5,6 +5,7 @@
 //   registerKind("grid", {
 //     question(page) -> text,         // the heading; without it the concept's name
 //     keys: [["Space", "mark"], …],   // for the list that ? opens; keys of one row are separated by spaces
+//     asksWhatCannotBe: true,         // offers "cannot be pictured"
 //     pictures: 150,                  // about how large it shows them, in CSS px: they are fetched ahead so
 //     show(page, root, hands) -> view // draws into `root`
 //   });
@@ -163,7 +164,7 @@ const show = (entry) => {
   const { page } = entry, kind = kinds.get(page.kind);
   main.dataset.shown = page.kind;
   if (entry.quiz) return void quiz(entry);
-  conceptHead(head, page, kind.question?.(page) ?? page.concept.name, { side, unpicturable: () => unpicturable(entry) });
+  conceptHead(head, page, kind.question?.(page) ?? page.concept.name, { side, unpicturable: kind.asksWhatCannotBe ? () => unpicturable(entry) : null });
   byId("undo").disabled = !state.done.length;
   listKeys(kind.keys ?? []);
   state.view = kind.show(page, root, handsOf(entry));

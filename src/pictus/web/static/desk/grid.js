@@ -268,6 +268,7 @@ const show = (page, root, hands) => {
 };
 
 registerKind("grid", {
+  asksWhatCannotBe: true,
   question: (page) => `Which show ${page.concept.name}?`,
   keys: [
     ["← ↑ ↓ → h j k l", "move"], ["Space", "mark or unmark; with Shift all from the last mark to here"], ["Shift+→", "mark along the way"],
