@@ -101,7 +101,7 @@ def fill(project: pictus.Project, questions: int) -> None:
             cursor.executemany(f"INSERT INTO questions ({', '.join(names)}) VALUES ({marks})", rows())
         cursor.close()
         for number in range(heaps):
-            waiting = min(PER_HEAP, questions - number * PER_HEAP)
+            waiting = sum(place % 50 > 0 for place in range(number * PER_HEAP, min(questions, (number + 1) * PER_HEAP)))
             connection.execute(
                 sa.text("INSERT INTO heaps VALUES ('grid', :concept, 'open', :priority, '', :waiting)"),
                 {"concept": f"c{number}", "priority": 1 + number / heaps, "waiting": waiting},
@@ -317,7 +317,7 @@ def checked(project: pictus.Project, people: list[Annotator]) -> dict[str, int]:
         wrong_heaps = connection.execute(
             sa.text(
                 "SELECT COUNT(*) FROM heaps h WHERE waiting <> (SELECT COUNT(*) FROM questions q WHERE q.kind = h.kind"
-                " AND q.concept_id = h.concept_id AND q.state = 'open')"
+                " AND q.concept_id = h.concept_id AND q.state = 'open' AND q.known = '')"
             )
         ).scalar_one()
     lost = unsent = 0

@@ -11,7 +11,7 @@ from tests.annotate.desks import Clock, all_of, desk_of, put_questions, rows, so
 import pictus
 from pictus.annotate import desk_steps, lease_steps
 from pictus.annotate.desk_steps import LaterError
-from pictus.annotate.tasks import Given
+from pictus.annotate.tasks import Given, Page
 from pictus.errors import NotThereError, UserError
 
 
@@ -176,3 +176,71 @@ def test_a_database_that_is_gone_is_told_and_comes_back(birds: pictus.Project, m
             desk.next_page(ada)
         assert "10.1.2.3" not in str(error.value), "an annotator is not told where the database is"
     assert desk.next_page(ada) is not None
+
+
+# Shapes
+
+
+def boxed(page: Page | None, box: tuple[float, float, float, float] = (10, 10, 200, 200)) -> list[Given]:
+    assert page is not None
+    return [Given(item.position, "box", {"shapes": [{"box": list(box), "tool": "drag"}]}) for item in page.items]
+
+
+def test_a_box_is_drawn_by_one_and_looked_at_by_others(world: pictus.Project) -> None:
+    put_questions(world, 2, kind="box", wanted=1)
+    desk = desk_of(world)
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    page = desk.next_page(ada, kind="box")
+    assert page is not None
+    receipt = desk.submit(ada, page.page_id, 1, boxed(page), 30)
+    assert receipt.decided == 2
+    assert rows(world, "SELECT COUNT(*) FROM marks") == [(2,)]
+    assert rows(world, "SELECT waiting FROM heaps WHERE kind = 'box-quality'") == [(2,)]
+    assert desk.next_page(ada) is None, "nobody judges what they drew"
+    quality = desk.next_page(bob)
+    assert quality is not None
+    assert quality.kind == "box-quality"
+    assert [mark["shape"]["box"] for item in quality.items for mark in item.marks] == [[10, 10, 200, 200]] * 2
+    assert "ada" not in str(quality)
+    desk.submit(bob, quality.page_id, 1, all_of(quality, "good"), 30)
+    assert rows(world, "SELECT waiting FROM heaps WHERE kind = 'box-coverage'") == [(2,)]
+    assert world.journal.vote_count() == 0
+
+
+def test_a_box_drawn_anew_is_judged_anew(world: pictus.Project) -> None:
+    put_questions(world, 1, kind="box", wanted=1)
+    desk = desk_of(world)
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    assert page is not None
+    desk.submit(ada, page.page_id, 1, boxed(page), 30)
+    desk.submit(ada, page.page_id, 2, boxed(page, (20, 20, 90, 90)), 30)
+    marks = rows(world, "SELECT mark_id, source, place FROM marks ORDER BY mark_id")
+    assert [mark.source for mark in marks] == [f"page:{page.page_id}#1", f"page:{page.page_id}#2"]
+    asked = dict(rows(world, "SELECT mark_id, state FROM questions WHERE kind = 'box-quality'"))
+    assert asked == {marks[0].mark_id: "parked", marks[1].mark_id: "open"}
+    assert rows(world, "SELECT waiting FROM heaps WHERE kind = 'box-quality'") == [(1,)]
+
+
+def test_a_shape_outside_the_picture_is_refused_and_nothing_kept(birds: pictus.Project) -> None:
+    put_questions(birds, 2, kind="box", wanted=1)
+    desk = desk_of(birds)
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    assert page is not None
+    bad = boxed(page)[:1] + boxed(page, (5000, 5000, 6000, 6000))[1:]
+    with pytest.raises(UserError, match="bad row"):
+        desk.submit(ada, page.page_id, 1, bad, 30)
+    assert rows(birds, "SELECT COUNT(*) FROM marks") == [(0,)]
+
+
+def test_an_answer_known_since_changes_no_count(birds: pictus.Project) -> None:
+    put_questions(birds, 3, wanted=1)
+    desk = desk_of(birds, stops=desk_steps.Stops(most=1))
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    with birds.journal.transaction() as connection:  # as `annotate gold` does
+        connection.execute(sa.text("UPDATE questions SET known = 'yes' WHERE question_id = 1"))
+        connection.execute(sa.text("UPDATE heaps SET waiting = 2"))
+    assert desk.submit(ada, page.page_id if page else "", 1, all_of(page), 30).decided == 2
+    assert rows(birds, "SELECT waiting FROM heaps") == [(0,)]

@@ -69,7 +69,7 @@ class Desk:
         self._turn = threading.Lock() if is_sqlite else nullcontext()
         self._kinds = {role: lease_steps.kinds_for(role) for role in ROLES}  # looking for plugins takes 5 ms
         self._swept_at = ""
-        self._vain: dict[tuple[str, str, str], float] = {}  # person, kind, concept: nothing for them, until then
+        self._vain: dict[tuple[str, str], dict[str, float]] = {}  # of a heap: who found nothing in it, until when
         self._waiting: dict[str, tuple[float, int]] = {}
         self._passed: set[tuple[str, str]] = set()
 
@@ -165,9 +165,12 @@ class Desk:
         at = self._clock()
         sent = HandIn(page_id, revision, tuple(given), seconds)
 
+        stirred: set[tuple[str, str]] = set()
+
         def take(connection: sa.Connection) -> Receipt:
             self._bench.tally.follow(connection, at)
             done = hand_in(connection, self._bench, person, sent, at)
+            stirred.update(done.heaps)
             paused = work_steps.judged(connection, person.name, self._bench.limits, at) if done.is_new else ""
             progress = self._progress(connection, person)
             return Receipt(page_id, revision, done.is_new, done.decided, progress, paused, done.note)
@@ -180,18 +183,19 @@ class Desk:
         self._bench.tally.sure((page_id, revision))
         if receipt.paused:
             self._bench.tally.forget(person.name)
-        self._stir()
+        for heap in stirred:  # questions came free, or were added: whoever found nothing there may look again
+            self._vain.pop(heap, None)
         return receipt
 
     def give_back(self, person: Person, page_id: str) -> None:
         """Return a page unanswered: others may have it."""
 
-        def back(connection: sa.Connection) -> None:
-            lease_steps.own_page(connection, person.name, page_id, locks=True)
+        def back(connection: sa.Connection) -> tuple[str, str]:
+            row = lease_steps.own_page(connection, person.name, page_id, locks=True)
             lease_steps.release(connection, page_id, lease_steps.RETURNED)
+            return row.kind, row.concept_id
 
-        self._do(back)
-        self._stir()
+        self._vain.pop(self._do(back), None)
 
     def done(self, person: Person, limit: int = 20) -> list[Page]:
         """The pages this person handed in, the latest first."""
@@ -261,7 +265,8 @@ class Desk:
         """A page of the first heap that has something for this person -> its id, "" for none."""
         waited_for = []
         for heap in lease_steps.open_heaps(connection, kinds, kind=pick.kind, concept_id=pick.concept_id):
-            if self._vain.get((pick.me, heap.kind, heap.concept_id), 0.0) > time.monotonic():
+            vain = self._vain.get(heap[:2], {})
+            if vain.get(pick.me, 0.0) > time.monotonic():
                 continue
             page_id, is_held = self._lend(connection, heap, pick.me, left, at, waits=False)
             if page_id:
@@ -269,7 +274,7 @@ class Desk:
             if is_held:
                 waited_for.append(heap)
             else:
-                self._vain[pick.me, heap.kind, heap.concept_id] = time.monotonic() + VAIN_S
+                self._vain.setdefault(heap[:2], {})[pick.me] = time.monotonic() + VAIN_S
         for heap in waited_for:  # another server is just lending of it: what is left when it has done so?
             page_id, _ = self._lend(connection, heap, pick.me, left, at, waits=True)
             if page_id:
@@ -296,11 +301,7 @@ class Desk:
         if at != self._swept_at:
             self._swept_at = at
             if self._do(lambda connection: lease_steps.sweep(connection, at)):
-                self._stir()
-
-    def _stir(self) -> None:
-        """Questions came free or were added: whoever found nothing may look again."""
-        self._vain.clear()
+                self._vain.clear()
 
     def _progress(self, connection: sa.Connection, person: Person) -> Progress:
         until, waiting = self._waiting.get(person.role, (0.0, 0))
@@ -379,6 +380,7 @@ def open_desk(
     chance: Any = random.Random(seed) if seed else secrets.SystemRandom()  # noqa: S311  a seed is for tests
     tally = Tally(rule, stops or Stops(seed=seed))
     bench = Bench(tally, Sizes(project), load_taxonomy(project), limits or Limits())
-    with project.progress.track("reading what was answered", None), project.journal.transaction() as connection:
+    # Not the journal's transaction: on SQLite others could not write for the seconds that a million answers take.
+    with project.progress.track("reading what was answered", None), project.journal.engine.connect() as connection:
         tally.load(connection)
     return Desk(project, bench, chance, clock)

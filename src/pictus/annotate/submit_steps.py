@@ -84,6 +84,7 @@ class Taken(NamedTuple):
     is_new: bool
     decided: int
     note: str
+    heaps: tuple[tuple[str, str], ...] = ()  # (kind, concept) where questions came free or were added
 
 
 class Change(NamedTuple):
@@ -128,7 +129,7 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
     heaps.update(follow(connection, bench.tally, bench.taxonomy, _closed(connection, entry, changes, drawn)))
     count_heaps(connection, heaps)
     decided = sum(one.was == OPEN and one.state != OPEN for one in changes)
-    return Taken(is_new=True, decided=decided, note=_note(row, questions))
+    return Taken(is_new=True, decided=decided, note=_note(row, questions), heaps=tuple(heaps))
 
 
 def _note(row: Any, questions: Mapping[int, Any]) -> str:  # noqa: ANN401  a row of pages
@@ -318,8 +319,8 @@ def _changes(
             state = OPEN
         else:
             state = ACCEPTED if kind.accepts in ("", one.answer) else REJECTED
-        if question.state == PARKED and state == OPEN:
-            state = PARKED
+        if question.known or (question.state == PARKED and state == OPEN):
+            state = question.state  # found out otherwise since it was lent, or put aside
         changes.append(Change(item.question_id, question.state, state, posterior, votes, wanted, leases))
     return changes
 
