@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from tests.web.desk.drawing import (
+    VIEW,
+    Hand,
+    ask,
+    browser,
+    desk_project,
+    emptied,
+    images,
+    marks,
+    person,
+    put_mark,
+    served,
+    states,
+)  # fmt: skip
 
 import pictus
-from tests.web.desk.drawing import (
-    VIEW, Hand, ask, browser, desk_project, emptied, images, marks, person, put_mark, served, states,
-)  # fmt: skip
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +48,7 @@ def desk(project: pictus.Project) -> Iterator[Desk]:
         yield project, address
 
 
-def off(found: list[float], wanted: tuple[float, ...]) -> float:
+def off(found: Sequence[float], wanted: Sequence[float]) -> float:
     return max(abs(a - b) for a, b in zip(found, wanted, strict=True))
 
 
@@ -120,13 +131,11 @@ def shown(hand: Hand) -> list[float]:
     """The box on the screen, in px of the picture."""
     hand.frame()
     return list(hand.page.evaluate("""(() => {
-      const box = document.querySelector(".box.own .line").getBoundingClientRect();
-      const sheet = document.querySelector(".sheet"), frame = sheet.getBoundingClientRect();
-      const turned = new DOMMatrix(getComputedStyle(sheet.querySelector(".sheet-picture")).transform);
-      const x = (value) => (value - frame.left - turned.e) / turned.a, y = (value) => (value - frame.top - turned.f) / turned.a;
+      const turned = new DOMMatrix(getComputedStyle(document.querySelector(".sheet-picture")).transform);
       const rect = document.querySelector(".box.own .line");
       const [left, top, width, height] = ["x", "y", "width", "height"].map((name) => Number(rect.getAttribute(name)));
-      return [x(left + frame.left), y(top + frame.top), x(left + width + frame.left), y(top + height + frame.top)];
+      const x = (value) => (value - turned.e) / turned.a, y = (value) => (value - turned.f) / turned.a;
+      return [x(left), y(top), x(left + width), y(top + height)];
     })()"""))
 
 
@@ -177,8 +186,7 @@ def test_what_was_drawn_survives_a_reload_and_goes_when_it_is_handed_in(desk: De
 
 
 def test_a_finger_draws_and_two_fingers_zoom(desk: Desk, chromium: Any) -> None:
-    project, address = desk
-    with person(chromium, address, width=400, has_touch=True, is_mobile=True) as hand:
+    with person(chromium, desk[1], width=400, has_touch=True, is_mobile=True) as hand:
         hand.enter("ada", "box")
         hand.press("d")
         scale = hand.page.evaluate(VIEW)[0]
@@ -224,14 +232,14 @@ def test_the_wheel_zooms_about_the_pointer_and_space_moves_the_picture(desk: Des
         hand.page.mouse.wheel(0, -300)
         hand.frame()
         assert hand.page.evaluate(VIEW)[0] > scale * 1.4
-        assert off(list(hand.at(70, 60)), place) < 1.5
+        assert off(hand.at(70, 60), place) < 1.5
         hand.page.keyboard.down(" ")
         hand.page.mouse.down()
         hand.page.mouse.move(place[0] + 50, place[1] + 20)
         hand.page.mouse.up()
         hand.page.keyboard.up(" ")
         hand.frame()
-        assert off(list(hand.at(70, 60)), (place[0] + 50, place[1] + 20)) < 1.5
+        assert off(hand.at(70, 60), (place[0] + 50, place[1] + 20)) < 1.5
         assert hand.page.locator(".box.own").count() == 0
         hand.press("0")
         hand.frame()

@@ -1,18 +1,30 @@
-"""Masks and points drawn in a real Chromium: outlines, brush, found regions, skeletons; COCO's numbers in the browser."""
+"""Masks and points drawn in a real Chromium: outlines, brush, regions found, skeletons; COCO's numbers in scripts."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.web.desk.drawing import (
+    HEIGHT,
+    WIDTH,
+    Hand,
+    ask,
+    browser,
+    desk_project,
+    emptied,
+    images,
+    marks,
+    person,
+    served,
+)  # fmt: skip
 
 import pictus
 from pictus.annotate import rle
-from tests.web.desk.drawing import (
-    HEIGHT, WIDTH, Hand, ask, browser, desk_project, emptied, images, marks, person, served,
-)  # fmt: skip
 
 pytestmark = pytest.mark.browser
 
@@ -140,8 +152,8 @@ def drawn_px(hand: Hand) -> int:
     """Pixels of the mask as the draft has it."""
     hand.page.wait_for_timeout(1)
     hand.page.evaluate("dispatchEvent(new Event('pagehide'))")
-    kept = hand.page.evaluate("JSON.parse(localStorage[Object.keys(localStorage).find((key) => key.includes('/draft/'))])")
-    return int(mask_of(kept["0"]["shapes"][0]).sum())
+    kept = json.loads(hand.page.evaluate("Object.entries(localStorage).find(([key]) => key.includes('/draft/'))[1]"))
+    return rle.area(rle.from_json(kept["0"]["shapes"][0]))
 
 
 def test_a_draft_of_a_brushed_mask_survives_a_reload(desk: Desk, chromium: Any) -> None:
@@ -181,7 +193,8 @@ def test_runs_text_and_fillings_are_those_of_python(desk: Desk, chromium: Any) -
             """async ([masks, polygons]) => {
               const { Raster, decode, encode, filled } = await import("/static/desk/rle.js");
               const made = masks.map(([h, w, bits]) => encode(new Raster(0, 0, w, h, Uint8Array.from(bits)), w, h));
-              return [made.map((one) => one.counts), made.map((one) => encode(decode(one), one.size[1], one.size[0]).counts),
+              const again = made.map((one) => encode(decode(one), one.size[1], one.size[0]));
+              return [made.map((one) => one.counts), again.map((one) => one.counts),
                 polygons.map(([h, w, polygon]) => encode(filled(polygon, w, h), w, h).counts)];
             }""",
             [[[*mask.shape, mask.astype(int).ravel().tolist()] for mask in masks], polygons],
@@ -221,3 +234,90 @@ def test_points_that_lack_an_answer_are_named_before_they_are_handed_in(desk: De
         hand.click((100, 80))
         hand.press("Enter")
         assert "right eye (its own right) has no answer yet" in hand.said()
+
+
+@pytest.fixture
+def drawn_desk(tmp_path: Any) -> Iterator[tuple[Desk, Any]]:
+    """A desk with one drawn picture and its true mask."""
+    from pictus.demo import world
+
+    found = world.draw("n01443537", (4, 1))
+    project = desk_project(tmp_path, lambda *_args, **_more: found.jpeg(), 1)
+    ask(project, "mask", images(project))
+    with served(project) as address:
+        yield (project, address), found
+
+
+def test_a_click_or_a_box_finds_a_mask_that_further_clicks_correct(
+    drawn_desk: tuple[Desk, Any], chromium: Any
+) -> None:
+    (project, address), drawn = drawn_desk
+    x1, y1, x2, y2 = drawn.box
+    rows, columns = np.nonzero(drawn.mask)
+    middle = int(np.argmin(np.hypot(columns - columns.mean(), rows - rows.mean())))
+    with person(chromium, address) as hand:
+        hand.enter("ada", "mask").press("c")
+        hand.drag((x1 - 3, y1 - 3), (x2 + 3, y2 + 3))
+        hand.page.wait_for_selector("#said:has-text('Found: ')")
+        hand.click((float(columns[middle]), float(rows[middle])))
+        hand.page.wait_for_selector(".sign.plus")
+        hand.page.wait_for_selector("#said:has-text('Found: ')")
+        hand.page.wait_for_load_state("networkidle")
+        hand.press("u")
+        hand.frame()
+        assert hand.page.locator(".sign").count() == 0
+        hand.press("U")
+        hand_in(hand)
+    found = marks(project, "mask")[0]
+    assert found["tool"] in ("grabcut", "regions")
+    whole = rle.decode(rle.from_json(found))
+    assert whole.shape == drawn.mask.shape
+    assert overlap(whole, drawn.mask) > 0.6
+
+
+def test_a_late_answer_of_the_segmenter_is_left_out(drawn_desk: tuple[Desk, Any], chromium: Any) -> None:
+    (_project, address), drawn = drawn_desk
+    height, width = drawn.mask.shape
+    with person(chromium, address) as hand:
+        asked: list[Any] = []
+
+        def answer(route: Any) -> None:
+            body = route.request.post_data_json
+            if not body["clicks"]:
+                route.fulfill(json={})
+                return
+            asked.append((route, body))
+
+        hand.page.route("**/segment", answer)
+        hand.enter("ada", "mask").press("c")
+        hand.click((100, 100), (150, 120))
+        for _ in range(50):
+            if len(asked) == 2:
+                break
+            hand.page.wait_for_timeout(20)
+        full = np.ones((height, width), np.bool_)
+        small = np.zeros((height, width), np.bool_)
+        small[20:40, 30:60] = True
+        asked[1][0].fulfill(json={**rle.to_json(rle.encode(small)), "polygons": [], "tool": "regions"})
+        hand.page.wait_for_selector("#said:has-text('Found: 600 px')")
+        with suppress(Exception):  # the page gave this question up already, and playwright says so
+            asked[0][0].fulfill(json={**rle.to_json(rle.encode(full)), "polygons": [], "tool": "regions"})
+        hand.frame()
+        assert len(asked[1][1]["clicks"]) == 2
+        assert drawn_px(hand) == 600
+
+
+def test_the_page_says_when_nothing_can_be_found_and_the_other_tools_go_on(
+    desk: Desk, chromium: Any
+) -> None:
+    with person(chromium, desk[1], may_fail="400 (Bad Request)") as hand:
+        told = {"error": {"what": "No segmenter is there.", "fix": "pip install pictus[vision]"}}
+        hand.page.route("**/segment", lambda route: route.fulfill(status=400, json=told))
+        hand.enter("ada", "mask").press("c")
+        hand.click((100, 100))
+        hand.page.wait_for_selector("#said:has-text('No segmenter is there.')")
+        assert "pip install pictus[vision]" in hand.page.inner_text(".bench-hint")
+        assert hand.page.locator(".sign").count() == 0
+        hand.press("b")
+        hand.drag((100, 60), (200, 160))
+        assert drawn_px(hand) > 100

@@ -361,15 +361,13 @@ class Boxes extends Bench {
   }
 }
 
-const VISIBLE = ["Note", "only what can be seen: a box ends where the visible part ends, not where a hidden part may be"];
-
 registerKind("box", {
   question: (page) => `Draw a box around one ${page.concept.name}`,
   preload,
   keys: [
-    ["d", "drag a box from corner to corner"], ["e", "four points: the highest, lowest, leftmost and rightmost, in any order"],
+    ["d", "drag a box from corner to corner; only what can be seen: it ends where the visible part ends"], ["e", "four points: the highest, lowest, leftmost and rightmost, in any order"],
     ["n", "none left without a box, or none at all"], ["p", "the next proposal"], ["Tab", "choose a side of the box"],
-    ["Alt ← ↑ → ↓", "move the chosen side alone"], ["Del", "remove the box"], VISIBLE, ...DRAWING_KEYS,
+    ["Alt ← ↑ → ↓", "move the chosen side alone"], ["Del", "remove the box"], ...DRAWING_KEYS,
   ],
   show: (page, root, hands) => new Boxes(page, root, hands),
 });
@@ -377,8 +375,8 @@ registerKind("box-quality", {
   question: (page) => `Is this box good for one ${page.concept.name}?`,
   preload,
   keys: [
-    ["g 1", "good: every visible part is inside, and no side could move in"], ["b 2", "bad: it cuts something off, leaves room, holds several or something else"],
-    VISIBLE, [", .", "the picture before, the next one"], ["+ − 0", "larger, smaller, as it was"],
+    ["g 1", "good: everything that can be seen of it is inside, and no side could move in"], ["b 2", "bad: it cuts something off, leaves room, holds several or something else"],
+    [", .", "the picture before, the next one"], ["+ − 0", "larger, smaller, as it was"],
   ],
   show: (page, root, hands) => new Quality(page, root, hands),
 });

@@ -6,7 +6,7 @@ import { el } from "./dom.js";
 const SVG = "http://www.w3.org/2000/svg";
 const EDGE = 16;          // px left free around a picture that is shown whole: room to begin outside it
 const MOST_ZOOM = 48;     // screen px for one px of the picture
-const LOUPE_PX = 132;     // across, on the screen
+const LOUPE_PX = 132, SMALL_LOUPE_PX = 104;  // across, on a wide and on a narrow screen
 
 /** An SVG element with attributes (a number is written with 2 decimals). */
 export const svg = (name, attributes = {}, ...children) => {
@@ -193,7 +193,7 @@ export class Sheet {
 
   /** A part of the picture enlarged beside the pointer, with `lines` (polylines in px of the picture) on it. */
   showLoupe(point, lines = []) {
-    const ratio = window.devicePixelRatio || 1, side = Math.round(LOUPE_PX * ratio), zoom = Math.max(4, this.k * 2.5) * ratio;
+    const wide = this.root.clientWidth < 480 ? SMALL_LOUPE_PX : LOUPE_PX, ratio = window.devicePixelRatio || 1, side = Math.round(wide * ratio), zoom = Math.max(4, this.k * 2.5) * ratio;
     if (!this.picture.naturalWidth || this.k >= 12) { this.hideLoupe(); return; }  // large enough as it is
     const pen = this.loupe.getContext("2d"), scale = this.picture.naturalWidth / this.width, part = side / zoom;
     this.loupe.width = side;
@@ -201,9 +201,9 @@ export class Sheet {
     pen.imageSmoothingEnabled = false;
     pen.drawImage(this.picture, (point[0] - part / 2) * scale, (point[1] - part / 2) * scale, part * scale, part * scale, 0, 0, side, side);
     const style = getComputedStyle(this.root);
-    const trace = (colour, wide) => {
+    const trace = (colour, thick) => {
       pen.strokeStyle = colour;
-      pen.lineWidth = wide * ratio;
+      pen.lineWidth = thick * ratio;
       for (const line of lines) {
         pen.beginPath();
         line.forEach(([x, y], index) => pen[index ? "lineTo" : "moveTo"]((x - point[0]) * zoom + side / 2, (y - point[1]) * zoom + side / 2));
@@ -212,18 +212,18 @@ export class Sheet {
     };
     trace("rgb(0 0 0 / .6)", 3);
     trace(style.getPropertyValue("--mark") || "#fff", 1.5);
-    for (const [colour, wide] of [["rgb(0 0 0 / .6)", 3], ["#fff", 1]]) {
+    for (const [colour, thick] of [["rgb(0 0 0 / .6)", 3], ["#fff", 1]]) {
       pen.strokeStyle = colour;
-      pen.lineWidth = wide * ratio;
+      pen.lineWidth = thick * ratio;
       pen.beginPath();
       const middle = side / 2, gap = 5 * ratio, reach = 18 * ratio;
       for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) { pen.moveTo(middle + dx * gap, middle + dy * gap); pen.lineTo(middle + dx * reach, middle + dy * reach); }
       pen.stroke();
     }
     const [x, y] = this.toScreen(point), away = 28, { clientWidth, clientHeight } = this.root;
-    const left = x + away + LOUPE_PX > clientWidth ? x - away - LOUPE_PX : x + away;
-    const top = y - away - LOUPE_PX < 0 ? y + away : y - away - LOUPE_PX;
-    this.loupe.style.transform = `translate(${clamp(left, 0, clientWidth - LOUPE_PX)}px, ${clamp(top, 0, clientHeight - LOUPE_PX)}px)`;
+    const left = x + away + wide > clientWidth ? x - away - wide : x + away, top = y - away - wide < 0 ? y + away : y - away - wide;
+    this.loupe.style.width = this.loupe.style.height = `${wide}px`;
+    this.loupe.style.transform = `translate(${clamp(left, 0, clientWidth - wide)}px, ${clamp(top, 0, clientHeight - wide)}px)`;
     this.loupe.hidden = false;
   }
   hideLoupe() { this.loupe.hidden = true; }

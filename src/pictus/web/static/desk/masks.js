@@ -54,6 +54,8 @@ class Masks extends Bench {
     this.brushing = null;
     this.found = { clicks: [], box: null, number: 0 };
     this.paint = new Paint(this.sheet);
+    // what can be found out before the first click is found out now; a click that fails says why
+    call(`/desk/pages/${this.page.page_id}/segment`, { position: this.item.position, clicks: [] }).catch(() => {});
   }
   closed() { this.found.asked?.abort(); clearTimeout(this.patience); }
 
@@ -438,10 +440,10 @@ registerKind("mask", {
   question: (page) => `Cover one ${page.concept.name}, all that can be seen of it`,
   preload,
   keys: [
-    ["p b e f c", "outline, brush, eraser, fill, find"], ["Enter", "closes the outline; then the next picture, or hand in"],
+    ["p b e f c", "outline, brush, eraser, fill, find; only what can be seen, no shadow, nothing that stands before it"], ["Enter", "closes the outline; then the next picture, or hand in"],
     ["Backspace", "the last point of an outline goes"], ["Tab", "choose a point of the outline; arrows move it, Del removes it"], ["[ ]", "a smaller, a larger brush"],
     ["x", "clicks say what is not it (also Alt or the right button)"], ["m", "another one: what is drawn next is its own mask"], ["1 2 3", "choose one of several"],
-    ["o", "only the edge of the mask, and back"], ["n", "none here"], ["Note", "only what can be seen: no shadow, no mirror image, nothing that stands before it"], ...DRAWING_KEYS,
+    ["o", "only the edge of the mask, and back"], ["n", "none here"], ...DRAWING_KEYS,
   ],
   show: (page, root, hands) => new Masks(page, root, hands),
 });

@@ -269,9 +269,9 @@ registerKind("points", {
   question: (page) => `Set the points of one ${page.concept.name}`,
   preload: (page) => { known(page.concept.concept_id); return preload(page); },
   keys: [
-    ["v", "seen: it is visible"], ["h", "hidden: something covers it, and one can tell where it is (also the right button)"], ["x", "not there: outside the picture, or nobody could tell"],
+    ["v", "seen: it is visible; left and right are the thing's own, not the picture's"], ["h", "hidden: something covers it, and one can tell where it is (also the right button)"], ["x", "not there: outside the picture, or nobody could tell"],
     ["Tab", "the next point; arrows move it, Del removes it"], ["m", "another one"], ["1 2 3", "choose one of several"], ["n", "none here"],
-    ["Note", "left and right are the thing's own, not the picture's"], ...DRAWING_KEYS,
+    ...DRAWING_KEYS,
   ],
   show,
 });
