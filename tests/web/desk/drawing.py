@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 import pictus
@@ -23,10 +21,6 @@ from pictus.web.desk.app import build_desk_app
 from pictus.web.server import listen
 
 WIDTH, HEIGHT = 320, 240
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 VIEW = """(() => {
   const sheet = document.querySelector(".sheet"), frame = sheet.getBoundingClientRect();
   const turned = new DOMMatrix(getComputedStyle(sheet.querySelector(".sheet-picture")).transform);
@@ -126,18 +120,6 @@ def served(project: pictus.Project) -> Iterator[str]:
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
     thread.join(10)
-
-
-@contextmanager
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    if binary is None:
-        pytest.skip("no Chromium on this machine (Debian: chromium)")
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=binary, args=FLAGS)
-        yield found
-        found.close()
 
 
 @dataclass(frozen=True)

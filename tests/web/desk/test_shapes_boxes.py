@@ -10,7 +10,6 @@ from tests.web.desk.drawing import (
     VIEW,
     Hand,
     ask,
-    browser,
     desk_project,
     emptied,
     images,
@@ -26,12 +25,6 @@ import pictus
 pytestmark = pytest.mark.browser
 
 Desk = tuple[pictus.Project, str]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

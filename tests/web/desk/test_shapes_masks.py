@@ -14,7 +14,6 @@ from tests.web.desk.drawing import (
     WIDTH,
     Hand,
     ask,
-    browser,
     desk_project,
     emptied,
     images,
@@ -30,12 +29,6 @@ pytestmark = pytest.mark.browser
 
 Desk = tuple[pictus.Project, str]
 OUTLINE = [(60.0, 50.0), (150.0, 40.0), (200.0, 120.0), (120.0, 180.0), (50.0, 130.0)]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
