@@ -41,7 +41,9 @@ def first_command(project: Project, goal: Goal) -> str:
 def _import(project: Project) -> str:
     from_file = "pictus annotate import labels.csv"
     is_claimed = bool(project.tables.count("sources", "concept_id != ''"))
-    return f"pictus annotate import --from-folders    or    {from_file}" if is_claimed else from_file
+    if not is_claimed:
+        return from_file
+    return f"pictus annotate import --from-folders    or    pictus annotate plan    or    {from_file}"
 
 
 def _to_a_run(project: Project) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from tests.annotate.desks import all_of, desk_of, emptied, someone
 
 import pictus
+from pictus.annotate import queue_rows
 from pictus.annotate.plan_steps import plan
 from pictus.records import Concept, Duplicate, Label, Picture, Source, Suspect, Verdict, Vote
 from pictus.tables import SCHEMAS, table_of
@@ -357,3 +359,84 @@ def test_both_databases_keep_the_same_queue(any_project: pictus.Project, fill: F
     outcome = plan(any_project)
     assert (outcome.summary["parked"], outcome.summary["waiting"]) == (1, 29)
     any_project.journal.engine.dispose()
+
+
+@pytest.mark.postgres
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rounds=st.lists(claims, min_size=1, max_size=3))
+def test_on_postgresql_too_planning_again_is_idle(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: str, rounds: list[list[tuple[int, str]]]
+) -> None:
+    project = pictus.new(tmp_path_factory.mktemp("any") / "p", database_url=emptied(postgres_server))
+    concepts = [Concept(one, (one,), is_class=True) for one in ("owl", "wren", "fish")]
+    project.tables.replace("concepts", table_of("concepts", concepts))
+    ids = [f"{number:064x}" for number in range(13)]
+    images = [Picture(one, "pictures-00000.tar", 0, 1, 1, 1, "jpeg", "RGB", "") for one in ids]
+    project.tables.append("images", table_of("images", images))
+    for batch in rounds:
+        rows = [Source(ids[number], f"{number}/{concept}", "url", concept, "", "", "", "") for number, concept in batch]
+        project.tables.append("sources", table_of("sources", rows))
+        plan(project)
+        before = questions(project)
+        assert plan(project).summary["added"] == plan(project).summary["changed"] == 0
+        assert questions(project) == before
+    claimed = {(concept, ids[number]) for batch in rounds for number, concept in batch}
+    assert {(row["concept_id"], row["image_id"]) for row in questions(project)} == claimed
+    assert len(questions(project)) == len(claimed)
+    project.journal.engine.dispose()
+
+
+def test_a_plan_that_was_killed_is_finished_by_the_next(
+    any_project: pictus.Project, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(any_project, {f"owl/{number}.jpg": "owl" for number in range(25)})
+    monkeypatch.setattr(queue_rows, "LARGE", 10)
+    with monkeypatch.context() as patch:
+        name = "_by_copy" if any_project.journal.engine.dialect.name == "postgresql" else "_by_rows"
+        insert, calls = getattr(queue_rows, name), []
+
+        def killed(*given: Any) -> int:
+            calls.append(insert(*given))
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return int(calls[-1])
+
+        patch.setattr(queue_rows, name, killed)
+        with pytest.raises(KeyboardInterrupt):
+            plan(any_project)
+    assert len(questions(any_project)) == 10, "the batch that was being written is undone, the one before stays"
+    assert plan(any_project).summary["added"] == 15
+    assert len({row["image_id"] for row in questions(any_project)}) == len(questions(any_project)) == 25
+    any_project.journal.engine.dispose()
+
+
+def test_people_go_on_while_a_plan_is_made(
+    world: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_rows, "BATCH", 20)
+    ids = world.tables.read("images", ["image_id"]).column("image_id").to_pylist()
+    sources = [Source(one, f"/{at}", "url", "owl", "", "", "", "") for at, one in enumerate(ids)]
+    world.tables.append("sources", table_of("sources", sources))
+    plan(world)
+    failed: list[BaseException] = []
+
+    def planning() -> None:
+        try:
+            for enough in range(100, 108):  # each time another priority, so that every row is written
+                plan(world, enough=enough)
+        except BaseException as error:  # noqa: BLE001  handed to the test
+            failed.append(error)
+
+    thread = threading.Thread(target=planning)
+    thread.start()
+    desk = desk_of(world)
+    for name in ("ada", "bob", "cyd"):
+        person = someone(desk, name)
+        while (page := desk.next_page(person)) is not None:
+            desk.submit(person, page.page_id, 1, all_of(page), 30)
+    thread.join()
+    assert failed == []
+    assert {(row["votes"], row["leases"], row["state"]) for row in questions(world)} == {(3, 0, "accepted")}
+    with world.journal.engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM votes")).scalar() == 3 * len(ids)
+        assert connection.execute(sa.text("SELECT waiting FROM heaps")).scalars().all() == [0]

@@ -262,7 +262,7 @@ def _report(project: Project, audit_id: str) -> Outcome[Audited]:
     project.journal.log("annotate", "labels_audited", design["of"], **summary)
     lines = [
         f"shows it   {overall['presence'].words()}", f"best label {overall['best'].words()}",
-        *(f"  {row.name}: {_short(row)}" for row in rows[1 : SHOWN + 1]),
+        *(f"  {row.name}: {_short(row)}" for row in rows[1 : SHOWN + 1] if row.presence is not None),
     ]
     left = len(items) - len(judged)
     return Outcome(
@@ -377,10 +377,8 @@ def _plain(precision: Precision) -> dict[str, Any]:
 
 
 def _short(row: Audited) -> str:
-    if row.presence is None:
-        return f"nothing answered of {row.n}"
     return (
-        f"{100 * row.presence:.1f} %, 95 % CI {100 * row.presence_low:.1f}-{100 * row.presence_high:.1f},"
+        f"{100 * (row.presence or 0.0):.1f} %, 95 % CI {100 * row.presence_low:.1f}-{100 * row.presence_high:.1f},"
         f" n = {row.answered:,}"
     )
 
@@ -388,7 +386,7 @@ def _short(row: Audited) -> str:
 def _problems(summary: Mapping[str, Any], worst: Precision) -> tuple[str, ...]:
     lines = []
     if left := summary["drawn"] - summary["answered"]:
-        lines.append(f"not answered yet, so not counted: {counted(left, 'label')} of {summary['drawn']:,}")
+        lines.append(f"{left:,} of {counted(summary['drawn'], 'label')} not answered yet, and so not counted")
     if summary["unsure"]:
         lines.append(
             f"{counted(summary['unsure'], 'label')} left out as unsure or split; counted as wrong: {worst.words()}"

@@ -20,7 +20,7 @@ from pictus.annotate import priorities
 from pictus.annotate.evidence import World
 from pictus.annotate.priorities import Bools, Floats, Ints
 from pictus.annotate.references import resolve
-from pictus.errors import counted
+from pictus.errors import UserError, counted
 from pictus.project import Project
 
 PRODUCTION = "predictions"
@@ -81,7 +81,11 @@ def predicted(project: Project, path: Path) -> pa.Table:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     columns = ["image_id", "concept_id", "guesses", "probabilities", "true_probability", "cause"]
-    rows = pq.read_table(path, columns=columns).replace_schema_metadata(None)
+    try:
+        rows = pq.read_table(path, columns=columns).replace_schema_metadata(None).select(columns)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        what = f"{path} cannot be read: {str(error).splitlines()[0][:200]}."
+        raise UserError(what, fix=f"pictus evaluate run --run {path.parents[2].name}") from error
     released = project.releases_dir / path.parent.name.rpartition("-")[0] / "pictures.parquet"
     if not released.is_file() or "origin_id" not in pq.read_schema(released).names:
         return rows
@@ -145,7 +149,13 @@ def _predicted(path: Path) -> Iterator[dict[str, Any]]:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        yield from pq.read_table(path).to_pylist()
+        try:
+            rows = pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            what = f"{path} cannot be read as Parquet: {str(error).splitlines()[0][:200]}."
+            raise UserError(what, fix="write it again, or move it away") from error
+        for batch in rows.to_batches(max_chunksize=10_000):
+            yield from batch.to_pylist()
         return
     with path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:

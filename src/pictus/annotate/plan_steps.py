@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from pictus.annotate import evidence, hierarchy, model_scores, priorities, queue_rows
+from pictus.annotate import evidence, hierarchy, model_scores, priorities, queue_rows, shape_steps
 from pictus.annotate.evidence import World
 from pictus.annotate.priorities import Bools, Floats, Ints
 from pictus.concepts import Taxonomy, load_taxonomy
@@ -30,6 +30,9 @@ VOTES = 3
 
 DRAWN = {"box": "boxes", "mask": "masks", "points": "keypoints"}
 """Kinds that draw, and the table of what was drawn and accepted."""
+
+MOST_FIRST = 20_000_000
+"""First questions of many labels that are weighed at once: 3 GB."""
 
 SHOWN = 5
 
@@ -89,6 +92,8 @@ def plan(
         choice = _Choice(kind, most, enough, starving)
         stored, reopened, parked, heaps = _planned(project, taxonomy, facts, choice, meter)
         waiting = sum(heap.waiting for heap in heaps)
+        if kind == "box":  # proposals to be verified, and what else their loops lack
+            waiting += shape_steps.ask_on(project, chosen)
         summary: dict[str, Any] = {
             "kind": kind, "added": stored.added, "changed": stored.changed, "reopened": reopened, "parked": parked,
             "waiting": waiting, "concepts": len(heaps), "enough": enough, "weights": priorities.WEIGHTS,
@@ -152,6 +157,13 @@ def _grid_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], *, 
     if many:
         first = hierarchy.first(taxonomy)
         firsts = np.array([at for at, one in enumerate(world.concepts) if one in first], np.int64)
+        if firsts.size * len(world.images) > MOST_FIRST:
+            asked = f"{counted(firsts.size, 'first question')} about {counted(len(world.images), 'picture')}"
+            example = next(one for one in world.concepts if one in first)
+            raise UserError(
+                f"{asked} are more than {MOST_FIRST:,} at once.",
+                fix=f"pictus annotate plan --labels many --concept {example}    and so on, one after the other",
+            )
         keys = (firsts[:, None] * len(world.images) + np.arange(len(world.images))[None, :]).ravel()
     else:
         claims = tables.read("sources", ["image_id", "concept_id"], where="concept_id != ''")
@@ -180,9 +192,8 @@ def _drawn_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], ki
     world = _world(project, taxonomy, chosen)
     settled = evidence.settled_of(world, _settled_rows(project), rulings(project))
     keys = settled.keys[settled.is_accepted]
-    table = DRAWN[kind]
-    there = project.tables.read(table, ["image_id", "concept_id"]) if table in SCHEMAS else None
-    drawn = np.unique(world.keys(there.column("image_id"), there.column("concept_id"))) if there else keys[:0]
+    there = shape_steps.marked(project, kind)  # also what files and models brought: that is verified, not drawn
+    drawn = np.unique(world.keys(there.column("image_id"), there.column("concept_id")))
     concept_R, image_R = world.pairs(keys)
     drawn_C = np.bincount(world.pairs(drawn[drawn >= 0])[0], minlength=len(world.concepts))
     none_R, nan_R = np.zeros(keys.size, np.int64), np.full(keys.size, np.nan)

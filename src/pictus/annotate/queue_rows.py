@@ -23,8 +23,8 @@ SCHEMA = pa.schema([
 ])  # fmt: skip
 """Questions to be put in, all of one kind."""
 
-BATCH = 10_000
-"""Rows of one transaction while pages are out: half a second, the longest that a desk waits."""
+BATCH = 3_000
+"""Rows of one transaction while pages are out: a tenth of a second, the longest that a desk waits."""
 LARGE = 200_000
 """And while none is: SQLite writes most of the index by picture anew with every transaction."""
 CACHE_KB = 131_072

@@ -134,11 +134,14 @@ def gold_(
         project.journal.log("annotate", "gold_marked", subject, **summary)
     lacking = ", ".join(taxonomy.name(one) if one in taxonomy else one for one in without[:5])
     more = ", …" if len(without) > 5 else ""  # noqa: PLR2004  a line's worth
-    problems = (f"without a known yes and a known no: {counted(len(without), 'concept')} ({lacking}{more})",)
+    problems = [f"without a known yes and a known no: {counted(len(without), 'concept')} ({lacking}{more})"]
+    if settled and not found:
+        problems.append("only what two persons or a reviewer have said is sure enough: begin with a file of an expert")
     return Outcome(
         "annotate gold", summary,
         f"{counted(len(found), 'known answer')}: {summary['yes']:,} yes, {summary['no']:,} no; {marked:,} newly marked",
-        problems if without else (), ("pictus annotate serve",), lambda: iter(found),
+        tuple(problems) if without else (), ("pictus annotate serve" if found else "pictus annotate gold expert.csv",),
+        lambda: iter(found),
     )  # fmt: skip
 
 
