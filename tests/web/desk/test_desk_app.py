@@ -237,7 +237,7 @@ def test_a_name_is_taken_once_and_must_be_seen(visitor: Any, fresh: pictus.Proje
 
 def test_without_a_kiosk_a_name_alone_opens_nothing(fresh: pictus.Project, desk: Desk) -> None:
     with Visitor(build_desk_app(fresh, desk), base_url="http://localhost") as one:
-        assert "You need a link" in one.get("/").text
+        assert "Your link" in one.get("/").text
         assert one.put("/desk/join", {"token": "", "name": "Ada"}).status_code == 403
 
 

@@ -360,3 +360,77 @@ def test_nothing_to_do_is_said(tmp_path: Any, new_page: NewPage) -> None:
         page.wait_for_selector(".screen")
         assert "Nothing to do just now" in page.inner_text("#work")
         page.wait_for_function(SAVED)
+
+
+def test_near_duplicates_stand_as_one_tile_and_are_answered_as_one(fresh: pictus.Project, new_page: NewPage) -> None:
+    with fresh.journal.transaction() as connection:
+        connection.exec_driver_sql("UPDATE questions SET fold = concept_id WHERE question_id % 8 < 3")
+    with served(fresh) as server:
+        page = new_page()
+        come_in(page, server.address, "Ada")
+        at_wall(page)
+        assert page.locator(".mark").count() == 6
+        stack = page.locator(".mark.stack")
+        assert stack.inner_text() == "3 alike"
+        stack.click()
+        assert "3 of 8 marked" in page.inner_text("#tally")
+        page.keyboard.press("f")
+        assert page.locator(".mark").count() == 8
+        assert sorted(page.evaluate(MARKED).values()).count("true") == 3, "each keeps what was said of all"
+        page.keyboard.press("Enter")
+        page.wait_for_function(SAVED)
+    assert sorted(answers_of(fresh, "Ada").values()) == ["no"] * 5 + ["yes"] * 3
+
+
+def test_two_tabs_of_one_person_show_different_pages(fresh: pictus.Project, new_page: NewPage) -> None:
+    with served(fresh) as server:
+        page = new_page()
+        come_in(page, server.address, "Ada")
+        at_wall(page)
+        page.wait_for_load_state("networkidle")
+        other = page.context.new_page()
+        other.goto(server.address + "/desk")
+        at_wall(other)
+        assert other.evaluate(PAGE) != page.evaluate(PAGE)
+
+
+def test_what_waits_is_told_before_signing_out_and_sent_after_coming_in_again(
+    fresh: pictus.Project, new_page: NewPage
+) -> None:
+    with served(fresh) as server:
+        page = new_page()
+        come_in(page, server.address, "Ada")
+        at_wall(page)
+        page.wait_for_load_state("networkidle")
+        server.stop()
+        handed_in = next_page(page, "Space")
+        page.wait_for_function(WAITS)
+        server.start()
+        page.context.clear_cookies()
+        page.goto(server.address)
+        assert page.inner_text("#kept") == "1 page of Ada waits in this browser, until they come in again."
+        page.fill("#name", "Bea")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#leave")
+        page.goto(server.address + "/desk")
+        at_wall(page)
+        assert answers_of(fresh, "Bea") == {}, "nobody hands in what another one answered"
+        page.goto(server.address)
+        page.click("#leave")
+        page.wait_for_selector("#name")
+        come_in(page, server.address, "Ada")
+        page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('/out/'))")
+    assert answers_of(fresh, "Ada") == flat([handed_in])
+
+
+def test_a_link_can_be_pasted(fresh: pictus.Project, new_page: NewPage) -> None:
+    from pictus import annotate
+
+    link = annotate.invite(fresh).summary["links"][0]
+    with served(fresh, is_kiosk=False) as server:
+        page = new_page()
+        page.goto(server.address)
+        page.fill("#link", "https://label.example.org" + link)
+        page.fill("#name", "Ada")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#leave")

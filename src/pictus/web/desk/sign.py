@@ -25,6 +25,7 @@ def routes(room: Room) -> list[Route]:
     view = _View(room)
     return [
         Route("/join/{token}", view.entrance),
+        Route("/desk/here", view.here),
         Route("/desk/join", view.join, methods=["POST"]),
         Route("/desk/leave", view.leave, methods=["POST"]),
     ]
@@ -56,6 +57,14 @@ class _View:
             if not TOKEN.fullmatch(token):
                 raise NotThereError("This link is not whole.", fix="copy all of it from the message it came in")
             return await run_in_threadpool(entrance, self.room, request, token)
+
+        return endpoint
+
+    @property
+    def here(self) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            person = await run_in_threadpool(self.room.somebody, request)
+            return JSONResponse({"name": person.name if person else ""}, headers={"cache-control": "no-store"})
 
         return endpoint
 

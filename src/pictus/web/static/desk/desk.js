@@ -25,7 +25,7 @@
 
 import { call, counted, el, Refused } from "./dom.js";
 import { conceptHead } from "./concept.js";
-import { Outbox } from "./outbox.js";
+import { Outbox, Tabs } from "./outbox.js";
 
 const AHEAD = 2, KEPT_DONE = 30, LOOK_AGAIN_MS = 20_000, SAID_MS = 5_000;
 const byId = (id) => document.getElementById(id);
@@ -68,6 +68,7 @@ const outbox = new Outbox(owner, {
   sent: (item, receipt) => {
     isSignedOut = false;
     tellProgress(receipt.progress);
+    if (receipt.note) say(receipt.note);
     if (receipt.paused) paused(receipt.paused);
     else if (state.isDry) { state.isDry = false; fill(); }
   },
@@ -111,7 +112,9 @@ const preload = (page) => {
   });
 };
 
-const held = () => [...new Set([state.now?.page.page_id, ...state.ahead.map((one) => one.page.page_id), ...outbox.pages()].filter(Boolean))].slice(0, 64);
+const own = () => [state.now, ...state.ahead].filter(Boolean).map((one) => one.page.page_id);
+const tabs = new Tabs(owner, own);
+const held = () => [...new Set([...own(), ...outbox.pages(), ...tabs.others()])].slice(0, 64);
 const fill = async () => {
   if (state.isFilling || state.isDry || state.paused || isSignedOut) return;
   state.isFilling = true;
@@ -124,6 +127,7 @@ const fill = async () => {
       await kindOf(found.page.kind);
       if (held().includes(found.page.page_id)) { state.isDry = true; break; }
       state.ahead.push({ page: found.page, quiz: found.quiz, images: preload(found.page) });
+      tabs.tell();
       if (!state.now) advance();
     }
     if (!state.now && state.isDry) nothing();
@@ -171,6 +175,7 @@ const show = (entry) => {
   bar.hidden = !state.view.submit;
   if (page.revision || page.given.length) say("Taken up again: change what you like, then hand it in once more.");
   scrollTo(0, 0);
+  tabs.tell();
 };
 
 const handsOf = (entry) => {
@@ -296,7 +301,11 @@ const quiz = (entry, wrong = "") => {
     try {
       const found = await call("/desk/quiz", { concept: page.concept.concept_id, choice });
       if (state.now !== entry) return;
-      if (found.passed) { entry.quiz = null; show(entry); say("Right."); }
+      if (found.passed) {
+        for (const one of [entry, ...state.ahead]) if (one.page.concept.concept_id === page.concept.concept_id) one.quiz = null;
+        show(entry);
+        say("Right.");
+      }
       else { entry.quiz = found.quiz; quiz(entry, "Not that one. What is meant stands above now: read it, then choose again."); }
     } catch (error) { say(error.isPassing ? "No connection just now: try again in a moment." : error.what); }
   };
@@ -351,6 +360,7 @@ document.addEventListener("keydown", (event) => {
 addEventListener("pagehide", () => {
   for (const { page } of state.ahead) if (!page.revision) call(`/desk/pages/${page.page_id}/release`, {}, { keepalive: true }).catch(() => {});  // else they run out
   state.ahead = [];
+  tabs.leave();
 });
 addEventListener("pageshow", (event) => { if (event.persisted) fill(); });
 

@@ -5,7 +5,7 @@ import { counted, el } from "./dom.js";
 import { registerKind } from "./desk.js";
 
 const YES = "yes", NO = "no", UNSURE = "unsure";
-const GAP = 4, LEAST = 92, NARROW = 720, HOLD_MS = 500, STEPS = 60;
+const GAP = 4, LEAST = 92, NARROW = 720, HOLD_MS = 500, STEPS = 60, SLIP_MS = 150;
 const SPOKEN = { [YES]: "true", [NO]: "false", [UNSURE]: "mixed" };
 
 let larger = 0;  // + and − on the wall, for the session
@@ -259,10 +259,13 @@ const show = (page, root, hands) => {
   tell();
   fit();
   tiles[0]?.focus({ preventScroll: true });
+  // The second press of a double one would hand in a page that nobody has seen.
+  const shown = performance.now();
+  const isSlip = () => performance.now() - shown < SLIP_MS && !page.given.length && marks.every((one) => one === NO);
   const view = {
     key, leave,
     goTo: (position) => go(groups.findIndex((group) => group.some((item) => item.position === position))),
-    submit: () => hands.submit(groups.flatMap((group, place) => group.map((item) => ({ position: item.position, answer: marks[place], data: {} })))),
+    submit: () => isSlip() || hands.submit(groups.flatMap((group, place) => group.map((item) => ({ position: item.position, answer: marks[place], data: {} })))),
   };
   return view;
 };

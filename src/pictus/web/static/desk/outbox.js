@@ -77,3 +77,33 @@ export class Outbox {
     this.on.changed();
   }
 }
+
+const FRESH_MS = 90_000, BEAT_MS = 20_000;  // browsers wake a tab in the background once a minute
+
+// What other tabs of the same person have in hand, so that no two show one page.
+export class Tabs {
+  constructor(owner, own) {
+    this.prefix = `pictus-desk/${owner}/tab/`;
+    this.key = this.prefix + crypto.getRandomValues(new Uint32Array(2)).join("-");
+    this.own = own;
+    setInterval(() => this.tell(), BEAT_MS);
+  }
+
+  tell() {
+    try { localStorage.setItem(this.key, JSON.stringify({ at: Date.now(), pages: this.own() })); } catch { /* full: only two tabs would notice */ }
+  }
+
+  leave() { localStorage.removeItem(this.key); }
+
+  others() {
+    const found = [];
+    for (const key of Object.keys(localStorage).filter((one) => one.startsWith(this.prefix) && one !== this.key)) {
+      try {
+        const { at, pages } = JSON.parse(localStorage.getItem(key));
+        if (Date.now() - at < FRESH_MS) found.push(...pages);
+        else localStorage.removeItem(key);
+      } catch { localStorage.removeItem(key); }
+    }
+    return found;
+  }
+}
