@@ -320,6 +320,88 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """One box that somebody drew, or that several people's were merged into. Sides in px of the upright picture."""
+
+    image_id: str
+    concept_id: str
+    mark_id: int  # the mark it is; of a merged one the first
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    spread: float  # standard deviation of a side, px; 0 where only one person drew it
+    posterior: float  # P(it is good), or that there is such a thing
+    n_good: int  # what verifiers said
+    n_bad: int
+    n_drew: int
+    n_looked: int
+    drawn_by: tuple[str, ...]
+    verified_by: tuple[str, ...]
+    status: str  # accepted | rejected | unsettled
+    method: str  # loop | consensus | ruling
+    reason: str
+    settled_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoxCoverage:
+    """Whether all instances of a concept on a picture have their boxes."""
+
+    image_id: str
+    concept_id: str
+    coverage: str  # covered | missing | undecided | open
+    n_boxes: int  # accepted
+    n_covered: int  # people who found no further one after the last box
+    n_missing: int
+    reason: str
+    settled_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """One mask, of one person or merged. `counts`: COCO's compressed run lengths."""
+
+    image_id: str
+    concept_id: str
+    mark_id: int
+    height: int
+    width: int
+    counts: str
+    area: int  # px
+    x1: float  # the box around it
+    y1: float
+    x2: float
+    y2: float
+    agreement: float  # mean IoU of what was drawn with the mask, 1 for one person's
+    n_drew: int
+    drawn_by: tuple[str, ...]
+    status: str  # accepted | unsettled | rejected
+    method: str  # drawn | staple | ruling
+    reason: str
+    settled_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """The points of one thing, of one person or merged."""
+
+    image_id: str
+    concept_id: str
+    mark_id: int
+    skeleton: str
+    points: tuple[float, ...]  # x1, y1, v1, x2, …; v 0 not there, 1 hidden, 2 seen
+    spreads: tuple[float, ...]  # standard deviation of each point, px; 0 for one person's
+    agreement: float  # mean likeness of what was drawn with the points, 1 for one person's
+    n_drew: int
+    drawn_by: tuple[str, ...]
+    status: str  # accepted | unsettled | rejected
+    method: str  # drawn | mean | ruling
+    reason: str
+    settled_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """Which part of the next release a picture belongs to. `group_id` is never cut in two."""
 

@@ -117,6 +117,40 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
     "suspects": pa.schema([_IMAGE, *_columns(given_id=_S, suggested_id=_S, quality=_F, model=_S, reason=_S)]),
+    "boxes": pa.schema(
+        [
+            _IMAGE, _CONCEPT,
+            *_columns(
+                mark_id=_L, x1=_F, y1=_F, x2=_F, y2=_F, spread=_F, posterior=_F, n_good=_I, n_bad=_I, n_drew=_I,
+                n_looked=_I, drawn_by=pa.list_(_S), verified_by=pa.list_(_S), status=_S, method=_S, reason=_S,
+                settled_at=_S,
+            ),
+        ]
+    ),
+    "box_coverage": pa.schema(
+        [
+            _IMAGE, _CONCEPT,
+            *_columns(coverage=_S, n_boxes=_I, n_covered=_I, n_missing=_I, reason=_S, settled_at=_S),
+        ]
+    ),
+    "masks": pa.schema(
+        [
+            _IMAGE, _CONCEPT,
+            *_columns(
+                mark_id=_L, height=_I, width=_I, counts=_S, area=_L, x1=_F, y1=_F, x2=_F, y2=_F, agreement=_F,
+                n_drew=_I, drawn_by=pa.list_(_S), status=_S, method=_S, reason=_S, settled_at=_S,
+            ),
+        ]
+    ),
+    "keypoints": pa.schema(
+        [
+            _IMAGE, _CONCEPT,
+            *_columns(
+                mark_id=_L, skeleton=_S, points=pa.list_(_F), spreads=pa.list_(_F), agreement=_F, n_drew=_I,
+                drawn_by=pa.list_(_S), status=_S, method=_S, reason=_S, settled_at=_S,
+            ),
+        ]
+    ),
     # release
     "splits": pa.schema([_IMAGE, *_columns(split=_S, concept_id=_S, group_id=_S)]),
 }  # fmt: skip
@@ -330,6 +364,8 @@ _MADE_BY = {
     "relevance": "clean relevance", "faces": "clean faces", "safety": "clean safety",
     "leaks": "clean leaks",
     "suspects": "annotate suspects",
+    "boxes": "annotate shapes", "box_coverage": "annotate shapes", "masks": "annotate shapes",
+    "keypoints": "annotate shapes",
     "splits": "release split",
 }  # fmt: skip
 """The step that makes a table anew; the other tables hold what no step can find again."""

@@ -7,11 +7,12 @@ from pictus.annotate.links_steps import links, revoke
 from pictus.annotate.people_steps import invite, pause, people
 from pictus.annotate.plan_steps import plan
 from pictus.annotate.queue_steps import gold_, queue
+from pictus.annotate.shape_steps import shapes_
 from pictus.annotate.steps import import_, settle
 from pictus.annotate.suspect_steps import suspects
 from pictus.annotate.trust_steps import skills, trust_
 
 __all__ = [
     "audit", "audited", "box_loop", "export", "gold_", "grid", "import_", "invite", "links", "pause", "people", "plan",
-    "preview_", "queue", "revoke", "settle", "shapes", "skills", "suspects", "trust_",
+    "preview_", "queue", "revoke", "settle", "shapes", "shapes_", "skills", "suspects", "trust_",
 ]  # fmt: skip

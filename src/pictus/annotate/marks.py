@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from pictus.annotate.tasks import ACCEPTED, KINDS, OPEN, Kind
+from pictus.annotate.tasks import ACCEPTED, KINDS, OPEN, REJECTED, Kind
 
 PROPOSERS = ("model:", "source:")
 """Annotators whose name begins so are no persons: "model:<run>", "source:<file>". What they drew is a proposal."""
@@ -45,6 +45,22 @@ def standing(connection: sa.Connection, kind: Kind, concept_id: str, image_id: s
     ).bindparams(sa.bindparam("kinds", expanding=True))
     rounds = connection.execute(drawn, {**which, "kinds": kinds}).scalar_one()
     return Standing(int(others), int(rounds))
+
+
+def rejected(connection: sa.Connection, kind: Kind, mark_ids: Sequence[int]) -> frozenset[int]:
+    """Those of these marks that were found bad by a kind in `Kind.shows`: what is drawn about one replaces it.
+
+    A shape drawn about any other mark stands beside it: one more box, the mask within a box.
+    """
+    judges = [name for name in kind.shows if name != "mark"]
+    asked = sorted({mark for mark in mark_ids if mark})
+    if not judges or not asked:
+        return frozenset()
+    query = sa.text(
+        "SELECT mark_id FROM questions WHERE mark_id IN :marks AND kind IN :kinds AND state = :state"
+    ).bindparams(sa.bindparam("marks", expanding=True), sa.bindparam("kinds", expanding=True))
+    found = connection.execute(query, {"marks": asked, "kinds": judges, "state": REJECTED})
+    return frozenset(int(mark) for mark in found.scalars())
 
 
 def shown(

@@ -235,21 +235,21 @@ def _keep_votes(connection: sa.Connection, entry: Entry) -> None:
 
 
 def _keep_marks(connection: sa.Connection, entry: Entry) -> dict[int, list[int]]:
-    """What was drawn -> the marks of each position. A shape may name the mark it `replaces`."""
+    """What was drawn -> the marks of each position. It replaces the mark it is about where that was found bad."""
     insert = sa.text(
         "INSERT INTO marks (kind, image_id, concept_id, annotator, shape, source, place, replaces, made_at)"
         " VALUES (:kind, :image, :concept, :me, :shape, :source, :place, :replaces, :at) RETURNING mark_id"
     )
     page, place = entry.page, 0
     drawn: dict[int, list[int]] = {}
+    bad = marks.rejected(connection, entry.kind, [item.mark_id for item in entry.items])
     for item, one in entry.pairs:
         for shape in one.data.get("shapes", ()):
-            replaces = shape.get("replaces", item.mark_id) if isinstance(shape, Mapping) else item.mark_id
             found = connection.execute(
                 insert,
                 {"kind": page.kind, "image": item.image_id, "concept": page.concept_id, "me": entry.me,
                  "shape": json.dumps(shape), "source": f"page:{page.page_id}#{entry.revision}", "place": place,
-                 "replaces": replaces if isinstance(replaces, int) else 0, "at": entry.at},
+                 "replaces": item.mark_id if item.mark_id in bad else 0, "at": entry.at},
             ).scalar_one()  # fmt: skip
             drawn.setdefault(item.position, []).append(int(found))
             place += 1
