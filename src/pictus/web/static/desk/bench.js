@@ -21,6 +21,7 @@ if (!document.querySelector('link[href="/static/desk/shapes.css"]')) {
 
 export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
+const THUMBNAIL_PX = 150;       // as the desk fetches the pictures of a page ahead
 const GAP_PX = 8, FOOT_PX = 33;  // as in shapes.css: over the film; below it, where the quiet line stands
 const LEAST_SHEET_PX = 300;      // less is no room to draw in
 
@@ -92,12 +93,13 @@ export class Bench {
     this.head = el("div", { class: "bench-head" }, this.words, this.toolbar);
     this.root.replaceChildren(el("section", { class: `bench bench-${this.page.kind}`, "aria-label": "Drawing" }, this.head, this.place, this.film));
     this.film.append(...this.desks.map(({ item }, index) => {
-      const picture = el("img", { alt: "", src: this.address(item)(160) });
+      const picture = el("img", { alt: "", src: this.address(item)(this.hands.side(THUMBNAIL_PX)) });
       return el("button", { type: "button", class: "film-one", "aria-label": `Picture ${index + 1} of ${this.desks.length}`, onclick: () => this.open(index) }, picture);
     }));
   }
 
   leave() {
+    this.isGone = true;
     this.keep();
     this.stop.abort();
     this.room.disconnect();
@@ -108,13 +110,13 @@ export class Bench {
   open(index) {
     if (this.sheet) { this.closed(); this.sheet.leave(); }
     this.index = index;
-    this.sheet = new Sheet({ width: this.item.width, height: this.item.height, address: this.address(this.item), label: `${this.name}: picture ${index + 1} of ${this.desks.length}`, hand: this });
+    this.sheet = new Sheet({ width: this.item.width, height: this.item.height, address: this.address(this.item), thumbnail: this.hands.side(THUMBNAIL_PX), label: `${this.name}: picture ${index + 1} of ${this.desks.length}`, hand: this });
     this.place.replaceChildren(this.sheet.root);
     this.opened();
     this.changed();
     this.sheet.root.focus({ preventScroll: true });
     const next = this.desks[index + 1];
-    if (next) new Image().src = this.address(next.item)(Math.max(next.item.width, next.item.height) > 640 ? 640 : 0);
+    if (next) new Image().src = this.address(next.item)(Math.max(next.item.width, next.item.height) > 640 ? 640 : 0);  // fetched ahead
   }
 
   /** The sheet takes what the window leaves: nothing to scroll while drawing. */
@@ -250,15 +252,9 @@ export class Bench {
     this.keep();
     this.isHandedIn = true;  // what is sent stays as it is
     this.hands.submit(this.desks.map(({ state, item }) => ({ position: item.position, data: {}, ...this.answer(state, item) })));
+    if (!this.isGone) this.isHandedIn = false;  // it was not taken, and the desk has said why
   }
 }
 
 /** The step of an arrow key on x and y; zeros for any other key. */
 export const arrow = (key) => ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] })[key] ?? [0, 0];
-
-/** Fetch the first picture of a page that is borrowed ahead, as the sheet will want it. 0: the desk fetches no others. */
-export const preload = (page) => {
-  const { position, width, height } = page.items[0];
-  new Image().src = `/desk/pages/${page.page_id}/pictures/${position}/${Math.max(width, height) > 640 ? 640 : 0}`;
-  return 0;
-};

@@ -1,7 +1,7 @@
 // Boxes: drawn by dragging or by four clicks on the extreme points (Papadopoulos et al. 2017), corrected by handles and
 // by arrows; and the two looks that others take at them, at one box (is it good?) and at all (is one missing?).
 
-import { Bench, DRAWING_KEYS, arrow, preload } from "./bench.js";
+import { Bench, DRAWING_KEYS, arrow } from "./bench.js";
 import { clamp, round, svg } from "./canvas.js";
 import { registerKind } from "./desk.js";
 import { counted, el } from "./dom.js";
@@ -363,7 +363,6 @@ class Boxes extends Bench {
 
 registerKind("box", {
   question: (page) => `Draw a box around one ${page.concept.name}`,
-  preload,
   keys: [
     ["d", "drag a box from corner to corner; only what can be seen: it ends where the visible part ends"], ["e", "four points: the highest, lowest, leftmost and rightmost, in any order"],
     ["n", "none left without a box, or none at all"], ["p", "the next proposal"], ["Tab", "choose a side of the box"],
@@ -373,7 +372,6 @@ registerKind("box", {
 });
 registerKind("box-quality", {
   question: (page) => `Is this box good for one ${page.concept.name}?`,
-  preload,
   keys: [
     ["g 1", "good: everything that can be seen of it is inside, and no side could move in"], ["b 2", "bad: it cuts something off, leaves room, holds several or something else"],
     [", .", "the picture before, the next one"], ["+ − 0", "larger, smaller, as it was"],
@@ -382,7 +380,6 @@ registerKind("box-quality", {
 });
 registerKind("box-coverage", {
   question: (page) => `Does every ${page.concept.name} have a box?`,
-  preload,
   keys: [
     ["c 1", "covered: every one that can be seen has a box"], ["m 2", "missing: at least one has none"],
     [", .", "the picture before, the next one"], ["+ − 0", "larger, smaller, the whole picture"],

@@ -66,7 +66,7 @@ export class History {
  * the keyboard's cursor, draw(svg) whenever something moved; points are [x, y] in px of the picture, not clipped.
  */
 export class Sheet {
-  constructor({ width, height, address, label, hand }) {
+  constructor({ width, height, address, thumbnail, label, hand }) {
     Object.assign(this, { width, height, hand, k: 1, x: 0, y: 0, isFitted: true, cursor: null, isSpace: false });
     this.pointers = new Map();
     this.picture = el("img", { class: "sheet-picture", alt: "", draggable: "false", decoding: "async" });
@@ -77,7 +77,7 @@ export class Sheet {
       this.picture, this.paint, this.drawing, this.loupe);
     this.picture.style.width = `${width}px`;
     this.picture.style.height = `${height}px`;
-    this.load(address);
+    this.load(address, thumbnail);
     this.watch = new ResizeObserver(() => this.resized());
     this.watch.observe(this.root);
     const on = (name, what, options) => this.root.addEventListener(name, what, options);
@@ -90,16 +90,13 @@ export class Sheet {
     on("contextmenu", (event) => { if (this.hand.takesRight) event.preventDefault(); });
   }
 
-  /** A thumbnail of a large picture at once, then its own pixels; only the thumbnail where the browser cannot read them. */
-  load(address) {
-    const isLarge = Math.max(this.width, this.height) > 640, whole = new Image();
+  /** A thumbnail at once, then the picture's own pixels; only the thumbnail where the browser cannot read them. */
+  load(address, thumbnail) {
+    const whole = new Image();
     this.picture.addEventListener("load", () => { this.root.classList.add("loaded"); this.redraw(); });
-    if (isLarge) this.picture.src = address(640);
+    this.picture.src = address(Math.max(this.width, this.height) > 640 ? 640 : thumbnail);
     whole.src = address(0);
-    this.whenLoaded = whole.decode().then(() => { this.picture.src = whole.src; return true; }, () => {
-      if (!isLarge) this.picture.src = address(640);
-      return false;
-    });
+    whole.decode().then(() => { this.picture.src = whole.src; }, () => this.root.classList.add("thumbnail-only"));
   }
 
   leave() { this.watch.disconnect(); cancelAnimationFrame(this.waiting); }

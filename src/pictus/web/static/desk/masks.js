@@ -1,7 +1,7 @@
 // Masks: polygons whose points can be moved, a brush and an eraser, holes filled at a click, and regions that the
 // server finds from a few clicks or a box. Stored as polygons where they were drawn as such, else as COCO run lengths.
 
-import { Bench, DRAWING_KEYS, arrow, preload } from "./bench.js";
+import { Bench, DRAWING_KEYS, arrow } from "./bench.js";
 import { clamp, round, svg } from "./canvas.js";
 import { registerKind } from "./desk.js";
 import { Refused, call, counted, el } from "./dom.js";
@@ -438,7 +438,6 @@ class Masks extends Bench {
 
 registerKind("mask", {
   question: (page) => `Cover one ${page.concept.name}, all that can be seen of it`,
-  preload,
   keys: [
     ["p b e f c", "outline, brush, eraser, fill, find; only what can be seen, no shadow, nothing that stands before it"], ["Enter", "closes the outline; then the next picture, or hand in"],
     ["Backspace", "the last point of an outline goes"], ["Tab", "choose a point of the outline; arrows move it, Del removes it"], ["[ ]", "a smaller, a larger brush"],

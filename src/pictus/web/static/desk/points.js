@@ -1,7 +1,7 @@
 // Points: those of a skeleton in their order, each seen, hidden or not there, with the lines that join them.
 // Left and right are the thing's own: they differ in colour, and the name says whose left it is.
 
-import { Bench, DRAWING_KEYS, arrow, preload } from "./bench.js";
+import { Bench, DRAWING_KEYS, arrow } from "./bench.js";
 import { clamp, round, svg } from "./canvas.js";
 import { registerKind } from "./desk.js";
 import { call, counted, el } from "./dom.js";
@@ -267,7 +267,6 @@ const show = (page, root, hands) => {
 
 registerKind("points", {
   question: (page) => `Set the points of one ${page.concept.name}`,
-  preload: (page) => { known(page.concept.concept_id); return preload(page); },
   keys: [
     ["v", "seen: it is visible; left and right are the thing's own, not the picture's"], ["h", "hidden: something covers it, and one can tell where it is (also the right button)"], ["x", "not there: outside the picture, or nobody could tell"],
     ["Tab", "the next point; arrows move it, Del removes it"], ["m", "another one"], ["1 2 3", "choose one of several"], ["n", "none here"],
