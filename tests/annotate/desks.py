@@ -129,8 +129,8 @@ def filled(project: pictus.Project) -> pictus.Project:
 
 
 def desk_of(project: pictus.Project, clock: Clock | None = None, **more: Any) -> Desk:
-    more = {"rule": "fixed", "stops": Stops(most=3), "limits": UNHURRIED, "seed": 7} | more
-    return open_desk(project, clock=clock or Clock(), **more)
+    given: dict[str, Any] = {"rule": "fixed", "stops": Stops(most=3), "limits": UNHURRIED, "seed": 7}
+    return open_desk(project, clock=clock or Clock(), **(given | more))
 
 
 def someone(desk: Desk, name: str = "ada", role: str = "annotator") -> Person:

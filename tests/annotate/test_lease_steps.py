@@ -230,3 +230,15 @@ def test_a_quota_ends_the_work_to_the_question(world: pictus.Project) -> None:
     assert desk.progress(ada).left == 0
     assert desk.next_page(ada, except_pages=[first.page_id, second.page_id]) is None
     assert "50 questions" in desk.nothing(ada)
+
+
+def test_small_heaps_are_taken_and_the_rest_of_a_large_one_waits_for_what_comes_back(world: pictus.Project) -> None:
+    put_questions(world, 60, concept="owl", priority=3, wanted=1)
+    put_questions(world, 60, concept="wren", priority=2, wanted=1)
+    put_questions(world, 5, concept="crow", priority=9, wanted=1)
+    desk = desk_of(world)
+    concepts = []
+    for who in ("ada", "bob", "cyd", "dan", "eve", "fay"):
+        page = desk.next_page(someone(desk, who))
+        concepts.append((page.concept_id, len(page.items)) if page else None)
+    assert concepts == [("crow", 5), ("owl", 48), ("wren", 48), ("owl", 12), ("wren", 12), None]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from tests.annotate.desks import Clock, all_of, desk_of, put_questions, rows, someone
 
 import pictus
-from pictus.annotate import desk_steps, lease_steps
+from pictus.annotate import desk_steps, lease_steps, work_steps
 from pictus.annotate.desk_steps import LaterError
 from pictus.annotate.tasks import Given, Page
 from pictus.errors import NotThereError, UserError
@@ -142,7 +142,7 @@ def test_a_transaction_that_fails_leaves_no_vote_in_the_rule(
         raise sa.exc.OperationalError("SELECT", {}, Exception("gone"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(desk_steps.work_steps, "judged", broken)
+        patch.setattr(work_steps, "judged", broken)
         with pytest.raises(LaterError):
             desk.submit(ada, pages[0].page_id, 1, all_of(pages[0]), 60)
     assert rows(birds, "SELECT COUNT(*) FROM answers")[0][0] == 0
@@ -176,6 +176,38 @@ def test_a_database_that_is_gone_is_told_and_comes_back(birds: pictus.Project, m
             desk.next_page(ada)
         assert "10.1.2.3" not in str(error.value), "an annotator is not told where the database is"
     assert desk.next_page(ada) is not None
+
+
+def test_of_two_transactions_that_wait_for_each_other_one_is_done_again(birds: pictus.Project) -> None:
+    desk = desk_of(birds)
+    tries = []
+
+    class DeadlockError(Exception):
+        sqlstate = "40P01"
+
+    def work(_: sa.Connection) -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise sa.exc.OperationalError("UPDATE", {}, DeadlockError())
+        return "done"
+
+    assert desk._do(work) == "done"
+    assert len(tries) == 3
+
+
+def test_who_was_paused_meanwhile_decides_nothing(world: pictus.Project) -> None:
+    put_questions(world, 3, wanted=1)
+    put_questions(world, 3, kind="box-coverage", concept="wren", wanted=1)
+    clock = Clock()
+    desk = desk_of(world, clock, stops=desk_steps.Stops(most=1))
+    eve = someone(desk, "eve")
+    pages = [desk.next_page(eve, kind=kind) for kind in ("grid", "box-coverage")]
+    pictus.annotate.pause(world, "eve", reason="read the gloss")
+    for page, answer in zip(pages, ("yes", "covered"), strict=True):
+        assert page is not None
+        assert desk.submit(eve, page.page_id, 1, all_of(page, answer), 20).decided == 0
+    assert rows(world, "SELECT DISTINCT state, votes, leases FROM questions") == [("open", 0, 0)]
+    assert rows(world, "SELECT COUNT(*) FROM answers") == [(6,)]
 
 
 # Shapes

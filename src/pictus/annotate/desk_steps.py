@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 from pictus.annotate import grid, lease_steps, quiz_steps, session_steps, work_steps
 from pictus.annotate.conduct import Limits
-from pictus.annotate.pages import Chance
+from pictus.annotate.pages import Candidate, Chance
 from pictus.annotate.people import clean_name
 from pictus.annotate.quiz import Quiz
 from pictus.annotate.sizes_steps import Sizes
@@ -246,6 +247,7 @@ class Desk:
     # How
 
     def _next(self, connection: sa.Connection, pick: "_Pick") -> Page | None:
+        lease_steps.alone(connection, pick.me)
         person = session_steps.named(connection, pick.me)
         if person is None or person.state != session_steps.ACTIVE:
             return None
@@ -258,39 +260,47 @@ class Desk:
         left = work_steps.quota_left(connection, person)
         if left == 0 or len(held) >= MOST_HELD:
             return None
-        page_id = self._lend_any(connection, pick, self._kinds.get(person.role, []), left, at)
+        terms = _Terms(pick.me, left, at)
+        page_id = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
         return self._page(connection, pick.me, page_id) if page_id else None
 
-    def _lend_any(self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str], left: int, at: str) -> str:
-        """A page of the first heap that has something for this person -> its id, "" for none."""
+    def _lend_any(self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str], terms: "_Terms") -> str:
+        """A page of the first heap that has something for this person -> its id, "" for none.
+
+        Where others hold so much of a heap that less than half a page is free, the next few are looked at first: it
+        is not worth a change of concept for three pictures, and more of that heap may come back.
+        """
+        short: list[tuple[lease_steps.Heap, list[Candidate]]] = []
         waited_for = []
         for heap in lease_steps.open_heaps(connection, kinds, kind=pick.kind, concept_id=pick.concept_id):
-            vain = self._vain.get(heap[:2], {})
-            if vain.get(pick.me, 0.0) > time.monotonic():
+            if self._vain.get(heap[:2], {}).get(pick.me, 0.0) > time.monotonic():
                 continue
-            page_id, is_held = self._lend(connection, heap, pick.me, left, at, waits=False)
-            if page_id:
-                return page_id
-            if is_held:
+            most = _most(heap, terms.left)
+            asks, is_held = lease_steps.candidates(connection, heap, pick.me, 2 * most, waits=False)
+            if asks and 2 * len(asks) >= min(most, heap.waiting):
+                return self._lend(connection, heap, asks, terms)
+            if asks:
+                short.append((heap, asks))
+            elif is_held:
                 waited_for.append(heap)
             else:
                 self._vain.setdefault(heap[:2], {})[pick.me] = time.monotonic() + VAIN_S
+            if len(short) == AHEAD:
+                break
+        if short:
+            return self._lend(connection, *short[0], terms)
         for heap in waited_for:  # another server is just lending of it: what is left when it has done so?
-            page_id, _ = self._lend(connection, heap, pick.me, left, at, waits=True)
-            if page_id:
-                return page_id
+            asks, _ = lease_steps.candidates(connection, heap, pick.me, 2 * _most(heap, terms.left), waits=True)
+            if asks:
+                return self._lend(connection, heap, asks, terms)
         return ""
 
     def _lend(
-        self, connection: sa.Connection, heap: lease_steps.Heap, me: str, left: int, at: str, *, waits: bool
-    ) -> tuple[str, bool]:
-        per_page = KINDS.get(heap.kind).per_page
-        most = per_page if left < 0 else min(per_page, left)
-        asks, is_held = lease_steps.candidates(connection, heap, me, 2 * most, waits=waits)
-        if not asks:
-            return "", is_held
-        chosen = lease_steps.composed(connection, heap, me, asks, most=most, chance=self._chance)
-        return lease_steps.lend(connection, heap, me, chosen, at), False
+        self, connection: sa.Connection, heap: lease_steps.Heap, asks: list[Candidate], terms: "_Terms"
+    ) -> str:  # fmt: skip
+        most = _most(heap, terms.left)
+        chosen = lease_steps.composed(connection, heap, terms.me, asks, most=most, chance=self._chance)
+        return lease_steps.lend(connection, heap, terms.me, chosen, terms.at)
 
     def _page(self, connection: sa.Connection, me: str, page_id: str) -> Page:
         return lease_steps.page_of(connection, lease_steps.own_page(connection, me, page_id), self._bench.sizes)
@@ -300,8 +310,9 @@ class Desk:
         at = self._clock()
         if at != self._swept_at:
             self._swept_at = at
-            if self._do(lambda connection: lease_steps.sweep(connection, at)):
-                self._vain.clear()
+            for page_id, heap in self._look(lambda connection: lease_steps.overdue(connection, at)):
+                self._do(partial(lease_steps.release, page_id=page_id, state=lease_steps.ABANDONED))
+                self._vain.pop(heap, None)
 
     def _progress(self, connection: sa.Connection, person: Person) -> Progress:
         until, waiting = self._waiting.get(person.role, (0.0, 0))
@@ -327,12 +338,30 @@ class Desk:
             return work(connection)
 
 
-class _Pick:
+class _Pick(NamedTuple):
     """What page is asked for."""
 
-    def __init__(self, me: str, kind: str, concept_id: str, excepted: frozenset[str]) -> None:
-        self.me, self.kind, self.concept_id, self.excepted = me, kind, concept_id, excepted
+    me: str
+    kind: str
+    concept_id: str
+    excepted: frozenset[str]
 
+
+class _Terms(NamedTuple):
+    """On what terms a page is lent. `left`: questions of the quota, -1 for no limit."""
+
+    me: str
+    left: int
+    at: str
+
+
+def _most(heap: lease_steps.Heap, left: int) -> int:
+    per_page = KINDS.get(heap.kind).per_page
+    return per_page if left < 0 else min(per_page, left)
+
+
+AHEAD = 4
+"""Heaps with little that are looked at before the first of them is taken all the same."""
 
 VAIN_S = 5.0
 """So long a heap that had nothing for somebody is not searched for them again, unless questions came free here."""

@@ -6,6 +6,7 @@ each in the order of their keys, so that two servers cannot wait for each other.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -56,6 +57,7 @@ class Heap(NamedTuple):
     concept_id: str
     priority: float
     reason: str
+    waiting: int  # open questions, whoever holds them
 
 
 def open_heaps(connection: sa.Connection, kinds: Sequence[str], *, kind: str, concept_id: str) -> Iterator[Heap]:
@@ -65,15 +67,15 @@ def open_heaps(connection: sa.Connection, kinds: Sequence[str], *, kind: str, co
         return
     one = " AND concept_id = :concept" if concept_id else ""
     statement = (
-        "SELECT kind, concept_id, priority, reason FROM heaps WHERE state = 'open' AND waiting > 0"  # noqa: S608  ours
+        "SELECT kind, concept_id, priority, reason, waiting FROM heaps WHERE state = 'open' AND waiting > 0"  # noqa: S608  ours
         f" AND kind IN :kinds{one} ORDER BY priority DESC, kind, concept_id LIMIT 64 OFFSET :start"
     )
     query = sa.text(statement).bindparams(sa.bindparam("kinds", expanding=True))
-    start, found = 0, [Heap("", "", 0.0, "")]
+    start, found = 0, [Heap("", "", 0.0, "", 0)]
     while found:
         given = {"kinds": which, "start": start} | ({"concept": concept_id} if concept_id else {})
         rows = connection.execute(query, given)
-        found = [Heap(row.kind, row.concept_id, row.priority, row.reason) for row in rows]
+        found = [Heap(row.kind, row.concept_id, row.priority, row.reason, row.waiting) for row in rows]
         yield from found
         start += 64
 
@@ -209,16 +211,21 @@ def release(connection: sa.Connection, page_id: str, state: str) -> bool:
     return bool(done.rowcount)
 
 
-def sweep(connection: sa.Connection, at: str) -> int:
-    """Take back pages whose time is over -> how many."""
-    found = list(connection.execute(
-        sa.text(
-            "SELECT page_id FROM pages WHERE state = 'leased' AND expires_at < :at ORDER BY expires_at, page_id"
-            " LIMIT :most"
-        ),
-        {"at": at, "most": SWEPT},
-    ).scalars())  # fmt: skip
-    return sum(release(connection, page_id, ABANDONED) for page_id in sorted(found))
+def overdue(connection: sa.Connection, at: str) -> list[tuple[str, tuple[str, str]]]:
+    """Pages whose time is over, the first SWEPT: page_id, (kind, concept_id). Each is released on its own."""
+    query = (
+        "SELECT page_id, kind, concept_id FROM pages WHERE state = 'leased' AND expires_at < :at"
+        " ORDER BY expires_at, page_id LIMIT :most"
+    )
+    rows = connection.execute(sa.text(query), {"at": at, "most": SWEPT})
+    return [(row.page_id, (row.kind, row.concept_id)) for row in rows]
+
+
+def alone(connection: sa.Connection, me: str) -> None:
+    """Until this transaction ends nothing else is lent to the same person, from whichever window or server."""
+    if connection.dialect.name == "postgresql":
+        number = int.from_bytes(hashlib.sha256(me.encode()).digest()[:8], "big", signed=True)
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
 
 def lock(connection: sa.Connection, questions: Iterable[int]) -> list[int]:

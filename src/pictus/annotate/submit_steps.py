@@ -14,6 +14,7 @@ from pictus.annotate.conduct import Limits
 from pictus.annotate.follow_steps import count_heaps, follow
 from pictus.annotate.lease_steps import LEASED, SUBMITTED, answers_of, items_of, lock, own_page
 from pictus.annotate.moments import seconds_between
+from pictus.annotate.session_steps import paused_names
 from pictus.annotate.sizes_steps import Sizes
 from pictus.annotate.stopping import Cast, Decision
 from pictus.annotate.tally_steps import Tally
@@ -68,6 +69,7 @@ class Entry(NamedTuple):
     revision: int
     seconds: float
     at: str
+    counts: bool  # False for somebody who is paused: what they say is kept, and decides nothing
 
     @property
     def me(self) -> str:
@@ -113,7 +115,8 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
         raise UserError(what, fix=_ANOTHER)
     asked = lock(connection, [item.question_id for item in items if item.role == ASK])
     known_before = _answered(connection, person.name, asked)  # before these answers are there
-    entry = Entry(row, kind, items, given, sent.revision, _seconds(row, sent, at, bench.limits), at)
+    seconds = _seconds(row, sent, at, bench.limits)
+    entry = Entry(row, kind, items, given, sent.revision, seconds, at, person.name not in paused_names(connection))
     _keep_answers(connection, entry)
     if kind.votes:
         _keep_votes(connection, entry)
@@ -302,21 +305,21 @@ def _changes(
             Cast(item.question_id, page.concept_id, entry.me, one.answer, item.known)
             for item, one in entry.pairs if item.role in (ASK, GOLD)
         ]  # fmt: skip
-        told = tally.decide(connection, (page.page_id, entry.revision), casts)
+        told = tally.decide(connection, (page.page_id, entry.revision), casts, counts=entry.counts)
         decisions = {cast.question: decision for cast, decision in zip(casts, told, strict=True)}
     changes = []
     for item, one in sorted(entry.pairs, key=lambda pair: int(pair[0].question_id)):
         question = questions.get(item.question_id)
         if item.role != ASK or question is None:
             continue
-        votes = question.votes + (item.question_id not in known_before)
+        votes = question.votes + (entry.counts and item.question_id not in known_before)
         leases = max(0, question.leases - (page.state == LEASED))
         posterior, wanted = question.posterior, question.wanted
         if kind.votes:
             decision = decisions[item.question_id]
             state, posterior, wanted = decision.state, decision.posterior, votes + decision.wanted
-        elif votes < wanted:
-            state = OPEN
+        elif votes < wanted or not entry.counts:
+            state = question.state
         else:
             state = ACCEPTED if kind.accepts in ("", one.answer) else REJECTED
         if question.known or (question.state == PARKED and state == OPEN):

@@ -87,14 +87,19 @@ class Tally:
             keeps = OVERLAP if connection.dialect.name == "postgresql" else 1  # SQLite commits one after the other
             del self._lows[:-keeps]
 
-    def decide(self, connection: sa.Connection, page: tuple[str, int], casts: Sequence[Cast]) -> list[Decision]:
-        """What holds of each question with its new vote. Their rows are locked; who cast them is one person."""
+    def decide(
+        self, connection: sa.Connection, page: tuple[str, int], casts: Sequence[Cast], *, counts: bool
+    ) -> list[Decision]:  # fmt: skip
+        """What holds of each question with its new vote. Their rows are locked; who cast them is one person.
+
+        counts: False for somebody who is paused.
+        """
         with self.lock:
             me = casts[0].annotator if casts else ""
             self._catch_up([cast.question for cast in casts if not cast.known], me, connection)
             self._fed.add(page)
             self._uncommitted.add(page)
-            if me in self._paused:  # kept, but it does not count
+            if me in self._paused or not counts:
                 return [self._rule.decision(cast.question) for cast in casts]
             return [self._rule.add(cast) for cast in casts]
 
