@@ -1,4 +1,4 @@
-"""The grid in a real Chromium: keys, mouse, undo, a lost connection, a killed server."""
+"""The grid in a real Chromium: keys, mouse, touch, quiz, the other screens."""
 
 from __future__ import annotations
 
@@ -10,17 +10,9 @@ import pytest
 import pictus
 
 from .conftest import NewPage, Server, at_wall, come_in, served
+from .wall import ANSWERS, MARKED, NEXT, PAGE, SAVED, answers_of, next_page
 
 pytestmark = pytest.mark.browser
-
-WAITS = "() => document.getElementById('saved').textContent.includes('for the connection')"
-SAVED = "() => document.getElementById('saved').textContent === 'Saved'"
-MARKED = """() => Object.fromEntries([...document.querySelectorAll(".mark")].map((tile) => [
-    tile.querySelector("img").src.split("/").at(-2), tile.getAttribute("aria-checked")]))"""
-PAGE = """() => document.querySelector(".mark img").src.split("/").at(-4)"""
-NEXT = "before => document.querySelector('.mark img')?.src.split('/').at(-4) !== before"
-IS = "wanted => document.querySelector('.mark img')?.src.split('/').at(-4) === wanted"
-ANSWERS = {"true": "yes", "false": "no", "mixed": "unsure"}
 
 
 def test_twenty_pages_by_keys_alone_are_in_the_journal_as_they_were_marked(
@@ -60,138 +52,6 @@ def test_twenty_pages_by_keys_alone_are_in_the_journal_as_they_were_marked(
     votes = project.journal.votes()
     mine = Counter(row["answer"] for row in votes.to_pylist() if row["annotator"] == "Ada")
     assert mine == Counter(wanted.values())
-
-
-def next_page(page: Any, *keys: str) -> tuple[str, dict[int, str]]:
-    """Mark by `keys`, hand in -> the page and what was marked."""
-    at_wall(page)
-    for key in keys:
-        page.keyboard.press(key)
-    page_id = page.evaluate(PAGE)
-    marked = {int(place): ANSWERS[said] for place, said in page.evaluate(MARKED).items()}
-    page.keyboard.press("Enter")
-    return page_id, marked
-
-
-def answers_of(project: pictus.Project, name: str) -> dict[tuple[str, int], str]:
-    """(page, position) -> the answer of its latest revision."""
-    import sqlalchemy as sa
-
-    query = "SELECT page_id, position, answer FROM answers WHERE annotator = :name AND kind = 'grid' ORDER BY revision"
-    with project.journal.engine.connect() as connection:
-        return {(row[0], row[1]): row[2] for row in connection.execute(sa.text(query), {"name": name})}
-
-
-def flat(handed_in: list[tuple[str, dict[int, str]]]) -> dict[tuple[str, int], str]:
-    return {(page_id, place): answer for page_id, marked in handed_in for place, answer in marked.items()}
-
-
-def test_a_lost_connection_and_a_closed_tab_lose_and_double_nothing(fresh: pictus.Project, new_page: NewPage) -> None:
-    with served(fresh) as server:
-        page = new_page()
-        context = page.context
-        come_in(page, server.address, "Ada")
-        handed_in = [next_page(page, "Space")]
-        page.wait_for_function(SAVED)
-        page.wait_for_function("() => document.querySelectorAll('.mark img').length > 0")
-        page.wait_for_load_state("networkidle")  # two pages are borrowed ahead
-        context.set_offline(True)
-        handed_in += [next_page(page, "l", "Space"), next_page(page, "n"), next_page(page, "Space", "j", "n")]
-        page.wait_for_function(WAITS)
-        assert page.inner_text("#saved") == "3 pages wait for the connection"
-        assert "No connection" in page.inner_text("#work"), "nothing more was borrowed"
-        assert len(answers_of(fresh, "Ada")) == len(handed_in[0][1])
-        page.close()  # what was handed in lies in the browser
-        context.set_offline(False)
-        again = context.new_page()
-        again.goto(server.address + "/desk")
-        again.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('/out/'))")
-        assert answers_of(fresh, "Ada") == flat(handed_in)
-        page_id, _ = next_page(again, "Space")
-        assert page_id not in {one for one, _ in handed_in}, "what was handed in is not lent again"
-
-
-def test_a_killed_server_finds_everything_once_it_is_back(fresh: pictus.Project, new_page: NewPage) -> None:
-    with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
-        page.wait_for_load_state("networkidle")
-        server.stop()
-        handed_in = [next_page(page, "Space"), next_page(page, "l", "n"), next_page(page, "j", "Space")]
-        page.wait_for_function(WAITS)
-        server.start()
-        page.evaluate("dispatchEvent(new Event('online'))")  # else it waits for its next try
-        page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('/out/'))")
-        assert answers_of(fresh, "Ada") == flat(handed_in)
-        next_page(page)
-
-
-def test_undo_takes_up_the_last_page_and_both_are_handed_in(fresh: pictus.Project, new_page: NewPage) -> None:
-    with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        first, marked = next_page(page, "Space")
-        page.wait_for_function(NEXT, arg=first)
-        second = page.evaluate(PAGE)
-        page.keyboard.press("l")
-        page.keyboard.press("Space")
-        page.keyboard.press("u")
-        page.wait_for_function(IS, arg=first)
-        assert {int(place): ANSWERS[said] for place, said in page.evaluate(MARKED).items()} == marked
-        changed = next_page(page, "n")
-        assert changed[0] == first
-        page.wait_for_function(IS, arg=second)
-        assert page.evaluate(MARKED)["1"] == "true", "what was marked before the undo is kept"
-        last = next_page(page)
-        page.wait_for_function(SAVED)
-        assert answers_of(fresh, "Ada") == flat([changed, last])
-        page.reload()
-        at_wall(page)
-        page.wait_for_selector("#undo:not([disabled])")
-        third = page.evaluate(PAGE)
-        page.keyboard.press("u")
-        page.wait_for_function(NEXT, arg=third)
-        taken_up = dict([changed, last])[page.evaluate(PAGE)]  # both may have come in within one second
-        assert {int(place): ANSWERS[said] for place, said in page.evaluate(MARKED).items()} == taken_up
-
-
-def test_a_closed_tab_finds_the_same_page_with_its_marks(fresh: pictus.Project, new_page: NewPage) -> None:
-    with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
-        for key in ("Space", "l", "n"):
-            page.keyboard.press(key)
-        before, marked = page.evaluate(PAGE), page.evaluate(MARKED)
-        page.wait_for_load_state("networkidle")
-        context = page.context
-        page.close()
-        again = context.new_page()
-        again.goto(server.address + "/desk")
-        at_wall(again)
-        assert (again.evaluate(PAGE), again.evaluate(MARKED)) == (before, marked)
-
-
-def test_what_is_borrowed_ahead_goes_back_when_the_page_is_left(fresh: pictus.Project, new_page: NewPage) -> None:
-    import sqlalchemy as sa
-
-    def leased() -> int:
-        with fresh.journal.engine.connect() as connection:
-            return int(connection.execute(sa.text("SELECT COUNT(*) FROM pages WHERE state = 'leased'")).scalar_one())
-
-    with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
-        page.wait_for_load_state("networkidle")
-        assert leased() == 3, "one in hand and two ahead"
-        page.goto(server.address)
-        for _ in range(50):
-            if leased() == 1:
-                break
-            page.wait_for_timeout(40)
-        assert leased() == 1
 
 
 def test_marks_by_click_range_drag_and_right_click(server: Server, new_page: NewPage) -> None:
@@ -380,47 +240,6 @@ def test_near_duplicates_stand_as_one_tile_and_are_answered_as_one(fresh: pictus
         page.keyboard.press("Enter")
         page.wait_for_function(SAVED)
     assert sorted(answers_of(fresh, "Ada").values()) == ["no"] * 5 + ["yes"] * 3
-
-
-def test_two_tabs_of_one_person_show_different_pages(fresh: pictus.Project, new_page: NewPage) -> None:
-    with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
-        page.wait_for_load_state("networkidle")
-        other = page.context.new_page()
-        other.goto(server.address + "/desk")
-        at_wall(other)
-        assert other.evaluate(PAGE) != page.evaluate(PAGE)
-
-
-def test_what_waits_is_told_before_signing_out_and_sent_after_coming_in_again(
-    fresh: pictus.Project, new_page: NewPage
-) -> None:
-    with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
-        page.wait_for_load_state("networkidle")
-        server.stop()
-        handed_in = next_page(page, "Space")
-        page.wait_for_function(WAITS)
-        server.start()
-        page.context.clear_cookies()
-        page.goto(server.address)
-        assert page.inner_text("#kept") == "1 page of Ada waits in this browser, until they come in again."
-        page.fill("#name", "Bea")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#leave")
-        page.goto(server.address + "/desk")
-        at_wall(page)
-        assert answers_of(fresh, "Bea") == {}, "nobody hands in what another one answered"
-        page.goto(server.address)
-        page.click("#leave")
-        page.wait_for_selector("#name")
-        come_in(page, server.address, "Ada")
-        page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('/out/'))")
-    assert answers_of(fresh, "Ada") == flat([handed_in])
 
 
 def test_a_link_can_be_pasted(fresh: pictus.Project, new_page: NewPage) -> None:
