@@ -58,7 +58,7 @@ def test_experts_are_asked_at_the_desk_and_their_word_is_the_report(world: pictu
     said = ["best"] * 8 + ["present", "no"]
     answers = [Given(item.position, one) for item, one in zip(page.items, said, strict=True)]
     desk.submit(rex, page.page_id, 1, answers, 60)
-    report = audit(world)
+    report = audit(world, "report")
     assert report.summary["presence"]["words"] == "90.0 %, 95 % CI 59.6-98.2, n = 10"
     assert report.summary["best"]["estimate"] == 0.8
     assert report.problems == ()
@@ -86,8 +86,8 @@ def test_who_voted_on_a_picture_does_not_audit_it(birds: pictus.Project) -> None
     assert voted
     assert not set(pictures_of(desk, page, rex)) & voted
     answer(birds, ids, "best", who="rex")  # as if it had slipped through
-    assert audit(birds).summary["not_independent"] == len(voted)
-    assert any("left out: its auditor had voted" in one for one in audit(birds).problems)
+    assert audit(birds, "report").summary["not_independent"] == len(voted)
+    assert any("left out: its auditor had voted" in one for one in audit(birds, "report").problems)
 
 
 def test_a_vote_of_a_file_counts_as_having_voted(birds: pictus.Project) -> None:
@@ -98,7 +98,7 @@ def test_a_vote_of_a_file_counts_as_having_voted(birds: pictus.Project) -> None:
         Vote(ids[2], "rex", "wren", "no", "f", ""),
     ])  # fmt: skip
     answer(birds, ids, "best")
-    report = audit(birds)
+    report = audit(birds, "report")
     assert report.summary["not_independent"] == 2
     assert report.summary["answered"] == 2
 
@@ -111,13 +111,13 @@ def test_several_experts_decide_by_majority_and_their_disagreement_is_told(birds
         answer(birds, ids[:3], "best", who=who)
     answer(birds, ids[3:], "no", who="rex")
     answer(birds, ids[3:], "best", who="sue")
-    report = audit(birds)
+    report = audit(birds, "report")
     assert (report.summary["disputed"], report.summary["several_experts"], report.summary["unsure"]) == (1, 4, 1)
     assert report.summary["presence"]["n"] == 3
     assert report.summary["presence_if_unsure_is_wrong"]["estimate"] == 0.75
     assert any("experts disagree on 1 of 4 labels" in one for one in report.problems)
     answer(birds, ids[3:], "no", who="tom")
-    assert audit(birds).summary["presence"]["estimate"] == 0.75
+    assert audit(birds, "report").summary["presence"]["estimate"] == 0.75
 
 
 def test_the_latest_answer_of_an_expert_counts(birds: pictus.Project) -> None:
@@ -125,7 +125,7 @@ def test_the_latest_answer_of_an_expert_counts(birds: pictus.Project) -> None:
     audit(birds, "draw", many=2)
     answer(birds, ids, "no")
     answer(birds, ids, "best")
-    assert audit(birds).summary["presence"]["estimate"] == 1
+    assert audit(birds, "report").summary["presence"]["estimate"] == 1
 
 
 def test_each_concept_has_its_share_and_its_own_interval(birds: pictus.Project, fill: Fill) -> None:
@@ -137,7 +137,7 @@ def test_each_concept_has_its_share_and_its_own_interval(birds: pictus.Project, 
     assert weights == {"owl": 5.0, "wren": 1.0}
     answer(birds, owls, "best")
     answer(birds, wrens, "no", concept="wren")
-    report = audit(birds)
+    report = audit(birds, "report")
     # 20 owls right and 4 wrens wrong: 20 / 24, although half of the sample was wrong
     assert report.summary["presence"]["estimate"] == pytest.approx(20 / 24)
     by_concept = {row.concept_id: row for row in report}
@@ -154,7 +154,7 @@ def test_selection_frequency_stands_beside_the_precision(birds: pictus.Project) 
     audit(birds, "draw", many=4)
     answer(birds, ids[:3], "best")
     answer(birds, ids[3:], "no")
-    selection = audit(birds).summary["selection"]
+    selection = audit(birds, "report").summary["selection"]
     assert selection["mean"] == 0.8
     assert [(band["from"], band["pictures"], band["presence"]["estimate"]) for band in selection["bands"]] == [
         (0.0, 1, 0.0), (0.5, 0, None), (0.7, 1, 1.0), (0.9, 0, None), (1.0, 2, 1.0)
@@ -166,7 +166,7 @@ def test_a_second_audit_keeps_the_answers_of_the_first(birds: pictus.Project) ->
     audit(birds, "draw", many=5)
     answer(birds, ids, "best")
     second = audit(birds, "draw", many=5, seed=9, experts=2)
-    report = audit(birds)
+    report = audit(birds, "report")
     assert report.summary["audit_id"] == second.summary["audit_id"]
     assert report.summary["answered"] == 5
     assert {row.wanted for row in rows(birds, "SELECT wanted FROM questions WHERE kind = 'audit'")} == {2}
@@ -206,7 +206,7 @@ def test_an_audit_done_elsewhere_is_taken_in_once(project: pictus.Project, fill:
     labels = [Label(one, "owl", 0.99, 3, "accepted", "", "") for one in list(ids.values())[:2]]
     project.tables.append("labels", table_of("labels", labels))
     audit(project, "draw", many=2, seed=1)
-    assert audit(project).summary["answered"] == 2, "what is known of a pair serves the next audit"
+    assert audit(project, "report").summary["answered"] == 2, "what is known of a pair serves the next audit"
 
 
 def test_every_bad_row_of_a_file_is_told(project: pictus.Project, fill: Fill, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_every_bad_row_of_a_file_is_told(project: pictus.Project, fill: Fill, tm
 
 def test_what_cannot_be_drawn_says_what_to_type(project: pictus.Project, fill: Fill) -> None:
     with pytest.raises(pictus.UserError, match="No audit") as error:
-        audit(project)
+        audit(project, "report")
     assert "annotate audit draw" in error.value.fix
     with pytest.raises(pictus.UserError, match="no accepted labels"):
         audit(project, "draw")

@@ -71,7 +71,7 @@ class _Item(NamedTuple):
 
 @step("annotate audit", changes=True, shows_records=True)
 def audit(
-    project: Project, do: Literal["draw", "report"] = "report", *, many: int = 1500, of: str = LABELS, each: int = 0,
+    project: Project, do: Literal["draw", "report"], *, many: int = 1500, of: str = LABELS, each: int = 0,
     experts: int = 1, seed: int = 0,
 ) -> Outcome[Audited]:  # fmt: skip
     """How good are the labels: draw a random sample for independent experts, or report what they say, with intervals.
