@@ -168,9 +168,12 @@ def _by_ending(out: Path) -> str:
 def _first(project: Project, able: tuple[str, ...]) -> str:
     """The first thing that a format can hold and the project has; else just the first."""
     with project.journal.transaction() as connection:
-        has_marks = connection.execute(sa.text("SELECT 1 FROM marks LIMIT 1")).first() is not None
+        has_marks, has_tasks = (
+            connection.execute(sa.text(query)).first() is not None
+            for query in ("SELECT 1 FROM marks LIMIT 1", "SELECT 1 FROM questions LIMIT 1")
+        )
     has = {"votes": bool(project.journal.vote_count()), "labels": bool(project.tables.count("labels")),
-           "marks": has_marks, "shapes": has_marks, "tasks": True}  # fmt: skip
+           "marks": has_marks, "shapes": has_marks, "tasks": has_tasks}  # fmt: skip
     if not able:
         return "anything: it is only read"
     return next((what for what in able if has[what]), able[0])
@@ -236,12 +239,11 @@ def _vote_rows(table: pa.Table, named: Named) -> Iterator[Vote]:
 
 
 _STANDING = (
-    " FROM marks m WHERE NOT EXISTS (SELECT 1 FROM marks r WHERE r.replaces = m.mark_id)"
+    " FROM marks m WHERE m.mark_id NOT IN (SELECT r.replaces FROM marks r WHERE r.replaces > 0)"
     " AND m.kind IN ('box', 'mask', 'points')"
 )
 _ACCEPTED = (
-    " AND NOT EXISTS (SELECT 1 FROM questions q WHERE q.mark_id = m.mark_id AND q.kind = 'box-quality'"
-    " AND q.state = 'rejected')"
+    " AND m.mark_id NOT IN (SELECT q.mark_id FROM questions q WHERE q.kind = 'box-quality' AND q.state = 'rejected')"
 )
 
 

@@ -222,9 +222,10 @@ def placed(shape: Shape, width: int, height: int, *, is_share: bool) -> tuple[Sh
             raise WrongFigureError(f"a box outside the picture of {width} × {height}")
     if "polygons" in shape:
         found["polygons"] = [
+            [round(value, DIGITS) for value in ring] if not is_share and _lies_in(ring, width, height) else
             [inside(value, *((down, height) if place % 2 else (across, width))) for place, value in enumerate(ring)]
             for ring in shape["polygons"]
-        ]
+        ]  # fmt: skip
         if not any(len(set(ring[0::2])) > 1 and len(set(ring[1::2])) > 1 for ring in found["polygons"]):
             raise WrongFigureError(f"a polygon outside the picture of {width} × {height}")
     if "points" in shape:
@@ -235,6 +236,11 @@ def placed(shape: Shape, width: int, height: int, *, is_share: bool) -> tuple[Sh
     if "size" in shape and shape["size"] != [height, width]:
         raise WrongFigureError(f"a mask of {shape['size'][1]} × {shape['size'][0]} on a picture of {width} × {height}")
     return found, cut > 0.5  # noqa: PLR2004  half a pixel is rounding
+
+
+def _lies_in(ring: list[float], width: int, height: int) -> bool:
+    xs, ys = ring[0::2], ring[1::2]
+    return min(xs) >= 0 and max(xs) <= width and min(ys) >= 0 and max(ys) <= height
 
 
 def _check_size(item: Drawn, width: int, height: int) -> None:

@@ -119,7 +119,10 @@ def _pictures(project: Project, bundles: Sequence[tuple[Bundle, Format]]) -> Res
     texts: set[str] = set()
     for bundle, known in bundles:
         assert known.read is not None  # as above
-        texts.update(item.picture for item in known.read(bundle) if isinstance(item, (Said, Drawn, Known, Asked)))
+        if known.pictures is not None:
+            texts.update(known.pictures(bundle))
+        else:
+            texts.update(item.picture for item in known.read(bundle) if isinstance(item, (Said, Drawn, Known, Asked)))
     image_ids = frozenset(project.tables.ids("images"))
     ours = ids_in(texts, image_ids)
     sources = project.tables.read("sources", ["address", "image_id"])
@@ -218,9 +221,7 @@ def _add_marks(project: Project, source: str, rows: Iterator[Row]) -> tuple[int,
                 {**row._asdict(), "source": source, "made_at": made_at} for row in batch if row[:-1] not in same
             ]  # fmt: skip
             if values:
-                before = connection.execute(sa.text("SELECT COUNT(*) FROM marks")).scalar_one()
-                connection.execute(_INSERT, values)
-                added += connection.execute(sa.text("SELECT COUNT(*) FROM marks")).scalar_one() - before
+                added += connection.execute(_INSERT, values).rowcount
         total += len(batch)
     return added, total - added
 

@@ -128,7 +128,7 @@ def test_a_shape_that_reaches_over_the_edge_is_cut_there(
 def test_real_coco_files_are_read_whole(real_data: Callable[[str], Path]) -> None:
     folder = real_data("metric_fixtures") / "faster_coco_eval"
     expected = {
-        "dataset/cocoapi/instances_val2014_100.json": (839, 9), "keypoints_dataset/gt_dataset.json": (25, 0),
+        "dataset/cocoapi/instances_val2014_100.json": (839, 9), "keypoints_dataset/gt_dataset.json": (25, 1),
         "lvis_dataset/lvis_val_100.json": (977, 0),
     }  # fmt: skip
     for name, counts in expected.items():

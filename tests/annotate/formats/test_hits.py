@@ -174,9 +174,9 @@ def test_a_platforms_tasks_do_not_say_which_are_controls(
     answers = [["H1", "W1", "Approved", *rows[0], "1 3", "2", "48"], ["H1", "W2", "Rejected", *rows[0], "1", "", "48"]]
     lines = [[*columns, "Answer.yes", "Answer.unsure", "Answer.seen"], *answers]
     results.write_text("\n".join(",".join(line) for line in lines) + "\n", encoding="utf-8")
-    outcome = annotate.import_(project, (results,))
-    assert outcome.summary["votes"] == 48
-    assert outcome.problems == ("1 answer left out that the file itself rejects",)
+    taken = annotate.import_(project, (results,))
+    assert taken.summary["votes"] == 48
+    assert taken.problems == ("1 answer left out that the file itself rejects",)
     by = {answer: sum(vote[3] == answer for vote in said(project)) for answer in ("yes", "no", "unsure")}
     assert by == {"yes": 2, "no": 45, "unsure": 1}
 

@@ -63,6 +63,15 @@ def read(bundle: Bundle) -> Iterator[Read]:
             yield from _read(document)
 
 
+def pictures(bundle: Bundle) -> Iterator[str]:
+    """The names of its pictures; those that cannot be read are told by `read`."""
+    for document in bundle.ending(".json"):
+        if is_coco(document):
+            for key, _, value in elements(document):
+                if key == "images" and isinstance(value, dict) and (name := _name(value)):
+                    yield name
+
+
 def _read(document: Document) -> Iterator[Read]:
     pictures: dict[object, _Picture] = {}
     categories: dict[object, _Category] = {}
@@ -93,10 +102,15 @@ def _id(value: object, key: str) -> object:
 
 
 def _picture(value: dict[str, Any]) -> _Picture:
-    name = value.get("file_name") or str(value.get("coco_url") or "").rpartition("/")[2]
-    if not isinstance(name, str) or not name:
+    name = _name(value)
+    if not name:
         raise WrongFigureError("a picture without 'file_name'")
     return _Picture(name, size_of(value.get("width"), value.get("height")))
+
+
+def _name(value: dict[str, Any]) -> str:
+    name = value.get("file_name") or str(value.get("coco_url") or "").rpartition("/")[2]
+    return name if isinstance(name, str) else ""
 
 
 def _category(value: dict[str, Any]) -> _Category:
@@ -208,6 +222,6 @@ def _written(mark: Mark) -> dict[str, object]:
         found |= {} if mark.shape.get("names") else {"pictus": _UNNAMED}
     else:
         mask = mark.shape.get("polygons") or {"size": mark.shape["size"], "counts": mark.shape["counts"]}
-        found |= {"segmentation": mask, "area": area_of(mark.shape, mark.sheet.width, mark.sheet.height)}
+        found |= {"segmentation": mask, "area": area_of(mark.shape)}
         found["pictus"] = _WITH_BOX if "box" in mark.shape else _MASK
     return {**found, "attributes": words} if words else found

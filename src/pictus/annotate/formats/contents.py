@@ -141,13 +141,14 @@ Reader = Callable[[Bundle], Iterator[Read]]
 Writer = Callable[[Export, Path], int]  # writes the file or folder, gives the number of rows in it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Format:
     """One format. `recognises`: whether a bundle is of this kind, by its content."""
 
     name: str
     recognises: Callable[[Bundle], bool] = field(default=lambda _bundle: False)
     read: Reader | None = None
+    pictures: Callable[[Bundle], Iterable[str]] | None = None  # the pictures' texts, where that is cheaper than `read`
     writes: Mapping[str, Writer] = field(default_factory=dict)  # votes | labels | marks | shapes | tasks -> writer
 
 

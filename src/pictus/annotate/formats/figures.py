@@ -13,6 +13,7 @@ MAX_SIDE = 10_000_000
 """No coordinate is further out: a picture's side ends at 65,535 px in JPEG, and no file draws a thousand times that."""
 
 MAX_POINTS = 200_000
+_PLAIN = {int, float}
 MAX_WORDS = 50
 MAX_WORD = 500
 
@@ -28,6 +29,8 @@ def refuse(what: str) -> NoReturn:
 
 def number(value: object, what: str = "a coordinate") -> float:
     """A finite number within MAX_SIDE, from a number or its text (a comma may stand for the point)."""
+    if type(value) in _PLAIN and -MAX_SIDE <= value <= MAX_SIDE:  # type: ignore[operator]  a million shapes go this way
+        return float(value)  # type: ignore[arg-type]
     try:
         found = float(value.strip().replace(",", ".")) if isinstance(value, str) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -64,13 +67,21 @@ def box_at(x: object, y: object, width: object, height: object) -> Shape:
 
 def polygons(rings: Iterable[Sequence[object]]) -> Shape:
     """Rings of x1, y1, x2, y2, … as {"polygons": …}."""
-    found = [[number(value) for value in ring] for ring in rings]
+    found = [_numbers(ring) for ring in rings]
     for ring in found:
         if len(ring) < 6 or len(ring) % 2:  # noqa: PLR2004  three points
             raise WrongFigureError(f"a polygon of {len(ring) / 2:g} points")
     if not found or sum(map(len, found)) > 2 * MAX_POINTS:
         raise WrongFigureError(f"a polygon of more than {MAX_POINTS:,} points" if found else "a mask without a polygon")
     return {"polygons": found}
+
+
+def _numbers(ring: Sequence[object]) -> list[float]:
+    if isinstance(ring, list) and ring and set(map(type, ring)) <= _PLAIN:
+        plain = list(map(float, ring)) if max(ring) <= MAX_SIDE and min(ring) >= -MAX_SIDE else []
+        if plain:
+            return plain
+    return [number(value) for value in ring]
 
 
 def pairs(points: Iterable[Sequence[object]]) -> list[float]:

@@ -161,8 +161,8 @@ class _Stream:
             if end == len(self._text) and not self._is_over:  # a number may go on
                 self._more()
                 continue
-            self._at = end
-            if isinstance(value, (list, dict)):
+            begin, self._at = self._at, end
+            if self._text.count("[", begin, end) + self._text.count("{", begin, end) > MAX_DEPTH:
                 checked_depth(value, self._name)
             return value
 

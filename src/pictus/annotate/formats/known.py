@@ -20,20 +20,34 @@ from pictus.annotate.formats.contents import FORMATS, Format
 from pictus.annotate.formats.documents import Bundle
 
 for _format in (
-    Format("boxes", box_tables.recognises, box_tables.read),
-    Format("coco", coco.recognises, coco.read, {"marks": coco.write, "shapes": coco.write}),
-    Format("csv", writes=spreadsheets.WRITES),
-    Format("cvat", cvat.recognises, cvat.read, dict.fromkeys(("votes", "labels", "marks", "shapes"), cvat.write)),
-    Format("hits", hits.recognises, hits.read, {"tasks": hits.write}),
-    Format("label-studio", label_studio.recognises, label_studio.read, label_studio.WRITES),
-    Format("labelme", labelme.recognises, labelme.read),
-    Format("mturk", mturk.recognises, mturk.read, {"votes": mturk.write_votes, "tasks": mturk.write_tasks}),
-    Format("tfrecord", tfrecord.recognises, tfrecord.read),
-    Format("toloka", toloka.recognises, toloka.read, {"votes": toloka.write_votes, "tasks": toloka.write_tasks}),
-    Format("voc", voc.recognises, voc.read, {"marks": voc.write, "shapes": voc.write}),
-    Format("voc-edges", read=voc.read_edges),
-    Format("voc-inclusive", read=voc.read_inclusive),
-    Format("yolo", yolo.recognises, yolo.read, {"marks": yolo.write, "shapes": yolo.write}),
+    Format(name="boxes", recognises=box_tables.recognises, read=box_tables.read),
+    Format(
+        name="coco", recognises=coco.recognises, read=coco.read, pictures=coco.pictures,
+        writes={"marks": coco.write, "shapes": coco.write},
+    ),
+    Format(name="csv", writes=spreadsheets.WRITES),
+    Format(
+        name="cvat", recognises=cvat.recognises, read=cvat.read,
+        writes=dict.fromkeys(("votes", "labels", "marks", "shapes"), cvat.write),
+    ),
+    Format(name="hits", recognises=hits.recognises, read=hits.read, writes={"tasks": hits.write}),
+    Format(
+        name="label-studio", recognises=label_studio.recognises, read=label_studio.read, writes=label_studio.WRITES
+    ),
+    Format(name="labelme", recognises=labelme.recognises, read=labelme.read),
+    Format(
+        name="mturk", recognises=mturk.recognises, read=mturk.read,
+        writes={"votes": mturk.write_votes, "tasks": mturk.write_tasks},
+    ),
+    Format(name="tfrecord", recognises=tfrecord.recognises, read=tfrecord.read),
+    Format(
+        name="toloka", recognises=toloka.recognises, read=toloka.read,
+        writes={"votes": toloka.write_votes, "tasks": toloka.write_tasks},
+    ),
+    Format(name="voc", recognises=voc.recognises, read=voc.read, writes={"marks": voc.write, "shapes": voc.write}),
+    Format(name="voc-edges", read=voc.read_edges),
+    Format(name="voc-inclusive", read=voc.read_inclusive),
+    Format(name="yolo", recognises=yolo.recognises, read=yolo.read, writes={"marks": yolo.write, "shapes": yolo.write}),
 ):
     FORMATS.register(_format.name)(_format)
 

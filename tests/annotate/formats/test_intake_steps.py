@@ -1,0 +1,124 @@
+"""Taking in and giving out on both databases: batches, kills, what stands and what was replaced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import pictus
+from pictus import annotate
+from pictus.annotate import intake_steps
+from pictus.errors import UserError
+
+Shelve = Callable[..., dict[str, str]]
+Read = Callable[[pictus.Project], Any]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path, shelve: Shelve) -> Iterator[pictus.Project]:
+    from tests.annotate.desks import emptied
+
+    address = emptied(request.getfixturevalue("postgres_server")) if request.param == "postgresql" else ""
+    project = pictus.new(tmp_path / "birds", database_url=address)
+    shelve(project, {"1.jpg": (200, 100), "2.jpg": (200, 100)})
+    yield project
+    project.journal.engine.dispose()
+
+
+def coco(tmp_path: Path, boxes: list[list[float]], name: str = "a.json") -> Path:
+    path = tmp_path / name
+    images = [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "file_name": "2.jpg"}]
+    notes = [
+        {"image_id": 1 + number % 2, "category_id": 1, "bbox": box} for number, box in enumerate(boxes)
+    ]
+    whole = {"images": images, "annotations": notes, "categories": [{"id": 1, "name": "owl"}]}
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    return path
+
+
+BOXES = [[float(number), 1, 10, 10] for number in range(50)]
+
+
+def test_an_import_that_was_killed_between_batches_goes_on(
+    shelf: pictus.Project, tmp_path: Path, kept: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_steps, "BATCH", 20)
+    path = coco(tmp_path, BOXES)
+    same = intake_steps._same
+    calls: list[int] = []
+
+    def killed(connection: sa.Connection, source: str, batch: Any) -> Any:
+        calls.append(len(batch))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return same(connection, source, batch)
+
+    monkeypatch.setattr(intake_steps, "_same", killed)
+    with pytest.raises(KeyboardInterrupt):
+        annotate.import_(shelf, (path,))
+    assert len(kept(shelf)) in (20, 40)
+    monkeypatch.setattr(intake_steps, "_same", same)
+    outcome = annotate.import_(shelf, (path,))
+    assert outcome.summary["marks"] + outcome.summary["marks_there"] == 50
+    assert sorted(mark.shape["box"][0] for mark in kept(shelf)) == [box[0] for box in BOXES]
+
+
+def test_votes_questions_and_marks_come_in_and_go_out(shelf: pictus.Project, tmp_path: Path, said: Read) -> None:
+    header = "INPUT:image\tINPUT:question\tOUTPUT:answer\tGOLDEN:answer\tASSIGNMENT:worker_id"
+    rows = ["1.jpg\towl\tyes\t\tw1", "2.jpg\towl\tno\tno\tw1"]
+    path = tmp_path / "a.tsv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    assert annotate.import_(shelf, (path, coco(tmp_path, BOXES)), keep_names=True).summary["marks"] == 50
+    assert len(said(shelf)) == 2
+    assert annotate.export(shelf, tmp_path / "v.csv").summary["rows"] == 2
+    assert annotate.export(shelf, tmp_path / "m.json", format="coco").summary["rows"] == 50
+    lines = (tmp_path / "v.csv").read_text(encoding="utf-8").splitlines()
+    assert lines == ["worker,image,question,answer", "w1,2.jpg,owl,no", "w1,1.jpg,owl,yes"] or len(lines) == 3
+
+
+def test_what_was_replaced_or_rejected_does_not_stand(shelf: pictus.Project, tmp_path: Path, kept: Read) -> None:
+    annotate.import_(shelf, (coco(tmp_path, BOXES[:4]),), as_proposals=True)
+    with shelf.journal.transaction() as connection:
+        connection.execute(sa.text("UPDATE marks SET annotator = 'ada' WHERE place > 1"))
+        first, second = connection.execute(
+            sa.text("SELECT mark_id FROM marks WHERE annotator = 'ada' ORDER BY mark_id")
+        ).scalars().all()[:2]
+        connection.execute(
+            sa.text("UPDATE marks SET replaces = :old WHERE mark_id = :new"), {"old": first, "new": second}
+        )
+    marks = annotate.export(shelf, tmp_path / "m.json", format="coco", what="marks").summary["rows"]
+    shapes = annotate.export(shelf, tmp_path / "s.json", format="coco", what="shapes").summary["rows"]
+    assert len(kept(shelf)) == 4
+    assert marks == 3  # one was replaced
+    assert shapes == 2  # and one is a proposal
+
+
+def test_what_is_not_there_or_cannot_be_held_is_told(shelf: pictus.Project, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="There are no votes"):
+        annotate.export(shelf, tmp_path / "v.csv")
+    with pytest.raises(UserError, match="coco has no way to hold votes") as raised:
+        annotate.export(shelf, tmp_path / "v.json", format="coco", what="votes")
+    assert "csv (votes, labels, marks, shapes, tasks)" in raised.value.fix
+    with pytest.raises(UserError, match="does not say which format"):
+        annotate.export(shelf, tmp_path / "v.json")
+    with pytest.raises(UserError, match="is a folder"):
+        annotate.export(shelf, tmp_path, format="coco", what="marks")
+
+
+def test_names_cannot_leave_the_folder_or_become_formulas(tmp_path: Path, shelve: Shelve) -> None:
+    project = pictus.new(tmp_path / "p")
+    shelve(project, {"../../../etc/=cmd.jpg": (200, 100)}, start="")
+    path = tmp_path / "a.csv"
+    path.write_text("image,label,xmin,ymin,xmax,ymax\n=cmd.jpg,owl,1,1,5,5\n", encoding="utf-8")
+    annotate.import_(project, (path,))
+    annotate.export(project, tmp_path / "voc", format="voc")
+    annotate.export(project, tmp_path / "yolo", format="yolo")
+    annotate.export(project, tmp_path / "b.csv", format="csv", what="marks")
+    made = [one.relative_to(tmp_path).as_posix() for one in tmp_path.rglob("*") if one.suffix in (".xml", ".txt")]
+    assert sorted(made) == ["voc/_cmd.xml", "yolo/classes.txt", "yolo/labels/_cmd.txt"]
+    assert "'=cmd.jpg,owl" in (tmp_path / "b.csv").read_text(encoding="utf-8")
