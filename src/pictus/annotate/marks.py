@@ -100,5 +100,6 @@ def shown(
     for image, about in asked:
         there = by_image.get(image, [])
         first = [mark for number, mark, _ in there if number == about and "mark" in kind.shows]
-        shapes.append((*first, *(mark for number, mark, accepted in there if accepted and number != about)))
+        is_first = about if first else 0  # where it is not shown for itself, it is one of the accepted
+        shapes.append((*first, *(mark for number, mark, accepted in there if accepted and number != is_first)))
     return shapes

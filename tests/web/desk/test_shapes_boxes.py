@@ -271,21 +271,22 @@ def test_three_people_draw_verify_and_cover_until_nothing_is_left(desk: Desk, ch
         ("ada", "box", None), ("bob", "box-quality", "g"), ("cyd", "box-coverage", "m"), ("ada", "box", None),
         ("bob", "box-quality", "1"), ("cyd", "box-coverage", "c"),
     ]  # fmt: skip
-    people: dict[str, Hand] = {}
-    for name, kind, key in answers:
+    shown_boxes: list[int] = []
+    for number, (name, kind, key) in enumerate(answers):
         with person(chromium, address) as hand:
-            hand.enter(name + str(len(people)), kind)
-            people[name + str(len(people))] = hand
+            hand.enter(f"{name} {number}", kind)
             if key is None:
                 seen = hand.page.locator(".box.accepted").count()
                 hand.drag((40 + 100 * seen, 60), (110 + 100 * seen, 150))
             else:
+                shown_boxes.append(hand.page.locator(".sheet .box.asked").count())
                 hand.press(key)
             hand.press("Enter")
             hand.wait_saved()
     assert [state for kind, state, _ in states(project) if kind != "box"] == [
         "accepted", "rejected", "accepted", "accepted"
     ]  # fmt: skip
+    assert shown_boxes == [1, 1, 1, 2], "one to be judged, all that are there to be covered"
     found = marks(project, "box")
     assert len(found) == 2
     assert off(found[1]["box"], (140, 60, 210, 150)) <= 1
