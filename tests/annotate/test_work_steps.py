@@ -117,6 +117,9 @@ def test_two_people_who_call_a_concept_unpicturable_park_it(world: pictus.Projec
     assert desk.next_page(someone(desk, "cyd")) is None
     assert rows(world, "SELECT state, reason FROM heaps") == [("parked", "2 people say that it cannot be pictured")]
     assert rows(world, "SELECT COUNT(*) FROM answers WHERE kind = 'unpicturable'") == [(2,)]
+    assert pictus.annotate.reopen(world, "owl").summary == {"concept_id": "owl", "heaps": 1}
+    assert pictus.annotate.reopen(world, "owl").headline == "owl was not put aside"
+    assert desk.next_page(someone(desk, "cyd")) is not None
     with pytest.raises(UserError, match="no-such"):
         desk.unpicturable(ada, "no-such")
 

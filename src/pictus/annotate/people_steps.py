@@ -1,4 +1,4 @@
-"""The steps about people: invite, people, pause."""
+"""The steps about people: invite, people, pause; and reopen, which takes back what they said of a concept."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pictus.annotate.moments import later
 from pictus.annotate.people import TOKEN_BYTES, Invitation, Worker
 from pictus.annotate.tasks import ROLES
 from pictus.clock import now
+from pictus.concepts import load_taxonomy
 from pictus.errors import NotThereError, UserError, counted
 from pictus.project import Project
 from pictus.registry import Outcome, step
@@ -134,6 +135,28 @@ def pause(project: Project, name: str, *, reason: str = "", resume: bool = False
         headline=f"{name} {told}" + (" already" if is_same else ""),
         next=("pictus annotate people",),
         source=lambda: iter(found),
+    )
+
+
+@step("annotate reopen", changes=True)
+def reopen(project: Project, concept: str) -> Outcome[Worker]:
+    """Ask again about a concept that people said cannot be pictured.
+
+    concept: its id or name
+
+    Examples:
+        pictus annotate reopen owl
+    """
+    taxonomy = load_taxonomy(project)
+    concept_id = taxonomy.resolve(concept)
+    with project.journal.transaction() as connection:
+        heaps = work_steps.reopen(connection, concept_id, now())
+    name = taxonomy.name(concept_id)
+    return Outcome(
+        step="annotate reopen",
+        summary={"concept_id": concept_id, "heaps": heaps},
+        headline=f"{name} is asked about again" if heaps else f"{name} was not put aside",
+        next=("pictus annotate queue",),
     )
 
 

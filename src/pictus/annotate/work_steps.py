@@ -100,9 +100,17 @@ def appeal(connection: sa.Connection, person: Person, text: str, at: str) -> Non
 
 def unpicturable(connection: sa.Connection, name: str, concept_id: str, at: str) -> None:
     """Keep that somebody says so; where enough say so, all heaps of the concept are parked."""
-    query = "SELECT DISTINCT annotator FROM answers WHERE kind = 'unpicturable' AND concept_id = :concept"
-    active = " AND annotator IN (SELECT name FROM annotators WHERE state = 'active')"
-    said = set(connection.execute(sa.text(query + active), {"concept": concept_id}).scalars())
+    said = set(
+        connection.execute(
+            sa.text(
+                "SELECT DISTINCT annotator FROM answers WHERE kind = 'unpicturable' AND concept_id = :concept"
+                " AND annotator IN (SELECT name FROM annotators WHERE state = 'active')"
+                " AND answered_at > (SELECT COALESCE(MAX(at), '') FROM events WHERE subject = :concept"
+                " AND event = 'concept_reopened')"
+            ),
+            {"concept": concept_id},
+        ).scalars()
+    )
     if name in said:
         return
     keep_remark(connection, name, (UNPICTURABLE, concept_id), ("yes", ""), at)
@@ -114,6 +122,19 @@ def unpicturable(connection: sa.Connection, name: str, concept_id: str, at: str)
             {"reason": reason, "concept": concept_id},
         )
         note(connection, at, "concept_parked", concept_id, reason=reason)
+
+
+def reopen(connection: sa.Connection, concept_id: str, at: str) -> int:
+    """Ask about a concept again whose heaps were parked -> how many were; who called it so must say so anew."""
+    done = connection.execute(
+        sa.text(
+            "UPDATE heaps SET state = 'open', reason = 'opened again' WHERE concept_id = :concept AND state = 'parked'"
+        ),
+        {"concept": concept_id},
+    )
+    if done.rowcount:
+        note(connection, at, "concept_reopened", concept_id)
+    return int(done.rowcount)
 
 
 def workers(connection: sa.Connection) -> list[Worker]:
