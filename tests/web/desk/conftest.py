@@ -21,7 +21,7 @@ from pictus.annotate.desk_steps import Desk, Limits, open_desk
 from pictus.web.desk.app import build_desk_app
 from pictus.web.server import listen
 
-CONCEPTS = 24
+CONCEPTS = 8
 EACH = 12
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -67,7 +67,7 @@ def make_project(
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> pictus.Project:
-    """24 concepts with 12 pictures each; the first two begin with a quiz."""
+    """8 concepts with 12 pictures each; the first two begin with a quiz."""
     return make_project(tmp_path_factory.mktemp("desk"), quiz=2)
 
 

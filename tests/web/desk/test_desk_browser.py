@@ -8,18 +8,35 @@ from typing import Any
 import pytest
 
 import pictus
+from pictus import annotate
 
-from .conftest import NewPage, Server, at_wall, come_in, served
+from .conftest import NewPage, Server, at_wall, come_in, make_project, served
 from .wall import ANSWERS, MARKED, NEXT, PAGE, SAVED, answers_of, next_page
 
 pytestmark = pytest.mark.browser
 
 
 def test_twenty_pages_by_keys_alone_are_in_the_journal_as_they_were_marked(
-    server: Server, project: pictus.Project, new_page: NewPage
+    tmp_path: Any, new_page: NewPage
 ) -> None:
-    page = new_page()
-    come_in(page, server.address, "Ada")
+    project = make_project(tmp_path, 24, 12, quiz=2)
+    with project.journal.transaction() as connection:  # 24 whose answer is known are mixed in
+        connection.exec_driver_sql("UPDATE questions SET known = 'yes' WHERE question_id % 12 = 0")
+    with served(project) as server:
+        page = new_page()
+        come_in(page, server.address, "Ada")
+        wanted = twenty_pages(page)
+    assert answers_of(project, "Ada") == wanted
+    votes = project.journal.votes()
+    mine = Counter(row["answer"] for row in votes.to_pylist() if row["annotator"] == "Ada")
+    assert mine == Counter(wanted.values())
+    with project.journal.engine.connect() as connection:
+        golds = connection.exec_driver_sql("SELECT COUNT(*) FROM answers WHERE role = 'gold'").scalar_one()
+    assert golds >= 10, "and nobody could tell them from the others"
+
+
+def twenty_pages(page: Any) -> dict[tuple[str, int], str]:
+    """Mark and hand in twenty pages by keys alone -> what was marked; prints how long the next page took."""
     at_wall(page)
     page.evaluate("""() => {
         window.times = [];
@@ -48,10 +65,7 @@ def test_twenty_pages_by_keys_alone_are_in_the_journal_as_they_were_marked(
     print(f"next page after Enter, painted: median {middle:.0f} ms, worst {times[-1]:.0f} ms, n = {len(times)}")  # noqa: T201
     assert len(times) >= 15, "the others met a quiz"
     assert middle < 100
-    assert answers_of(project, "Ada") == wanted
-    votes = project.journal.votes()
-    mine = Counter(row["answer"] for row in votes.to_pylist() if row["annotator"] == "Ada")
-    assert mine == Counter(wanted.values())
+    return wanted
 
 
 def test_marks_by_click_range_drag_and_right_click(server: Server, new_page: NewPage) -> None:
@@ -157,8 +171,6 @@ def test_a_concept_that_cannot_be_pictured_goes_away(fresh: pictus.Project, new_
 def test_the_quiz_comes_before_the_first_page_and_names_what_is_meant_when_missed(
     tmp_path: Any, new_page: NewPage
 ) -> None:
-    from .conftest import make_project
-
     project = make_project(tmp_path, 4, 2, quiz=4)
     with served(project) as server:
         page = new_page()
@@ -176,8 +188,6 @@ def test_the_quiz_comes_before_the_first_page_and_names_what_is_meant_when_misse
 
 
 def test_names_are_text_whatever_they_hold(tmp_path: Any, new_page: NewPage) -> None:
-    from .conftest import make_project
-
     evil = "<img src=x onerror=alert(1)>"
     project = make_project(tmp_path, 2, 3, name=evil)
     with served(project) as server:
@@ -193,8 +203,6 @@ def test_names_are_text_whatever_they_hold(tmp_path: Any, new_page: NewPage) -> 
 
 
 def test_somebody_who_is_paused_reads_why_and_can_appeal(fresh: pictus.Project, new_page: NewPage) -> None:
-    from pictus import annotate
-
     with served(fresh) as server:
         page = new_page()
         come_in(page, server.address, "Ada")
@@ -210,8 +218,6 @@ def test_somebody_who_is_paused_reads_why_and_can_appeal(fresh: pictus.Project, 
 
 
 def test_nothing_to_do_is_said(tmp_path: Any, new_page: NewPage) -> None:
-    from .conftest import make_project
-
     project = make_project(tmp_path, 1, 3)
     with served(project) as server:
         page = new_page()
@@ -243,8 +249,6 @@ def test_near_duplicates_stand_as_one_tile_and_are_answered_as_one(fresh: pictus
 
 
 def test_a_link_can_be_pasted(fresh: pictus.Project, new_page: NewPage) -> None:
-    from pictus import annotate
-
     link = annotate.invite(fresh).summary["links"][0]
     with served(fresh, is_kiosk=False) as server:
         page = new_page()
@@ -253,3 +257,38 @@ def test_a_link_can_be_pasted(fresh: pictus.Project, new_page: NewPage) -> None:
         page.fill("#name", "Ada")
         page.keyboard.press("Enter")
         page.wait_for_selector("#leave")
+
+
+def test_an_audit_is_answered_by_the_keys_one_to_four(tmp_path: Any, new_page: NewPage) -> None:
+    project = make_project(tmp_path, 1, 6, is_planned=False)
+    rows = project.tables.read("sources").to_pylist()
+    lines = [f"{who},{row['image_id']},c00,yes" for row in rows for who in ("a", "b", "c")]
+    (tmp_path / "votes.csv").write_text("\n".join(["worker,image,question,answer", *lines]) + "\n")
+    annotate.import_(project, (tmp_path / "votes.csv",))
+    annotate.settle(project)
+    annotate.audit(project, "draw", many=4)
+    link = annotate.invite(project, role="reviewer").summary["links"][0]
+    with served(project) as server:
+        page = new_page()
+        page.goto(server.address + link)
+        page.fill("#name", "Expert")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#leave")
+        page.goto(server.address + "/desk?kind=audit")
+        page.wait_for_selector(".audited")
+        page.keyboard.press("1")
+        page.keyboard.press("4")
+        page.keyboard.press("Enter")
+        page.wait_for_function("() => document.getElementById('said').textContent.includes('needs an answer')")
+        assert page.inner_text("#tally") == "2 of 4 answered"
+        page.keyboard.press("3")
+        page.locator(".audited").nth(3).locator("input[value=present]").click()
+        page.keyboard.press("h")
+        page.keyboard.press("ArrowRight")
+        assert page.locator(".audited.here").get_attribute("data-place") == "3"
+        page.keyboard.press("Enter")
+        page.wait_for_function(SAVED)
+    with project.journal.engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT answer FROM answers WHERE kind = 'audit' ORDER BY position")
+        assert [row[0] for row in found] == ["best", "unsure", "no", "present"]
+    assert project.journal.votes(source="").num_rows == 18, "an expert's answers are no votes"

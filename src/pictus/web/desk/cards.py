@@ -40,6 +40,7 @@ class Cards:
         self._looked = -FRESH_S
         self._version = -1
         self._surest: Surest = {}
+        self._known: frozenset[str] = frozenset()
 
     def card(self, concept_id: str, on_page: Collection[str] = ()) -> dict[str, Any]:
         """One concept as JSON. `on_page`: pictures that are asked about and so are not shown as examples.
@@ -83,8 +84,9 @@ class Cards:
         ]  # fmt: skip
 
     def _addresses(self, concept_id: str, count: int, on_page: Collection[str]) -> list[str]:
-        found = self._now().get(concept_id, ())
-        places = [place for place, image_id in enumerate(found) if image_id not in on_page][:count]
+        """Of pictures that are neither on the page nor known answers: who saw those here would know them there."""
+        found, hidden = self._now().get(concept_id, ()), self._known
+        places = [place for place, one in enumerate(found) if one not in on_page and one not in hidden][:count]
         return [f"/desk/examples/{place}/{{side}}?concept={quote(concept_id, safe='')}" for place in places]
 
     def _now(self) -> Surest:
@@ -94,6 +96,7 @@ class Cards:
                 version = self._project.tables.version("labels")
                 if version != self._version:
                     self._surest, self._version = _surest(self._project), version
+                self._known = _known(self._project)
                 self._looked = self._clock()
             return self._surest
 
@@ -109,6 +112,12 @@ def _beside(taxonomy: Taxonomy, concept_id: str) -> set[str]:
         if found or not level:
             return found
     return set()
+
+
+def _known(project: Project) -> frozenset[str]:
+    """Pictures by which people are tried; an index holds just these."""
+    with project.journal.engine.connect() as connection:
+        return frozenset(connection.exec_driver_sql("SELECT image_id FROM questions WHERE known <> ''").scalars())
 
 
 def _surest(project: Project) -> Surest:
