@@ -7,8 +7,9 @@ Su, Deng, Fei-Fei 2012, "Crowdsourcing annotations for visual object detection".
     box-coverage   another person: is every instance covered, or is one missing? A missing one is drawn
 
 until somebody says covered. A question about a mark is its next step, so each is asked once: `box` about mark m
-draws m again where m was bad, and one more where m was good. Boxes of models and files come in as proposals and
-begin with their quality. After MOST_ROUNDS boxes nothing more is asked and the picture stays undecided.
+draws m again, about mark -m one more, since somebody who looked after m sees one without a box. Where nobody finds
+one to draw then, a third looks: `box-coverage` about -m. Boxes of models and files come in as proposals and begin
+with their quality. After MOST_ROUNDS boxes nothing more is asked and the picture stays undecided.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from pictus.concepts import Taxonomy
 
 BOX, QUALITY, COVERAGE = "box", "box-quality", "box-coverage"
 LOOP = (BOX, QUALITY, COVERAGE)
+
+_GOOD = "all boxes are good: are there further ones?"
+_MISSING = "somebody sees one without a box"
+_TORN = "one sees one without a box, one finds none: who is right?"
 
 MOST_ROUNDS = 30
 """Boxes of one concept on one picture, drawn again or not, after which nobody is asked any more."""
@@ -53,12 +58,14 @@ def follow(closed: Closed, _taxonomy: Taxonomy) -> Sequence[Wanted]:
         return (Wanted(QUALITY, *where, closed.drawn, "a new box: is it good?"),)
     if closed.kind == QUALITY and closed.state == REJECTED and not is_over:
         return (Wanted(BOX, *where, closed.mark_id, "its box was found bad: to be drawn again"),)
-    if closed.kind == COVERAGE and closed.state == REJECTED and not is_over:
-        return (Wanted(BOX, *where, closed.mark_id, "somebody sees one without a box"),)
+    if closed.kind == COVERAGE and closed.state == REJECTED and closed.mark_id > 0 and not is_over:
+        return (Wanted(BOX, *where, -closed.mark_id, _MISSING),)
+    if closed.kind == BOX and closed.mark_id < 0:
+        return (Wanted(COVERAGE, *where, closed.mark_id, _TORN),)
     is_good = closed.kind == QUALITY and closed.state == ACCEPTED
-    is_none = closed.kind == BOX and closed.mark_id > 0  # what was bad shall not be drawn again, or nothing is missing
-    if (is_good or is_none) and not closed.others:
-        return (Wanted(COVERAGE, *where, closed.mark_id, "all boxes are good: are there further ones?"),)
+    is_gone = closed.kind == BOX and closed.mark_id > 0  # what was bad is nothing to be drawn
+    if (is_good or is_gone) and not closed.others:
+        return (Wanted(COVERAGE, *where, closed.mark_id, _GOOD),)
     return ()
 
 
@@ -104,14 +111,12 @@ def _covering(asked: Sequence[Asked], state: Mapping[tuple[str, int], str]) -> l
     covers = [at for at, one in enumerate(asked) if one.kind == COVERAGE]
     if not covers or covers[-1] < judged:
         free = [one.mark_id for one in asked if one.kind == QUALITY and (COVERAGE, one.mark_id) not in state]
-        return [(COVERAGE, free[-1], "all boxes are good: are there further ones?")] if free else []
+        return [(COVERAGE, free[-1], _GOOD)] if free else []
     last = asked[covers[-1]]
-    if last.state != REJECTED:
+    if last.state != REJECTED or last.mark_id <= 0:
         return []
-    if (BOX, last.mark_id) not in state:
-        return [(BOX, last.mark_id, "somebody sees one without a box")]
-    # One says that one is missing, one that there is none: a third looks.
-    return [] if (COVERAGE, 0) in state else [(COVERAGE, 0, "two disagree whether one is missing")]
+    return [(COVERAGE if (BOX, -last.mark_id) in state else BOX, -last.mark_id,
+             _TORN if (BOX, -last.mark_id) in state else _MISSING)]  # fmt: skip
 
 
 def start(concept_id: str, image_id: str) -> Wanted:

@@ -156,7 +156,8 @@ def _coverage(key: Key, said: Sequence[Said], good: int, drawn: int, settled_at:
     )
     latest: dict[str, bool] = {}
     for one in said[changed + 1 :]:
-        latest[one.annotator] = one.answer in ("covered", "none")
+        if one.kind == COVERAGE or one.mark_id <= 0:  # "none" about a bad box only says that it is nothing
+            latest[one.annotator] = one.answer in ("covered", "none")
     yes, no = sum(latest.values()), len(latest) - sum(latest.values())
     if not good and yes and not no:
         state, reason = "undecided", "nobody finds one to draw: does the picture show it?"

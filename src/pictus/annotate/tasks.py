@@ -43,7 +43,7 @@ class Closed(NamedTuple):
     kind: str
     concept_id: str
     image_id: str
-    mark_id: int  # the mark it was about, 0 for none
+    mark_id: int  # the mark it was about, 0 for none; what less than 0 means, the kind says
     state: str  # ACCEPTED | REJECTED | UNDECIDED
     answer: str  # the last answer given
     drawn: int  # the mark that the answer made, 0 for none
