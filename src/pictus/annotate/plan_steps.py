@@ -153,6 +153,7 @@ def _grid_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], *, 
     scores = model_scores.read(project, world)
     suspects = _suspects(project, world)
     drift, drift_notes = model_scores.production(project, world)
+    there = _there(project, world)
     accepted_C = np.bincount(world.pairs(settled.keys[settled.is_accepted])[0], minlength=len(world.concepts))
     if many:
         first = hierarchy.first(taxonomy)
@@ -165,26 +166,79 @@ def _grid_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], *, 
                 fix=f"pictus annotate plan --labels many --concept {example}    and so on, one after the other",
             )
         keys = (firsts[:, None] * len(world.images) + np.arange(len(world.images))[None, :]).ravel()
+        keys = np.union1d(keys, there.keys)
     else:
         claims = tables.read("sources", ["image_id", "concept_id"], where="concept_id != ''")
         claimed = world.keys(claims.column("image_id"), claims.column("concept_id"))
         del claims
-        keys = np.unique(np.concatenate([claimed, said.keys, settled.keys, scores.wanted, suspects.keys, drift]))
+        keys = np.unique(np.concatenate([claimed, said.keys, settled.keys, scores.wanted, suspects.keys, drift,
+                                         there.keys]))  # fmt: skip
         keys = keys[keys >= 0]
     concept_R, image_R = world.pairs(keys)
     yes_R, no_R = (evidence.looked_up(keys, said.keys, which, 0) for which in (said.yes, said.no))
     known = priorities.Evidence(
-        concept_R, accepted_C, yes_R, no_R, evidence.looked_up(keys, settled.keys, settled.posterior, np.nan),
+        concept_R, accepted_C, yes_R, no_R, _posterior(keys, settled, there),
         evidence.looked_up(keys, scores.keys, scores.probability, np.nan),
         model_scores.novelty(project, world, concept_R, image_R, evidence.looked_up(
             keys, settled.keys, settled.is_accepted, 0)),
         evidence.looked_up(keys, suspects.keys, suspects.quality, np.nan),
         evidence.looked_up(keys, suspects.keys, suspects.other, -1), np.isin(keys, drift),
+        *(_telling(taxonomy, world, concept_R, accepted_C) if many else ()),
     )  # fmt: skip
     ruled = keys_of_rulings(world, rulings(project))
     decided = evidence.looked_up(keys, settled.keys, settled.is_accepted | settled.is_rejected, 0)
     is_closed = (decided & (yes_R + no_R > 0)) | np.isin(keys, ruled)
     return Facts(world, keys, known, is_closed, (*scores.notes, *drift_notes))
+
+
+def _telling(taxonomy: Taxonomy, world: World, concept_R: Ints, accepted_C: Ints) -> tuple[Floats, Ints]:
+    """Information per second of each concept's question, the most telling 1; and the classes below each group.
+
+    Labels are as frequent as what was accepted so far says, drawn towards "all alike" as if by one label of each.
+    """
+    usual, n_labels = hierarchy.LABELS / max(1, len(taxonomy.classes)), int(accepted_C.sum())
+    counts = dict(zip(world.concepts, accepted_C.tolist(), strict=True))
+    evenly = len(taxonomy.classes)
+    shares = {
+        one: min(0.5, usual * evenly * (counts.get(one, 0) + 1) / (n_labels + evenly)) for one in taxonomy.classes
+    }
+    telling_C, below_C = np.zeros(len(world.concepts)), np.zeros(len(world.concepts), np.int64)
+    for number in np.unique(concept_R).tolist():
+        one = world.concepts[number]
+        telling_C[number] = hierarchy.telling(taxonomy, one, shares)
+        if not taxonomy.get(one).is_class:
+            below_C[number] = sum(below in shares for below in taxonomy.descendants(one))
+    return telling_C / max(1e-12, float(telling_C.max(initial=0))), below_C
+
+
+class There(NamedTuple):
+    """Questions that are open already, keys ascending: P(yes) as the desk has it, nan without a vote."""
+
+    keys: Ints
+    posterior: Floats
+
+
+def _there(project: Project, world: World) -> There:
+    """What was put in by earlier plans and by answers at the desk: its priority goes with what is known now."""
+    query = sa.text(
+        "SELECT concept_id, image_id, votes, posterior FROM questions WHERE kind = 'grid' AND state = 'open'"
+        " AND known = '' AND mark_id = 0"
+    )
+    keys, shares = [np.zeros(0, np.int64)], [np.zeros(0)]
+    with project.journal.engine.connect() as connection:
+        found = connection.execution_options(stream_results=True, yield_per=250_000).execute(query)
+        for rows in found.partitions():
+            concepts, images, votes, posterior = zip(*rows, strict=True)
+            keys.append(world.keys(pa.array(images, pa.string()), pa.array(concepts, pa.string())))
+            shares.append(np.where(np.array(votes) > 0, np.array(posterior, np.float64), np.nan))
+    every, first = np.unique(np.concatenate(keys), return_index=True)
+    return There(every[every >= 0], np.concatenate(shares)[first][every >= 0])
+
+
+def _posterior(keys: Ints, settled: evidence.Settled, there: There) -> Floats:
+    """As it was settled, else as the desk's rule has it."""
+    known = evidence.looked_up(keys, settled.keys, settled.posterior, np.nan)
+    return np.where(np.isnan(known), evidence.looked_up(keys, there.keys, there.posterior, np.nan), known)
 
 
 def _drawn_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], kind: str) -> Facts:

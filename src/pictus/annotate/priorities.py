@@ -9,6 +9,8 @@
     novel      how unlike the others its picture is: by k-centre greedy, the first pick 1, the last above 0
     suspect    1 - quality of the label (annotate suspects)
     drift      1 for a case that production found hard
+    telling    expected information of the question per second, the most telling concept 1 (hierarchy.py; only where
+               many labels are asked)
 
 The k centres are the core-set of Sener & Savarese 2018 ("Active learning for convolutional neural networks: a
 core-set approach", §5.1): each next one is the picture farthest from those chosen and from those already accepted.
@@ -20,7 +22,7 @@ Legend: R rows (concept, picture), C concepts, N vectors, M covered already, D f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +36,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 WEIGHTS = {
-    "drift": 3.0, "suspect": 3.0, "starving": 2.0, "uncertain": 2.0, "disputed": 2.0, "unchecked": 1.0, "novel": 1.0
+    "drift": 3.0, "suspect": 3.0, "starving": 2.0, "uncertain": 2.0, "disputed": 2.0, "telling": 2.0,
+    "unchecked": 1.0, "novel": 1.0
 }  # fmt: skip
 """What was found wrong goes first, then what is lacking or open; that nobody has looked and that a picture is unlike
 the others order the rest."""
@@ -65,6 +68,8 @@ class Evidence:
     suspect_R    f64[R] quality of the label where it is a suspect
     other_R      i64[R] the concept that is suspected instead, -1 for none
     is_drift_R   bool[R]
+    telling_C    f64[C]; empty where each question is about one label
+    below_C      i64[C] classes below a concept that is none itself; empty likewise
     """
 
     concept_R: Ints
@@ -77,6 +82,8 @@ class Evidence:
     suspect_R: Floats
     other_R: Ints
     is_drift_R: Bools
+    telling_C: Floats = field(default_factory=lambda: np.zeros(0))
+    below_C: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 class Priorities(NamedTuple):
@@ -100,6 +107,7 @@ def parts(evidence: Evidence, enough: int) -> dict[str, Floats]:
         "novel": evidence.novel_R,
         "suspect": np.where(np.isnan(evidence.suspect_R), 0.0, 1 - np.nan_to_num(evidence.suspect_R, nan=1.0)),
         "drift": evidence.is_drift_R.astype(np.float64),
+        "telling": evidence.telling_C[evidence.concept_R] if evidence.telling_C.size else np.zeros(votes_R.size),
     }
 
 
@@ -128,11 +136,13 @@ def _reasons(
     is_open = found["uncertain"] >= _UNSURE_FROM
     voted = evidence.yes_R + evidence.no_R > 0
     share = np.where(np.isnan(evidence.posterior_R) | ~voted, evidence.score_R, evidence.posterior_R)
+    below_R = evidence.below_C[evidence.concept_R] if evidence.below_C.size else np.zeros(voted.size, np.int64)
     columns = np.stack([
         np.where(found["starving"] > 0, evidence.concept_R, -1), np.minimum(evidence.yes_R, 99),
         np.minimum(evidence.no_R, 99), np.where(is_open, np.round(100 * np.nan_to_num(share)), -1).astype(np.int64),
         (found["suspect"] > 0).astype(np.int64), evidence.other_R, evidence.is_drift_R.astype(np.int64),
         (found["novel"] > 0).astype(np.int64), (is_open & (np.isnan(evidence.posterior_R) | ~voted)).astype(np.int64),
+        below_R,
     ])  # fmt: skip
     key_R = np.zeros(evidence.concept_R.size, np.int64)
     for column in columns:
@@ -141,8 +151,8 @@ def _reasons(
     _, first, reason_R = np.unique(key_R, return_index=True, return_inverse=True)
     sentences = []
     for row in first.tolist():
-        starving, yes, no, percent, suspected, other, drift, novel, by_model = columns[:, row].tolist()
-        said = []
+        starving, yes, no, percent, suspected, other, drift, novel, by_model, below = columns[:, row].tolist()
+        said = [f"a no answers {counted(below, 'class', 'classes')}"] if below else []
         if drift:
             said.append("production: the model was unsure of it")
         if suspected:
