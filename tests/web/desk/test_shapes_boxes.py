@@ -311,3 +311,36 @@ def test_nothing_scrolls_and_every_button_has_a_name_and_room_for_a_finger(
         assert small == []
         hand.press("?")
         assert "only what can be seen" in hand.page.inner_text("#help")
+
+
+def test_a_box_of_a_model_is_proposed_and_taken_by_enter_or_corrected(desk: Desk, chromium: Any) -> None:
+    project, address = desk
+    emptied(project)
+    for image_id in images(project)[:2]:
+        ask(project, "box", [image_id], mark_id=put_mark(project, image_id, {"box": [50, 40, 150, 120]}))
+    with person(chromium, address) as hand:
+        hand.enter("ada", "box")
+        assert "A box is proposed" in hand.page.inner_text(".bench-hint")
+        hand.press("Enter")
+        assert hand.page.locator(".box.own").count() == 1
+        hand.press("Enter")
+        hand.frame()
+        hand.drag((150, 80), (180, 80))  # its right side
+        hand.press("Enter")
+        hand.wait_saved()
+    first, second = marks(project, "box")[2:]
+    assert (first["tool"], first["box"]) == ("proposal", [50, 40, 150, 120])
+    assert second["tool"] == "drag"
+    assert off(second["box"], (50, 40, 180, 120)) <= 1
+
+
+def test_a_mask_or_points_of_one_box_show_which_is_meant(desk: Desk, chromium: Any) -> None:
+    project, address = desk
+    image_id = images(project)[0]
+    number = put_mark(project, image_id, {"box": [50, 40, 150, 120]}, by="ada")
+    for kind in ("mask", "points"):
+        ask(project, kind, [image_id], mark_id=number)
+        with person(chromium, address) as hand:
+            hand.enter("bob", kind)
+            assert hand.page.locator(".box.frame").count() == 1
+            assert "dotted box" in hand.page.inner_text(".bench-hint")

@@ -83,6 +83,13 @@ export class Bench {
   get name() { return this.page.concept.name; }
   get whatFor() { return "drawn"; }
   address(item) { return (side) => this.hands.picture(item.position, side); }
+  /** Boxes that say which of several things a mask or points are asked for. */
+  get frames() { return this.item.marks.filter((one) => one.shape?.box).map((one) => one.shape.box); }
+  framed(layer) { for (const box of this.frames) layer.append(this.frameOf(box)); }
+  frameOf(box) {
+    const [x, y] = this.sheet.toScreen(box.slice(0, 2)), [right, bottom] = this.sheet.toScreen(box.slice(2));
+    return svg("g", { class: "box frame" }, ...["halo", "line"].map((name) => svg("rect", { class: name, x, y, width: right - x, height: bottom - y })));
+  }
   say(text) { this.hands.say(text); }
 
   build() {

@@ -61,7 +61,7 @@ class Masks extends Bench {
 
   hint() {
     if (this.offered) return ["A mask is proposed: ", el("kbd", {}, "Enter"), " takes it."];
-    return [this.noFinder && this.tool === "clicks" ? this.noFinder : HINTS[this.tool]];
+    return [this.frames.length ? "The one in the dotted box. " : "", this.noFinder && this.tool === "clicks" ? this.noFinder : HINTS[this.tool]];
   }
 
   tools() {
@@ -69,7 +69,7 @@ class Masks extends Bench {
     const range = (word, low, high, value, set, isOff = false) => el("label", { class: "range" }, word, el("input", { type: "range", disabled: isOff, min: low, max: high, step: "any", value, oninput: (event) => set(Number(event.target.value)), onchange: () => { this.changed(); this.sheet.root.focus({ preventScroll: true }); } }));
     const groups = [TOOLS.map(tool)], isBrush = this.tool === "brush" || this.tool === "eraser";
     groups.push([range("Size", 0, 1, Math.log(this.size / LEAST_BRUSH) / Math.log(MOST_BRUSH / LEAST_BRUSH), (value) => this.resize(LEAST_BRUSH * (MOST_BRUSH / LEAST_BRUSH) ** value), !isBrush), range("Opacity", 0.05, 0.9, this.opacity, (value) => { this.opacity = value; this.sheet.redraw(); })]);
-    if (this.tool === "clicks") groups.push([{ word: this.isMinus ? "Not it" : "It", key: "x", isOn: this.isMinus, title: "Clicks say what is not it", run: () => this.turnSign() }]);
+    if (this.tool === "clicks") groups.push([{ word: this.isMinus ? "− not it" : "+ it", key: "x", isOn: this.isMinus, title: "Clicks say what is not it", run: () => this.turnSign() }]);
     return [...groups, [{ word: "Remove", key: "Del", icon: "trash", isIcon: true, isOff: !this.chosen, run: () => this.remove() }]];
   }
   answers() { return [{ word: "None here", key: "n", isOn: this.state.isNone, isOff: this.state.things.length > 0, run: () => this.sayNone() }]; }
@@ -403,6 +403,7 @@ class Masks extends Bench {
   draw(layer) {
     const { sheet, state } = this, { offered } = this;
     const things = offered ? [...state.things, this.proposal(offered)] : state.things;
+    this.framed(layer);
     this.paint.show(things, this.chosenIndex, this.isBare ? 0 : this.opacity);
     things.forEach((thing, index) => { if (thing.polygons) layer.append(this.outline(thing, index)); });
     if (this.corners.length) {

@@ -50,7 +50,7 @@ class Points extends Bench {
   hint() {
     if (this.offered) return ["Points are proposed: ", el("kbd", {}, "Enter"), " takes them."];
     if (this.isComplete) return ["Every point has its answer. Drag to correct; ", el("kbd", {}, "m"), ` marks another ${this.name}.`];
-    return [`Click where it is: `, el("strong", {}, ownSide(this.points[this.at])), this.asHidden ? ", hidden" : "", "."];
+    return [this.frames.length ? "The one in the dotted box. " : "", "Click where it is: ", el("strong", {}, ownSide(this.points[this.at])), this.asHidden ? ", hidden" : "", "."];
   }
 
   tools() {
@@ -219,6 +219,7 @@ class Points extends Bench {
 
   draw(layer) {
     const things = this.offered ? [{ skeleton: this.offered.shape.skeleton, points: this.offered.shape.points }] : this.state.things;
+    this.framed(layer);
     things.forEach((thing, index) => layer.append(this.figure(thing, index === this.chosenIndex)));
     const shown = this.grabbed ? this.grabbed.now : this.placed();
     if (shown?.[2]) this.label(layer, shown, this.points[this.grabbed?.at ?? this.at]);
