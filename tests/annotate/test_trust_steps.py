@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from pictus import annotate
+from pictus.annotate import trust_steps
 from pictus.project import Project
 from pictus.records import Vote
 from pictus.registry import STEPS
@@ -73,6 +74,12 @@ STATEMENTS = {
 def worked(world: Project) -> Project:
     work_off(world, [f"{number:064x}" for number in range(PAGES * PER_PAGE)])
     return world
+
+
+def test_answers_are_read_in_batches_to_the_last(worked: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = list(annotate.trust_(worked))
+    monkeypatch.setattr(trust_steps, "_BATCH", PEOPLE * PAGES * PER_PAGE // 7)  # the last batch is full, none follows
+    assert list(annotate.trust_(worked)) == whole
 
 
 def test_trust_lists_who_looks_as_if_not_looking_the_worst_first_and_what_can_be_done(worked: Project) -> None:

@@ -51,7 +51,7 @@ LIKELY_ERROR = 0.1
 LOW_SHARE = 0.6
 """Known answers and one's own answers given again: the upper end of the 95 % interval must reach this."""
 
-MOST_CELLS = 200_000_000
+MOST_CELLS = 50_000_000
 """So many products at most for comparing everybody with everybody; beyond, items with the most votes are left out."""
 
 
@@ -133,15 +133,11 @@ def copied(
     """Whose answers are another's. `aside`: who has another sign that makes answers alike; they are not compared."""
     out = set(aside)
     may_W = np.array([name not in out for name in names], np.bool_) & ~votes.is_source_W
-    common, same = _compared(votes, may_W)
-    first_G, second_G = np.nonzero(np.triu(common >= LEAST_ANSWERS, 1))
+    pairs = _compared(votes, may_W)
+    first_G, second_G, n_G, unlike_G = pairs.first_G, pairs.second_G, pairs.common_G, pairs.common_G - pairs.same_G
     if not first_G.size:
         return []
-    n_G, unlike_G = common[first_G, second_G], (common - same)[first_G, second_G]
-    right_G, other_G = (
-        _skill_without(common, same, one_G, two_G, votes.n_classes) for one_G, two_G in
-        ((first_G, second_G), (second_G, first_G))
-    )  # fmt: skip
+    right_G, other_G = (_skill_without(pairs, who_G, votes.n_classes) for who_G in (first_G, second_G))
     alike_G = right_G * other_G + (1 - right_G) * (1 - other_G) / (votes.n_classes - 1)
     expected_G = np.maximum(n_G * (1 - alike_G), 1e-9)
     ratio_G = unlike_G / expected_G
@@ -249,9 +245,20 @@ def _probability(consensus: Consensus, votes: Votes, class_V: Ints) -> Floats:
     return np.asarray(np.where(key_P[place_V] == key_V, consensus.posterior_P[place_V], 0.0))
 
 
-def _compared(votes: Votes, may_W: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Common items and equal answers of every pair of those who may be compared, f64[W, W], 0 on the diagonal."""
-    from scipy.sparse import csr_matrix  # noqa: PLC0415  40 ms that importing pictus does not pay
+class _Pairs(NamedTuple):
+    """Who has LEAST_ANSWERS common items or more with whom; and sums over everybody, also those with fewer."""
+
+    first_G: Ints
+    second_G: Ints
+    common_G: Floats
+    same_G: Floats
+    common_W: Floats
+    same_W: Floats
+
+
+def _compared(votes: Votes, may_W: NDArray[np.bool_]) -> _Pairs:
+    """Common items and equal answers of all pairs of those who may be compared."""
+    from scipy.sparse import csr_matrix, triu  # noqa: PLC0415  40 ms that importing pictus does not pay
 
     in_V = may_W[votes.annotator_V]
     counts_I = np.bincount(votes.item_V[in_V], minlength=votes.n_items)
@@ -263,26 +270,35 @@ def _compared(votes: Votes, may_W: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     many, one_V = votes.n_annotators, np.ones(int(in_V.sum()), np.float32)
     annotator_V, item_V = votes.annotator_V[in_V], votes.item_V[in_V]
     cells, cell_V = np.unique(item_V * votes.n_classes + votes.answer_V[in_V], return_inverse=True)
-    items = csr_matrix((one_V, (annotator_V, item_V)), shape=(many, votes.n_items))
-    answers = csr_matrix((one_V, (annotator_V, cell_V)), shape=(many, cells.size))
-    common, same = ((one @ one.T).toarray().astype(np.float64) for one in (items, answers))
-    np.fill_diagonal(common, 0)
-    np.fill_diagonal(same, 0)
-    return common, same
+    common, same = (
+        triu(matrix @ matrix.T, 1).tocsr()
+        for matrix in (
+            csr_matrix((one_V, (annotator_V, item_V)), shape=(many, votes.n_items)),
+            csr_matrix((one_V, (annotator_V, cell_V)), shape=(many, cells.size)),
+        )
+    )
+    told = common.tocoo()
+    is_enough = told.data >= LEAST_ANSWERS
+    first_G, second_G = told.row[is_enough].astype(np.int64), told.col[is_enough].astype(np.int64)
+    same_G = np.asarray(same[first_G, second_G], np.float64).reshape(-1) if first_G.size else np.zeros(0)
+    common_W, same_W = (
+        np.asarray(one.sum(axis=0) + one.sum(axis=1).T, np.float64).reshape(-1) for one in (common, same)
+    )
+    return _Pairs(first_G, second_G, told.data[is_enough].astype(np.float64), same_G, common_W, same_W)
 
 
-def _skill_without(common: Floats, same: Floats, one_G: Ints, other_G: Ints, n_classes: int) -> Floats:
-    """How often each is right, from how often all others but one give the same answer. f64[G]
+def _skill_without(pairs: _Pairs, who_G: Ints, n_classes: int) -> Floats:
+    """How often one of each pair is right, from how often all others but the other one give the same answer. f64[G]
 
     All who are right agree, all who err agree by chance: with everybody's mean accuracy m, two agree on a share
     m^2 + (1 - m)^2 / (K - 1), and one of accuracy a with the others on a m + (1 - a)(1 - m) / (K - 1).
     """
     chance = 1 / (n_classes - 1)
-    pooled = max(float(same.sum()) / max(float(common.sum()), 1.0), 1 / n_classes)
+    pooled = max(float(pairs.same_W.sum()) / max(float(pairs.common_W.sum()), 1.0), 1 / n_classes)
     root = math.sqrt(max(0.0, chance**2 - (1 + chance) * (chance - pooled)))
     mean = min(0.995, max(1 / n_classes + 0.05, (chance + root) / (1 + chance)))
-    n_G = common.sum(axis=1)[one_G] - common[one_G, other_G]
-    agreed_G = (same.sum(axis=1)[one_G] - same[one_G, other_G] + pooled) / (n_G + 1)
+    n_G = pairs.common_W[who_G] - pairs.common_G
+    agreed_G = (pairs.same_W[who_G] - pairs.same_G + pooled) / (n_G + 1)
     right_G = (agreed_G - (1 - mean) * chance) / (mean - (1 - mean) * chance)
     return np.asarray(np.clip(right_G, 1 / n_classes, 0.995))
 

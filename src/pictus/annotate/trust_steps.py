@@ -185,17 +185,27 @@ def _work(project: Project, ballots: Ballots, asked: YesNo) -> Work:
     )  # fmt: skip
 
 
+_BATCH = 50_000
+"""Answers read at once: between two batches the desk can write."""
+
 _ANSWERS = (
-    "SELECT a.annotator, a.page_id, a.position, a.answer, a.image_id, a.concept_id FROM answers a JOIN pages p"
-    " ON p.page_id = a.page_id AND p.revision = a.revision WHERE a.kind = :kind"
+    "SELECT a.annotator, a.page_id, a.position, a.answer, a.image_id, a.concept_id, a.answer_id FROM answers a"
+    " JOIN pages p ON p.page_id = a.page_id AND p.revision = a.revision"
+    " WHERE a.kind = :kind AND a.answer_id > :last ORDER BY a.answer_id LIMIT :most"
 )
 
 
 def _pages(project: Project, ballots: Ballots, asked: tuple[YesNo, Consensus]) -> Pages:
     """Every page's last answers, with what was settled on the same pictures."""
-    with project.journal.transaction() as connection:
-        rows = connection.execute(sa.text(_ANSWERS), {"kind": KNOWN_KIND}).all()
-    columns = list(zip(*rows, strict=True)) or [()] * 6
+    rows: list[Any] = []
+    while not rows or len(rows) % _BATCH == 0:
+        values = {"kind": KNOWN_KIND, "last": rows[-1][6] if rows else 0, "most": _BATCH}
+        with project.journal.transaction() as connection:
+            more = connection.execute(sa.text(_ANSWERS), values).all()
+        if not more:
+            break
+        rows += more
+    columns = list(zip(*rows, strict=True)) or [()] * 7
     who, page, answer, image, concept = (pa.array(columns[number], pa.string()) for number in (0, 1, 3, 4, 5))
     who_A, image_A, concept_A = (
         _among(column, names)
