@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from pictus import pixels, shards
+from pictus.annotate import settled_shapes
 from pictus.annotate.formats import hits
 from pictus.annotate.formats.contents import FORMATS, Bad, Export, Mark, Sheet, Task, Vote
 from pictus.annotate.formats.documents import bundle_of
@@ -23,7 +24,6 @@ from pictus.annotate.formats.hit_pages import Cell, PreviewPage, preview
 from pictus.annotate.formats.known import recognised
 from pictus.annotate.formats.outputs import text_file
 from pictus.annotate.intake import ids_in
-from pictus.annotate.marks import PROPOSERS
 from pictus.annotate.references import resolve
 from pictus.annotate.sizes_steps import Sizes
 from pictus.annotate.tasks import OPEN
@@ -67,7 +67,7 @@ def export(
     """Write answers, shapes or what waits to be asked as another tool reads it.
 
     `votes` are answers with who gave them, `labels` what was settled; `marks` every shape that somebody drew,
-    `shapes` those that stand; `tasks` the questions of the queue, with known answers among them for platforms.
+    `shapes` what was settled of them; `tasks` the questions of the queue, with known answers among them for platforms.
     Pictures are called by the shortest end of their address that means no other.
 
     out: the file to write; a folder for `voc` and `yolo`
@@ -173,7 +173,7 @@ def _first(project: Project, able: tuple[str, ...]) -> str:
             for query in ("SELECT 1 FROM marks LIMIT 1", "SELECT 1 FROM questions LIMIT 1")
         )
     has = {"votes": bool(project.journal.vote_count()), "labels": bool(project.tables.count("labels")),
-           "marks": has_marks, "shapes": has_marks, "tasks": has_tasks}  # fmt: skip
+           "marks": has_marks, "shapes": settled_shapes.are_there(project.tables), "tasks": has_tasks}  # fmt: skip
     if not able:
         return "anything: it is only read"
     return next((what for what in able if has[what]), able[0])
@@ -184,6 +184,8 @@ def _how(project: Project, what: str) -> str:
         return first_command(project, "votes")
     if what == "labels":
         return first_command(project, "labels")
+    if what == "shapes":
+        return "pictus annotate shapes"
     return "pictus annotate plan" if what == "tasks" else "pictus annotate serve    or    pictus annotate import FILE"
 
 
@@ -242,29 +244,30 @@ _STANDING = (
     " FROM marks m WHERE m.mark_id NOT IN (SELECT r.replaces FROM marks r WHERE r.replaces > 0)"
     " AND m.kind IN ('box', 'mask', 'points')"
 )
-_ACCEPTED = (
-    " AND m.mark_id NOT IN (SELECT q.mark_id FROM questions q WHERE q.kind = 'box-quality' AND q.state = 'rejected')"
-)
 
 
 def _marked(project: Project, what: str) -> tuple[set[str], set[str], int]:
-    where = _STANDING + (_ACCEPTED if what == "shapes" else "")
-    query = "SELECT m.image_id, m.concept_id, COUNT(*) AS many, MIN(m.annotator) AS who"
+    """Pictures, concepts and number of the shapes."""
+    if what == "shapes":
+        return settled_shapes.summed(project.tables)
+    query = f"SELECT m.image_id, m.concept_id, COUNT(*) AS many{_STANDING} GROUP BY m.image_id, m.concept_id"
     with project.journal.engine.connect() as connection:
-        rows = connection.execute(sa.text(f"{query}{where} GROUP BY m.image_id, m.concept_id, m.annotator")).all()
-    kept = [row for row in rows if what == "marks" or not row.who.startswith(PROPOSERS)]
-    return {row.image_id for row in kept}, {row.concept_id for row in kept}, sum(row.many for row in kept)
+        rows = connection.execute(sa.text(query)).all()
+    return {row.image_id for row in rows}, {row.concept_id for row in rows}, sum(row.many for row in rows)
 
 
 def _mark_rows(project: Project, what: str, named: Named) -> Iterator[Mark]:
-    where = _STANDING + (_ACCEPTED if what == "shapes" else "")
-    query = f"SELECT m.image_id, m.annotator, m.concept_id, m.kind, m.shape{where} ORDER BY m.image_id, m.mark_id"
+    if what == "shapes":
+        for one in settled_shapes.settled(project.tables):
+            if one.image_id in named.sheets:
+                yield Mark(named.sheets[one.image_id], one.by, named.concept(one.concept_id), one.kind, one.shape)
+        return
+    query = f"SELECT m.image_id, m.annotator, m.concept_id, m.kind, m.shape{_STANDING} ORDER BY m.image_id, m.mark_id"
     with project.journal.engine.connect().execution_options(stream_results=True, max_row_buffer=10_000) as connection:
         for image_id, who, concept_id, kind, shape in connection.execute(sa.text(query)):
             sheet = named.sheets.get(image_id)
-            if sheet is None or (what == "shapes" and who.startswith(PROPOSERS)):
-                continue
-            yield Mark(sheet, who, named.concept(concept_id), kind, json.loads(shape))
+            if sheet is not None:
+                yield Mark(sheet, who, named.concept(concept_id), kind, json.loads(shape))
 
 
 def _questions(project: Project) -> list[Any]:

@@ -81,7 +81,7 @@ def test_votes_questions_and_marks_come_in_and_go_out(shelf: pictus.Project, tmp
     assert lines == ["worker,image,question,answer", "w1,2.jpg,owl,no", "w1,1.jpg,owl,yes"] or len(lines) == 3
 
 
-def test_what_was_replaced_or_rejected_does_not_stand(shelf: pictus.Project, tmp_path: Path, kept: Read) -> None:
+def test_what_was_replaced_does_not_go_out(shelf: pictus.Project, tmp_path: Path, kept: Read) -> None:
     annotate.import_(shelf, (coco(tmp_path, BOXES[:4]),), as_proposals=True)
     with shelf.journal.transaction() as connection:
         connection.execute(sa.text("UPDATE marks SET annotator = 'ada' WHERE place > 1"))
@@ -92,10 +92,32 @@ def test_what_was_replaced_or_rejected_does_not_stand(shelf: pictus.Project, tmp
             sa.text("UPDATE marks SET replaces = :old WHERE mark_id = :new"), {"old": first, "new": second}
         )
     marks = annotate.export(shelf, tmp_path / "m.json", format="coco", what="marks").summary["rows"]
-    shapes = annotate.export(shelf, tmp_path / "s.json", format="coco", what="shapes").summary["rows"]
     assert len(kept(shelf)) == 4
-    assert marks == 3  # one was replaced
-    assert shapes == 2  # and one is a proposal
+    assert marks == 3
+
+
+def test_settled_shapes_go_out_with_how_sure_they_are(shelf: pictus.Project, tmp_path: Path) -> None:
+    box = {"x": 10, "y": 10, "width": 30, "height": 40, "rectanglelabels": ["owl"]}
+    ring = {"points": [[1, 1], [50, 1], [50, 50]], "polygonlabels": ["owl"]}
+    results = [{"type": "rectanglelabels", "value": box}, {"type": "polygonlabels", "value": ring}]
+    annotations = [{"annotator": name, "result": results} for name in ("ada", "bob", "cy")]
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps([{"data": {"image": "1.jpg"}, "annotations": annotations}]), encoding="utf-8")
+    annotate.import_(shelf, (path,))
+    with pytest.raises(UserError, match="There are no shapes") as raised:
+        annotate.export(shelf, tmp_path / "s.json", format="coco", what="shapes")
+    assert raised.value.fix == "pictus annotate shapes"
+    annotate.shapes_(shelf)
+    outcome = annotate.export(shelf, tmp_path / "s.json", format="coco", what="shapes")
+    assert outcome.summary["rows"] == 2
+    notes = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["annotations"]
+    drawn, mask = sorted(notes, key=lambda note: bool(note["segmentation"]))
+    assert drawn["bbox"] == [20, 10, 60, 40]
+    assert float(drawn["attributes"]["posterior"]) > 0.9
+    assert mask["segmentation"]["size"] == [100, 200]
+    assert annotate.export(shelf, tmp_path / "voc", format="voc", what="shapes").problems == (
+        "1 shape of 2 left out: voc has no form for them",
+    )
 
 
 def test_what_is_not_there_or_cannot_be_held_is_told(shelf: pictus.Project, tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ def refuse(what: str) -> NoReturn:
 
 def number(value: object, what: str = "a coordinate") -> float:
     """A finite number within MAX_SIDE, from a number or its text (a comma may stand for the point)."""
-    if type(value) in _PLAIN and -MAX_SIDE <= value <= MAX_SIDE:  # type: ignore[operator]  a million shapes go this way
-        return float(value)  # type: ignore[arg-type]
+    if (type(value) is float or type(value) is int) and -MAX_SIDE <= value <= MAX_SIDE:  # a million shapes go this way
+        return float(value)
     try:
         found = float(value.strip().replace(",", ".")) if isinstance(value, str) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
