@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pictus.annotate import dynamic, online  # noqa: F401  the rules register themselves
+from pictus.annotate import dynamic, online, thrifty  # noqa: F401  the rules register themselves
 from pictus.annotate.stopping import RULES, Ballots, Cast, Decision, Rule, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
 from pictus.errors import UserError
@@ -60,8 +60,8 @@ def test_what_a_forgotten_annotator_said_counts_no_more(name: str) -> None:
     assert sorted(with_spam.forget("spam")) == [0, 1, 2, 3, 4]
     for question in range(5):
         mended, wanted = with_spam.decision(question), without.decision(question)
-        # `online` weighs older questions anew in turn: how often by now differs between the two.
-        assert mended.posterior == pytest.approx(wanted.posterior, abs=0.005 if name == "online" else 1e-9)
+        # The Bayesian rules weigh older questions anew in turn: how often by now differs between the two.
+        assert mended.posterior == pytest.approx(wanted.posterior, abs=1e-9 if name in ("fixed", "dynamic") else 0.005)
         assert mended.state == wanted.state
     assert with_spam.forget("spam") == ()
 
@@ -129,7 +129,9 @@ def test_a_rule_that_is_not_there_names_the_nearest() -> None:
     assert "dynamic" in str(error.value.fix)
 
 
-@pytest.mark.parametrize("bad", [{"threshold": 0.5}, {"threshold": 1.0}, {"most": 0}, {"seed_size": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"threshold": 0.5}, {"threshold": 1.0}, {"most": 0}, {"seed_size": -1}, {"worth": 0.0}]
+)
 def test_limits_that_cannot_be_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Stops(**bad)  # type: ignore[arg-type]

@@ -41,7 +41,7 @@ from array import array
 from bisect import bisect
 from functools import lru_cache
 from hashlib import blake2b
-from operator import mul
+from operator import add, mul
 from typing import NamedTuple
 
 from pictus.annotate.stopping import NO, RULES, YES, Ballots, Cast, Count, Decision, Stops, known_decision
@@ -73,10 +73,7 @@ UNSURE_CLEAR = 0.01
 UNSURE_HARD = 0.1
 UNSURE_WORTH = 20.0
 
-AHEAD = 4
-PATIENCE = 0.02
-
-REFRESHED = 2
+REFRESHED = 1
 CHECKED = 20
 CHECKS = 3
 
@@ -86,6 +83,7 @@ CAP = math.log(19)
 ON_HARD = 1 / 3
 PROVEN = 20.0
 BIN_WORTH = 4.0
+HEARD = 32
 
 _WIDTH = 2 + len(RATES)  # clear no, clear yes, the kinds of hard ones
 _SHOWS = [0.0, 1.0, *SHOWS]
@@ -105,12 +103,14 @@ class Skill(NamedTuple):
 class _Sums:
     """What is known of one concept, or of all."""
 
-    __slots__ = ("bins", "bins_yes", "joint")
+    __slots__ = ("bins", "bins_yes", "heard", "joint", "voices")
 
     def __init__(self) -> None:
         self.joint = [0.0] * _WIDTH
         self.bins = [0.0] * (len(EDGES) + 1)  # human-decided pictures by the model's score
         self.bins_yes = [0.0] * (len(EDGES) + 1)
+        self.voices: Floats = []  # by bin, as of some questions ago: what the model adds to the log-odds
+        self.heard = 0  # changes since
 
 
 class _Asked:
@@ -126,7 +126,7 @@ class _Asked:
         self.place = -1  # in _turn and _stored; -1: no vote yet
 
 
-class _Prior(NamedTuple):
+class Prior(NamedTuple):
     """P(state) before any vote, and P(yes) of each state. f64[2 + RATES] each, the first sums to 1."""
 
     state: Floats
@@ -279,7 +279,7 @@ class Online:
                 unsure += 1
         return _Votes(clear_no, clear_yes, Count(yes, no, unsure))
 
-    def _before(self, asked: _Asked) -> _Prior:
+    def _before(self, asked: _Asked) -> Prior:
         """What the concept says, the model left out."""
         every, own = self._all.joint, asked.concept.joint
         every_clear, own_clear = every[0] + every[1], own[0] + own[1]
@@ -292,26 +292,30 @@ class Online:
         kinds = (
             to_own * (to_every * (HARD_WORTH * kind + every[at]) + own[at]) for at, kind in enumerate(KINDS, 2)
         )
-        return _Prior([(1 - share) * (1 - hard), share * (1 - hard), *kinds], _SHOWS)
+        return Prior([(1 - share) * (1 - hard), share * (1 - hard), *kinds], _SHOWS)
 
     def _voice(self, asked: _Asked, share: float) -> float:
-        """What the model adds to the log-odds of P(yes)."""
-        own, every = asked.concept, self._all
+        """What the model adds to the log-odds of P(yes); worked out again after every HEARD changes of a concept."""
+        own = asked.concept
         if asked.bin < 0 or sum(own.bins) < PROVEN:
             return 0.0
-        plain, plain_not = math.log(share), math.log(1 - share)
-        told = shift = 0.0
-        for at, count in enumerate(own.bins):
-            wider = (BIN_WORTH * share + every.bins_yes[at]) / (BIN_WORTH + every.bins[at])
-            found = (BIN_WORTH * wider + own.bins_yes[at]) / (BIN_WORTH + count)
-            found = min(max(found, 1e-6), 1 - 1e-6)
-            gain, gain_not = math.log(found) - plain, math.log(1 - found) - plain_not
-            told += own.bins_yes[at] * gain + (count - own.bins_yes[at]) * gain_not
-            if at == asked.bin:
-                shift = gain - gain_not
-        return min(max(shift, -CAP), CAP) if told > 0 else 0.0
+        if not own.voices or own.heard >= HEARD:
+            own.voices, own.heard = self._voices(own, share), 0
+        return own.voices[asked.bin]
 
-    def _joint(self, prior: _Prior, votes: _Votes) -> Floats:
+    def _voices(self, own: _Sums, share: float) -> Floats:
+        every = self._all
+        plain, plain_not = math.log(share), math.log(1 - share)
+        told, voices = 0.0, []
+        for count, yes, all_count, all_yes in zip(own.bins, own.bins_yes, every.bins, every.bins_yes, strict=True):
+            wider = (BIN_WORTH * share + all_yes) / (BIN_WORTH + all_count)
+            found = min(max((BIN_WORTH * wider + yes) / (BIN_WORTH + count), 1e-6), 1 - 1e-6)
+            gain, gain_not = math.log(found) - plain, math.log(1 - found) - plain_not
+            told += yes * gain + (count - yes) * gain_not
+            voices.append(min(max(gain - gain_not, -CAP), CAP))
+        return voices if told > 0 else [0.0] * len(voices)
+
+    def _joint(self, prior: Prior, votes: _Votes) -> Floats:
         """P(state and the votes). f64[2 + RATES]."""
         yes, no, unsure = votes.count
         on_clear, all_clear, on_hard, all_hard = self._unsure
@@ -323,12 +327,12 @@ class Online:
         joint[1] *= votes.clear_yes * odds
         return joint
 
-    def _put_in(self, asked: _Asked) -> tuple[_Votes, _Prior]:
+    def _put_in(self, asked: _Asked) -> tuple[_Votes, Prior]:
         """Weigh a question that is not in the sums, and add it; its votes, and what was expected before them."""
         votes, plain = self._votes(asked), self._before(asked)
         prior = _told(plain, self._voice(asked, plain.state[1] / (plain.state[0] + plain.state[1])))
         joint = self._joint(plain, votes)
-        by_people = _yes(joint, plain.shows)
+        by_people = share_of_yes(joint, plain.shows)
         is_decided = max(by_people, 1 - by_people) >= DECIDED
         if prior is not plain:
             joint = self._joint(prior, votes)
@@ -345,18 +349,18 @@ class Online:
 
     def _move(self, asked: _Asked, sign: float) -> None:
         """Add what a question has stored to all sums, or take it from them."""
-        at = asked.place * _STORED
-        stored = self._stored[at : at + _STORED].tolist()
         votes = self._ballots.of(asked.question)
         if not votes:
             return
+        at = asked.place * _STORED
+        stored = [sign * one for one in self._stored[at : at + _STORED]]
         for sums in (asked.concept, self._all):
-            for place in range(_WIDTH):
-                sums.joint[place] += sign * stored[place]
+            sums.joint = list(map(add, sums.joint, stored))
             if asked.bin >= 0:
-                sums.bins[asked.bin] += sign * stored[-2]
-                sums.bins_yes[asked.bin] += sign * stored[-1]
-        is_no, is_yes = sign * stored[0], sign * stored[1]
+                sums.heard += 1
+                sums.bins[asked.bin] += stored[-2]
+                sums.bins_yes[asked.bin] += stored[-1]
+        is_no, is_yes = stored[0], stored[1]
         hard = sign - is_no - is_yes
         crowd, unsure = self._crowd, self._unsure
         for annotator, answer in votes.items():
@@ -366,58 +370,50 @@ class Online:
                 unsure[0] += is_no + is_yes
                 unsure[2] += hard
                 continue
-            person = self._people[annotator]
-            person[1] += is_no
-            person[3] += is_yes
-            crowd[1] += is_no
-            crowd[3] += is_yes
-            if answer == YES:
-                person[2] += is_yes
-                crowd[2] += is_yes
-            else:
-                person[0] += is_no
-                crowd[0] += is_no
+            right = (0.0, is_yes) if answer == YES else (is_no, 0.0)
+            for sums_of in (self._people[annotator], crowd):
+                sums_of[0] += right[0]
+                sums_of[1] += is_no
+                sums_of[2] += right[1]
+                sums_of[3] += is_yes
 
-    def _decided(self, asked: _Asked, votes: _Votes, prior: _Prior) -> Decision:
+    def _decided(self, asked: _Asked, votes: _Votes, prior: Prior) -> Decision:
         joint = self._joint(prior, votes)
-        posterior = _yes(joint, prior.shows)
+        posterior = share_of_yes(joint, prior.shows)
         n_asked = votes.count.asked
         told = f"{votes.count.told}: {100 * max(posterior, 1 - posterior):.1f} % sure"
         if not n_asked or (_is_checked(asked.question, self.stops) and n_asked < min(CHECKS, self.stops.most)):
             return Decision(OPEN, posterior, 1, told if n_asked else "not asked yet")
+        more = self.wanted(joint, prior, self.stops.most - n_asked)
+        if more:
+            return Decision(OPEN, posterior, more, told)
         if posterior >= self.stops.threshold:
             return Decision(ACCEPTED, posterior, 0, told)
         if posterior <= 1 - self.stops.threshold:
             return Decision(REJECTED, posterior, 0, told)
-        left = self.stops.most - n_asked
-        if left <= 0:
-            return Decision(UNDECIDED, posterior, 0, f"{told}, after as many votes as are allowed")
-        more, gain = self._best(joint, prior.shows, min(left, AHEAD))
-        if gain < PATIENCE * (1 - self.stops.threshold):
-            return Decision(UNDECIDED, posterior, 0, f"{told}, and more votes would hardly change that")
-        return Decision(OPEN, posterior, more, told)
+        is_last = n_asked >= self.stops.most
+        why = "after as many votes as are allowed" if is_last else "and more votes would hardly change that"
+        return Decision(UNDECIDED, posterior, 0, f"{told}, {why}")
 
-    def _best(self, joint: Floats, shows: Floats, most: int) -> tuple[int, float]:
-        """How many more votes of average annotators lower the expected error most, per vote; and by how much."""
+    def wanted(self, joint: Floats, prior: Prior, left: int) -> int:
+        """How many more votes of average annotators settle it if they agree, 1 .. left; 0: ask no more."""
+        limit = 1 - self.stops.threshold
+        rates = self.rates()
+        with_yes, with_no = joint, joint
+        for more in range(left):
+            if share_of_yes(with_yes, prior.shows) >= 1 - limit or share_of_yes(with_no, prior.shows) <= limit:
+                return more
+            with_yes = [one * rate for one, rate in zip(with_yes, rates, strict=True)]
+            with_no = [one * (1 - rate) for one, rate in zip(with_no, rates, strict=True)]
+        return max(0, left)
+
+    def rates(self) -> Floats:
+        """How often an average annotator says yes, by state. f64[2 + RATES]."""
         mean_no, mean_yes = self._means()
-        rates = (1 - mean_no, mean_yes, *RATES)
-        total = sum(joint)
-        by_yes = [one * share / total for one, share in zip(joint, shows, strict=True)]
-        by_no = [one * (1 - share) / total for one, share in zip(joint, shows, strict=True)]
-        now = min(sum(by_yes), sum(by_no))
-        best = 1, 0.0
-        for more in range(1, most + 1):
-            error = 0.0
-            for yes in range(more + 1):
-                likely = [rate**yes * (1 - rate) ** (more - yes) for rate in rates]
-                error += math.comb(more, yes) * min(sum(map(mul, by_yes, likely)), sum(map(mul, by_no, likely)))
-            gain = (now - error) / more
-            if gain > best[1]:
-                best = more, gain
-        return best
+        return [1 - mean_no, mean_yes, *RATES]
 
 
-def _told(prior: _Prior, voice: float) -> _Prior:
+def _told(prior: Prior, voice: float) -> Prior:
     """The prior after the model has spoken: log-odds for clear pictures, ON_HARD of it for hard ones."""
     if not voice:
         return prior
@@ -426,10 +422,10 @@ def _told(prior: _Prior, voice: float) -> _Prior:
     state = [one * more for one, more in zip(prior.state, raised, strict=True)]
     total = sum(state)
     shows = [0.0, 1.0, *(one * odds_hard / more for one, more in zip(SHOWS, raised[2:], strict=True))]
-    return _Prior([one / total for one in state], shows)
+    return Prior([one / total for one in state], shows)
 
 
-def _yes(joint: Floats, shows: Floats) -> float:
+def share_of_yes(joint: Floats, shows: Floats) -> float:
     """P(yes) of P(state), which need not sum to 1."""
     return sum(map(mul, joint, shows)) / sum(joint)
 

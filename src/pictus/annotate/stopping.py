@@ -1,10 +1,11 @@
 """When a yes/no question has been asked often enough: what a rule takes, and what it says.
 
-A rule keeps the votes and says after each whether the question is settled. Three ship:
+A rule keeps the votes and says after each whether the question is settled. Four ship:
 
     fixed      always the same number of votes, then the majority
     dynamic    ImageNet's: a table of confidence per concept, learned from a seed subset (dynamic.py)
     online     Bayesian: skill, difficulty, and the model as one more annotator (online.py)
+    thrifty    the same, asking where a vote saves most errors (thrifty.py)
 
 The order in which questions are expected and votes come changes nothing in `fixed` and `dynamic` once all are in,
 so that several servers that take in the same answers agree. A second vote of the same annotator on the same
@@ -73,10 +74,11 @@ class Stops:
     most: int = 10  # votes on one question, >= 1; then it is undecided
     seed_size: int = 20  # pictures per concept that are asked more often than needed, to learn from
     seed: int = 0  # which ones: a hash of it and the question's number
+    worth: float = 0.002  # > 0, `thrifty`: expected errors that a vote must save for asking to go on
 
     def __post_init__(self) -> None:
-        if not (0.5 < self.threshold < 1 and self.most >= 1 and self.seed_size >= 0):  # noqa: PLR2004
-            message = f"threshold in (0.5, 1), most >= 1 and seed_size >= 0 expected, found {self}"
+        if not (0.5 < self.threshold < 1 and self.most >= 1 and self.seed_size >= 0 and self.worth > 0):  # noqa: PLR2004
+            message = f"threshold in (0.5, 1), most >= 1, seed_size >= 0 and worth > 0 expected, found {self}"
             raise ValueError(message)
 
 

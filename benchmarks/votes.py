@@ -1,0 +1,360 @@
+"""Human votes per label at the error of ten votes each: simulated, and replayed on votes of real people.
+
+    python benchmarks/votes.py            all sets, and the time of a vote with a million behind it
+    python benchmarks/votes.py --quick    fewer questions, 30 s
+    python benchmarks/votes.py --only golden,duck
+
+A replay hands the rules real votes on real pictures, one at a time and in random order, from those that were given:
+200 questions are open at once, the next comes when one is settled, nobody is asked twice. The rules are the very ones
+of the desk, vote for vote. Every question gets an answer, those left undecided the more probable one: `error` is the
+share of wrong answers over all questions, so that no rule wins by leaving out what is hard (a tie is half an error).
+`wrong of decided` counts only what the rule accepted or rejected at its threshold.
+
+How each rule is set (the threshold of dynamic and online; for thrifty, which accepts at 0.95, what a vote must save) is
+chosen on one half of the questions: the fewest votes whose error there is at most that of fixed 10 (with 3 or 5 votes
+to a question, of all of them). Everything reported is of the other half, means over
+replays; intervals are bootstraps over its questions. `ratio` = votes of the fixed rule / votes of ours.
+
+simulated        P(right) = sigmoid(ability - difficulty): ability N(3, 0.7) for yes and no apart, 5 in 100 annotators
+                 toss a coin; difficulty 0, for 15 in 100 pictures N(2, 1.5); 10 concepts, share of good ones
+                 Beta(2, 3); a model whose log-odds are N(+-2.5, 2)
+golden           78 raters of Beyer et al. (2020) on the questions five experts answered; truth: most of the experts
+imagenet-real    their other questions, of whole classes: 5 votes each, and no truth but the authors' posterior, which
+                 was computed from those very 5: whatever agrees with all five looks right
+cifar-pair       CIFAR-10H, about 50 judgements a picture, as yes/no questions: is it what it is, and is it what a
+                 model thinks the next likely; truth: CIFAR's labels. Who judged is not known: 50 names at random
+cifar-ten        the same, all ten questions of each picture
+duck, waterbirds5, product-match    39, 40 and 3 votes a question
+
+Model scores: ResNet probabilities (cifar), the mean of 1 / rank among the first five of 15 networks (ImageNet).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import lzma
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pictus.annotate import dynamic, online, thrifty  # noqa: F401  the rules register themselves
+from pictus.annotate.stopping import RULES, Cast, Rule, Stops
+from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED
+
+REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
+THRESHOLDS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
+WORTHS = (0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002)
+WINDOW = 200
+NAMES = 50
+BOOTSTRAPS = 2000
+SAID = np.array(["no", "unsure", "yes"])
+
+Floats = NDArray[np.float64]
+
+
+class Asked(NamedTuple):
+    """A set of questions with all their votes."""
+
+    concepts: list[str]
+    truth_Q: NDArray[np.int64]  # noqa: N815  0, 1
+    names: list[list[str]]  # who voted; "" where nobody knows
+    answers: list[list[str]]
+    score_Q: Floats  # noqa: N815  the model's P(yes), 0 where there is none
+
+
+class Replayed(NamedTuple):
+    """By question."""
+
+    votes_Q: Floats  # noqa: N815
+    wrong_Q: Floats  # noqa: N815  0, 0.5, 1
+    is_decided_Q: Floats  # noqa: N815
+
+
+def main() -> None:
+    quick = "--quick" in sys.argv
+    every = {**SETS}
+    if "--only" in sys.argv:
+        every = {name: every[name] for name in sys.argv[sys.argv.index("--only") + 1].split(",")}
+    if not (REAL / "crowd_votes").exists():
+        print(f"{REAL} has no crowd_votes (set PICTUS_REAL_DATA): only the simulation is run", file=sys.stderr)
+        every = {name: make for name, make in every.items() if name == "simulated"}
+    print(f"{'set':15}{'questions':>10} {'rule':14}{'set to':>8}{'votes':>7}{'error':>8}", end="")
+    print(f"{'95 % interval':>15}{'undecided':>11}{'wrong of decided':>18}{'ratio':>7}{'95 % interval':>14}", end="")
+    print(f"{'error less fixed':>22}")
+    report: dict[str, Any] = {}
+    with ProcessPoolExecutor(2) as pool:
+        speeds = {name: pool.submit(speed, name, 50_000 if quick else 1_000_000) for name in ("dynamic", "thrifty")}
+        found = {name: pool.submit(compared, name, quick) for name in every}
+        for name, rows in found.items():
+            report[name] = rows.result()
+            for row in report[name]:
+                show(name, row)
+        timed = {name: future.result() for name, future in speeds.items()}
+    for name, spent in timed.items():
+        print(f"{name}: {spent['median_us']:.0f} us a vote, p99 {spent['p99_us']:.0f}, max {spent['max_us']:.0f}"
+              f" (processor time; {spent['behind']:,} votes behind it)")  # fmt: skip
+    rows = {f"{name} {row['rule']}": row for name in report for row in report[name]}
+    best = rows.get("cifar-pair thrifty") or rows.get("simulated thrifty") or next(iter(rows.values()))
+    print(json.dumps({
+        "name": "votes", "ours": round(best["votes"], 3), "peer": {"fixed": best["fixed"]}, "unit": "votes/label",
+        "ratio": {"fixed": round(best["ratio"], 2)}, "n": best["n"],
+        "checks": {"ratio": {at: round(row["ratio"], 2) for at, row in rows.items()},
+                   "error": {at: round(row["error"], 4) for at, row in rows.items()}, "speed": timed},
+    }))  # fmt: skip
+
+
+def compared(name: str, quick: bool) -> list[dict[str, Any]]:
+    """All rules on one set: thresholds from one half, figures from the other."""
+    asked = SETS[name](quick)
+    half = np.random.default_rng(7).permutation(asked.truth_Q.size)
+    tuning, testing = np.sort(half[: half.size // 2]), np.sort(half[half.size // 2 :])
+    repeats = max(2, min(8, 2000 // testing.size))
+    fixed = min(10, *map(len, asked.answers))
+    plain_tuning = run(asked, "fixed", Stops(most=fixed), tuning, repeats)
+    plain = run(asked, "fixed", Stops(most=fixed), testing, repeats)
+    rows = [row_of(f"fixed {fixed}", None, plain, plain, fixed)]
+    if fixed > 3:
+        rows.append(row_of("fixed 3", None, run(asked, "fixed", Stops(most=3), testing, repeats), plain, fixed))
+    rules = [("dynamic", False), ("online", False), ("thrifty", False)]
+    if asked.score_Q.any():
+        rules += [("online", True), ("thrifty", True)]
+    for rule, with_model in rules:
+        settings = [Stops(0.95, fixed, worth=at) for at in WORTHS]
+        settings = settings if rule == "thrifty" else [Stops(at, fixed) for at in THRESHOLDS]
+        tried = [(run(asked, rule, one, tuning, max(1, repeats // 2), with_model=with_model), one) for one in settings]
+        good = [one for one in tried if one[0].wrong_Q.mean() <= plain_tuning.wrong_Q.mean()]
+        cheapest = min(good, key=lambda one: one[0].votes_Q.mean(), default=None)
+        chosen = (cheapest or min(tried, key=lambda one: one[0].wrong_Q.mean()))[1]
+        ours = run(asked, rule, chosen, testing, repeats, with_model=with_model)
+        setting = chosen.worth if rule == "thrifty" else chosen.threshold
+        rows.append(row_of(f"{rule}+model" if with_model else rule, setting, ours, plain, fixed))
+    return rows
+
+
+def run(
+    asked: Asked, rule: str, stops: Stops, questions: NDArray[np.int64], repeats: int, *, with_model: bool = False
+) -> Replayed:  # fmt: skip
+    """Means over replays, by question."""
+    once = [replayed(asked, RULES.get(rule)(stops), questions, seed, with_model=with_model) for seed in range(repeats)]
+    return Replayed(*(np.mean([getattr(one, field) for one in once], axis=0) for field in Replayed._fields))
+
+
+def replayed(asked: Asked, rule: Rule, questions: NDArray[np.int64], seed: int, *, with_model: bool) -> Replayed:
+    """One run of the desk over these questions."""
+    rng = np.random.default_rng(seed)
+    for question in questions.tolist():
+        rule.expect(question, asked.concepts[question], float(asked.score_Q[question]) if with_model else 0.0)
+    waiting = rng.permutation(questions).tolist()
+    if isinstance(rule, dynamic.Dynamic):  # the subset first, as in the paper
+        first = {one for concept in set(asked.concepts) for one in rule.subset(concept)}
+        waiting.sort(key=lambda question: question not in first)
+    waiting.reverse()
+    left = {question: deck(asked, question, rng) for question in questions.tolist()}
+    found = {}
+    count = dict.fromkeys(left, 0)
+    current: list[int] = []
+    while waiting or current:
+        while waiting and len(current) < WINDOW:
+            current.append(waiting.pop())
+        still = []
+        for question in current:
+            name, answer = left[question].pop()
+            found[question] = rule.add(Cast(question, asked.concepts[question], name, answer, ""))
+            count[question] += 1
+            if found[question].state == OPEN and left[question]:
+                still.append(question)
+        current = still
+    yes_Q = np.array([found[question].posterior for question in questions.tolist()])
+    truth_Q = asked.truth_Q[questions]
+    wrong_Q = np.where(yes_Q == 0.5, 0.5, (yes_Q > 0.5) != truth_Q)
+    is_decided_Q = np.array([found[question].state in (ACCEPTED, REJECTED) for question in questions.tolist()])
+    return Replayed(np.array([float(count[question]) for question in questions.tolist()]), wrong_Q, is_decided_Q)
+
+
+def deck(asked: Asked, question: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """The votes of a question in random order."""
+    names, answers = asked.names[question], asked.answers[question]
+    order = rng.permutation(len(answers))[:20].tolist()
+    if names:
+        return [(names[at], answers[at]) for at in order]
+    who = rng.permutation(NAMES)[: len(order)].tolist()
+    return [(f"w{one}", answers[at]) for one, at in zip(who, order, strict=True)]
+
+
+def row_of(rule: str, setting: float | None, ours: Replayed, plain: Replayed, fixed: int) -> dict[str, Any]:
+    """Figures with their intervals: bootstrap over questions, errors paired."""
+    rng = np.random.default_rng(0)
+    size = ours.votes_Q.size
+    draws_BQ = rng.multinomial(size, np.full(size, 1 / size), BOOTSTRAPS) / size
+    votes_B, error_B = draws_BQ @ ours.votes_Q, draws_BQ @ ours.wrong_Q
+    less_B = draws_BQ @ (ours.wrong_Q - plain.wrong_Q)
+    decided = float(ours.is_decided_Q.mean())
+    wrong_decided = float((ours.wrong_Q * ours.is_decided_Q).mean() / decided) if decided else float("nan")
+    votes = float(ours.votes_Q.mean())
+    return {
+        "rule": rule, "set": setting, "n": size, "fixed": fixed, "votes": votes,
+        "error": float(ours.wrong_Q.mean()), "error_low_high": np.quantile(error_B, (0.025, 0.975)).tolist(),
+        "undecided": 1 - decided, "wrong_of_decided": wrong_decided, "ratio": fixed / votes,
+        "ratio_low_high": (fixed / np.quantile(votes_B, (0.975, 0.025))).tolist(),
+        "less": float((ours.wrong_Q - plain.wrong_Q).mean()),
+        "less_low_high": np.quantile(less_B, (0.025, 0.975)).tolist(),
+    }  # fmt: skip
+
+
+def show(name: str, row: dict[str, Any]) -> None:
+    low, high = (100 * one for one in row["error_low_high"])
+    least, most = row["ratio_low_high"]
+    worse, better = (100 * one for one in row["less_low_high"])
+    print(f"{name:15}{row['n']:10,} {row['rule']:14}{row['set'] or '':>8}{row['votes']:7.2f}", end="")
+    print(f"{100 * row['error']:7.2f}%{f'{low:.2f}..{high:.2f}':>15}{100 * row['undecided']:10.1f}%", end="")
+    print(f"{100 * row['wrong_of_decided']:17.2f}%{row['ratio']:7.2f}{f'{least:.2f}..{most:.2f}':>14}", end="")
+    told = f"{100 * row['less']:+.2f} ({worse:+.2f}..{better:+.2f})"
+    print(f"{told:>22}", flush=True)
+
+
+def speed(rule: str, behind: int) -> dict[str, float]:
+    """Processor time of a vote, the last 20,000 of so many over 1,000 concepts and 1,000 annotators with a model."""
+    rng = np.random.default_rng(0)
+    questions = rng.integers(0, behind * 2 // 5, behind + 20_000).tolist()
+    people = rng.integers(0, 1000, behind + 20_000).tolist()
+    lies = (rng.random(behind + 20_000) < 0.1).tolist()
+    judge = RULES.get(rule)(Stops())
+    spent = []
+    for question, person, lie in zip(questions, people, lies, strict=True):
+        concept = f"c{question % 1000}"
+        judge.expect(question, concept, (question % 97 + 1) / 100)
+        cast = Cast(question, concept, f"w{person}", "yes" if (question % 3 == 0) != lie else "no", "")
+        started = time.thread_time()
+        judge.add(cast)
+        spent.append(time.thread_time() - started)
+    last_us = 1e6 * np.array(spent[-20_000:])
+    return {"median_us": round(float(np.median(last_us)), 1), "p99_us": round(float(np.quantile(last_us, 0.99)), 1),
+            "max_us": round(float(last_us.max()), 1), "behind": behind}  # fmt: skip
+
+
+def simulated(quick: bool) -> Asked:
+    rng = np.random.default_rng(1)
+    size, people = (1200 if quick else 6000), 60
+    concept_Q = rng.integers(0, 10, size)
+    truth_Q = (rng.random(size) < rng.beta(2, 3, 10)[concept_Q]).astype(np.int64)
+    difficulty_Q = np.where(rng.random(size) < 0.15, rng.normal(2, 1.5, size), 0)
+    ability_TW = rng.normal(3, 0.7, (2, people))
+    is_coin_W = rng.random(people) < 0.05
+    names, answers = [], []
+    for question in range(size):
+        who = rng.permutation(people)[:20]
+        right = 1 / (1 + np.exp(difficulty_Q[question] - ability_TW[truth_Q[question], who]))
+        is_right = rng.random(20) < np.where(is_coin_W[who], 0.5, right)
+        names.append([f"w{one}" for one in who])
+        answers.append(["yes" if one else "no" for one in is_right == truth_Q[question]])
+    score_Q = 1 / (1 + np.exp(-rng.normal(np.where(truth_Q == 1, 2.5, -2.5), 2)))
+    return Asked([f"c{one}" for one in concept_Q], truth_Q, names, answers, score_Q)
+
+
+def golden(quick: bool) -> Asked:  # noqa: ARG001
+    experts, raters = (load("imagenet_real", f"{name}.npz") for name in ("golden", "raters_golden"))
+    said_GK = experts["tensor"].sum(axis=0)
+    said_GW = SAID[raters["tensor"].argmax(axis=2)].T
+    names = [f"r{one}" for one in raters["ids"].tolist()]
+    size = said_GW.shape[0]
+    return Asked(["any"] * size, (said_GK[:, 2] > said_GK[:, 0]).astype(np.int64), [names] * size, said_GW.tolist(),
+                 networks(experts["info"]))  # fmt: skip
+
+
+def reassessed(quick: bool) -> Asked:
+    raters, published = load("imagenet_real", "raters.npz"), load("imagenet_real", "scores.npz")["tensor"]
+    classes_Q = raters["info"][:, 1]
+    chosen = np.random.default_rng(0).permutation(np.unique(classes_Q))[: 8 if quick else 40]
+    questions = np.flatnonzero(np.isin(classes_Q, chosen))
+    said_QWK = raters["tensor"][:, questions].transpose(1, 0, 2)
+    question_V, rater_V, answer_V = np.nonzero(said_QWK)
+    first_Q = np.searchsorted(question_V, np.arange(questions.size + 1))
+    names, answers = np.char.add("r", rater_V.astype(str)), SAID[answer_V]
+    return Asked(
+        classes_Q[questions].tolist(), (published[questions] > 0.5).astype(np.int64),
+        [names[at:to].tolist() for at, to in pairwise(first_Q.tolist())],
+        [answers[at:to].tolist() for at, to in pairwise(first_Q.tolist())],
+        networks(raters["info"][questions]),
+    )  # fmt: skip
+
+
+def networks(info_Q2: NDArray[np.str_]) -> Floats:
+    """Of (file, class): the mean of 1 / rank of the class among each network's first five; 0.001 for none."""
+    with lzma.open(REAL / "model_predictions" / "top5_imagenet-validation-original.npz.xz") as file:
+        found = np.load(io.BytesIO(file.read()), allow_pickle=False)
+    with lzma.open(REAL / "imagenet_real" / "imagenet_val_50000.csv.xz", "rt") as file:
+        row_of_file = {row["file"]: number for number, row in enumerate(csv.DictReader(file))}
+    rows_Q = np.array([row_of_file[one] for one in info_Q2[:, 0].tolist()])
+    class_Q = info_Q2[:, 1].astype(np.int64)
+    weights = 1 / np.arange(1, 6)
+    models = [name for name in found.files if name != "labels" and not name.startswith("fv_")]
+    told = [(found[name][rows_Q] == class_Q[:, None]) @ weights for name in models]
+    return np.clip(np.mean(told, axis=0), 0.001, 0.999)
+
+
+def cifar(quick: bool, *, is_pair: bool) -> Asked:
+    counts = load("cifar10_human", "cifar10h_counts.npz")["counts"].astype(np.int64)
+    model = load("cifar10_human", "cleanlab_cifar10_test_pred_probs.npz")
+    label, score = model["labels"].astype(np.int64), model["pyx"]
+    pictures = np.random.default_rng(0).permutation(10_000)[: (400 if quick else 4000 if is_pair else 1000)]
+    next_likely = np.where(np.arange(10) == label[:, None], -1, score).argmax(axis=1)
+    asked = [(one, kind) for one in pictures.tolist()
+             for kind in ((label[one], next_likely[one]) if is_pair else range(10))]  # fmt: skip
+    picture_Q, kind_Q = np.array(asked).T
+    yes_Q, all_Q = counts[picture_Q, kind_Q].tolist(), counts.sum(axis=1)[picture_Q].tolist()
+    answers = [["yes"] * yes + ["no"] * (every - yes) for yes, every in zip(yes_Q, all_Q, strict=True)]
+    return Asked([f"c{one}" for one in kind_Q], (label[picture_Q] == kind_Q).astype(np.int64), [[]] * len(asked),
+                 answers, np.clip(score[picture_Q, kind_Q], 1e-6, 1))  # fmt: skip
+
+
+def crowd(folder: str, most: int | None = None) -> Asked:
+    with (REAL / "crowd_votes" / folder / "answer.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    place = {text: number for number, text in enumerate(sorted({row["question"] for row in rows})[:most])}
+    rows = [row for row in rows if row["question"] in place]
+    names: list[list[str]] = [[] for _ in place]
+    answers: list[list[str]] = [[] for _ in place]
+    for row in rows:
+        names[place[row["question"]]].append(row["worker"])
+        answers[place[row["question"]]].append("yes" if row["answer"] == "1" else "no")
+    truth_Q = np.zeros(len(place), np.int64)
+    if folder == "waterbirds5":  # "is it a duck?"; kinds 0 and 2 are
+        import yaml
+
+        kinds = yaml.safe_load((REAL / "crowd_votes" / folder / "classes.yaml").read_text(encoding="utf-8"))["labels"]
+        known = {str(question): int(kind in (0, 2)) for question, kind in kinds.items()}
+    else:
+        with (REAL / "crowd_votes" / folder / "truth.csv").open(newline="") as file:
+            known = {row["question"]: int(row["truth"]) for row in csv.DictReader(file)}
+    for question, number in place.items():
+        truth_Q[number] = known[question]
+    return Asked([folder] * len(place), truth_Q, names, answers, np.zeros(len(place)))
+
+
+def load(folder: str, name: str) -> dict[str, NDArray[Any]]:
+    return dict(np.load(REAL / folder / name, allow_pickle=False))
+
+
+SETS = {
+    "simulated": simulated,
+    "golden": golden,
+    "cifar-pair": lambda quick: cifar(quick, is_pair=True),
+    "cifar-ten": lambda quick: cifar(quick, is_pair=False),
+    "imagenet-real": reassessed,
+    "duck": lambda _quick: crowd("duck"),
+    "waterbirds5": lambda _quick: crowd("waterbirds5"),
+    "product-match": lambda quick: crowd("product_match", 800 if quick else None),
+}
+
+
+if __name__ == "__main__":
+    main()
