@@ -253,6 +253,7 @@ def test_a_box_found_bad_is_shown_to_be_corrected_but_not_taken_as_it_is(desk: D
         hand.enter("ada", "box")
         assert "found bad" in hand.page.inner_text(".bench-hint")
         hand.press("Enter")
+        hand.frame()
         assert hand.page.locator(".box.own").count() == 0
         hand.drag((150, 120), (170, 130))
         assert off(shown(hand), (50, 40, 170, 130)) <= 1
@@ -322,6 +323,7 @@ def test_a_box_of_a_model_is_proposed_and_taken_by_enter_or_corrected(desk: Desk
         hand.enter("ada", "box")
         assert "A box is proposed" in hand.page.inner_text(".bench-hint")
         hand.press("Enter")
+        hand.frame()
         assert hand.page.locator(".box.own").count() == 1
         hand.press("Enter")
         hand.frame()
