@@ -314,3 +314,28 @@ def test_the_page_says_when_nothing_can_be_found_and_the_other_tools_go_on(
         hand.press("b")
         hand.drag((100, 60), (200, 160))
         assert drawn_px(hand) > 100
+
+
+def test_a_page_that_was_handed_in_is_taken_up_again_with_what_was_drawn(desk: Desk, chromium: Any) -> None:
+    project, address = desk
+    ask(project, "mask", images(project)[1:])  # one page of four
+    with person(chromium, address) as hand:
+        hand.enter("ada", "mask").click(*OUTLINE)
+        hand.press("Enter", "m", "b")
+        hand.drag((240, 60), (290, 160))
+        for _ in range(3):
+            hand.press("Enter", "n")
+        hand.press("Enter")
+        hand.wait_saved()
+        hand.press("u")
+        hand.ready()
+        assert "1 2" in " ".join(hand.page.locator("#tools button").all_inner_texts())
+        hand.press("e")
+        hand.drag((230, 110), (300, 110))
+        for _ in range(5):
+            hand.press("Enter")
+        hand.wait_saved()
+    found = marks(project, "mask")
+    assert [one["tool"] for one in found] == ["polygon", "brush", "polygon", "brush"]
+    assert found[2]["polygons"] == found[0]["polygons"]
+    assert 0 < mask_of(found[3]).sum() < mask_of(found[1]).sum()
