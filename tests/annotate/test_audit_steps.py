@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.annotate.desks import desk_of, pictures_of, put_questions, rows, some
 import pictus
 from pictus.annotate.audit_steps import audit, audited
 from pictus.annotate.tasks import Given
-from pictus.records import Label, Presence, Verdict, Vote
+from pictus.records import Label, Picture, Presence, Verdict, Vote
 from pictus.tables import table_of
 
 Fill = Callable[..., dict[str, str]]
@@ -231,3 +232,21 @@ def test_what_cannot_be_drawn_says_what_to_type(project: pictus.Project, fill: F
         audit(project, "draw", many=0)
     with pytest.raises(pictus.UserError, match="release"):
         audit(project, "draw", of="9.9.9")
+
+
+def test_a_release_is_audited_by_what_its_pictures_are_in_the_project(
+    project: pictus.Project, make_release: Callable[..., Path], make_jpeg: Callable[..., bytes], tmp_path: Path
+) -> None:
+    pictures = [("train", concept, make_jpeg(seed=at)) for at, concept in enumerate(["n02", "n03", "n05", "n06"])]
+    folder = make_release(tmp_path / "release", pictures)
+    with pytest.raises(pictus.UserError, match="No picture of release"):
+        audit(project, "draw", of=str(folder))
+    ids = [hashlib.sha256(data).hexdigest() for _, _, data in pictures]
+    found = [Picture(one, "pictures-00000.tar", 0, 1, 9, 9, "jpeg", "RGB", "") for one in ids[:3]]
+    project.tables.append("images", table_of("images", found))
+    outcome = audit(project, "draw", of=str(folder))
+    assert (outcome.summary["audit_id"], outcome.summary["population"]) == ("0001-release", 3)
+    assert set(drawn(project)) == set(ids[:3])
+    answer(project, ids[:1], "best", concept="n02")
+    assert audit(project, "report").summary["presence"]["n"] == 1
+    assert project.journal.events(event="labels_audited")[0].subject == str(folder)
