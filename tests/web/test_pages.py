@@ -275,5 +275,6 @@ def test_static_files_load_nothing_from_outside() -> None:
     static = Path(pictus.__file__).parent / "web"
     for path in static.rglob("*"):
         if path.suffix in (".html", ".css", ".js"):
-            assert "http://" not in path.read_text(), path.name
-            assert "https://" not in path.read_text(), path.name
+            text = path.read_text().replace("http://www.w3.org/2000/svg", "")  # a name that SVG has, never asked for
+            assert "http://" not in text, path.name
+            assert "https://" not in text, path.name
