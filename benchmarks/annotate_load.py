@@ -106,9 +106,10 @@ def fill(project: pictus.Project, questions: int) -> None:
                 sa.text("INSERT INTO heaps VALUES ('grid', :concept, 'open', :priority, '', :waiting)"),
                 {"concept": f"c{number}", "priority": 1 + number / heaps, "waiting": waiting},
             )
-    if project.journal.engine.dialect.name == "postgresql":
-        with project.journal.engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("ANALYZE questions"))
+    is_postgres = project.journal.engine.dialect.name == "postgresql"
+    tidy = "ANALYZE questions" if is_postgres else "PRAGMA wal_checkpoint(TRUNCATE)"
+    with project.journal.engine.connect() as connection:  # what filling left to do is not part of the load
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(tidy)
 
 
 class Postgres:

@@ -6,7 +6,7 @@ import pytest
 from tests.annotate.desks import all_of, desk_of, put_questions, rows, someone
 
 import pictus
-from pictus.annotate import invite, pause, people
+from pictus.annotate import invite, pause, people, readmit
 from pictus.errors import UserError
 
 
@@ -64,3 +64,14 @@ def test_pausing_says_why_and_nobody_unknown_is_paused(birds: pictus.Project) ->
     assert pause(birds, "ada", resume=True).headline == "ada can go on"
     told = [event.event for event in birds.journal.events("ada")]
     assert told == ["person_resumed", "person_paused", "person_joined"]
+
+
+def test_who_lost_their_link_comes_back_as_the_same_person(world: pictus.Project) -> None:
+    desk = desk_of(world)
+    ada = desk.person(desk.join(next(iter(invite(world, quota=50))).token, "ada"))
+    (made,) = readmit(world, "ada")
+    assert desk.person(desk.join(made.token, "whatever is typed")) == ada
+    with pytest.raises(UserError, match="not valid"):
+        desk.join(made.token, "ada")
+    with pytest.raises(UserError, match="Nobody"):
+        readmit(world, "bob")

@@ -4,7 +4,7 @@ from pictus.annotate import box_loop, grid, shapes
 from pictus.annotate.audit_steps import audit, audited
 from pictus.annotate.exchange_steps import export, preview_
 from pictus.annotate.links_steps import links, revoke
-from pictus.annotate.people_steps import invite, pause, people, reopen
+from pictus.annotate.people_steps import invite, pause, people, readmit, reopen
 from pictus.annotate.plan_steps import plan
 from pictus.annotate.queue_steps import gold_, queue
 from pictus.annotate.shape_steps import shapes_
@@ -14,5 +14,5 @@ from pictus.annotate.trust_steps import skills, trust_
 
 __all__ = [
     "audit", "audited", "box_loop", "export", "gold_", "grid", "import_", "invite", "links", "pause", "people", "plan",
-    "preview_", "queue", "reopen", "revoke", "settle", "shapes", "shapes_", "skills", "suspects", "trust_",
+    "preview_", "queue", "readmit", "reopen", "revoke", "settle", "shapes", "shapes_", "skills", "suspects", "trust_",
 ]  # fmt: skip

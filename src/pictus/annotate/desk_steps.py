@@ -408,7 +408,9 @@ def open_desk(
     """
     chance: Any = random.Random(seed) if seed else secrets.SystemRandom()  # noqa: S311  a seed is for tests
     tally = Tally(rule, stops or Stops(seed=seed))
-    bench = Bench(tally, Sizes(project), load_taxonomy(project), limits or Limits())
+    sizes = Sizes(project)
+    sizes.read()  # seconds at a million pictures: not when the first page is asked for
+    bench = Bench(tally, sizes, load_taxonomy(project), limits or Limits())
     # Not the journal's transaction: on SQLite others could not write for the seconds that a million answers take.
     with project.progress.track("reading what was answered", None), project.journal.engine.connect() as connection:
         tally.load(connection)

@@ -1,4 +1,4 @@
-"""The steps about people: invite, people, pause; and reopen, which takes back what they said of a concept."""
+"""The steps about people: invite, readmit, people, pause; and reopen, which takes back what they said of a concept."""
 
 from __future__ import annotations
 
@@ -65,6 +65,35 @@ def invite(
         next=("pictus annotate serve",),
         source=lambda: iter(made),
     )  # fmt: skip
+
+
+@step("annotate readmit", changes=True, shows_records=True)
+def readmit(project: Project, name: str, *, days: float = 2.0) -> Outcome[Invitation]:
+    """Make a link for somebody who lost theirs: it signs in as the same person, once.
+
+    name: their name, as `annotate people` shows it
+    days: how long the link can be used
+
+    Examples:
+        pictus annotate readmit ada
+    """
+    _check(1, ROLES[0], days, 0, 1)
+    at = now()
+    with project.journal.transaction() as connection:
+        person = session_steps.named(connection, name)
+        if person is None:
+            raise NotThereError(f"Nobody is called {name!r}.", fix="pictus annotate people")
+        expires = later(at, days * DAY_S)
+        made = Invitation(secrets.token_urlsafe(TOKEN_BYTES), person.role, 1, person.quota, expires, f"for {name}")
+        session_steps.invite(connection, made, at, name)
+        session_steps.note(connection, at, "person_readmitted", name, expires_at=expires)
+    return Outcome(
+        step="annotate readmit",
+        summary={"link": f"{_LINK}{made.token}", "name": name, "expires_at": expires},
+        headline=f"a link for {name} until {expires}; put the desk's address before:\n  {_LINK}{made.token}",
+        problems=("this link is not shown again: whoever has it comes in as this person",),
+        source=lambda: iter((made,)),
+    )
 
 
 @step("annotate people", changes=False)

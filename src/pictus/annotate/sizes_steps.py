@@ -30,7 +30,7 @@ class Sizes:
         with self._lock:
             found = self._find(image_id)
             if found == _NONE and self._is_old():
-                self._read()
+                self.read()
                 found = self._find(image_id)
             return found
 
@@ -51,8 +51,8 @@ class Sizes:
         now = tuple(tables.version(name) if tables.exists(name) else 0 for name in ("images", "checks"))
         return now != self._versions
 
-    def _read(self) -> None:
-        """As stored, then upright where `clean check` has measured."""
+    def read(self) -> None:
+        """All sizes there are now: as stored, upright where `clean check` has measured."""
         tables = self._project.tables
         self._versions = tuple(tables.version(name) if tables.exists(name) else 0 for name in ("images", "checks"))
         columns = ["image_id", "width", "height"]
