@@ -92,8 +92,8 @@ def main() -> None:
     print(f"{'error less fixed':>22}")
     report: dict[str, Any] = {}
     with ProcessPoolExecutor(2) as pool:
-        speeds = {name: pool.submit(speed, name, 50_000 if quick else 1_000_000) for name in ("dynamic", "thrifty")}
         found = {name: pool.submit(compared, name, quick) for name in every}
+        speeds = {name: pool.submit(speed, name, 50_000 if quick else 1_000_000) for name in ("dynamic", "thrifty")}
         for name, rows in found.items():
             report[name] = rows.result()
             for row in report[name]:
@@ -243,7 +243,7 @@ def speed(rule: str, behind: int) -> dict[str, float]:
 
 def simulated(quick: bool) -> Asked:
     rng = np.random.default_rng(1)
-    size, people = (1200 if quick else 6000), 60
+    size, people = (1200 if quick else 4000), 60
     concept_Q = rng.integers(0, 10, size)
     truth_Q = (rng.random(size) < rng.beta(2, 3, 10)[concept_Q]).astype(np.int64)
     difficulty_Q = np.where(rng.random(size) < 0.15, rng.normal(2, 1.5, size), 0)
@@ -273,7 +273,7 @@ def golden(quick: bool) -> Asked:  # noqa: ARG001
 def reassessed(quick: bool) -> Asked:
     raters, published = load("imagenet_real", "raters.npz"), load("imagenet_real", "scores.npz")["tensor"]
     classes_Q = raters["info"][:, 1]
-    chosen = np.random.default_rng(0).permutation(np.unique(classes_Q))[: 8 if quick else 40]
+    chosen = np.random.default_rng(0).permutation(np.unique(classes_Q))[: 8 if quick else 25]
     questions = np.flatnonzero(np.isin(classes_Q, chosen))
     said_QWK = raters["tensor"][:, questions].transpose(1, 0, 2)
     question_V, rater_V, answer_V = np.nonzero(said_QWK)
@@ -305,7 +305,7 @@ def cifar(quick: bool, *, is_pair: bool) -> Asked:
     counts = load("cifar10_human", "cifar10h_counts.npz")["counts"].astype(np.int64)
     model = load("cifar10_human", "cleanlab_cifar10_test_pred_probs.npz")
     label, score = model["labels"].astype(np.int64), model["pyx"]
-    pictures = np.random.default_rng(0).permutation(10_000)[: (400 if quick else 4000 if is_pair else 1000)]
+    pictures = np.random.default_rng(0).permutation(10_000)[: (400 if quick else 3000 if is_pair else 600)]
     next_likely = np.where(np.arange(10) == label[:, None], -1, score).argmax(axis=1)
     asked = [(one, kind) for one in pictures.tolist()
              for kind in ((label[one], next_likely[one]) if is_pair else range(10))]  # fmt: skip

@@ -30,9 +30,12 @@ def filled(good: str, bad: str, *, pictures: int = 20) -> Dynamic:
 def test_before_any_table_three_votes_of_one_kind_are_needed() -> None:
     # sigmoid(m ln 4): m = 1 0.8, m = 2 16/17 = 0.941, m = 3 64/65 = 0.985
     rule = Dynamic(Stops(seed_size=0))
-    assert say(rule, 1, "y")[:3] == (OPEN, pytest.approx(0.8), 2)
-    assert say(rule, 1, "yy")[:3] == (OPEN, pytest.approx(16 / 17), 1)
-    assert say(rule, 1, "yyy")[:3] == (ACCEPTED, pytest.approx(64 / 65), 0)
+    for answers, state, posterior, wanted in (
+        ("y", OPEN, 0.8, 2), ("yy", OPEN, 16 / 17, 1), ("yyy", ACCEPTED, 64 / 65, 0),
+    ):  # fmt: skip
+        found = say(rule, 1, answers)
+        assert (found.state, found.wanted) == (state, wanted)
+        assert found.posterior == pytest.approx(posterior)
     assert say(rule, 2, "nnn").state == REJECTED
 
 

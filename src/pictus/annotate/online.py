@@ -138,7 +138,7 @@ class _Votes(NamedTuple):
 
     clear_no: float
     clear_yes: float
-    count: Count
+    tally: Count
 
 
 @RULES.register("online")
@@ -317,7 +317,7 @@ class Online:
 
     def _joint(self, prior: Prior, votes: _Votes) -> Floats:
         """P(state and the votes). f64[2 + RATES]."""
-        yes, no, unsure = votes.count
+        yes, no, unsure = votes.tally
         on_clear, all_clear, on_hard, all_hard = self._unsure
         clear = (UNSURE_WORTH * UNSURE_CLEAR + on_clear) / (UNSURE_WORTH + all_clear)
         hard = (UNSURE_WORTH * UNSURE_HARD + on_hard) / (UNSURE_WORTH + all_hard)
@@ -380,8 +380,8 @@ class Online:
     def _decided(self, asked: _Asked, votes: _Votes, prior: Prior) -> Decision:
         joint = self._joint(prior, votes)
         posterior = share_of_yes(joint, prior.shows)
-        n_asked = votes.count.asked
-        told = f"{votes.count.told}: {100 * max(posterior, 1 - posterior):.1f} % sure"
+        n_asked = votes.tally.asked
+        told = f"{votes.tally.told}: {100 * max(posterior, 1 - posterior):.1f} % sure"
         if not n_asked or (_is_checked(asked.question, self.stops) and n_asked < min(CHECKS, self.stops.most)):
             return Decision(OPEN, posterior, 1, told if n_asked else "not asked yet")
         more = self.wanted(joint, prior, self.stops.most - n_asked)
@@ -427,7 +427,8 @@ def _told(prior: Prior, voice: float) -> Prior:
 
 def share_of_yes(joint: Floats, shows: Floats) -> float:
     """P(yes) of P(state), which need not sum to 1."""
-    return sum(map(mul, joint, shows)) / sum(joint)
+    yes: float = sum(map(mul, joint, shows))
+    return yes / sum(joint)
 
 
 @lru_cache(maxsize=65_536)
