@@ -117,6 +117,14 @@ def test_information_is_the_drop_of_entropy_per_second() -> None:
     assert telling(ZOO, "animal", {}) == 0
 
 
+def test_the_highest_rank_is_asked_first_and_the_same_is_found() -> None:
+    chosen = questions(ZOO, RARE)
+    asked, found = simulated(chosen, ZOO, ["a3"], rank=lambda one: {"animal": 2.0, "a3": 1.0}.get(one, 0.0))
+    assert asked[:3] == ["thing", "animal", "a3"]
+    assert found == {"a3"}
+    assert sorted(asked) == sorted(simulated(chosen, ZOO, ["a3"])[0])
+
+
 def test_what_occurs_together_is_likelier_once_one_is_found() -> None:
     share = np.array([0.2, 0.2, 0.2])
     together = np.array([[200, 180, 40], [180, 200, 0], [40, 0, 200]], np.float64)

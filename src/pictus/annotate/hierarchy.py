@@ -131,11 +131,13 @@ def given(share_L: Floats, together_LL: Floats, n_pictures: int, accepted: Colle
 
 
 def simulated(
-    chosen: Questions, taxonomy: Taxonomy, shown: Collection[str], says: Callable[[str, bool], bool] | None = None
-) -> tuple[list[str], set[str]]:
+    chosen: Questions, taxonomy: Taxonomy, shown: Collection[str], says: Callable[[str, bool], bool] | None = None,
+    rank: Callable[[str], float] | None = None,
+) -> tuple[list[str], set[str]]:  # fmt: skip
     """One picture labelled by these questions -> what was asked, in order, and the labels found.
 
-    shown: the classes it shows. says: from (concept, truth) what a person answers; without it the truth.
+    shown: the classes it shows. says: from (concept, truth) what a person answers; without it the truth. rank: the
+    open question with the highest goes first; without it the one opened last.
     """
     true = {above for one in shown for above in (one, *taxonomy.ancestors(one))}
     asked: list[str] = []
@@ -144,7 +146,9 @@ def simulated(
     out: set[str] = set()
     waiting = list(chosen.first)
     while waiting:
-        one = waiting.pop()
+        one = waiting.pop() if rank is None else max(waiting, key=rank)
+        if rank is not None:
+            waiting.remove(one)
         if one in answered or one in out:
             continue
         asked.append(one)
