@@ -164,7 +164,7 @@ def _coverage(key: Key, said: Sequence[Said], good: int, drawn: int, settled_at:
     elif yes > no:
         state, reason = "covered", f"{counted(yes, 'person', 'people')} found no further one"
     elif yes:
-        state, reason = "undecided", "as many see a further one as do not"
+        state, reason = "undecided", f"{counted(no, 'person', 'people')} saw a further one, {yes:,} found none"
     elif drawn >= MOST_ROUNDS:
         state, reason = "undecided", f"{counted(drawn, 'box', 'boxes')} were drawn, and nobody is asked any more"
     elif no:
