@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from tests.web.desk.drawing import (
+    HEIGHT,
     VIEW,
+    WIDTH,
     Hand,
     ask,
     desk_project,
@@ -346,3 +348,17 @@ def test_a_mask_or_points_of_one_box_show_which_is_meant(desk: Desk, chromium: A
             hand.enter("bob", kind)
             assert hand.page.locator(".box.frame").count() == 1
             assert "dotted box" in hand.page.inner_text(".bench-hint")
+
+
+def test_nothing_is_handed_in_about_a_picture_whose_size_is_wrong_in_the_project(
+    desk: Desk, chromium: Any, make_jpeg: Callable[..., bytes]
+) -> None:
+    upright = make_jpeg(HEIGHT, WIDTH, seed=1)  # as one that lies on its side and was never measured
+    with person(chromium, desk[1]) as hand:
+        hand.page.route("**/pictures/*/*", lambda route: route.fulfill(body=upright, content_type="image/jpeg"))
+        hand.enter("ada", "box")
+        hand.page.wait_for_selector(".bench-hint:has-text('pictus clean check')")
+        hand.drag((100, 80), (200, 160))
+        hand.press("Enter")
+        hand.frame()
+        assert hand.page.locator("#saved").inner_text() == ""

@@ -83,6 +83,13 @@ export class Bench {
   get name() { return this.page.concept.name; }
   get whatFor() { return "drawn"; }
   address(item) { return (side) => this.hands.picture(item.position, side); }
+  /** The project has the picture's size wrong (it was never measured, and lies on its side): nothing drawn would be true. */
+  misfit(width, height) {
+    this.desk.misfit = `The project says ${this.item.width} × ${this.item.height} px, the picture is ${width} × ${height}: nothing can be drawn on it. Its owner types: pictus clean check`;
+    this.changed();
+    this.say(this.desk.misfit);
+  }
+
   /** Boxes that say which of several things a mask or points are asked for. */
   get frames() { return this.item.marks.filter((one) => one.shape?.box).map((one) => one.shape.box); }
   framed(layer) { for (const box of this.frames) layer.append(this.frameOf(box)); }
@@ -158,7 +165,7 @@ export class Bench {
     this.fillBar(this.toolbar, [...this.tools(), ...view].map((group) => el("div", { class: "tool-group" }, group.map((one) => one instanceof Node ? one : this.button(one)))));
     const next = isLast ? [] : [{ word: "Next", key: ".", run: () => this.open(this.index + 1) }];
     this.fillBar(this.hands.tools, [...this.answers().map((one) => ({ ...one, isAnswer: true })), ...this.others(), ...next].map((one) => this.button(one)));
-    this.words.replaceChildren(...this.hint());
+    this.words.replaceChildren(...(this.desk.misfit ? [this.desk.misfit] : this.hint()));
     const answered = this.desks.map(({ state, item }) => this.said(state, item));
     for (const [index, one] of [...this.film.children].entries()) {
       one.setAttribute("aria-current", String(index === this.index));
@@ -250,6 +257,7 @@ export class Bench {
   // --- on to the next, and handing in: Enter and the desk's button ---
 
   submit() {
+    if (this.desk.misfit) { this.say(this.desk.misfit); return; }
     if (this.accept()) return;
     if (!this.answer(this.state, this.item)) { this.say(this.missing()); return; }
     const isOpen = ({ state, item }) => !this.answer(state, item);

@@ -96,10 +96,14 @@ export class Sheet {
     this.picture.addEventListener("load", () => { this.root.classList.add("loaded"); this.redraw(); });
     this.picture.src = address(Math.max(this.width, this.height) > 640 ? 640 : thumbnail);
     whole.src = address(0);
-    whole.decode().then(() => { this.picture.src = whole.src; }, () => this.root.classList.add("thumbnail-only"));
+    whole.decode().then(() => {
+      this.picture.src = whole.src;
+      const { naturalWidth, naturalHeight } = whole;  // upright; smaller than the file where a copy is shown
+      if (Math.abs(naturalWidth * this.height - naturalHeight * this.width) > 0.02 * naturalHeight * this.width && !this.isGone) this.hand.misfit?.(naturalWidth, naturalHeight);
+    }, () => this.root.classList.add("thumbnail-only"));
   }
 
-  leave() { this.watch.disconnect(); cancelAnimationFrame(this.waiting); }
+  leave() { this.isGone = true; this.watch.disconnect(); cancelAnimationFrame(this.waiting); }
 
   // --- coordinates ---
 
