@@ -99,6 +99,8 @@ def main() -> None:
             for row in report[name]:
                 show(name, row)
         timed = {name: future.result() for name, future in speeds.items()}
+    if "cifar-pair" in every:
+        show_tables(quick)
     for name, spent in timed.items():
         print(f"{name}: {spent['median_us']:.0f} us a vote, p99 {spent['p99_us']:.0f}, max {spent['max_us']:.0f}"
               f" (processor time; {spent['behind']:,} votes behind it)")  # fmt: skip
@@ -219,6 +221,21 @@ def show(name: str, row: dict[str, Any]) -> None:
     print(f"{100 * row['wrong_of_decided']:17.2f}%{row['ratio']:7.2f}{f'{least:.2f}..{most:.2f}':>14}", end="")
     told = f"{100 * row['less']:+.2f} ({worse:+.2f}..{better:+.2f})"
     print(f"{told:>22}", flush=True)
+
+
+def show_tables(quick: bool) -> None:
+    """The confidence tables that `dynamic` draws for two concepts of CIFAR."""
+    asked, rng = cifar(quick, is_pair=True), np.random.default_rng(0)
+    rule = dynamic.Dynamic(Stops())
+    for question, concept in enumerate(asked.concepts):
+        rule.expect(question, concept, 0.0)
+    for concept in sorted(set(asked.concepts)):
+        for question in rule.subset(concept):
+            for name, answer in deck(asked, question, rng)[: dynamic.SEED_VOTES]:
+                rule.add(Cast(question, concept, name, answer, ""))
+    for concept, word in (("c3", "cat"), ("c8", "ship")):
+        cells = [f"{cell.yes}:{cell.no} {100 * cell.good:.0f} %" for cell in rule.table(concept, 3)]
+        print(f"P(good) after so many yes : no, {word}: " + ", ".join(cells))
 
 
 def speed(rule: str, behind: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Labels and votes in; what is true, and how sure."""
 
-from pictus.annotate import box_loop, grid, shapes
+from pictus.annotate import box_loop, dynamic, grid, shapes, thrifty
 from pictus.annotate.audit_steps import audit, audited
 from pictus.annotate.exchange_steps import export, preview_
 from pictus.annotate.links_steps import links, revoke
@@ -13,6 +13,7 @@ from pictus.annotate.suspect_steps import suspects
 from pictus.annotate.trust_steps import skills, trust_
 
 __all__ = [
-    "audit", "audited", "box_loop", "export", "gold_", "grid", "import_", "invite", "links", "pause", "people", "plan",
-    "preview_", "queue", "readmit", "reopen", "revoke", "settle", "shapes", "shapes_", "skills", "suspects", "trust_",
+    "audit", "audited", "box_loop", "dynamic", "export", "gold_", "grid", "import_", "invite", "links", "pause",
+    "people", "plan", "preview_", "queue", "readmit", "reopen", "revoke", "settle", "shapes", "shapes_", "skills",
+    "suspects", "thrifty", "trust_",
 ]  # fmt: skip

@@ -4,34 +4,38 @@ The binary case of Branson, Van Horn & Perona (2017), "Lean crowdsourcing: combi
 system": after every vote the posterior of its question is computed anew, and asking ends when the expected error,
 min(P(yes), P(no)), is at most 1 - threshold.
 
-    t, d            truth (no, yes) and difficulty of a picture: clear, or hard with a rate g of right answers
-    P(t), P(d | t)  per concept, each beginning with votes' worth of what all concepts have
-    s[w, t]         how often annotator w is right on clear pictures of truth t: two coins, each with a Beta prior
-                    worth 10 votes around the mean of the crowd
-    P(right | t, d) s[w, t] where the picture is clear, g where it is hard: there skill does not count, and g below a
-                    half is a picture that misleads most people. More votes of the same crowd cannot help there, and the
-                    model knows it: no number of votes makes P(yes) exceed what misleading pictures leave
-    P(unsure | d)   more often where the picture is hard
+    state z         clear and no, clear and yes, or hard with r = 0.05 .. 0.95, the share of yes among all answers
+    P(z)            per concept; each share begins with some pictures' worth of what all concepts have
+    P(yes | z)      0, 1, and r^2 / (r^2 + (1 - r)^2): most people are right on most hard pictures. Votes alone cannot
+                    tell whether they are, so this is set
+    s[w, t]         how often annotator w is right on clear pictures of truth t: two coins, each with a Beta prior worth
+                    10 votes around the mean of the crowd
+    P(answer | z)   by s[w, t] where the picture is clear; yes with r where it is hard: there skill does not count, and
+                    more votes of the same crowd make nobody surer than P(yes | z). "unsure" is more frequent there
 
-    E   joint[t, d]  ~  P(t) P(d | t) product over votes of P(answer | t, d, w), counted without this question
+    E   joint[z]  ~  P(z) product over votes of P(answer | z, w), counted without this question
     M   every share is (prior + sum of joint) / (prior + count): running sums, from which a question is taken out
         before it is weighed, and to which it is added afterwards (the collapsed update, as in dawid_skene.py)
 
-A vote costs as much as its question has votes; with each, REFRESHED other questions are weighed anew in turn, so that
-what was learned late mends what was decided early. A known answer fixes t, and teaches skill only: gold pictures are
-no fair sample of their concept.
+A vote costs as much as its question has votes; with each, another question is weighed anew in turn, so that what was
+learned late mends what was weighed early. A known answer teaches skill only, at once and in full: gold pictures are no
+fair sample of their concept.
 
 One question in CHECKED is asked at least CHECKS times. Where one vote settles most questions nobody would ever be
 contradicted, and a new annotator who guesses would be believed as the crowd is.
 
-**The model** gives P(t) its score's bin: the share of yes among human-decided pictures of this concept with such a
-score, beginning with what all concepts' bin has. Human-decided: P(t) is DECIDED from votes and the concept's own share,
-the model left out, so that it cannot confirm itself. It counts as at most one annotator who is right 19 times in 20
-(CAP), not at all before PROVEN pictures of the concept are decided, nor where it says nothing of them that the
-concept's share does not; and nothing is settled without a human vote.
+**The model** moves the odds of yes by its score's bin: the share of yes among human-decided pictures of this concept
+with such a score, which begins with that of all concepts, against the concept's own share. Human-decided: P(yes) is
+DECIDED from the votes, the model left out, so that it cannot confirm itself. It counts as at most one annotator who is
+right 19 times in 20 (CAP), a third of that on hard pictures, where models err as people do (ON_HARD), and not at all
+before PROVEN pictures of the concept are decided, nor where it says nothing of them that the concept's share does not.
+Nothing is settled without a human vote.
 
 The order of votes matters a little, as in everything online: servers that saw them in other orders may differ in the
 third digit.
+
+The paper's difficulty is a mixture of picture and annotator; the kinds of hard pictures, the check and the guards of
+the model are ours.
 """
 
 from __future__ import annotations
@@ -72,18 +76,24 @@ differ more in the first.
 UNSURE_CLEAR = 0.01
 UNSURE_HARD = 0.1
 UNSURE_WORTH = 20.0
+"""How often people are unsure of clear and of hard pictures before any is seen, and votes that is worth."""
 
 REFRESHED = 1
 CHECKED = 20
 CHECKS = 3
 
 EDGES = (0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
+"""Bins of the model's score."""
+
 DECIDED = 0.9
 CAP = math.log(19)
 ON_HARD = 1 / 3
 PROVEN = 20.0
 BIN_WORTH = 4.0
+"""Pictures that a concept's bin begins with from all concepts."""
+
 HEARD = 32
+"""Changes of a concept's bins after which they are read again."""
 
 _WIDTH = 2 + len(RATES)  # clear no, clear yes, the kinds of hard ones
 _SHOWS = [0.0, 1.0, *SHOWS]
