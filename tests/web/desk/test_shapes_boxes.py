@@ -362,3 +362,18 @@ def test_nothing_is_handed_in_about_a_picture_whose_size_is_wrong_in_the_project
         hand.press("Enter")
         hand.frame()
         assert hand.page.locator("#saved").inner_text() == ""
+
+
+def test_a_page_with_something_drawn_is_given_back_only_after_a_question(desk: Desk, chromium: Any) -> None:
+    with person(chromium, desk[1]) as hand:
+        hand.enter("ada", "box").drag((100, 80), (200, 160))
+        hand.press("s")
+        hand.page.wait_for_selector("#ask[open]")
+        hand.press("Escape")
+        hand.frame()
+        assert hand.page.locator(".box.own").count() == 1
+        hand.press("s")
+        hand.page.click("#ask-yes")
+        hand.page.wait_for_selector(".sheet.loaded, .screen")
+        hand.frame()
+        assert hand.page.locator(".box.own").count() == 0

@@ -236,11 +236,17 @@ export class Bench {
     if (event.altKey) return false;
     if (key === "u") return this.undo();
     if (key === "U") { this.redo(); return true; }
+    if (key === "s" && this.desks.some(({ history }) => history.done.length)) { this.askBack(); return true; }
     if (key === "l") { this.isLoupe = !this.isLoupe; this.sheet.hideLoupe(); this.say(this.isLoupe ? "Loupe on." : "Loupe off."); return true; }
     if (key === "," || key === ".") { const to = this.index + (key === "," ? -1 : 1); if (this.desks[to]) this.open(to); return true; }
     const [dx, dy] = arrow(key);
     if (dx || dy) { this.sheet.moveCursor(dx, dy, event.shiftKey); return true; }
     return this.sheet.key(event);
+  }
+
+  /** Another page instead of this one: what is drawn goes, so that is asked. */
+  async askBack() {
+    if (await this.hands.ask("Give this page back? What you drew on it is lost.", "Give it back")) this.hands.giveBack();
   }
 
   keyup(event) {
