@@ -184,3 +184,22 @@ def test_where_gold_comes_from_must_be_said(tree: pictus.Project) -> None:
             gold_(tree, files, settled=settled)
     with pytest.raises(pictus.UserError, match="is not between"):
         gold_(tree, settled=0.5)
+
+
+def test_what_experts_of_an_audit_agree_on_is_known(tree: pictus.Project) -> None:
+    ids = [image_id(f"owl{number}") for number in range(5)]
+    tree.tables.append("sources", table_of("sources", [Source(one, one, "url", "owl", "", "", "", "") for one in ids]))
+    plan(tree)
+    said = [(ids[0], "rex", "best"), (ids[0], "sue", "present"), (ids[1], "rex", "no"), (ids[2], "rex", "no"),
+            (ids[2], "sue", "best"), (ids[3], "rex", "unsure")]  # fmt: skip
+    with tree.journal.transaction() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO answers (page_id, revision, position, question_id, kind, concept_id, image_id, mark_id,"
+                " role, known, annotator, answer, data, seconds, answered_at) VALUES (:page, 1, 0, 0, 'audit', 'owl',"
+                " :image, 0, 'ask', '', :who, :answer, '{}', 0, '')"
+            ),
+            [{"page": f"{who}{one}", "image": one, "who": who, "answer": answer} for one, who, answer in said],
+        )
+    gold_(tree, settled=0.999)
+    assert known(tree) == {("owl", ids[0]): "yes", ("owl", ids[1]): "no"}

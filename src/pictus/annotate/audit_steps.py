@@ -27,7 +27,6 @@ from pictus.project import Project, write_text
 from pictus.registry import Outcome, step
 from pictus.releases import find_release
 from pictus.stats import krippendorff_alpha
-from pictus.tables import SCHEMAS
 
 FOLDER = "audits"
 """Of the project: one <audit_id>.json for each audit, the latest report of it."""
@@ -343,7 +342,7 @@ def _by_concept(
 
 def _selection(project: Project, items: Sequence[_Item], judged: Mapping[int, Judged]) -> dict[str, Any]:
     """How often voters selected the audited pictures (n_yes / n_votes), and the precision by that."""
-    if "presences" not in SCHEMAS or not project.tables.count("presences"):
+    if not project.tables.count("presences"):
         return {}
     rows = project.tables.read("presences", ["image_id", "concept_id", "selection"])
     wanted = {(item.image_id, item.concept_id): item for item in items}

@@ -20,7 +20,6 @@ from pictus.journey import TAXONOMY, first_command
 from pictus.progress import Meter
 from pictus.project import Project
 from pictus.registry import Outcome, step
-from pictus.tables import SCHEMAS
 
 ENOUGH = 500
 """Accepted pictures from which a concept is no longer starving: the least that ImageNet aimed at (Deng et al. 2009)."""
@@ -268,7 +267,7 @@ class Suspected(NamedTuple):
 
 def _suspects(project: Project, world: World) -> Suspected:
     empty = Suspected(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
-    if "suspects" not in SCHEMAS or not project.tables.count("suspects"):
+    if not project.tables.count("suspects"):
         return empty
     rows = project.tables.read("suspects", ["image_id", "given_id", "suggested_id", "quality"])
     given = world.keys(rows.column("image_id"), rows.column("given_id"))
@@ -296,7 +295,7 @@ def _world(project: Project, taxonomy: Taxonomy, chosen: Sequence[str]) -> World
 def _settled_rows(project: Project) -> pa.Table:
     """What the votes settled on: of every pair asked about where it is known, else of the best label."""
     columns = ["image_id", "concept_id", "posterior", "status"]
-    if "presences" in SCHEMAS and project.tables.count("presences"):
+    if project.tables.count("presences"):
         return project.tables.read("presences", columns)
     return project.tables.read("labels", columns, where="concept_id != ''")
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from pictus.annotate import queue_rows
+from pictus.annotate.audits import AUDIT, BEST, NO, PRESENT
 from pictus.annotate.entries import entries_of
 from pictus.annotate.questions import SOURCE_PREFIX
 from pictus.annotate.references import resolve
@@ -23,7 +24,6 @@ from pictus.errors import UserError, bad_rows, counted
 from pictus.journey import first_command
 from pictus.project import Project
 from pictus.registry import Outcome, step
-from pictus.tables import SCHEMAS
 
 SHOWN = 10
 GRID = "grid"
@@ -98,8 +98,9 @@ def gold_(
     """Mark questions whose answer is known, so that the desk can mix them in and see who looks.
 
     From an expert's file (image, concept, yes or no), or from what is settled beyond doubt: a yes is a picture of the
-    concept whose posterior reaches --settled with two persons' votes, or a reviewer's ruling; a no one that was
-    settled so, else a picture so settled for a concept far away in the tree, never claimed or suspected of this one.
+    concept whose posterior reaches --settled with two persons' votes, or a reviewer's or auditor's word; a no one that
+    was settled so, else a picture of a concept far away in the tree that is as sure, and was never claimed or suspected
+    to be this one.
 
     files: an expert's answers: CSV, TSV or Parquet with the columns image,concept,answer
     settled: take from what is settled with at least this posterior, for example 0.999
@@ -285,7 +286,7 @@ def _unlike(
 
 def _sure(project: Project, settled: float) -> _Sure:
     tables = project.tables
-    if "presences" in SCHEMAS and tables.count("presences"):
+    if tables.count("presences"):
         rows = tables.read("presences", ["image_id", "concept_id", "posterior", "n_votes", "status", "method"])
         is_told = pc.or_(pc.greater_equal(rows.column("n_votes"), PERSONS), pc.equal(rows.column("method"), "ruling"))
         rows = rows.filter(is_told)
@@ -304,7 +305,26 @@ def _sure(project: Project, settled: float) -> _Sure:
     for pairs in _mentions(project):
         for image_id, concept_id in zip(*(column.to_pylist() for column in pairs.columns), strict=True):
             touched.setdefault(image_id, set()).add(concept_id)
-    return _Sure(_pairs(high), _pairs(low), touched)
+    expert_yes, expert_no = _audited(project)
+    gone = set(dropped.to_pylist())
+    ruled_out = set(expert_no) | {pair for pair in expert_yes if pair[0] in gone}
+    yes = sorted(({*_pairs(high)} | set(expert_yes)) - ruled_out)
+    no = sorted({pair for pair in {*_pairs(low), *expert_no} if pair[0] not in gone} - set(expert_yes))
+    return _Sure(yes, no, touched)
+
+
+def _audited(project: Project) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Pairs of which every expert of an audit says that the picture shows it, and that it does not."""
+    query = sa.text(
+        "SELECT image_id, concept_id, annotator, answer FROM answers WHERE kind = :kind ORDER BY answer_id"
+    )
+    said: dict[tuple[str, str], dict[str, str]] = {}
+    with project.journal.engine.connect() as connection:
+        for row in connection.execute(query, {"kind": AUDIT}):
+            said.setdefault((row.image_id, row.concept_id), {})[row.annotator] = row.answer
+    yes = [pair for pair, answers in said.items() if set(answers.values()) <= {BEST, PRESENT}]
+    no = [pair for pair, answers in said.items() if set(answers.values()) == {NO}]
+    return yes, no
 
 
 def _mentions(project: Project) -> list[pa.Table]:
@@ -312,9 +332,7 @@ def _mentions(project: Project) -> list[pa.Table]:
     tables, columns = project.tables, ["image_id", "concept_id"]
     found = [tables.read("sources", columns, where="concept_id != ''"), tables.read("labels", columns)]
     found.append(tables.read("relevance", ["image_id", "suspect_id"], where="suspect_id != ''"))
-    for name, other in (("presences", "concept_id"), ("suspects", "suggested_id")):
-        if name in SCHEMAS:
-            found.append(tables.read(name, ["image_id", other]))
+    found += [tables.read("presences", columns), tables.read("suspects", ["image_id", "suggested_id"])]
     votes = project.journal.votes()
     concept = pc.if_else(pc.equal(votes.column("question"), ""), votes.column("answer"), votes.column("question"))
     found.append(pa.table({"image_id": votes.column("image_id"), "concept_id": concept}))
