@@ -16,6 +16,8 @@ from pictus.web.desk.room import Room, Values
 MOST_LINKS = 500
 """Links made from the page at once; more: pictus annotate invite."""
 APPEALS = 50
+SHOWN = 200
+"""Rows of each table: those who are paused first, then by work; the commands list all."""
 OWNER = "owner"
 
 
@@ -39,11 +41,12 @@ class _View:
 
     def people(self, _person: Person, _request: Request) -> Values:
         workers = list(annotate.people(self.project))
+        links = list(annotate.links(self.project))
         paused = {one.name for one in workers if one.state == "paused"}
         events = self.project.journal.events(event="appeal_made", limit=APPEALS)
         return {
-            "workers": sorted(workers, key=lambda one: (one.state != "paused", -one.questions, one.name)),
-            "links": list(annotate.links(self.project)), "roles": ROLES,
+            "workers": sorted(workers, key=lambda one: (one.state != "paused", -one.questions, one.name))[:SHOWN],
+            "n_workers": len(workers), "links": links[:SHOWN], "n_links": len(links), "roles": ROLES,
             "appeals": [event for event in events if event.subject in paused],
         }  # fmt: skip
 

@@ -19,6 +19,8 @@ from pictus.web.desk.room import PAGE_ID, Room, Values, page_id_of
 
 HELD = 64
 """Pages a browser may say it holds: those in hand and those that wait for the connection."""
+TAKEN_UP = 12
+"""Pages handed in before this visit that undo can reach."""
 MOST_ITEMS = 1_000
 MOST_S = 1e7
 MODULES = {
@@ -113,7 +115,7 @@ class _View:
     def done(self, person: Person, _request: Request) -> Values:
         return {"pages": [
             {"page_id": page.page_id, "kind": page.kind, "revision": page.revision}
-            for page in self.desk.done(person, HELD)
+            for page in self.desk.done(person, TAKEN_UP)
         ]}  # fmt: skip
 
     def quiz(self, person: Person, _request: Request, body: Body) -> Values:

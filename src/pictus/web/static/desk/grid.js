@@ -5,22 +5,25 @@ import { counted, el } from "./dom.js";
 import { registerKind } from "./desk.js";
 
 const YES = "yes", NO = "no", UNSURE = "unsure";
-const GAP = 4, LEAST = 92, NARROW = 720, HOLD_MS = 500, STEPS = 60, SLIP_MS = 150;
+const GAP = 4, LEAST = 92, LOWEST = 0.8, MOST_PX = 320, NARROW = 720, HOLD_MS = 500, STEPS = 60, SLIP_MS = 150;
 const SPOKEN = { [YES]: "true", [NO]: "false", [UNSURE]: "mixed" };
 
 let larger = 0;  // + and − on the wall, for the session
 
-// The number of columns that shows all tiles at once as large as they can be; where that makes them too small, a
-// comfortable size and a wall that is scrolled.
-const columnsFor = (count, width, height) => {
-  const sizeOf = (columns) => (width - GAP * (columns - 1)) / columns;
-  let best = 0;
+// {columns, height}: all tiles at once as large as they can be, square or up to a fifth lower; where that makes them too
+// small, a comfortable size and a wall that is scrolled.
+const layout = (count, width, height) => {
+  const widthOf = (columns) => (width - GAP * (columns - 1)) / columns;
+  let best = { columns: 0, area: 0 };
   for (let columns = 1; columns <= count; columns++) {
-    const rows = Math.ceil(count / columns), size = sizeOf(columns);
-    if (rows * size + GAP * (rows - 1) <= height) { best = columns; break; }
+    const rows = Math.ceil(count / columns), wide = widthOf(columns), tall = Math.min(wide, MOST_PX, (height - GAP * (rows - 1)) / rows);
+    if (wide >= LEAST && tall >= LOWEST * Math.min(wide, MOST_PX) && wide * tall > best.area) best = { columns, area: wide * tall, height: tall };
   }
-  if (!best || sizeOf(best) < LEAST) best = width < NARROW ? 3 : Math.max(3, Math.round(width / 124));
-  return Math.max(2, best - larger);
+  if (!best.columns || larger) {
+    const columns = Math.max(2, (best.columns || (width < NARROW ? 3 : Math.max(3, Math.round(width / 124)))) - larger);
+    return { columns, height: widthOf(columns) };
+  }
+  return best;
 };
 
 const show = (page, root, hands) => {
@@ -93,8 +96,10 @@ const show = (page, root, hands) => {
   let columns = 1;
   const fit = () => {
     const top = wall.getBoundingClientRect().top + scrollY, below = document.getElementById("bar").offsetHeight;
-    columns = columnsFor(groups.length, wall.clientWidth, innerHeight - top - below - 12);
+    const found = layout(groups.length, wall.clientWidth, innerHeight - top - below - 14);
+    columns = found.columns;
     wall.style.setProperty("--columns", columns);
+    wall.style.setProperty("--tall", `${Math.floor(found.height)}px`);
   };
   const go = (place, { focus = true } = {}) => {
     tiles[at].tabIndex = -1;
