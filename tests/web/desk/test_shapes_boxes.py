@@ -314,6 +314,7 @@ def test_nothing_scrolls_and_every_button_has_a_name_and_room_for_a_finger(
         assert small == []
         hand.press("?")
         assert "only what can be seen" in hand.page.inner_text("#help")
+        assert "What is hidden behind something else" in hand.page.inner_text("#help .how")
 
 
 def test_a_box_of_a_model_is_proposed_and_taken_by_enter_or_corrected(desk: Desk, chromium: Any) -> None:

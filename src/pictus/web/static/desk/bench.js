@@ -22,6 +22,7 @@ if (!document.querySelector('link[href="/static/desk/shapes.css"]')) {
 export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
 const THUMBNAIL_PX = 150;       // as the desk fetches the pictures of a page ahead
+const AHEAD = 3;                // pictures of a page that are fetched before they are looked at
 const GAP_PX = 8, FOOT_PX = 33;  // as in shapes.css: over the film; below it, where the quiet line stands
 const LEAST_SHEET_PX = 300;      // less is no room to draw in
 
@@ -106,6 +107,10 @@ export class Bench {
     this.film = el("div", { class: "film", role: "group", "aria-label": "Pictures of this page", hidden: this.desks.length < 2 });
     this.head = el("div", { class: "bench-head" }, this.words, this.toolbar);
     this.root.replaceChildren(el("section", { class: `bench bench-${this.page.kind}`, "aria-label": "Drawing" }, this.head, this.place, this.film));
+    if (this.page.help) {  // what to do in full, over the keys
+      this.how = el("p", { class: "how" }, this.page.help);
+      document.getElementById("help-title")?.after(this.how);
+    }
     this.film.append(...this.desks.map(({ item }, index) => {
       const picture = el("img", { alt: "", src: this.address(item)(this.hands.side(THUMBNAIL_PX)) });
       return el("button", { type: "button", class: "film-one", "aria-label": `Picture ${index + 1} of ${this.desks.length}`, onclick: () => this.open(index) }, picture);
@@ -117,6 +122,7 @@ export class Bench {
     this.keep();
     this.stop.abort();
     this.room.disconnect();
+    this.how?.remove();
     this.closed();
     this.sheet.leave();
   }
@@ -129,8 +135,7 @@ export class Bench {
     this.opened();
     this.changed();
     this.sheet.root.focus({ preventScroll: true });
-    const next = this.desks[index + 1];
-    if (next) new Image().src = this.address(next.item)(Math.max(next.item.width, next.item.height) > 640 ? 640 : 0);  // fetched ahead
+    for (const { item } of this.desks.slice(index + 1, index + 1 + AHEAD)) new Image().src = this.address(item)(Math.max(item.width, item.height) > 640 ? 640 : 0);
   }
 
   /** The sheet takes what the window leaves: nothing to scroll while drawing. */
