@@ -2,10 +2,17 @@
 
 import { el } from "./dom.js";
 
-const strip = (addresses, size, words) => el("div", { class: "strip-of" }, addresses.map((address, place) => el("img", { src: address.replace("{side}", size), alt: `${words} ${place + 1}`, decoding: "async" })));
+const LARGE = 112, SMALL = 88;  // CSS px, about
+const strip = (addresses, size, words) => el("div", { class: "strip-of" }, addresses.map((address, place) => el("img", { src: address.replace("{side}", size), alt: `${words} ${place + 1}`, decoding: "async", onerror: (event) => event.target.remove() })));
+
+// Addresses of all pictures in the head of a page, to be fetched ahead.
+export const examples = (concept, side) => [
+  ...concept.exemplars.map((address) => address.replace("{side}", side(LARGE))),
+  ...concept.siblings.flatMap((sibling) => sibling.pictures.map((address) => address.replace("{side}", side(SMALL)))),
+];
 
 export const conceptHead = (head, page, question, { side, unpicturable }) => {
-  const { concept } = page, small = side(88), large = side(112);
+  const { concept } = page, small = side(SMALL), large = side(LARGE);
   const links = concept.links.map(({ word, address }) => el("a", { href: address, target: "_blank", rel: "noreferrer noopener" }, word, el("span", { class: "sr" }, " (opens elsewhere)")));
   head.replaceChildren(
     el("div", { class: "meant" },

@@ -24,7 +24,7 @@
 //        unpicturable()       the concept cannot be pictured: asks, then says so to the server
 
 import { call, counted, el, Refused } from "./dom.js";
-import { conceptHead } from "./concept.js";
+import { conceptHead, examples } from "./concept.js";
 import { Outbox, Tabs } from "./outbox.js";
 
 const AHEAD = 2, KEPT_DONE = 30, LOOK_AGAIN_MS = 20_000, SAID_MS = 5_000;
@@ -105,11 +105,7 @@ const side = (px) => [160, 320, 640].find((one) => one >= px * Math.min(devicePi
 // The pictures of a page that is not shown yet are fetched as the wall will want them.
 const preload = (page) => {
   const size = side(kinds.get(page.kind).pictures ?? 150);
-  return page.items.map((item) => {
-    const image = new Image();
-    image.src = pictureOf(page)(item.position, size);
-    return image;
-  });
+  return [...examples(page.concept, side), ...page.items.map((item) => pictureOf(page)(item.position, size))].map((address) => Object.assign(new Image(), { src: address }));
 };
 
 const own = () => [state.now, ...state.ahead].filter(Boolean).map((one) => one.page.page_id);
@@ -144,6 +140,8 @@ addEventListener("online", () => { state.isDry = false; fill(); });
 
 // --- one page on the screen ------------------------------------------------------------------
 const clear = () => {
+  clearTimeout(state.saying);
+  byId("said").textContent = "";
   state.view?.leave?.();
   state.view = null;
   root.replaceChildren();
@@ -269,7 +267,7 @@ const screen = (title, ...parts) => {
 const nothing = () => {
   screen("Nothing to do just now", el("p", {}, state.why || "Every question has been answered."),
     el("p", { class: "dim" }, "This page looks again by itself: new questions come when pictures are added, and pages that others leave come back."),
-    el("p", {}, el("a", { href: "/" }, "What else waits")));
+    el("p", { class: "decide" }, el("a", { class: "button", href: "/" }, "What else waits"), state.done.length ? el("button", { type: "button", class: "quiet", onclick: () => undo(), "aria-keyshortcuts": "u" }, "Take up the last page again ", el("kbd", {}, "u")) : null));
 };
 const unreached = (error) => {
   if (error.status === 401) return screen("You are signed out", el("p", {}, "Open the link you were given, or ask for a new one."), el("p", {}, el("a", { href: "/" }, "To the entrance")));
