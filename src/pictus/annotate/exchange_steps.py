@@ -111,7 +111,7 @@ def export(
     )
 
 
-@step("annotate preview", changes=False)
+@step("annotate preview", changes=True)
 def preview_(project: Project, file: Path, out: Path) -> Outcome[Written]:
     """Show the pages of a file of tasks (ImageNet-V2's HITs) as they are, with which pictures are controls.
 

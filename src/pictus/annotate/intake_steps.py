@@ -248,7 +248,7 @@ def _add_questions(project: Project, questions: Sequence[Question]) -> tuple[int
         " posterior, score, fold, known) VALUES ('grid', :concept, :image, 0, :state, 0, 'known answer', 0, 0, 0,"
         " :posterior, 0, '', :known) ON CONFLICT (kind, concept_id, image_id, mark_id) DO UPDATE SET"
         " known = excluded.known, state = excluded.state, posterior = excluded.posterior"
-        " WHERE questions.known <> excluded.known"
+        " WHERE questions.leases = 0 AND questions.known <> excluded.known"
     )
     values = [
         {"concept": concept, "image": image, "known": answer, "state": ACCEPTED if answer == "yes" else REJECTED,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import pictus
-from pictus import annotate
+from pictus import annotate, collect
 from pictus.annotate.formats import hits
 from pictus.annotate.formats.contents import Bad
 from pictus.annotate.formats.documents import bundle_of
@@ -109,6 +109,23 @@ def test_a_preview_shows_names_as_text(project: pictus.Project, tmp_path: Path) 
     assert "img" not in counts.tags
     with pytest.raises(UserError, match="no pages with controls"):
         annotate.preview_(project, write(tmp_path, [1], "b.json"), tmp_path / "b.html")
+
+
+def test_a_preview_shows_the_pictures_that_are_here(
+    project: pictus.Project, tmp_path: Path, make_jpeg: Callable[..., bytes]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(2):
+        (photos / f"{number}.jpg").write_bytes(make_jpeg(seed=number))
+    collect.add(project, (str(photos),))
+    path = write(tmp_path, [page("cowl", ["0.jpg", "absent"], ["1.jpg"], [])])
+    outcome = annotate.preview_(project, path, tmp_path / "a.html")
+    assert outcome.summary["here"] == 2
+    counts = Counts()
+    counts.feed((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert counts.tags.count("img") == 2
+    assert "1 not in the project" in (tmp_path / "a.html").read_text(encoding="utf-8").replace("\n", " ")
 
 
 def fill_queue(project: pictus.Project, tmp_path: Path, shelve: Shelve, asked: int, controls: int) -> dict[str, str]:

@@ -49,7 +49,8 @@ def test_brush_masks_are_packed_as_label_studio_packs_them() -> None:
     ("packed", "width", "told"),
     [
         (THEIRS[:5], 3, "ends in the middle"), (THEIRS, 4, "24 bytes for a picture of 4 × 2"),
-        ([300], 3, "list of bytes"), ("no", 3, "list of bytes"), (None, 3, "list of bytes"),
+        ([300], 3, "list of bytes"), (10**12, 3, "list of bytes"),
+        ("no", 3, "list of bytes"), (None, 3, "list of bytes"),
     ],
 )  # fmt: skip
 def test_a_brush_mask_that_is_none_is_told(packed: Any, width: int, told: str) -> None:

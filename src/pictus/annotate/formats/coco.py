@@ -79,9 +79,11 @@ def _read(document: Document) -> Iterator[Read]:
         place = f"{document.name} {key}[{index}]"
         try:
             if key == "images":
-                pictures[_id(value, "id")] = _picture(value)
+                number = _id(value, "id")  # first: it says whether it is an object at all
+                pictures[number] = _picture(value)
             elif key == "categories":
-                categories[_id(value, "id")] = _category(value)
+                number = _id(value, "id")
+                categories[number] = _category(value)
         except WrongFigureError as error:
             yield Bad(place, str(error))
     for key, index, value in elements(document):
@@ -136,8 +138,9 @@ def _annotation(
     words |= {name: said for name, said in attributes.items() if said} if isinstance(attributes, dict) else {}
     annotator, only = str(value.get("annotator") or "")[:200], value.get("pictus")
     shapes: list[tuple[str, Shape]] = []
-    if value.get("keypoints") and any(value["keypoints"]):
-        shapes.append(("points", _points(value["keypoints"], category, has_names=only != _UNNAMED)))
+    points = value.get("keypoints")
+    if points and (not isinstance(points, list) or any(points)):
+        shapes.append(("points", _points(points, category, has_names=only != _UNNAMED)))
     if only not in (_POINTS, _UNNAMED) and (found := _area(value, picture.size)):
         shapes.append(found)
     if not shapes:

@@ -81,6 +81,8 @@ def _numbers(ring: Sequence[object]) -> list[float]:
         plain = list(map(float, ring)) if max(ring) <= MAX_SIDE and min(ring) >= -MAX_SIDE else []
         if plain:
             return plain
+    if not isinstance(ring, (list, tuple)):
+        raise WrongFigureError(f"{clipped(ring)} is no ring of a polygon")
     return [number(value) for value in ring]
 
 

@@ -7,7 +7,7 @@ length less one; then one bit that says run or list, two that choose a length, h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,13 +121,15 @@ class _Bits:
         return np.packbits(bits)
 
 
-def from_label_studio(packed: Iterable[object], width: int, height: int) -> Mask:
+def from_label_studio(packed: object, width: int, height: int) -> Mask:
     """Where the alpha of the packed RGBA picture is more than half, bool[H, W]."""
     checked_size(width, height)
     try:
-        data = bytes(packed)  # type: ignore[arg-type]
+        data = bytes(packed) if isinstance(packed, list) else b""  # of a number it would be so many zeros
     except (TypeError, ValueError):
-        raise WrongFigureError("a brush mask that is no list of bytes") from None
+        data = b""
+    if not data:
+        raise WrongFigureError("a brush mask that is no list of bytes")
     bits = _Bits(data)
     total, word = bits.take(32), bits.take(5) + 1
     lengths = [bits.take(4) + 1 for _ in range(4)]
