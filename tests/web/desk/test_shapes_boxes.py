@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -378,3 +379,28 @@ def test_a_page_with_something_drawn_is_given_back_only_after_a_question(desk: D
         hand.page.wait_for_selector(".sheet.loaded, .screen")
         hand.frame()
         assert hand.page.locator(".box.own").count() == 0
+
+
+def test_twelve_boxes_are_judged_by_one_key_each(desk: Desk, chromium: Any) -> None:
+    project, address = desk
+    for image_id in images(project):
+        ask(project, "box-quality", [image_id], mark_id=put_mark(project, image_id, {"box": [50, 40, 150, 120]}))
+    with person(chromium, address) as hand:
+        hand.enter("ada", "box-quality")
+        waits = hand.page.evaluate("""async () => {
+          const waits = [], frame = () => new Promise(requestAnimationFrame);
+          for (let place = 0; place < 11; place += 1) {
+            const since = performance.now(), key = place % 3 ? "g" : "b";
+            document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+            do await frame(); while (!document.querySelector(".sheet.loaded"));
+            waits.push(performance.now() - since);
+          }
+          return waits;
+        }""")
+        hand.press("g", "u")  # the last one is taken back
+        assert hand.page.inner_text("#tally").startswith("11 of 12")
+        hand.press("b", "Enter")
+        hand.wait_saved()
+    sys.stdout.write(f"next picture after a key: median {sorted(waits)[5]:.0f} ms, longest {max(waits):.0f} ms\n")
+    judged = [state for kind, state, _ in states(project) if kind == "box-quality"]
+    assert (judged.count("accepted"), judged.count("rejected")) == (7, 5)
