@@ -236,7 +236,7 @@ def _headline(summary: Mapping[str, Any]) -> str:
         if summary[name] or summary[f"{name}_unsettled"]:
             many = "sets of points" if name == "keypoints" else ""
             told.append(counted(summary[name], one, many))
-    text = ", ".join(told) + " accepted"
+    text = (", ".join(told) or "nothing") + " accepted"
     if summary["pictures"]:
         text += f"; {100 * summary['share_covered']:.1f} % of {counted(summary['pictures'], 'picture')} fully covered"
     if summary["share_tight"] is not None:
