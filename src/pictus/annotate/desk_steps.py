@@ -260,7 +260,8 @@ class Desk:
         left = work_steps.quota_left(connection, person)
         if left == 0 or len(held) >= MOST_HELD:
             return None
-        terms = _Terms(pick.me, left, at)
+        asker = lease_steps.asker_of(connection, pick.me, [row.page_id for row in held])
+        terms = _Terms(asker, left, at)
         page_id = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
         return self._page(connection, pick.me, page_id) if page_id else None
 
@@ -276,7 +277,7 @@ class Desk:
             if self._vain.get(heap[:2], {}).get(pick.me, 0.0) > time.monotonic():
                 continue
             most = _most(heap, terms.left)
-            asks, is_held = lease_steps.candidates(connection, heap, pick.me, 2 * most, waits=False)
+            asks, is_held = lease_steps.candidates(connection, heap, terms.asker, 2 * most, waits=False)
             if asks and 2 * len(asks) >= min(most, heap.waiting):
                 return self._lend(connection, heap, asks, terms)
             if asks:
@@ -290,7 +291,7 @@ class Desk:
         if short:
             return self._lend(connection, *short[0], terms)
         for heap in waited_for:  # another server is just lending of it: what is left when it has done so?
-            asks, _ = lease_steps.candidates(connection, heap, pick.me, 2 * _most(heap, terms.left), waits=True)
+            asks, _ = lease_steps.candidates(connection, heap, terms.asker, 2 * _most(heap, terms.left), waits=True)
             if asks:
                 return self._lend(connection, heap, asks, terms)
         return ""
@@ -299,8 +300,8 @@ class Desk:
         self, connection: sa.Connection, heap: lease_steps.Heap, asks: list[Candidate], terms: "_Terms"
     ) -> str:  # fmt: skip
         most = _most(heap, terms.left)
-        chosen = lease_steps.composed(connection, heap, terms.me, asks, most=most, chance=self._chance)
-        return lease_steps.lend(connection, heap, terms.me, chosen, terms.at)
+        chosen = lease_steps.composed(connection, heap, terms.asker, asks, most=most, chance=self._chance)
+        return lease_steps.lend(connection, heap, terms.asker.me, chosen, terms.at)
 
     def _page(self, connection: sa.Connection, me: str, page_id: str) -> Page:
         return lease_steps.page_of(connection, lease_steps.own_page(connection, me, page_id), self._bench.sizes)
@@ -350,7 +351,7 @@ class _Pick(NamedTuple):
 class _Terms(NamedTuple):
     """On what terms a page is lent. `left`: questions of the quota, -1 for no limit."""
 
-    me: str
+    asker: lease_steps.Asker
     left: int
     at: str
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from pictus.annotate import marks
+from pictus.annotate.bulk_steps import insert_rows
 from pictus.annotate.moments import later
 from pictus.annotate.pages import Candidate, Chance, arranged, fold_numbers, mixed, taken
 from pictus.annotate.people import at_least
@@ -33,21 +34,34 @@ LOOKED_BACK = 12
 SWEPT = 20
 """Abandoned pages that one call takes back: what it costs stays small."""
 
+# Not "NOT EXISTS": before its first ANALYZE PostgreSQL would join all answers of a person to each question.
 _ME = (
-    " AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.question_id = q.question_id AND a.annotator = :me)"
-    " AND NOT EXISTS (SELECT 1 FROM pages p JOIN page_items i ON i.page_id = p.page_id"
-    " WHERE p.annotator = :me AND p.state = 'leased' AND i.question_id = q.question_id)"
+    " AND q.question_id NOT IN :mine"
+    " AND (SELECT 1 FROM answers a WHERE a.question_id = q.question_id AND a.annotator = :me LIMIT 1) IS NULL"
 )
-_BLIND = " AND NOT EXISTS (SELECT 1 FROM marks m WHERE m.mark_id = q.mark_id AND m.annotator = :me)"
+_BLIND = " AND (SELECT 1 FROM marks m WHERE m.mark_id = q.mark_id AND m.annotator = :me LIMIT 1) IS NULL"
 _APART = (
-    " AND NOT EXISTS (SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
-    " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND a.annotator = :me)"
+    " AND (SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
+    " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND a.annotator = :me LIMIT 1) IS NULL"
 )
 _COLUMNS = "q.question_id, q.image_id, q.mark_id, q.score, q.fold, q.known"
 _HEAP = f"SELECT {_COLUMNS} FROM questions q WHERE q.kind = :kind AND q.concept_id = :concept"  # noqa: S608  our names
 _UNLENT = " AND q.leases = 0"
 _LENT = " AND q.leases > 0 AND q.leases < q.wanted - q.votes"
 _MAY_BE_LENT = " AND (q.leases = 0 OR q.leases < q.wanted - q.votes)"
+
+
+_ITEM = (
+    ("page_id", "text"), ("position", "int"), ("question_id", "bigint"), ("image_id", "text"), ("mark_id", "bigint"),
+    ("role", "text"), ("known", "text"),
+)  # fmt: skip
+
+
+class Asker(NamedTuple):
+    """Who is to be lent a page."""
+
+    me: str
+    mine: tuple[int, ...]  # questions on the pages in their hands
 
 
 class Heap(NamedTuple):
@@ -86,7 +100,7 @@ def kinds_for(role: str) -> list[str]:
 
 
 def candidates(
-    connection: sa.Connection, heap: Heap, me: str, limit: int, *, waits: bool
+    connection: sa.Connection, heap: Heap, asker: Asker, limit: int, *, waits: bool
 ) -> tuple[list[Candidate], bool]:
     """Questions of a heap that this person may be asked now, those first that are lent to nobody; and whether
     another server holds some back just now. On PostgreSQL the rows are locked; with `waits` until they are free.
@@ -96,7 +110,7 @@ def candidates(
     base = _HEAP + " AND q.state = 'open' AND q.known = ''" + _ME + blind
     is_postgres = connection.dialect.name == "postgresql"
     lock = (" FOR UPDATE OF q" + ("" if waits else " SKIP LOCKED")) if is_postgres else ""
-    given: dict[str, Any] = {"kind": heap.kind, "concept": heap.concept_id, "me": me, "limit": limit}
+    given = _given(heap, asker) | {"limit": limit}
     order = " ORDER BY q.priority DESC, q.question_id LIMIT :limit"
     found = _asks(connection, base + _UNLENT + order + lock, given)
     if len(found) < limit:
@@ -106,7 +120,7 @@ def candidates(
     if folds:
         have = {one.question_id for one in found}
         mates = base + _MAY_BE_LENT + " AND q.fold <> '' AND q.fold IN :folds" + order + lock
-        more = _asks(connection, mates, given | {"folds": folds, "limit": 4 * limit}, folds=True)
+        more = _asks(connection, mates, given | {"folds": folds, "limit": 4 * limit})
         found += [one for one in more if one.question_id not in have]
     is_held = False
     if not found and is_postgres and not waits:
@@ -114,10 +128,13 @@ def candidates(
     return found, is_held
 
 
-def _asks(connection: sa.Connection, statement: str, given: dict[str, Any], *, folds: bool = False) -> list[Candidate]:
-    query = sa.text(statement)
-    query = query.bindparams(sa.bindparam("folds", expanding=True)) if folds else query
-    return _candidates(connection.execute(query, given), ASK)
+def _given(heap: Heap, asker: Asker) -> dict[str, Any]:
+    return {"kind": heap.kind, "concept": heap.concept_id, "me": asker.me, "mine": asker.mine or (0,)}
+
+
+def _asks(connection: sa.Connection, statement: str, given: dict[str, Any], role: str = ASK) -> list[Candidate]:
+    lists: list[Any] = [sa.bindparam(name, expanding=True) for name in ("mine", "folds") if name in given]
+    return _candidates(connection.execute(sa.text(statement).bindparams(*lists), given), role)
 
 
 def _candidates(rows: Iterable[Any], role: str) -> list[Candidate]:
@@ -125,23 +142,22 @@ def _candidates(rows: Iterable[Any], role: str) -> list[Candidate]:
 
 
 def composed(
-    connection: sa.Connection, heap: Heap, me: str, asks: list[Candidate], *, most: int, chance: Chance
+    connection: sa.Connection, heap: Heap, asker: Asker, asks: list[Candidate], *, most: int, chance: Chance
 ) -> list[Candidate]:
     """A page of at most `most` items of a heap: questions, known answers this person has not seen, blind repeats."""
     kind = KINDS.get(heap.kind)
     plan = mixed(most, len(asks), chance)
-    golds = _golds(connection, heap, me, plan.golds, chance) if not kind.draws else []
-    repeats = _repeats(connection, heap, me, plan.repeats, chance) if kind.votes else []
+    golds = _golds(connection, heap, asker, plan.golds, chance) if not kind.draws else []
+    repeats = _repeats(connection, heap, asker.me, plan.repeats, chance) if kind.votes else []
     room = most - len(golds) - len(repeats)
     return arranged([*taken(asks, room), *golds, *repeats], chance)
 
 
-def _golds(connection: sa.Connection, heap: Heap, me: str, most: int, chance: Chance) -> list[Candidate]:
+def _golds(connection: sa.Connection, heap: Heap, asker: Asker, most: int, chance: Chance) -> list[Candidate]:
     if not most:
         return []
     statement = _HEAP + " AND q.known <> '' AND q.state <> 'parked'" + _ME + " ORDER BY q.question_id LIMIT 200"
-    given = {"kind": heap.kind, "concept": heap.concept_id, "me": me}
-    found = _candidates(connection.execute(sa.text(statement), given), GOLD)
+    found = _asks(connection, statement, _given(heap, asker), GOLD)
     return chance.sample(found, min(most, len(found)))
 
 
@@ -182,17 +198,11 @@ def lend(connection: sa.Connection, heap: Heap, me: str, chosen: Sequence[Candid
         {"page": page_id, "kind": heap.kind, "concept": heap.concept_id, "me": me, "at": at, "expires": expires,
          "items": len(chosen)},
     )  # fmt: skip
-    connection.execute(
-        sa.text(
-            "INSERT INTO page_items (page_id, position, question_id, image_id, mark_id, role, known)"
-            " VALUES (:page, :position, :question, :image, :mark, :role, :known)"
-        ),
-        [
-            {"page": page_id, "position": position, "question": one.question_id, "image": one.image_id,
-             "mark": one.mark_id, "role": one.role, "known": one.known if one.role == GOLD else ""}
-            for position, one in enumerate(chosen)
-        ],
-    )  # fmt: skip
+    rows = [
+        (page_id, position, one.question_id, one.image_id, one.mark_id, one.role, one.known if one.role == GOLD else "")
+        for position, one in enumerate(chosen)
+    ]
+    insert_rows(connection, "page_items", _ITEM, rows)
     _count_leases(connection, [one.question_id for one in chosen if one.role == ASK], 1)
     return page_id
 
@@ -225,7 +235,9 @@ def alone(connection: sa.Connection, me: str) -> None:
     """Until this transaction ends nothing else is lent to the same person, from whichever window or server."""
     if connection.dialect.name == "postgresql":
         number = int.from_bytes(hashlib.sha256(me.encode()).digest()[:8], "big", signed=True)
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+        # Its compiler takes 20 ms for a query that runs for one: off, for this transaction.
+        both = sa.text("SELECT pg_advisory_xact_lock(:number), set_config('jit', 'off', true)")
+        connection.execute(both, {"number": number})
 
 
 def lock(connection: sa.Connection, questions: Iterable[int]) -> list[int]:
@@ -249,6 +261,15 @@ def held(connection: sa.Connection, me: str) -> list[Any]:
     """Pages lent to this person now, oldest first: page_id, kind, concept_id, expires_at."""
     query = "SELECT page_id, kind, concept_id, expires_at, items FROM pages WHERE annotator = :me AND state = 'leased'"
     return list(connection.execute(sa.text(query + " ORDER BY leased_at, page_id"), {"me": me}))
+
+
+def asker_of(connection: sa.Connection, me: str, pages: Sequence[str]) -> Asker:
+    """Somebody with these pages in their hands."""
+    if not pages:
+        return Asker(me, ())
+    query = sa.text("SELECT question_id FROM page_items WHERE page_id IN :pages ORDER BY question_id")
+    rows = connection.execute(query.bindparams(sa.bindparam("pages", expanding=True)), {"pages": list(pages)})
+    return Asker(me, tuple(rows.scalars()))
 
 
 def own_page(connection: sa.Connection, me: str, page_id: str, *, locks: bool = False) -> Any:  # noqa: ANN401  a row

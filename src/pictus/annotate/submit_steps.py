@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from pictus.annotate import marks
+from pictus.annotate.bulk_steps import insert_rows, update_rows
 from pictus.annotate.conduct import Limits
 from pictus.annotate.follow_steps import count_heaps, follow
 from pictus.annotate.lease_steps import LEASED, SUBMITTED, answers_of, items_of, lock, own_page
@@ -39,6 +40,21 @@ MOST_DATA = 400_000
 """Signs of JSON of one drawn item: a mask of a 50-megapixel picture as COCO RLE stays below."""
 
 _ANOTHER = "go on with the page as the desk has it: it is loaded again when you open it"
+
+
+_ANSWER = (
+    ("page_id", "text"), ("revision", "int"), ("position", "int"), ("question_id", "bigint"), ("kind", "text"),
+    ("concept_id", "text"), ("image_id", "text"), ("mark_id", "bigint"), ("role", "text"), ("known", "text"),
+    ("annotator", "text"), ("answer", "text"), ("data", "text"), ("seconds", "float8"), ("answered_at", "text"),
+)  # fmt: skip
+_VOTE = (
+    ("image_id", "text"), ("annotator", "text"), ("question", "text"), ("answer", "text"), ("source", "text"),
+    ("voted_at", "text"),
+)  # fmt: skip
+_QUESTION = (
+    ("question_id", "bigint"), ("state", "text"), ("posterior", "float8"), ("votes", "int"), ("wanted", "int"),
+    ("leases", "int"),
+)  # fmt: skip
 
 
 class Bench(NamedTuple):
@@ -204,37 +220,21 @@ def _answered(connection: sa.Connection, me: str, questions: Sequence[int]) -> f
 
 def _keep_answers(connection: sa.Connection, entry: Entry) -> None:
     page, each_s = entry.page, entry.seconds / max(1, len(entry.items))
-    connection.execute(
-        sa.text(
-            "INSERT INTO answers (page_id, revision, position, question_id, kind, concept_id, image_id, mark_id, role,"
-            " known, annotator, answer, data, seconds, answered_at) VALUES (:page, :revision, :position, :question,"
-            " :kind, :concept, :image, :mark, :role, :known, :me, :answer, :data, :seconds, :at)"
-        ),
-        [
-            {"page": page.page_id, "revision": entry.revision, "position": item.position, "question": item.question_id,
-             "kind": page.kind, "concept": page.concept_id, "image": item.image_id, "mark": item.mark_id,
-             "role": item.role, "known": item.known, "me": entry.me, "answer": one.answer,
-             "data": json.dumps(dict(one.data)), "seconds": each_s, "at": entry.at}
-            for item, one in entry.pairs
-        ],
-    )  # fmt: skip
+    rows = [
+        (page.page_id, entry.revision, item.position, item.question_id, page.kind, page.concept_id, item.image_id,
+         item.mark_id, item.role, item.known, entry.me, one.answer, json.dumps(dict(one.data)), each_s, entry.at)
+        for item, one in entry.pairs
+    ]  # fmt: skip
+    insert_rows(connection, "answers", _ANSWER, rows)
 
 
 def _keep_votes(connection: sa.Connection, entry: Entry) -> None:
     source = f"page:{entry.page.page_id}" + (f"#{entry.revision}" if entry.revision > 1 else "")
     rows = [
-        {"image": item.image_id, "me": entry.me, "question": entry.page.concept_id, "answer": one.answer,
-         "source": source, "at": entry.at}
+        (item.image_id, entry.me, entry.page.concept_id, one.answer, source, entry.at)
         for item, one in entry.pairs if item.role in (ASK, GOLD)
     ]  # fmt: skip
-    if rows:
-        connection.execute(
-            sa.text(
-                "INSERT INTO votes (image_id, annotator, question, answer, source, voted_at)"
-                " VALUES (:image, :me, :question, :answer, :source, :at) ON CONFLICT DO NOTHING"
-            ),
-            rows,
-        )
+    insert_rows(connection, "votes", _VOTE, rows, skips_known=True)
 
 
 def _keep_marks(connection: sa.Connection, entry: Entry) -> dict[int, list[int]]:
@@ -329,14 +329,8 @@ def _changes(
 
 
 def _write(connection: sa.Connection, changes: Sequence[Change]) -> None:
-    if changes:
-        connection.execute(
-            sa.text(
-                "UPDATE questions SET state = :state, posterior = :posterior, votes = :votes, wanted = :wanted,"
-                " leases = :leases WHERE question_id = :question_id"
-            ),
-            [one._asdict() for one in changes],
-        )
+    rows = [(one.question_id, one.state, one.posterior, one.votes, one.wanted, one.leases) for one in changes]
+    update_rows(connection, "questions", _QUESTION, rows)
 
 
 def _park_redrawn(connection: sa.Connection, page_id: str, revision: int) -> Counter[tuple[str, str]]:
