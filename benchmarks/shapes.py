@@ -99,7 +99,7 @@ def picture(
     rng: np.random.Generator, things: int, asked: dict[str, int], errors: tuple[float, float]
 ) -> tuple[bool, list[bool]]:
     """One picture through the loop -> whether every thing has a tight box, and of each accepted box whether it is."""
-    nothing = Taxonomy([])
+    nothing = Taxonomy({})
     queue = [start("c", "p")]
     which: dict[int, tuple[int, bool]] = {}  # mark -> the thing, and whether the box is tight
     accepted: list[int] = []

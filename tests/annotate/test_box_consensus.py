@@ -70,7 +70,7 @@ def test_clusters_by_hand() -> None:
 
 
 def test_two_boxes_of_one_person_never_become_one() -> None:
-    found = weigh_boxes(drawn_of([0, 0], [0, 0], [[0, 0, 10, 10], [0, 0, 10, 10.5]]))
+    found = weigh_boxes(drawn_of([0, 0], [0, 0], np.array([[0, 0, 10, 10], [0, 0, 10, 10.5]])))
     assert found.item_C.size == 2
 
 

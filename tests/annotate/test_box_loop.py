@@ -9,7 +9,7 @@ from pictus.annotate.box_loop import BOX, COVERAGE, LOOP, MOST_ROUNDS, QUALITY, 
 from pictus.annotate.tasks import ACCEPTED, KINDS, OPEN, REJECTED, Closed, Wanted
 from pictus.concepts import Taxonomy
 
-NONE = Taxonomy([])
+NONE = Taxonomy({})
 
 
 def closed(kind: str, answer: str, mark: int, *, drawn: int = 0, others: int = 0, rounds: int = 1) -> Closed:

@@ -39,7 +39,7 @@ def test_weighing_by_skill_beats_mean_and_median(seed: int) -> None:
 def test_a_point_that_most_do_not_see_is_not_there() -> None:
     one = [[10.0, 10, 2], [50, 60, 1]]
     without = [[11.0, 11, 2], [0, 0, 0]]
-    found = weigh_points([0, 0, 0], [0, 1, 2], [one, without, without])
+    found = weigh_points([0, 0, 0], [0, 1, 2], np.array([one, without, without]))
     assert found.points_TK3[0, :, 2].tolist() == [2, 0]
     assert found.points_TK3[0, 1].tolist() == [0, 0, 0]
     assert found.points_TK3[0, 0, 0] == pytest.approx(10.7, abs=0.4)

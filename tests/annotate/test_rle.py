@@ -71,8 +71,9 @@ def test_encoding_and_decoding_give_the_mask_back(mask: np.ndarray) -> None:
 @given(arrays.arrays(np.bool_, (3, 9, 11)))
 def test_union_meet_and_overlap_are_those_of_the_pixels(masks: np.ndarray) -> None:
     runs = [rle.encode(mask) for mask in masks]
-    assert np.array_equal(rle.merge(runs).counts, rle.encode(masks.any(axis=0)).counts)
-    assert np.array_equal(rle.merge(runs, intersect=True).counts, rle.encode(masks.all(axis=0)).counts)
+    union, meet = np.logical_or.reduce(masks), np.logical_and.reduce(masks)
+    assert np.array_equal(rle.merge(runs).counts, rle.encode(union).counts)
+    assert np.array_equal(rle.merge(runs, intersect=True).counts, rle.encode(meet).counts)
     both, whole = (masks[0] & masks[1]).sum(), (masks[0] | masks[1]).sum()
     assert rle.iou(runs[0], runs[1]) == pytest.approx(both / whole if whole else 0)
     assert rle.iou(runs[0], runs[1], is_crowd=True) == pytest.approx(both / max(1, masks[0].sum()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -145,11 +144,10 @@ def test_what_is_prepared_is_made_once_and_the_oldest_is_forgotten() -> None:
 
 def test_what_fails_is_not_kept() -> None:
     kept = Prepared()
+
+    def fail() -> int:
+        raise UserError("no")
+
     with pytest.raises(UserError):
-        kept.get("a", failing().__next__)
+        kept.get("a", fail)
     assert kept.get("a", lambda: 1) == 1
-
-
-def failing() -> Iterator[int]:
-    raise UserError("no")
-    yield 1
