@@ -69,3 +69,12 @@ def test_every_text_is_found_or_has_a_problem_and_whole_addresses_are_found(addr
     for address, image_id in zip(addresses, ids, strict=True):
         if plain.count(address.removeprefix("./").lstrip("/")) == 1:
             assert found.image_ids[address] == image_id
+
+
+def test_a_file_named_by_an_image_id_is_that_picture() -> None:
+    one, other = "a" * 64, "b" * 64
+    texts = [one, f"{one}.jpg", f"https://example.org/birds/{one.upper()}.webp", f"{other}.jpg"]
+    found = resolve(texts, frozenset({one}), [("/h/1.jpg", one)])
+    assert set(found.image_ids) == set(texts[:3])
+    assert set(found.image_ids.values()) == {one}
+    assert list(found.problems) == texts[3:]

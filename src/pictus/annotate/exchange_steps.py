@@ -7,6 +7,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,7 +24,6 @@ from pictus.annotate.formats.documents import bundle_of
 from pictus.annotate.formats.hit_pages import Cell, PreviewPage, preview
 from pictus.annotate.formats.known import recognised
 from pictus.annotate.formats.outputs import text_file
-from pictus.annotate.intake import ids_in
 from pictus.annotate.references import resolve
 from pictus.annotate.sizes_steps import Sizes
 from pictus.annotate.tasks import OPEN
@@ -106,7 +106,7 @@ def export(
         summary={"path": str(out), "format": chosen.name, "what": wanted, "rows": written, "of": total},
         headline=f"{counted(written, wanted.removesuffix('s'))} written to {out} as {chosen.name}",
         problems=tuple(problems),
-        next=(f"pictus annotate import {out}",) if wanted == "tasks" else (),
+        next=("pictus annotate import RESULTS",) if wanted == "tasks" else (),
         source=lambda: iter((record,)),
     )
 
@@ -283,7 +283,7 @@ def _named(project: Project, taxonomy: Taxonomy, wanted: set[str], base: str) ->
     sizes = Sizes(project)
     rows = project.tables.read("sources", ["image_id", "address"])
     pairs = list(zip(rows.column("image_id").to_pylist(), rows.column("address").to_pylist(), strict=True))
-    names = _names(pairs)
+    names = _names(pairs, wanted)
     kinds = project.tables.read("images", ["image_id", "format"])
     formats = dict(zip(kinds.column("image_id").to_pylist(), kinds.column("format").to_pylist(), strict=True))
     addresses: dict[str, str] = {}
@@ -299,22 +299,25 @@ def _named(project: Project, taxonomy: Taxonomy, wanted: set[str], base: str) ->
     return Named(sheets, functools.cache(functools.partial(_concept_name, taxonomy)))
 
 
-def _names(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """image_id -> the shortest end of one of its addresses that means no other picture."""
-    ends: dict[str, list[str]] = {}
-    owners: dict[str, str | None] = {}
-    for image_id, address in pairs:
-        path = re.split(r"[?#]", address)[0] if "://" in address else address
-        parts = [part for part in path.replace("\\", "/").replace("!/", "/").split("/") if part]
-        for depth in range(1, min(_DEEPEST, len(parts)) + 1):
-            end = "/".join(parts[-depth:])
-            owners[end] = image_id if owners.get(end, image_id) == image_id else None
-            ends.setdefault(image_id, []).append(end)
-    found = {}
-    for image_id, own in ends.items():
-        free = [end for end in own if owners[end] == image_id]
-        if free:
-            found[image_id] = min(free, key=lambda end: (end.count("/"), end))
+def _names(pairs: Iterable[tuple[str, str]], wanted: AbstractSet[str]) -> dict[str, str]:
+    """image_id -> the shortest end of one of its addresses that means no other picture.
+
+    One depth after the other: at a million pictures all ends at once would fill the memory.
+    """
+    bare = ((image_id, re.split(r"[?#]", one)[0] if "://" in one else one) for image_id, one in pairs)
+    paths = [(image_id, one.replace("\\", "/").replace("!/", "/")) for image_id, one in bare]
+    found: dict[str, str] = {}
+    for depth in range(1, _DEEPEST + 1):
+        owners: dict[str, str] = {}
+        ends = []
+        for image_id, path in paths:
+            end = "/".join([part for part in path.rsplit("/", depth + 1)[-depth:] if part])
+            owners[end] = image_id if owners.get(end, image_id) == image_id else ""
+            if image_id in wanted and image_id not in found:
+                ends.append((image_id, end))
+        for image_id, end in ends:
+            if owners[end] == image_id:
+                found[image_id] = min(found.get(image_id, end), end)
     return found
 
 
@@ -334,11 +337,9 @@ def _called(taxonomy: Taxonomy, concept_id: str) -> tuple[str, str]:
 
 
 def _resolved(project: Project, texts: set[str]) -> dict[str, str]:
-    image_ids = frozenset(project.tables.ids("images"))
-    ours = ids_in(texts, image_ids)
     rows = project.tables.read("sources", ["address", "image_id"])
     pairs = list(zip(rows.column("address").to_pylist(), rows.column("image_id").to_pylist(), strict=True))
-    return {**resolve(texts - ours.keys(), image_ids, pairs).image_ids, **ours}
+    return resolve(texts, frozenset(project.tables.ids("images")), pairs).image_ids
 
 
 def _thumbnails(project: Project, image_ids: list[str]) -> dict[str, str]:

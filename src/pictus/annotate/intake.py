@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -25,7 +24,6 @@ DIGITS = 3
 """Shapes are kept to a thousandth of a pixel."""
 
 _SUGGESTED = 20
-_ID = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class Wishes(NamedTuple):
@@ -188,16 +186,6 @@ class Fitting:
         may_go = (skips.skip_bad or not bad) and (skips.skip_unknown or skips.skip_bad or not unknown)
         told = f"{place}: {'; '.join(text for text in (bad, unknown) if text)}"
         (self.findings.left_out if may_go else self.findings.refused).append(told)
-
-
-def ids_in(texts: set[str], image_ids: frozenset[str]) -> dict[str, str]:
-    """Texts whose last part is an image_id, as our own exports name pictures that have no name of their own."""
-    found = {}
-    for text in texts:
-        stem = text.rpartition("/")[2].partition(".")[0].lower()
-        if _ID.fullmatch(stem) and stem in image_ids:
-            found[text] = stem
-    return found
 
 
 def placed(shape: Shape, width: int, height: int, *, is_share: bool) -> tuple[Shape, bool]:

@@ -24,7 +24,7 @@ from pictus.annotate.entries import VOTE_COLUMNS, without_known
 from pictus.annotate.formats.contents import FORMATS, Asked, Drawn, Format, Known, Said
 from pictus.annotate.formats.documents import Bundle, bundle_of
 from pictus.annotate.formats.known import recognised
-from pictus.annotate.intake import Fitting, Question, Row, Wishes, World, ids_in
+from pictus.annotate.intake import Fitting, Question, Row, Wishes, World
 from pictus.annotate.references import Resolved, resolve
 from pictus.annotate.sizes_steps import Sizes
 from pictus.annotate.tasks import ACCEPTED, REJECTED
@@ -124,11 +124,9 @@ def _pictures(project: Project, bundles: Sequence[tuple[Bundle, Format]]) -> Res
         else:
             texts.update(item.picture for item in known.read(bundle) if isinstance(item, (Said, Drawn, Known, Asked)))
     image_ids = frozenset(project.tables.ids("images"))
-    ours = ids_in(texts, image_ids)
     sources = project.tables.read("sources", ["address", "image_id"])
     pairs = list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True))
-    found = resolve(texts - ours.keys(), image_ids, pairs)
-    return Resolved({**found.image_ids, **ours}, found.problems)
+    return resolve(texts, image_ids, pairs)
 
 
 def _key(root: Path) -> bytes:

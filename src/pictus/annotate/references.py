@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from pictus.errors import clipped
 
-_ID = re.compile(r"[0-9a-fA-F]{64}")
+_ID = re.compile(r"(?:.*/)?([0-9a-fA-F]{64})(?:\.\w{1,5})?")
+"""An image_id, alone or as the name of a file, as exports call a picture that has no name of its own."""
+
 _SHOWN = 3
 
 
@@ -22,12 +24,13 @@ class Resolved(NamedTuple):
 def resolve(texts: Iterable[str], image_ids: frozenset[str], sources: Sequence[tuple[str, str]]) -> Resolved:
     """Find the picture each text means.
 
-    `sources` holds (address, image_id). A text is, in this order: an image_id; a whole address;
+    `sources` holds (address, image_id). A text is, in this order: an image_id, or a file named so; a whole address;
     the end of an address at a path boundary ("owl/1.jpg" or "1.jpg"); the same without the file's
     ending ("owl/1"). Several addresses of one picture are no ambiguity.
     """
     wanted = set(texts)
-    found = {text: text.lower() for text in wanted if _ID.fullmatch(text) and text.lower() in image_ids}
+    named = ((text, _ID.fullmatch(text)) for text in wanted)
+    found = {text: match[1].lower() for text, match in named if match and match[1].lower() in image_ids}
     left = sorted(wanted - found.keys())
     problems: dict[str, str] = {}
     if left:

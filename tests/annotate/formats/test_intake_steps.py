@@ -144,3 +144,17 @@ def test_names_cannot_leave_the_folder_or_become_formulas(tmp_path: Path, shelve
     made = [one.relative_to(tmp_path).as_posix() for one in tmp_path.rglob("*") if one.suffix in (".xml", ".txt")]
     assert sorted(made) == ["voc/_cmd.xml", "yolo/classes.txt", "yolo/labels/_cmd.txt"]
     assert "'=cmd.jpg,owl" in (tmp_path / "b.csv").read_text(encoding="utf-8")
+
+
+def test_pictures_are_called_by_the_shortest_end_that_means_no_other(tmp_path: Path, shelve: Shelve) -> None:
+    project = pictus.new(tmp_path / "p")
+    addresses = ["a/owl/1.jpg", "a/wren/1.jpg", "b/owl/2.jpg", "b/x.tar!/owl/3.jpg", "c/d/owl/4.jpg", "e/d/owl/4.jpg"]
+    ids = shelve(project, dict.fromkeys(addresses, (200, 100)), start="/h/")
+    rows = "".join(f"ada,{image_id},owl\n" for image_id in ids.values())
+    (tmp_path / "v.csv").write_text(f"worker,image,answer\n{rows}", encoding="utf-8")
+    annotate.import_(project, (tmp_path / "v.csv",))
+    annotate.export(project, tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[1:]
+    names = {line.split(",")[1] for line in lines}
+    own = {f"{ids[name]}.jpg" for name in ("c/d/owl/4.jpg", "e/d/owl/4.jpg")}
+    assert names == {"owl/1.jpg", "wren/1.jpg", "2.jpg", "3.jpg"} | own

@@ -94,7 +94,7 @@ def id_of(name: str) -> str:
 
 
 FAST = settings(
-    max_examples=10, deadline=None,
+    max_examples=6, deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 
