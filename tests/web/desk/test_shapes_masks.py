@@ -339,3 +339,40 @@ def test_a_page_that_was_handed_in_is_taken_up_again_with_what_was_drawn(desk: D
     assert [one["tool"] for one in found] == ["polygon", "brush", "polygon", "brush"]
     assert found[2]["polygons"] == found[0]["polygons"]
     assert 0 < mask_of(found[3]).sum() < mask_of(found[1]).sum()
+
+
+def test_what_is_found_is_added_to_what_was_painted_and_keeps_what_is_rubbed_out_later(
+    desk: Desk, chromium: Any
+) -> None:
+    patch = np.zeros((HEIGHT, WIDTH), np.bool_)
+    patch[20:40, 30:60] = True
+    answer = {**rle.to_json(rle.encode(patch)), "polygons": [], "tool": "regions"}
+    with person(chromium, desk[1]) as hand:
+        hand.page.route("**/segment", lambda route: route.fulfill(json=answer))
+        hand.enter("ada", "mask").press("b")
+        hand.drag((200, 100), (250, 150))
+        painted = drawn_px(hand)
+        hand.press("c")
+        hand.click((45, 30))
+        hand.page.wait_for_selector("#said:has-text('Found: ')")
+        assert drawn_px(hand) == painted + 600
+        assert hand.page.locator(".sign").count() == 1
+        hand.press("e")
+        hand.drag((20, 30), (70, 30))
+        hand.frame()
+        assert hand.page.locator(".sign").count() == 0
+        left = drawn_px(hand)
+        assert painted < left < painted + 600
+        hand.press("u", "u")
+        assert drawn_px(hand) == painted
+
+
+def test_a_draft_is_written_as_one_goes_on_not_at_the_end_alone(desk: Desk, chromium: Any) -> None:
+    with person(chromium, desk[1]) as hand:
+        hand.enter("ada", "mask").click(*OUTLINE)
+        hand.press("Enter")
+        for _ in range(50):
+            if hand.page.evaluate("Object.keys(localStorage).some((key) => key.includes('/draft/'))"):
+                break
+            hand.page.wait_for_timeout(20)
+        assert hand.page.evaluate("Object.keys(localStorage).some((key) => key.includes('/draft/'))")

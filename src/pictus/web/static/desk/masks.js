@@ -162,6 +162,7 @@ class Masks extends Bench {
     this.corners = [];
     const polygon = corners.flat().map(round);
     const { width, height } = this.item, filled = filledAll([polygon], width, height);
+    this.forget();
     if (filled.area() < 4) { this.say("This outline holds nothing: draw it again."); this.changed(); return; }
     if (this.chosen?.raster) {
       const before = this.chosen, raster = before.raster.copy();
@@ -228,6 +229,7 @@ class Masks extends Bench {
     const { brushing, state, desk, item } = this;
     this.brushing = null;
     if (!brushing) return;
+    this.forget();
     const { thing, before, old, list } = brushing, name = brushing.value ? "the stroke" : "the rubbing out", wasNone = state.isNone;
     thing.tool = "brush";
     state.isNone = false;
@@ -253,6 +255,7 @@ class Masks extends Bench {
     if (!old) { this.say("There is no mask with a hole yet."); return; }
     const raster = old.raster ? old.raster.copy() : filledAll(old.polygons, width, height), count = raster.fill(Math.floor(clamp(point[0], 0, width - 1)), Math.floor(clamp(point[1], 0, height - 1)));
     if (count <= 0) { this.say(count ? "This is no hole: the mask is open around it." : "This is part of the mask already."); return; }
+    this.forget();
     this.put("the filling", this.replaced({ raster, revision: 0, tool: "brush" }));
     this.say(`Filled: ${counted(count, "px", "px")}.`);
   }
@@ -264,6 +267,7 @@ class Masks extends Bench {
   /** Show the click at once, ask, and take only the answer to the latest question. */
   async ask(click, box) {
     const { found, desk, page, item } = this, before = this.chosen, kept = { clicks: found.clicks, box: found.box };
+    if (!found.clicks.length && !found.box) found.base = before && (before.raster?.copy() ?? filledAll(before.polygons, item.width, item.height));  // is added to
     found.clicks = click ? [...found.clicks, click] : [];
     found.box = box ?? found.box;
     found.asked?.abort();
@@ -276,6 +280,7 @@ class Masks extends Bench {
       if (isStale()) return;
       const raster = decode(answer);
       if (!raster.width) { this.say("Nothing was found there: click elsewhere, or drag a box around it."); Object.assign(found, kept); this.sheet.redraw(); return; }
+      if (found.base) raster.add(found.base, item.width, item.height);
       const thing = { raster, revision: 0, tool: answer.tool ?? "grabcut" }, clicks = found.clicks, frame = found.box;
       if (before === this.chosen) this.put("the click", this.replaced(thing), this.places());
       const act = desk.history.done.at(-1), { redo, undo } = act;
