@@ -65,6 +65,19 @@ def make_project(
     return project
 
 
+def settled_project(root: Path, concepts: int, each: int, *, quiz: int = 0, settled: int = 3) -> pictus.Project:
+    """The same, but the first `settled` pictures of each concept have been agreed upon."""
+    project = make_project(root, concepts, each, quiz=quiz, is_planned=False)
+    chosen = [row for row in project.tables.read("sources").to_pylist()
+              if int(Path(row["address"]).stem) < settled]  # fmt: skip
+    lines = [f"{who},{row['image_id']},{row['concept_id']},yes" for row in chosen for who in ("a", "b", "c")]
+    (root / "votes.csv").write_text("\n".join(["worker,image,question,answer", *lines]) + "\n")
+    annotate.import_(project, (root / "votes.csv",))
+    annotate.settle(project)
+    annotate.plan(project)
+    return project
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> pictus.Project:
     """8 concepts with 12 pictures each; the first two begin with a quiz."""

@@ -48,6 +48,10 @@
     const isInText = one.matches("a") && one.parentElement.matches("p, li, .links");
     if (!isInText && !one.matches("[tabindex]:not(a, button, input, select, textarea)") && (box.width < 24 || box.height < 24)) wrong.push(`${Math.round(box.width)} × ${Math.round(box.height)} px is too small: ${told(one)}`);
   }
+  for (const one of scope.querySelectorAll("*")) {
+    const scrolls = /auto|scroll/.test(getComputedStyle(one).overflowX) && one.scrollWidth > one.clientWidth + 1;
+    if (scrolls && isShown(one) && !one.matches("[tabindex], input, textarea") && !one.querySelector("a[href], button, input")) wrong.push(`scrolls, but not by keyboard: ${told(one)}`);
+  }
   for (const one of scope.querySelectorAll("img")) if (one.getAttribute("alt") === null) wrong.push(`a picture without alt: ${told(one)}`);
 
   const walker = document.createTreeWalker(scope, NodeFilter.SHOW_TEXT);

@@ -18,7 +18,7 @@ from pictus import annotate
 from pictus.annotate.desk_steps import Desk, LaterError
 from pictus.web.desk.app import build_desk_app
 
-from .conftest import MakeDesk, make_project
+from .conftest import MakeDesk, settled_project
 
 DESK = {"x-pictus": "desk"}
 WRITES = (
@@ -88,14 +88,7 @@ def test_a_page_holds_what_the_grid_shows_and_no_image_id(visitor: Any, fresh: p
 
 
 def test_examples_are_accepted_pictures_that_are_not_on_the_page(tmp_path: Path, desk_of: MakeDesk) -> None:
-    project = make_project(tmp_path, 2, 8, is_planned=False)
-    rows = project.tables.read("sources").to_pylist()
-    first = [row for row in rows if row["concept_id"] == "c00"][:6]
-    lines = [f"{who},{row['image_id']},c00,yes" for row in first for who in ("a", "b", "c")]
-    (tmp_path / "votes.csv").write_text("\n".join(["worker,image,question,answer", *lines]) + "\n")
-    annotate.import_(project, (tmp_path / "votes.csv",))
-    annotate.settle(project)
-    annotate.plan(project)
+    project = settled_project(tmp_path, 2, 8, settled=6)
     with Visitor(build_desk_app(project, desk_of(project), is_kiosk=True), base_url="http://localhost") as ada:
         ada.put("/desk/join", {"token": "", "name": "Ada"})
         shown = ada.page(concept="c00")["concept"]

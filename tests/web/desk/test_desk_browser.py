@@ -10,7 +10,7 @@ import pytest
 import pictus
 from pictus import annotate
 
-from .conftest import NewPage, Server, at_wall, come_in, make_project, served
+from .conftest import NewPage, Server, at_wall, come_in, make_project, served, settled_project
 from .wall import ANSWERS, MARKED, NEXT, PAGE, SAVED, answers_of, next_page
 
 pytestmark = pytest.mark.browser
@@ -260,12 +260,7 @@ def test_a_link_can_be_pasted(fresh: pictus.Project, new_page: NewPage) -> None:
 
 
 def test_an_audit_is_answered_by_the_keys_one_to_four(tmp_path: Any, new_page: NewPage) -> None:
-    project = make_project(tmp_path, 1, 6, is_planned=False)
-    rows = project.tables.read("sources").to_pylist()
-    lines = [f"{who},{row['image_id']},c00,yes" for row in rows for who in ("a", "b", "c")]
-    (tmp_path / "votes.csv").write_text("\n".join(["worker,image,question,answer", *lines]) + "\n")
-    annotate.import_(project, (tmp_path / "votes.csv",))
-    annotate.settle(project)
+    project = settled_project(tmp_path, 1, 6, settled=6)
     annotate.audit(project, "draw", many=4)
     link = annotate.invite(project, role="reviewer").summary["links"][0]
     with served(project) as server:

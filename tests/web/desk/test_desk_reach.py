@@ -13,7 +13,7 @@ import pytest
 
 from pictus import annotate
 
-from .conftest import NewPage, Server, at_wall, make_project, served
+from .conftest import NewPage, Server, at_wall, served, settled_project
 
 pytestmark = pytest.mark.browser
 
@@ -24,7 +24,7 @@ CHECK = Path(__file__).with_name("reach.js").read_text(encoding="utf-8")
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A desk with a quiz, examples, and links for owners."""
-    project = make_project(tmp_path_factory.mktemp("reach"), 3, 6, quiz=3)
+    project = settled_project(tmp_path_factory.mktemp("reach"), 6, 8, quiz=6)
     with served(project, is_kiosk=False) as server:
         yield server
 
