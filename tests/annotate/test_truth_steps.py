@@ -166,6 +166,21 @@ def test_votes_of_people_who_are_paused_are_left_out_and_told(project: Project, 
     assert len(list(annotate.skills(project))) == 8  # they can still be looked at
 
 
+def test_rulings_alone_and_votes_of_paused_people_alone_settle_too(project: Project, fill: Fill) -> None:
+    one, two = fill(project, {"1.jpg": "", "2.jpg": ""}).values()
+    rule(project, one, "owl", "is")
+    outcome = annotate.settle(project)
+    assert [(label.image_id, label.status) for label in outcome] == [(one, "accepted")]
+    assert [(row.concept_id, row.n_votes, row.selection) for row in presences(project)] == [("owl", 0, 0.0)]
+    cast(project, [(two, "bob", "owl", "yes"), (two, "bob", "", "owl")])
+    person(project, "bob", "paused")
+    assert annotate.settle(project).summary["votes_left_out"] == 2
+    assert set(label_of(project)) == {one}
+    for method in ("majority", "one-coin", "glad", "mace"):
+        assert annotate.settle(project, method=method).summary["pictures"] == 1
+    assert list(annotate.trust_(project)) == []
+
+
 def test_known_answers_teach_who_is_good_and_stand(project: Project, fill: Fill) -> None:
     ids = list(fill(project, {f"{number}.jpg": "" for number in range(31)}).values())
     known = {image_id: ("no", "yes")[number % 2] for number, image_id in enumerate(ids[:30])}

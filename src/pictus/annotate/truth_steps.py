@@ -72,9 +72,9 @@ def evidence_of(
     for steps that hold the lock.
     """
     votes, reached = _votes(project, fresh=fresh, keeps=keeps)
-    if not votes.image_V.size:
-        raise UserError("There are no votes in this project yet.", fix=first_command(project, "votes"))
     known, rulings, paused = _decided(project)
+    if not votes.image_V.size and not rulings:
+        raise UserError("There are no votes in this project yet.", fix=first_command(project, "votes"))
     classes = load_taxonomy(project).classes
     silenced = () if with_paused else tuple(name for name in votes.annotators if name in paused)
     ballots = ballots_from(
