@@ -128,6 +128,17 @@ def test_a_picture_that_is_not_there_is_not_there(visitor: Any, path: str) -> No
     assert answer.json()["error"]["what"]
 
 
+def test_people_see_their_accuracy_only_where_the_owner_says_so(fresh: pictus.Project, desk: Desk) -> None:
+    with fresh.journal.transaction() as connection:
+        connection.exec_driver_sql("UPDATE questions SET known = 'yes' WHERE question_id % 4 = 0")
+    for tells in (False, True):
+        app = build_desk_app(fresh, desk, is_kiosk=True, tells_accuracy=tells)
+        with Visitor(app, base_url="http://localhost") as one:
+            one.put("/desk/join", {"token": "", "name": f"Ada {tells}"})
+            skill = one.answered(one.page(), "yes").json()["progress"]["skill"]
+            assert (skill is not None and skill[0] == 1.0 and skill[1] < 1.0) == tells
+
+
 def test_another_persons_page_is_as_if_it_were_not(visitor: Any) -> None:
     ada, eve = visitor("Ada"), visitor("Eve")
     page = ada.page()
@@ -148,7 +159,7 @@ def test_handing_in_twice_is_once_and_out_of_order_is_refused(visitor: Any, fres
     first, again = ada.answered(page).json(), ada.answered(page).json()
     assert (first["is_new"], again["is_new"]) == (True, False)
     assert fresh.journal.vote_count() == 8
-    assert "skill" not in str(first), "how good somebody is is the owner's to tell"
+    assert first["progress"]["skill"] is None, "how good somebody is is the owner's to tell"
     assert ada.answered(page, "yes", revision=2).json()["revision"] == 2
     assert ada.get(f"/desk/pages/{page['page_id']}").json()["page"]["given"][0]["answer"] == "yes"
     assert [one["page_id"] for one in ada.get("/desk/done").json()["pages"]] == [page["page_id"]]

@@ -22,10 +22,11 @@ SIGNED_OUT = "You are not signed in."
 
 
 def build_desk_app(
-    project: Project, desk: Desk, *, hosts: frozenset[str] = LOOPBACK, is_kiosk: bool = False
+    project: Project, desk: Desk, *, hosts: frozenset[str] = LOOPBACK, is_kiosk: bool = False,
+    tells_accuracy: bool = False,
 ) -> Starlette:  # fmt: skip
     """Every page at which people answer. `hosts`: names it answers to; empty for any."""
-    room = Room(project, desk, is_kiosk=is_kiosk)
+    room = Room(project, desk, is_kiosk=is_kiosk, tells_accuracy=tells_accuracy)
     static = StaticFiles(packages=[("pictus", "web/static")])
     routes: list[Route | Mount] = [
         *sign.routes(room),

@@ -46,10 +46,11 @@ class SignedOutError(Exception):
 class Room:
     """One project's desk as its pages see it. `is_kiosk`: people need no link, which only loopback allows."""
 
-    def __init__(self, project: Project, desk: Desk, *, is_kiosk: bool) -> None:
+    def __init__(self, project: Project, desk: Desk, *, is_kiosk: bool, tells_accuracy: bool = False) -> None:
         self.project = project
         self.desk = desk
         self.is_kiosk = is_kiosk
+        self.tells_accuracy = tells_accuracy
         self.has_review = False  # set by who adds those pages
         self.shell = Shell(project, is_open=True)
         self.shots = Shots(project)

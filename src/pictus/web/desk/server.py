@@ -36,6 +36,7 @@ class Service:
     days: float = 14.0
     is_kiosk: bool = False
     rule: str = "dynamic"
+    tells_accuracy: bool = False  # people see how many known answers they gave right
 
 
 def serve_desk(project: Project, service: Service) -> None:
@@ -55,7 +56,10 @@ def serve_desk(project: Project, service: Service) -> None:
     listener = listen(service.host, service.port)
     try:
         hosts = LOOPBACK | {outer} if outer and service.host in LOOPBACK else LOOPBACK if not is_open else frozenset()
-        app = build_desk_app(project, open_desk(project, rule=service.rule), hosts=hosts, is_kiosk=service.is_kiosk)
+        desk = open_desk(project, rule=service.rule)
+        app = build_desk_app(
+            project, desk, hosts=hosts, is_kiosk=service.is_kiosk, tells_accuracy=service.tells_accuracy
+        )
         shown = service.host if service.host not in ("0.0.0.0", "::") else "localhost"  # noqa: S104  compared, not bound
         shown = f"[{shown}]" if ":" in shown else shown
         address = service.address.rstrip("/") or f"http://{shown}:{listener.getsockname()[1]}"

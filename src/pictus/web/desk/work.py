@@ -92,7 +92,7 @@ class _View:
         seconds = bodies.number(body, "seconds", 0.0, most=MOST_S)
         given = [_given(one) for one in bodies.rows(body, "answers", most=MOST_ITEMS)]
         receipt = self.desk.submit(person, page_id, revision, given, seconds)
-        return asdict(receipt) | {"progress": _progress_json(receipt.progress)}
+        return asdict(receipt) | {"progress": self._progress_json(receipt.progress)}
 
     def release(self, person: Person, request: Request, _body: Body) -> Values:
         page_id = page_id_of(request)
@@ -110,7 +110,7 @@ class _View:
 
     def progress(self, person: Person, _request: Request) -> Values:
         found = {"name": person.name, "role": person.role, "state": person.state, "reason": person.reason}
-        return {"person": found, "progress": _progress_json(self.desk.progress(person))}
+        return {"person": found, "progress": self._progress_json(self.desk.progress(person))}
 
     def done(self, person: Person, _request: Request) -> Values:
         return {"pages": [
@@ -136,6 +136,14 @@ class _View:
         self.desk.appeal(person, words)
         return {"sent": True}
 
+    def _progress_json(self, progress: Progress) -> Values:
+        """What a person may see of their own work. How good they are is the owner's to tell."""
+        return {
+            "pages": progress.pages, "questions": progress.questions, "seconds": round(progress.seconds),
+            "left": progress.left, "left_s": round(progress.left_s), "waiting": progress.waiting,
+            "skill": progress.skill if self.room.tells_accuracy else None,
+        }  # fmt: skip
+
     def _page_json(self, page: Page) -> Values:
         with self.room.project.journal.engine.connect() as connection:
             on_page = {row.image_id for row in items_of(connection, page.page_id)}
@@ -159,14 +167,6 @@ def _given(one: Any) -> Given:  # noqa: ANN401  JSON
     answer = bodies.table(one, "answers", "position", "answer", "data")
     data = bodies.table(answer.get("data", {}), "data")
     return Given(bodies.whole(answer, "position", most=MOST_ITEMS), bodies.text(answer, "answer", most=40), data)
-
-
-def _progress_json(progress: Progress) -> Values:
-    """What a person may see of their own work. How good they are is the owner's to tell."""
-    return {
-        "pages": progress.pages, "questions": progress.questions, "seconds": round(progress.seconds),
-        "left": progress.left, "left_s": round(progress.left_s), "waiting": progress.waiting,
-    }  # fmt: skip
 
 
 def _quiz_json(quiz: Quiz) -> Mapping[str, Any]:
