@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 import pictus
 from pictus import annotate, collect
+from pictus.annotate.desk_steps import open_desk
 from pictus.annotate.formats import hits
 from pictus.annotate.formats.contents import Bad
 from pictus.annotate.formats.documents import bundle_of
@@ -154,6 +156,23 @@ def test_the_queue_becomes_pages_of_48_with_controls(project: pictus.Project, tm
     assert again.read_bytes() == (tmp_path / "out.json").read_bytes()
     annotate.export(project, again, format="hits", seed=1)
     assert again.read_bytes() != (tmp_path / "out.json").read_bytes()
+
+
+def test_the_desk_lends_what_a_file_asks_with_its_controls_among_it(
+    project: pictus.Project, tmp_path: Path, shelve: Shelve
+) -> None:
+    fill_queue(project, tmp_path, shelve, asked=60, controls=3)
+    desk = open_desk(project)
+    person = desk.person(desk.kiosk("ada"))
+    assert person is not None
+    lent = desk.next_page(person)
+    assert lent is not None
+    assert (lent.kind, lent.concept_id, len(lent.items)) == ("grid", "cowl", 48)
+    query = "SELECT role, COUNT(*) FROM page_items GROUP BY role"
+    with project.journal.transaction() as connection:
+        roles = {row[0]: row[1] for row in connection.execute(sa.text(query))}
+    assert roles["gold"] > 0
+    assert roles["ask"] + roles["gold"] == 48
 
 
 def test_pages_exported_and_taken_in_elsewhere_ask_the_same(
