@@ -52,8 +52,8 @@ from pictus.annotate.stopping import RULES, Cast, Rule, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED
 
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
-THRESHOLDS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
-WORTHS = (0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002)
+THRESHOLDS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.993, 0.995)
+WORTHS = (0.01, 0.005, 0.003, 0.002, 0.001, 0.0007, 0.0005, 0.0003, 0.0002)
 WINDOW = 200
 NAMES = 50
 BOOTSTRAPS = 2000
@@ -136,14 +136,14 @@ def compared(name: str, quick: bool) -> tuple[list[dict[str, Any]], float]:
     for rule, with_model in rules:
         settings = [Stops(0.95, fixed, worth=at) for at in WORTHS]
         settings = settings if rule == "thrifty" else [Stops(at, fixed) for at in THRESHOLDS]
-        tried = [(run(asked, rule, one, tuning, max(1, repeats // 2), with_model=with_model), one) for one in settings]
+        tried = [(run(asked, rule, one, tuning, repeats, with_model=with_model), one) for one in settings]
         good = [one for one in tried if one[0].wrong_Q.mean() <= plain_tuning.wrong_Q.mean()]
         cheapest = min(good, key=lambda one: one[0].votes_Q.mean(), default=None)
         chosen = (cheapest or min(tried, key=lambda one: one[0].wrong_Q.mean()))[1]
         ours = run(asked, rule, chosen, testing, repeats, with_model=with_model)
         setting = chosen.worth if rule == "thrifty" else chosen.threshold
         rows.append(row_of(f"{rule}+model" if with_model else rule, setting, ours, plain, fixed))
-    return rows, least(asked, testing, fixed, float(plain.wrong_Q.mean()))
+    return rows, least(asked, testing, fixed)
 
 
 def run(
@@ -196,8 +196,8 @@ def deck(asked: Asked, question: int, rng: np.random.Generator) -> list[tuple[st
     return [(f"w{one}", answers[at]) for one, at in zip(who, order, strict=True)]
 
 
-def least(asked: Asked, questions: NDArray[np.int64], most: int, error: float) -> float:
-    """The fewest votes with which counting yes and no can reach this error, chosen with all answers and truths known.
+def least(asked: Asked, questions: NDArray[np.int64], most: int) -> float:
+    """The fewest votes with which counting yes and no can have the error of `most` each, all truths known beforehand.
 
     Dynamic programming over (yes, no): going on where a vote's price is less than what it saves, for many prices;
     between two of them a coin decides. Votes that say unsure are left out.
@@ -210,6 +210,9 @@ def least(asked: Asked, questions: NDArray[np.int64], most: int, error: float) -
             for b in range(min(no, most - a) + 1):
                 ways = math.comb(yes, a) * math.comb(no, b) / math.comb(yes + no, a + b) / math.comb(a + b, a)
                 mass[truth, a, b] += count * ways
+    ends = [(yes, math.comb(most, yes) * mass[:, yes, most - yes]) for yes in range(most + 1)]
+    wrongs = [one[0] if 2 * yes > most else one[1] if 2 * yes < most else one.sum() / 2 for yes, one in ends]
+    error = float(sum(wrongs) / sum(one.sum() for _, one in ends))
     found = [(0.0, float(mass[:, 0, 0].min()))]
     for price in np.geomspace(0.1, 1e-6, 60).tolist():
         cost, wrong, votes = (np.zeros((most + 2, most + 2)) for _ in range(3))
