@@ -229,6 +229,16 @@ def test_masks_of_several_people_become_one_and_points_too(world: pictus.Project
     assert one["points"][2::3] == [2.0, 1.0]
 
 
+def test_what_paused_people_said_of_boxes_is_left_out_and_told(world: pictus.Project) -> None:
+    loop_of_two(world)
+    with world.journal.transaction() as connection:
+        connection.execute(sa.text("UPDATE annotators SET state = 'paused' WHERE name = 'bob'"))
+    outcome = shape_steps.shapes_(world)
+    # Bob verified the first two boxes; Ada said good of the third.
+    assert [box.status for box in outcome] == ["unsettled", "unsettled", "accepted"]
+    assert outcome.problems[0] == "left out, their people are paused: 4 answers"
+
+
 def test_a_ruling_that_the_picture_does_not_show_it_rejects_what_was_drawn(world: pictus.Project) -> None:
     loop_of_two(world)
     with world.journal.transaction() as connection:

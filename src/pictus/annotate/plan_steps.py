@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from pictus.annotate import evidence, hierarchy, model_scores, priorities, queue_rows, shape_steps
+from pictus.annotate.box_loop import LOOP
 from pictus.annotate.evidence import World
 from pictus.annotate.priorities import Bools, Floats, Ints
 from pictus.concepts import Taxonomy, load_taxonomy
@@ -32,6 +33,9 @@ DRAWN = {"box": "boxes", "mask": "masks", "points": "keypoints"}
 
 MOST_FIRST = 20_000_000
 """First questions of many labels that are weighed at once: 3 GB."""
+
+READ = 250_000
+"""Open questions looked up at once: each time costs an index of all pictures."""
 
 SHOWN = 5
 
@@ -90,12 +94,17 @@ def plan(
         )  # fmt: skip
         choice = _Choice(kind, most, enough, starving)
         stored, reopened, parked, heaps = _planned(project, taxonomy, facts, choice, meter)
-        waiting = sum(heap.waiting for heap in heaps)
         if kind == "box":  # proposals to be verified, and what else their loops lack
-            waiting += shape_steps.ask_on(project, chosen)
+            stored = stored._replace(added=stored.added + shape_steps.ask_on(project, chosen))
+            heaps += [
+                Planned(one, heap.concept_id, _name(taxonomy, heap.concept_id), *heap[1:])
+                for one in LOOP if one != kind for heap in queue_rows.heaps_of(project.journal, one)
+            ]  # fmt: skip
+        waiting = sum(heap.waiting for heap in heaps)
         summary: dict[str, Any] = {
             "kind": kind, "added": stored.added, "changed": stored.changed, "reopened": reopened, "parked": parked,
-            "waiting": waiting, "concepts": len(heaps), "enough": enough, "weights": priorities.WEIGHTS,
+            "waiting": waiting, "concepts": len({heap.concept_id for heap in heaps}), "enough": enough,
+            "weights": priorities.WEIGHTS,
         }  # fmt: skip
         project.journal.log("annotate", "questions_planned", ", ".join(chosen)[:500], **summary)
     problems = facts.notes if waiting else (*facts.notes, *_nothing(project, kind))
@@ -225,8 +234,8 @@ def _there(project: Project, world: World) -> There:
     )
     keys, shares = [np.zeros(0, np.int64)], [np.zeros(0)]
     with project.journal.engine.connect() as connection:
-        found = connection.execution_options(stream_results=True, yield_per=250_000).execute(query)
-        for rows in found.partitions():
+        found = connection.execution_options(stream_results=True).execute(query)
+        for rows in found.partitions(READ):
             concepts, images, votes, posterior = zip(*rows, strict=True)
             keys.append(world.keys(pa.array(images, pa.string()), pa.array(concepts, pa.string())))
             shares.append(np.where(np.array(votes) > 0, np.array(posterior, np.float64), np.nan))
@@ -405,7 +414,7 @@ def _nothing(project: Project, kind: str) -> tuple[str, ...]:
 
 def _headline(summary: Mapping[str, Any], heaps: Sequence[Planned]) -> str:
     lines = [
-        f"{counted(summary['waiting'], 'question')} waiting about {counted(len(heaps), 'concept')}: "
+        f"{counted(summary['waiting'], 'question')} waiting about {counted(summary['concepts'], 'concept')}: "
         f"{summary['added']:,} new, {summary['changed']:,} changed"
         + (f", {summary['reopened']:,} asked again" if summary["reopened"] else "")
         + (f", {summary['parked']:,} parked (their pictures were dropped)" if summary["parked"] else "")

@@ -37,6 +37,7 @@ class Drawn(NamedTuple):
     said: list[Said]
     seconds: dict[str, float]
     ruled_out: frozenset[Key]
+    left_out: int  # answers of people who are paused
 
 
 class Settled(NamedTuple):
@@ -81,7 +82,7 @@ def shapes_(project: Project, *, threshold: float = 0.9) -> Outcome[Box]:
         step="annotate shapes",
         summary=summary,
         headline=_headline(summary),
-        problems=_problems(settled),
+        problems=_problems(settled, drawn.left_out),
         next=_next(summary),
         source=lambda: project.tables.records("boxes", Box),
     )
@@ -173,6 +174,7 @@ def _drawn(project: Project) -> Drawn:
             for row in answers if row.revision == latest[row.page_id] and row.annotator not in paused
         ],
         dict(seconds), frozenset(key for key, ruling in ruled.items() if ruling == "is-not"),
+        sum(row.annotator in paused for row in answers),
     )  # fmt: skip
 
 
@@ -242,12 +244,12 @@ def _headline(summary: Mapping[str, Any]) -> str:
     if summary["share_tight"] is not None:
         text += f"; {100 * summary['share_tight']:.1f} % of the boxes expected to be good"
     if summary["seconds_per_box"]:
-        text += f"; {summary['seconds_per_box']:.0f} s of people's time per box"
+        text += f"; {summary['seconds_per_box']:,.1f} s of people's time per box"
     return text
 
 
-def _problems(settled: Settled) -> tuple[str, ...]:
-    found = []
+def _problems(settled: Settled, left_out: int) -> tuple[str, ...]:
+    found = [f"left out, their people are paused: {counted(left_out, 'answer')}"] if left_out else []
     torn = [box for box in settled.boxes if box.n_good and box.n_bad]
     if torn:
         found.append(f"people disagree whether it is good: {counted(len(torn), 'box', 'boxes')}")
