@@ -52,8 +52,8 @@ from pictus.annotate.stopping import RULES, Cast, Rule, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED
 
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
-THRESHOLDS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.993, 0.995)
-WORTHS = (0.01, 0.005, 0.003, 0.002, 0.001, 0.0007, 0.0005, 0.0003, 0.0002)
+THRESHOLDS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
+WORTHS = (0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002)
 WINDOW = 200
 NAMES = 50
 BOOTSTRAPS = 2000
@@ -136,7 +136,7 @@ def compared(name: str, quick: bool) -> tuple[list[dict[str, Any]], float]:
     for rule, with_model in rules:
         settings = [Stops(0.95, fixed, worth=at) for at in WORTHS]
         settings = settings if rule == "thrifty" else [Stops(at, fixed) for at in THRESHOLDS]
-        tried = [(run(asked, rule, one, tuning, repeats, with_model=with_model), one) for one in settings]
+        tried = [(run(asked, rule, one, tuning, max(1, repeats // 2), with_model=with_model), one) for one in settings]
         good = [one for one in tried if one[0].wrong_Q.mean() <= plain_tuning.wrong_Q.mean()]
         cheapest = min(good, key=lambda one: one[0].votes_Q.mean(), default=None)
         chosen = (cheapest or min(tried, key=lambda one: one[0].wrong_Q.mean()))[1]
