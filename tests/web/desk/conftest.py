@@ -167,7 +167,7 @@ NewPage = Callable[..., Any]
 def new_page(chromium: Any) -> Iterator[NewPage]:
     """new_page(width=1280, color_scheme=…): a page of its own; an error on any console fails the test.
 
-    What a lost connection prints there is expected.
+    What a lost connection and a refusal print there is expected.
     """
     contexts: list[Any] = []
     said: list[str] = []
@@ -187,7 +187,7 @@ def new_page(chromium: Any) -> Iterator[NewPage]:
 
 def listen_to(page: Any, said: list[str]) -> None:
     """Collect what goes wrong on a page."""
-    lost = ("ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_NETWORK_CHANGED")
+    lost = ("ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_NETWORK_CHANGED", "401 (")
 
     def heard(message: Any) -> None:
         if message.type == "error" and not any(word in message.text for word in lost):

@@ -159,3 +159,28 @@ def test_what_waits_is_told_before_signing_out_and_sent_after_coming_in_again(
         come_in(page, server.address, "Ada")
         page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('/out/'))")
     assert answers_of(fresh, "Ada") == flat([handed_in])
+
+
+def test_what_one_person_handed_in_is_never_sent_as_anothers(fresh: pictus.Project, new_page: NewPage) -> None:
+    with served(fresh) as server:
+        page = new_page()
+        context = page.context
+        come_in(page, server.address, "Ada Größe")
+        at_wall(page)
+        page.wait_for_load_state("networkidle")
+        server.stop()
+        handed_in = next_page(page, "Space")
+        page.wait_for_function(WAITS)
+        server.start()
+        other = context.new_page()
+        join = """name => fetch("/desk/join", { method: "POST", body: JSON.stringify({ token: "", name }),
+            headers: { "x-pictus": "desk", "content-type": "application/json" } })"""
+        other.goto(server.address + "/static/desk/desk.css")
+        other.evaluate(join, "Bea")
+        page.evaluate("dispatchEvent(new Event('online'))")
+        page.wait_for_function("() => document.getElementById('saved').textContent.includes('Größe is signed out')")
+        assert answers_of(fresh, "Bea") == answers_of(fresh, "Ada Größe") == {}
+        other.evaluate(join, "Ada Größe")
+        page.evaluate("dispatchEvent(new Event('online'))")
+        page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('/out/'))")
+        assert answers_of(fresh, "Ada Größe") == flat([handed_in])

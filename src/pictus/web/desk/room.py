@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -35,6 +36,8 @@ PICTURE = {"cache-control": "private, max-age=3600"}
 PACE_S = 0.03
 """A thumbnail that is there takes 5 ms, one to be made 10 to 30: the difference would tell which pictures were shown to
 others before, as known answers are. Pages are fetched ahead, so nobody waits for it."""
+MEANT = "x-pictus-person"
+"""Whom a page was made for, percent-encoded."""
 PAGE_ID = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 TOKEN = re.compile(r"[A-Za-z0-9_.~-]{10,200}", re.ASCII)
 
@@ -69,7 +72,8 @@ class Room:
     def person(self, request: Request, role: str = "annotator") -> Person:
         """Who asks; SignedOutError for nobody, 403 for one who may not."""
         found = self.somebody(request)
-        if found is None:
+        meant = unquote(request.headers.get(MEANT, ""))
+        if found is None or (meant and meant != found.name):  # another tab signed in somebody else
             raise SignedOutError
         if ROLES.index(found.role) < ROLES.index(role):
             raise HTTPException(403, f"This is for {role}s only; {found.name} is signed in as {found.role}.")

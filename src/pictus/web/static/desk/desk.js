@@ -53,12 +53,12 @@ const state = {
 let isSignedOut = false, lastTold = "";
 const tellSaved = () => {
   const waiting = outbox.pages().length, line = byId("saved");
-  const shown = isSignedOut ? "Signed out: what you handed in is kept here until you come in again"
+  const shown = isSignedOut ? `${person} is signed out; what was handed in is kept here`
     : !waiting ? (state.done.length ? "Saved" : "")
       : outbox.isCut ? `${counted(waiting, "page waits", "pages wait")} for the connection` : "Saving…";
   if (shown === lastTold) return;
   lastTold = shown;
-  line.textContent = shown;
+  line.replaceChildren(shown, ...(isSignedOut ? [" · ", el("a", { href: "/" }, "Come in")] : []));
   line.classList.toggle("waits", isSignedOut || (waiting > 0 && outbox.isCut));
 };
 const outbox = new Outbox(owner, {
@@ -67,6 +67,7 @@ const outbox = new Outbox(owner, {
   refused: (item, error) => say(`A page was not taken: ${error.what}`),
   sent: (item, receipt) => {
     isSignedOut = false;
+    tellSaved();
     tellProgress(receipt.progress);
     if (receipt.note) say(receipt.note);
     if (receipt.paused) paused(receipt.paused);
@@ -141,6 +142,7 @@ const fill = async () => {
   if (!state.now || state.isDry || state.ahead.length < AHEAD) state.timer = setTimeout(() => { state.isDry = false; fill(); }, LOOK_AGAIN_MS);
 };
 addEventListener("online", () => { state.isDry = false; fill(); });
+addEventListener("focus", () => { if (isSignedOut) { isSignedOut = false; fill(); } });
 
 // --- one page on the screen ------------------------------------------------------------------
 const clear = () => {

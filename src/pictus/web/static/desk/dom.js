@@ -24,11 +24,16 @@ export class Refused extends Error {
   get isPassing() { return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500; }
 }
 
+// Whose page this is. Another tab may have signed in somebody else since: then the server says so, and nothing is sent
+// or borrowed under the wrong name.
+const mine = document.getElementById("desk")?.dataset.person;
+const who = mine ? { "x-pictus-person": encodeURIComponent(mine) } : {};
+
 const PATIENCE_MS = 20_000;  // a server that says nothing for so long counts as gone
 
 // body undefined: GET. Writes carry the header that no other site can send.
 export const call = async (path, body, { keepalive = false } = {}) => {
-  const how = { headers: { accept: "application/json" }, credentials: "same-origin", keepalive, signal: AbortSignal.timeout(PATIENCE_MS) };
+  const how = { headers: { accept: "application/json", ...who }, credentials: "same-origin", keepalive, signal: AbortSignal.timeout(PATIENCE_MS) };
   if (body !== undefined) Object.assign(how, { method: "POST", body: JSON.stringify(body), headers: { ...how.headers, "content-type": "application/json", "x-pictus": "desk" } });
   let answer, found;
   try {
