@@ -142,6 +142,8 @@ def test_yolos_lines_become_boxes_and_polygons(
     labels = tmp_path / "set" / "labels" / "train" / "owl"
     labels.mkdir(parents=True)
     (tmp_path / "set" / "data.yaml").write_text("names:\n  0: owl\n  1: wren\n", encoding="utf-8")
+    beside = {"categories": [{"id": 0, "name": "owl"}], "info": {}}  # as Label Studio exports YOLO
+    (tmp_path / "set" / "notes.json").write_text(json.dumps(beside), encoding="utf-8")
     lines = ["0 0.5 0.5 0.2 0.4", "1 0.5 0.5 0.2 0.4 0.875", "1 0 0 0.5 0 0.5 0.5"]
     (labels / "1.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     annotate.import_(project, (tmp_path / "set",))

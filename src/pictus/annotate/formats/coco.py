@@ -30,7 +30,7 @@ from pictus.annotate.formats.outputs import JsonList, json_text, text_file
 from pictus.annotate.formats.run_lengths import area_of, box_of, checked
 from pictus.errors import clipped
 
-_KEY = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+_KEY = re.compile(rb'"(images|annotations)"\s*:\s*\[')
 _KEPT = ("iscrowd", "score", "ignore", "attributes")
 _POINTS, _UNNAMED, _MASK, _WITH_BOX = "points", "points without names", "mask", "mask with its box"
 """What our own annotations are: COCO wants a box beside everything, and names for points."""
@@ -48,7 +48,7 @@ class _Category(NamedTuple):
 
 
 def recognises(bundle: Bundle) -> bool:
-    """One JSON object with one of COCO's arrays near its beginning."""
+    """One JSON object with one of COCO's arrays near its beginning. (Categories alone lie beside YOLO's labels.)"""
     return any(is_coco(document) for document in bundle.ending(".json"))
 
 
