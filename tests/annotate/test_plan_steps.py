@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.annotate.desks import all_of, desk_of, emptied, someone
 
 import pictus
-from pictus.annotate import queue_rows
+from pictus.annotate import evidence, queue_rows
 from pictus.annotate.plan_steps import plan
 from pictus.records import Concept, Duplicate, Label, Picture, Source, Suspect, Verdict, Vote
 from pictus.tables import SCHEMAS, table_of
@@ -71,6 +71,23 @@ def test_planning_again_changes_nothing(project: pictus.Project, fill: Fill) -> 
     again = plan(project)
     assert questions(project) == before
     assert (again.summary["added"], again.summary["changed"]) == (0, 0)
+
+
+def test_open_questions_are_looked_up_together(
+    project: pictus.Project, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look-up costs an index of all pictures: one by one a hundred thousand would take an hour."""
+    fill(project, {f"owl/{number}.jpg": "owl" for number in range(60)})
+    plan(project)
+    numbers, calls = evidence._numbers, []
+
+    def counted(*given: Any) -> Any:
+        calls.append(given)
+        return numbers(*given)
+
+    monkeypatch.setattr(evidence, "_numbers", counted)
+    plan(project)
+    assert len(calls) < 30
 
 
 def test_what_is_new_is_added_and_what_is_known_since_changes_the_priority(
