@@ -202,6 +202,7 @@ def test_points_are_set_in_order_hidden_or_not_there_and_corrected(desk: Desk, c
     with person(chromium, address) as hand:
         hand.enter("ada", "points")
         hand.page.select_option("select", "face-5")
+        hand.frame()
         hand.click((100, 80))
         assert "left eye (its own left): seen at 100, 80. Next: right eye (its own right)." in hand.said()
         hand.click((160, 80))
@@ -224,6 +225,7 @@ def test_points_that_lack_an_answer_are_named_before_they_are_handed_in(desk: De
     with person(chromium, desk[1], width=400) as hand:
         hand.enter("ada", "points")
         hand.page.select_option("select", "face-5")
+        hand.frame()
         hand.click((100, 80))
         hand.press("Enter")
         assert "right eye (its own right) has no answer yet" in hand.said()

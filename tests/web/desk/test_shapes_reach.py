@@ -52,6 +52,7 @@ def used(hand: Hand, kind: str) -> None:
         hand.drag((240, 60), (290, 160))
     elif kind == "points":
         hand.page.select_option("select", "coco-person")
+        hand.frame()
         hand.click((100, 80))
         hand.press("x")
 

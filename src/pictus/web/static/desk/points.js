@@ -29,14 +29,14 @@ class Points extends Bench {
     const found = this.known.skeletons.find((one) => one.name === name);
     return found ?? { name, points: name.split(","), lines: [] };
   }
-  get skeletonName() { return this.chosen?.skeleton ?? this.skeletonOfPage ?? this.known.chosen ?? this.known.skeletons[0].name; }
+  get skeletonName() { return this.chosen?.skeleton ?? this.skeletonOfPage; }
   get points() { return this.skeleton(this.skeletonName).points; }
   get chosen() { return this.state.things[this.chosenIndex] ?? null; }
   placed(at = this.at) { return this.chosen?.points[at] ?? null; }
   get offered() { const mark = this.item.marks.find((one) => one.shape?.points); return mark && mark.state !== "accepted" && mark.state !== "rejected" && !this.state.things.length && !this.state.isNone ? mark : null; }
 
   opened() {
-    this.skeletonOfPage ??= this.page.items.flatMap((one) => one.marks).find((one) => one.shape?.skeleton)?.shape.skeleton ?? (this.known.chosen || this.known.skeletons[0].name);
+    this.skeletonOfPage ??= this.page.items.flatMap((one) => one.marks).find((one) => one.shape?.skeleton)?.shape.skeleton ?? (this.known.chosen || this.skeleton("point").name);  // one point, until somebody chooses
     this.chosenIndex = this.state.things.length - 1;
     this.at = this.firstOpen();
     this.asHidden = false;
