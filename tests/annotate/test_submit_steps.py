@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
@@ -162,19 +163,32 @@ def test_two_desks_decide_as_one(world: pictus.Project) -> None:
     assert decided == [0, 0, 10], "the third desk has never seen the votes of the others come"
 
 
-def test_a_database_that_is_gone_is_told_and_comes_back(birds: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        sa.exc.OperationalError("SELECT", {}, Exception("server closed the connection at 10.1.2.3")),
+        sa.exc.TimeoutError("QueuePool limit at 10.1.2.3"),
+        sqlite3.OperationalError("disk I/O error at 10.1.2.3"),
+        sa.exc.DBAPIError("SELECT", {}, Exception("10.1.2.3"), connection_invalidated=True),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_database_that_is_gone_is_told_and_comes_back(
+    birds: pictus.Project, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     put_questions(birds, 10)
     desk = desk_of(birds)
     ada = someone(desk)
 
     def gone(*_: Any, **__: Any) -> Any:
-        raise sa.exc.OperationalError("SELECT", {}, Exception("server closed the connection at 10.1.2.3"))
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(lease_steps, "held", gone)
-        with pytest.raises(LaterError) as error:
-            desk.next_page(ada)
-        assert "10.1.2.3" not in str(error.value), "an annotator is not told where the database is"
+        for ask in (desk.next_page, desk.nothing):
+            with pytest.raises(LaterError) as told:
+                ask(ada)
+            assert "10.1.2.3" not in str(told.value), "an annotator is not told where the database is"
     assert desk.next_page(ada) is not None
 
 

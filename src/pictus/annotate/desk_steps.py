@@ -376,19 +376,26 @@ def _answering() -> Iterator[None]:
     """A database that is away, full or broken is the owner's to mend: an annotator is told to wait."""
     try:
         yield
-    except UserError as error:
-        if not isinstance(error.__cause__, (sa.exc.DBAPIError, sa.exc.TimeoutError)) and not _is_driver(error):
-            raise
-        raise _later() from error
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        if getattr(getattr(error, "orig", None), "sqlstate", "") in _AGAIN:
+    except Exception as error:
+        if not _is_away(error):
             raise
         raise _later() from error
 
 
-def _is_driver(error: UserError) -> bool:
-    module = type(error.__cause__).__module__.partition(".")[0]
-    return module in ("sqlite3", "psycopg")
+def _is_away(error: BaseException) -> bool:
+    """Whether it is the database's: as the journal tells it, as SQLAlchemy does, or as the driver itself."""
+    if isinstance(error, UserError):
+        cause = error.__cause__  # a damaged file or a full disk, too, is the owner's to mend
+        return isinstance(cause, sa.exc.DBAPIError) or (cause is not None and _is_of_database(cause))
+    if isinstance(error, sa.exc.DBAPIError) and getattr(error.orig, "sqlstate", "") in _AGAIN:
+        return False
+    return _is_of_database(error)
+
+
+def _is_of_database(error: BaseException) -> bool:
+    broken = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, sa.exc.PendingRollbackError)
+    is_driver = type(error).__module__.partition(".")[0] in ("sqlite3", "psycopg")
+    return isinstance(error, broken) or is_driver or bool(getattr(error, "connection_invalidated", False))
 
 
 def _later() -> LaterError:
