@@ -186,7 +186,7 @@ const handsOf = (entry) => {
   const { page } = entry;
   return {
     page, person, tools, side, say, ask, picture: pictureOf(page), drafted: drafted(page),
-    draft: (value) => keep(page, value),
+    draft: (value) => entry.isGone || keep(page, value),  // a script may keep once more as it leaves
     tally: (text) => { byId("tally").textContent = text; },
     submit: (answers) => submit(entry, answers),
     giveBack: () => giveBack(entry), undo, unpicturable: () => unpicturable(entry),
@@ -222,6 +222,7 @@ const submit = (entry, answers) => {
     say("This browser's storage is full. Nothing is lost: wait until the pages that were handed in are sent.");
     return;
   }
+  entry.isGone = true;
   forgetDrafts(page.page_id);
   state.done = [...state.done.filter((one) => one.id !== page.page_id), { id: page.page_id, page: { ...page, revision, given: answers } }].slice(-KEPT_DONE);
   tellSaved();
@@ -230,6 +231,7 @@ const submit = (entry, answers) => {
 
 const giveBack = async (entry) => {
   if (entry !== state.now || entry.page.revision) return;
+  entry.isGone = true;
   forgetDrafts(entry.page.page_id);
   state.isDry = false;
   advance();
