@@ -94,6 +94,12 @@ class Journal:
             yield connection
 
     @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """For statements of a stage that only read: on SQLite they wait for nobody."""
+        with _guarded(self.engine), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
     def _connection(self, *, writes: bool = False) -> Iterator[sa.Connection]:
         """The one way to the database: damage, a full disk and a server that is gone come out as messages."""
         with _guarded(self.engine), self.engine.begin() if writes else self.engine.connect() as connection:
