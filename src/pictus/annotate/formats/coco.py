@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pictus.annotate.formats.contents import Bad, Drawn, Export, Mark, Read, Shape
-from pictus.annotate.formats.documents import Bundle, Document
+from pictus.annotate.formats.documents import HEAD_BYTES, Bundle, Document
 from pictus.annotate.formats.figures import (
     WrongFigureError,
     as_rectangle,
@@ -53,7 +53,10 @@ def recognises(bundle: Bundle) -> bool:
 
 
 def is_coco(document: Document) -> bool:
-    return document.head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and bool(_KEY.search(document.head))
+    """LVIS begins with more categories than are looked at here."""
+    head = document.head
+    has_more = len(head) == HEAD_BYTES and b'"categories"' in head
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and (has_more or bool(_KEY.search(head)))
 
 
 def read(bundle: Bundle) -> Iterator[Read]:
