@@ -46,7 +46,7 @@ from pictus.tables import SCHEMAS, table_of
 
 SERVER = """
 import sys, uvicorn, pictus
-from pictus.annotate.desk_steps import Limits, open_desk
+from pictus.annotate.desk.desk_steps import Limits, open_desk
 from pictus.web.desk.app import build_desk_app
 
 project = pictus.open(sys.argv[1])

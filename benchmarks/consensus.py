@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 import pictus
 from pictus import annotate
-from pictus.annotate.consensus import METHODS, probability_of, votes_of
+from pictus.annotate.truth.consensus import METHODS, probability_of, votes_of
 from pictus.records import Concept
 from pictus.tables import table_of
 

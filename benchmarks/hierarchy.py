@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from pictus.annotate.hierarchy import Questions, questions, simulated, telling
+from pictus.annotate.queues.hierarchy import Questions, questions, simulated, telling
 from pictus.concepts import Taxonomy
 from pictus.records import Concept
 

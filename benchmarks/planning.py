@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 import pictus
-from pictus.annotate.plan_steps import plan
+from pictus.annotate.queues.plan_steps import plan
 from pictus.records import Concept
 from pictus.tables import SCHEMAS, table_of
 

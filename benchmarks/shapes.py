@@ -35,10 +35,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from pictus.annotate.box_consensus import drawn_of, overlaps, weigh_boxes
-from pictus.annotate.box_loop import BOX, QUALITY, follow, start
-from pictus.annotate.regions import Clicks
-from pictus.annotate.segmenters import SEGMENTERS, Segmenter
+from pictus.annotate.shapes.box_consensus import drawn_of, overlaps, weigh_boxes
+from pictus.annotate.shapes.box_loop import BOX, QUALITY, follow, start
+from pictus.annotate.shapes.regions import Clicks
+from pictus.annotate.shapes.segmenters import SEGMENTERS, Segmenter
 from pictus.annotate.tasks import ACCEPTED, KINDS, REJECTED, Closed
 from pictus.concepts import Taxonomy
 from pictus.stats import wilson

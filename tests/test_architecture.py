@@ -20,8 +20,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # Each file imports only those above it; several on one line do not import each other's later ones.
 FOUNDATION = (
     "errors", "extras", "clock", "progress", "records", "registry", "stats", "pixels", "archives", "tiff", "blocks",
-    "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "journey", "clusters", "engine",
-    "concepts", "metrics", "releases", "networks", "models",
+    "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "journey", "clusters",
+    "engine", "concepts", "metrics", "releases", "networks", "models",
 )  # fmt: skip
 DOORS = ("overview", "forms", "reference", "output", "cli", "api", "web", "demo", "__main__", "__init__")
 OPTIONAL = {"torch", "torchvision", "timm", "safetensors", "tensorboard", "onnx", "onnxruntime", "onnxscript",
@@ -82,7 +82,7 @@ def own(names: Iterator[str]) -> set[str]:
 
 
 def insides(names: Iterator[str]) -> set[str]:
-    """Modules inside a stage, besides its steps (steps.py, find_steps.py …), the words of its causes and of its tasks."""
+    """Modules inside a stage, besides its steps (steps.py, find_steps.py …), the words of its causes and tasks."""
     words = {"collect.causes", "annotate.tasks"}
     modules = {name for name in map(module_name, FILES) if not name.endswith("steps")} - words
     found = {name.removeprefix("pictus.") for name in names if name.startswith("pictus.")}

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import pictus
-from pictus.annotate.consensus import Votes, votes_of
+from pictus.annotate.truth.consensus import Votes, votes_of
 from pictus.records import Concept, Picture, Source
 from pictus.tables import table_of
 

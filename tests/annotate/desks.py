@@ -17,13 +17,13 @@ import sqlalchemy as sa
 from tests.annotate.conftest import image_id
 
 import pictus
-from pictus.annotate import session_steps
-from pictus.annotate.conduct import Limits
-from pictus.annotate.desk_steps import Desk, open_desk
-from pictus.annotate.moments import later
-from pictus.annotate.people import Invitation
+from pictus.annotate.desk import session_steps
+from pictus.annotate.desk.conduct import Limits
+from pictus.annotate.desk.desk_steps import Desk, open_desk
+from pictus.annotate.desk.people import Invitation
 from pictus.annotate.stopping import Stops
 from pictus.annotate.tasks import Given, Page, Person
+from pictus.annotate.truth.moments import later
 from pictus.records import Concept, Picture
 from pictus.tables import table_of
 

@@ -1,16 +1,18 @@
 """Labels and votes in; what is true, and how sure."""
 
-from pictus.annotate import box_loop, dynamic, grid, shapes, thrifty
-from pictus.annotate.audit_steps import audit, audited
-from pictus.annotate.exchange_steps import export, preview_
-from pictus.annotate.links_steps import links, revoke
-from pictus.annotate.people_steps import invite, pause, people, readmit, reopen
-from pictus.annotate.plan_steps import plan
-from pictus.annotate.queue_steps import gold_, queue
-from pictus.annotate.shape_steps import shapes_
+from pictus.annotate import dynamic, thrifty
+from pictus.annotate.desk import grid
+from pictus.annotate.desk.links_steps import links, revoke
+from pictus.annotate.desk.people_steps import invite, pause, people, readmit, reopen
+from pictus.annotate.exchange.exchange_steps import export, preview_
+from pictus.annotate.queues.audit_steps import audit, audited
+from pictus.annotate.queues.plan_steps import plan
+from pictus.annotate.queues.queue_steps import gold_, queue
+from pictus.annotate.queues.suspect_steps import suspects
+from pictus.annotate.shapes import box_loop, shapes
+from pictus.annotate.shapes.shape_steps import shapes_
 from pictus.annotate.steps import import_, settle
-from pictus.annotate.suspect_steps import suspects
-from pictus.annotate.trust_steps import skills, trust_
+from pictus.annotate.truth.trust_steps import skills, trust_
 
 __all__ = [
     "audit", "audited", "box_loop", "dynamic", "export", "gold_", "grid", "import_", "invite", "links", "pause",

@@ -11,15 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pictus.annotate import dawid_skene, glad, gold, mace, majority, one_coin
-from pictus.annotate.annotators import LISTED, plain, rounded, suspects
-from pictus.annotate.consensus import METHODS, Votes
-from pictus.annotate.doubts import MANY, doubts_of, told
-from pictus.annotate.entries import VOTE_COLUMNS, claims, entries_of, without_known
-from pictus.annotate.intake import Wishes
-from pictus.annotate.intake_steps import other_tools, take_in
-from pictus.annotate.presences import presence_table
-from pictus.annotate.questions import (
+from pictus.annotate.exchange.entries import VOTE_COLUMNS, claims, entries_of, without_known
+from pictus.annotate.exchange.intake import Wishes
+from pictus.annotate.exchange.intake_steps import other_tools, take_in
+from pictus.annotate.exchange.references import resolve
+from pictus.annotate.exchange.vote_files import read_answers
+from pictus.annotate.truth import dawid_skene, glad, gold, mace, majority, one_coin
+from pictus.annotate.truth.annotators import LISTED, plain, rounded, suspects
+from pictus.annotate.truth.consensus import METHODS, Votes
+from pictus.annotate.truth.doubts import MANY, doubts_of, told
+from pictus.annotate.truth.presences import presence_table
+from pictus.annotate.truth.questions import (
     SOURCE_PREFIX,
     STATUSES,
     Ballots,
@@ -30,9 +32,7 @@ from pictus.annotate.questions import (
     label_table,
     labels,
 )
-from pictus.annotate.references import resolve
-from pictus.annotate.truth_steps import Evidence, evidence_of, weighed
-from pictus.annotate.vote_files import read_answers
+from pictus.annotate.truth.truth_steps import Evidence, evidence_of, weighed
 from pictus.clock import now
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, bad_rows, counted

@@ -17,7 +17,7 @@ from PIL import Image
 
 import pictus
 from pictus import annotate, collect, taxonomy
-from pictus.annotate.desk_steps import Desk, Limits, open_desk
+from pictus.annotate.desk.desk_steps import Desk, Limits, open_desk
 from pictus.web.desk.app import build_desk_app
 from pictus.web.server import listen
 

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 import pictus
 from pictus import collect, taxonomy
-from pictus.annotate.conduct import Limits
-from pictus.annotate.desk_steps import open_desk
+from pictus.annotate.desk.conduct import Limits
+from pictus.annotate.desk.desk_steps import open_desk
 from pictus.web.desk.app import build_desk_app
 from pictus.web.server import listen
 

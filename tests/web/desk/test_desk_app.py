@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 import pictus
 from pictus import annotate
-from pictus.annotate.desk_steps import Desk, LaterError
+from pictus.annotate.desk.desk_steps import Desk, LaterError
 from pictus.web.desk.app import build_desk_app
 
 from .conftest import MakeDesk, settled_project

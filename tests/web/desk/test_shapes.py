@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 from tests.web.desk.drawing import HEIGHT, WIDTH, ask, desk_project, emptied, images
 
 import pictus
-from pictus.annotate import rle
-from pictus.annotate.conduct import Limits
-from pictus.annotate.desk_steps import Desk, open_desk
+from pictus.annotate.desk.conduct import Limits
+from pictus.annotate.desk.desk_steps import Desk, open_desk
+from pictus.annotate.shapes import rle
 from pictus.annotate.tasks import Given
 from pictus.web.desk.app import build_desk_app
 

@@ -23,7 +23,7 @@ from tests.web.desk.drawing import (
 )  # fmt: skip
 
 import pictus
-from pictus.annotate import rle
+from pictus.annotate.shapes import rle
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pictus.annotate.desk_steps import Desk, LaterError
+from pictus.annotate.desk.desk_steps import Desk, LaterError
 from pictus.errors import NotThereError, UserError
 from pictus.project import Project
 from pictus.web.desk import home, people, shapes, sign, work

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pictus.annotate.desk_steps import Person
-from pictus.annotate.lease_steps import Heap, kinds_for, open_heaps
+from pictus.annotate.desk.desk_steps import Person
+from pictus.annotate.desk.lease_steps import Heap, kinds_for, open_heaps
 from pictus.concepts import Taxonomy
 from pictus.web.desk.room import Room, Values
 from pictus.web.desk.sign import entrance

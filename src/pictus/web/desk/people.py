@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from pictus import annotate
-from pictus.annotate.desk_steps import Person
+from pictus.annotate.desk.desk_steps import Person
 from pictus.annotate.tasks import ROLES
 from pictus.errors import UserError
 from pictus.web.desk import bodies

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from pictus.annotate.desk_steps import Desk, Person
+from pictus.annotate.desk.desk_steps import Desk, Person
 from pictus.annotate.tasks import ROLES
 from pictus.errors import NotThereError, PictureError
 from pictus.project import Project

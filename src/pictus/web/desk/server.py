@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pictus import annotate
-from pictus.annotate.desk_steps import open_desk
+from pictus.annotate.desk.desk_steps import open_desk
 from pictus.errors import UserError, counted
 from pictus.project import Project
 from pictus.web.desk.app import build_desk_app

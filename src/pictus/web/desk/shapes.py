@@ -8,8 +8,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route
 
-from pictus.annotate import click_steps
-from pictus.annotate.desk_steps import Person
+from pictus.annotate.desk.desk_steps import Person
+from pictus.annotate.shapes import click_steps
 from pictus.errors import UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body

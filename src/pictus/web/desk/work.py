@@ -9,8 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route
 
-from pictus.annotate.desk_steps import KINDS, Given, Page, Person, Progress, Quiz
-from pictus.annotate.lease_steps import items_of
+from pictus.annotate.desk.desk_steps import KINDS, Given, Page, Person, Progress, Quiz
+from pictus.annotate.desk.lease_steps import items_of
 from pictus.errors import NotThereError, UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body

@@ -1,0 +1,1 @@
+"""Where people work: links and sessions, pages lent and handed in, pauses and quizzes."""

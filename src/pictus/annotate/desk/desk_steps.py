@@ -1,0 +1,425 @@
+"""The desk: people sign in, are lent pages of questions, and hand them in; several desks may share one database.
+
+Pages that people look at call this and nothing else. Each call is one transaction, safe from any thread. What the
+desk promises: an answer that was acknowledged is there once, under the name of who gave it; two people are not lent
+the same question beyond the votes it still needs; nobody learns what others answered, or which pictures are known.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+
+from pictus.annotate.desk import grid, lease_steps, quiz_steps, session_steps, work_steps
+from pictus.annotate.desk.conduct import Limits
+from pictus.annotate.desk.pages import Candidate, Chance
+from pictus.annotate.desk.people import clean_name
+from pictus.annotate.desk.quiz import Quiz
+from pictus.annotate.desk.sizes_steps import Sizes
+from pictus.annotate.desk.submit_steps import Bench, HandIn, hand_in
+from pictus.annotate.desk.tally_steps import Tally
+from pictus.annotate.stopping import Stops
+from pictus.annotate.tasks import ACCEPTED, KINDS, ROLES, Given, Item, Page, Person, Progress, Receipt
+from pictus.clock import now
+from pictus.concepts import load_taxonomy
+from pictus.errors import NotThereError, UserError
+from pictus.project import Project
+
+__all__ = [
+    "ACCEPTED", "KINDS", "Desk", "Given", "Item", "LaterError", "Limits", "Page", "Person", "Progress", "Quiz",
+    "Receipt", "Stops", "grid", "open_desk",
+]  # fmt: skip
+
+T = TypeVar("T")
+
+KIOSK = "kiosk"
+"""The invitation of who came without one, on the machine the desk runs on."""
+
+MOST_HELD = 8
+"""Pages one person may have at once: what is prefetched in two windows. The questions of more would be out of reach."""
+
+TRIES = 4
+"""Of two transactions that wait for each other PostgreSQL ends one, which is then done again."""
+
+_AGAIN = ("40001", "40P01")
+"""SQLSTATE of serialization_failure and deadlock_detected."""
+
+
+class LaterError(UserError):
+    """The database cannot be had just now. The same call will do later; over HTTP that is 503."""
+
+
+class Desk:
+    """Where annotators work. Made by `open_desk`."""
+
+    def __init__(self, project: Project, bench: Bench, chance: Chance, clock: Callable[[], str]) -> None:
+        self.project = project
+        self._bench = bench
+        self._chance = chance
+        self._clock = clock
+        is_sqlite = project.journal.engine.dialect.name == "sqlite"
+        # SQLite has one writer, and lets those who wait sleep for up to 0.1 s each time: in turn is quicker.
+        self._turn = threading.Lock() if is_sqlite else nullcontext()
+        self._kinds = {role: lease_steps.kinds_for(role) for role in ROLES}  # looking for plugins takes 5 ms
+        self._swept_at = ""
+        self._vain: dict[tuple[str, str], dict[str, float]] = {}  # of a heap: who found nothing in it, until when
+        self._waiting: dict[str, tuple[float, int]] = {}
+        self._passed: set[tuple[str, str]] = set()
+
+    # People
+
+    def join(self, token: str, name: str) -> str:
+        """Use an invitation under a chosen name -> a session's token, good for 30 days.
+
+        UserError where the link was used up, has expired or never was, and where the name is taken or cannot be one.
+        """
+        return self._do(lambda connection: session_steps.join(connection, token, name, self._clock()))
+
+    def kiosk(self, name: str, *, role: str = "annotator") -> str:
+        """Sign somebody in without a link -> a session's token. Only for desks that listen on their own machine."""
+        chosen, at = clean_name(name), self._clock()
+
+        def enter(connection: sa.Connection) -> str:
+            if session_steps.named(connection, chosen) is None:
+                session_steps.add_person(connection, chosen, role=role, quota=0, invitation=KIOSK, at=at)
+            elif session_steps.invitation_of(connection, chosen) != KIOSK:
+                raise UserError(f"The name {chosen!r} is taken.", fix="choose another, or come by your own link")
+            return session_steps.session(connection, chosen, at)
+
+        return self._do(enter)
+
+    def person(self, session: str) -> Person | None:
+        """Who a session's token stands for; None when it has ended or never began."""
+        return self._look(lambda connection: session_steps.person_of(connection, session, self._clock()))
+
+    def leave(self, session: str) -> None:
+        """End a session."""
+        self._do(lambda connection: session_steps.leave(connection, session))
+
+    def appeal(self, person: Person, text: str) -> None:
+        """What somebody who was paused has to say to the owner, up to 2,000 signs."""
+        self._do(lambda connection: work_steps.appeal(connection, person, text, self._clock()))
+
+    # Pages
+
+    def next_page(
+        self, person: Person, *, kind: str = "", concept_id: str = "", except_pages: Sequence[str] = ()
+    ) -> Page | None:
+        """What to ask this person now; a page lent before and not among `except_pages` comes first.
+
+        None when there is nothing: `nothing` says why.
+        """
+        self._sweep()
+        pick = _Pick(person.name, kind, concept_id, frozenset(except_pages))
+        return self._do(lambda connection: self._next(connection, pick))
+
+    def nothing(self, person: Person) -> str:
+        """Why there is no next page, in words."""
+
+        def why(connection: sa.Connection) -> str:
+            now_is = session_steps.named(connection, person.name)
+            if now_is is None or now_is.state != session_steps.ACTIVE:
+                return f"You are paused: {now_is.reason if now_is else 'nobody is called so any more'}."
+            if work_steps.quota_left(connection, now_is) == 0:
+                return f"You have answered the {now_is.quota:,} questions you were asked for. Thank you."
+            if len(lease_steps.held(connection, person.name)) >= MOST_HELD:
+                return "You have several pages open already; hand one in or give it back first."
+            return "Nothing is waiting for you just now: what is left is with others, or you have answered it."
+
+        return self._look(why)
+
+    def page(self, person: Person, page_id: str) -> Page:
+        """A page of one's own, with what was answered; NotThereError for any other."""
+        return self._look(
+            lambda connection: lease_steps.page_of(
+                connection, lease_steps.own_page(connection, person.name, page_id), self._bench.sizes
+            )
+        )
+
+    def picture(self, person: Person, page_id: str, position: int) -> str:
+        """The image_id of one item of one's own page, whether it is lent or was handed in; else NotThereError."""
+
+        def find(connection: sa.Connection) -> str:
+            found = lease_steps.picture_of(connection, person.name, page_id, position)
+            if found is None:
+                raise NotThereError("There is no such picture on a page of yours.")
+            return found
+
+        return self._look(find)
+
+    def submit(
+        self, person: Person, page_id: str, revision: int, given: Sequence[Given], seconds: float
+    ) -> Receipt:  # fmt: skip
+        """Hand a page in; `revision` is the page's + 1. The same call again gives the same receipt.
+
+        UserError for an answer too few or too many, one that is none of the kind's, a revision that does not follow,
+        and the same revision with other answers. All of it is stored or nothing.
+        """
+        at = self._clock()
+        sent = HandIn(page_id, revision, tuple(given), seconds)
+
+        stirred: set[tuple[str, str]] = set()
+
+        def take(connection: sa.Connection) -> Receipt:
+            self._bench.tally.follow(connection, at)
+            done = hand_in(connection, self._bench, person, sent, at)
+            stirred.update(done.heaps)
+            paused = work_steps.judged(connection, person.name, self._bench.limits, at) if done.is_new else ""
+            progress = self._progress(connection, person)
+            return Receipt(page_id, revision, done.is_new, done.decided, progress, paused, done.note)
+
+        try:
+            receipt = self._do(take)
+        except (Exception, KeyboardInterrupt):
+            self._bench.tally.doubt(person.name, (page_id, revision))
+            raise
+        self._bench.tally.sure((page_id, revision))
+        if receipt.paused:
+            self._bench.tally.forget(person.name)
+        for heap in stirred:  # questions came free, or were added: whoever found nothing there may look again
+            self._vain.pop(heap, None)
+        return receipt
+
+    def give_back(self, person: Person, page_id: str) -> None:
+        """Return a page unanswered: others may have it."""
+
+        def back(connection: sa.Connection) -> tuple[str, str]:
+            row = lease_steps.own_page(connection, person.name, page_id, locks=True)
+            lease_steps.release(connection, page_id, lease_steps.RETURNED)
+            return row.kind, row.concept_id
+
+        self._vain.pop(self._do(back), None)
+
+    def done(self, person: Person, limit: int = 20) -> list[Page]:
+        """The pages this person handed in, the latest first."""
+
+        def find(connection: sa.Connection) -> list[Page]:
+            rows = lease_steps.submitted(connection, person.name, limit)
+            return [lease_steps.page_of(connection, row, self._bench.sizes) for row in rows]
+
+        return self._look(find)
+
+    def progress(self, person: Person) -> Progress:
+        """What this person has done so far."""
+        return self._look(lambda connection: self._progress(connection, person))
+
+    # Concepts
+
+    def quiz(self, person: Person, concept_id: str) -> Quiz | None:
+        """The definition quiz of a concept; None when it was passed, or glosses to choose from are missing."""
+        if (person.name, concept_id) in self._passed:
+            return None
+        found = quiz_steps.due(self._bench.taxonomy, concept_id, person.name)
+        is_passed = found is None or self._look(
+            lambda connection: quiz_steps.is_passed(connection, person.name, concept_id)
+        )
+        if is_passed:
+            self._passed.add((person.name, concept_id))
+        return None if is_passed or found is None else found[0]
+
+    def answer_quiz(self, person: Person, concept_id: str, choice: int) -> bool:
+        """Whether that choice of the quiz is the right one. It may be tried again."""
+        found = quiz_steps.due(self._bench.taxonomy, concept_id, person.name)
+        if found is None:
+            return True
+        quiz, right = found
+        if not 0 <= choice < len(quiz.choices):
+            raise UserError(f"The quiz has choices 0 to {len(quiz.choices) - 1}.", fix="choose one of them")
+        said = quiz_steps.Said(person.name, concept_id, choice, right)
+        self._do(lambda connection: quiz_steps.keep(connection, said, self._clock()))
+        if choice == right:
+            self._passed.add((person.name, concept_id))
+        return choice == right
+
+    def unpicturable(self, person: Person, concept_id: str) -> None:
+        """Say that no picture can show this concept. Where two people say so, it is not asked about any more."""
+        self._bench.taxonomy.get(concept_id)
+        self._do(lambda connection: work_steps.unpicturable(connection, person.name, concept_id, self._clock()))
+
+    # How
+
+    def _next(self, connection: sa.Connection, pick: "_Pick") -> Page | None:
+        lease_steps.alone(connection, pick.me)
+        person = session_steps.named(connection, pick.me)
+        if person is None or person.state != session_steps.ACTIVE:
+            return None
+        at = self._clock()
+        held = lease_steps.held(connection, pick.me)
+        for row in held:
+            is_asked_for = pick.kind in ("", row.kind) and pick.concept_id in ("", row.concept_id)
+            if is_asked_for and row.page_id not in pick.excepted and row.expires_at >= at:
+                return self._page(connection, pick.me, row.page_id)
+        left = work_steps.quota_left(connection, person)
+        if left == 0 or len(held) >= MOST_HELD:
+            return None
+        asker = lease_steps.asker_of(connection, pick.me, [row.page_id for row in held])
+        terms = _Terms(asker, left, at)
+        page_id = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
+        return self._page(connection, pick.me, page_id) if page_id else None
+
+    def _lend_any(self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str], terms: "_Terms") -> str:
+        """A page of the first heap that has something for this person -> its id, "" for none.
+
+        Where others hold so much of a heap that less than half a page is free, the next few are looked at first: it
+        is not worth a change of concept for three pictures, and more of that heap may come back.
+        """
+        short: list[tuple[lease_steps.Heap, list[Candidate]]] = []
+        waited_for = []
+        for heap in lease_steps.open_heaps(connection, kinds, kind=pick.kind, concept_id=pick.concept_id):
+            if self._vain.get(heap[:2], {}).get(pick.me, 0.0) > time.monotonic():
+                continue
+            most = _most(heap, terms.left)
+            asks, is_held = lease_steps.candidates(connection, heap, terms.asker, 2 * most, waits=False)
+            if asks and 2 * len(asks) >= min(most, heap.waiting):
+                return self._lend(connection, heap, asks, terms)
+            if asks:
+                short.append((heap, asks))
+            elif is_held:
+                waited_for.append(heap)
+            else:
+                self._vain.setdefault(heap[:2], {})[pick.me] = time.monotonic() + VAIN_S
+            if len(short) == AHEAD:
+                break
+        if short:
+            return self._lend(connection, *short[0], terms)
+        for heap in waited_for:  # another server is just lending of it: what is left when it has done so?
+            asks, _ = lease_steps.candidates(connection, heap, terms.asker, 2 * _most(heap, terms.left), waits=True)
+            if asks:
+                return self._lend(connection, heap, asks, terms)
+        return ""
+
+    def _lend(
+        self, connection: sa.Connection, heap: lease_steps.Heap, asks: list[Candidate], terms: "_Terms"
+    ) -> str:  # fmt: skip
+        most = _most(heap, terms.left)
+        chosen = lease_steps.composed(connection, heap, terms.asker, asks, most=most, chance=self._chance)
+        return lease_steps.lend(connection, heap, terms.asker.me, chosen, terms.at)
+
+    def _page(self, connection: sa.Connection, me: str, page_id: str) -> Page:
+        return lease_steps.page_of(connection, lease_steps.own_page(connection, me, page_id), self._bench.sizes)
+
+    def _sweep(self) -> None:
+        """Once a second somebody who asks for a page first takes back those whose time is over."""
+        at = self._clock()
+        if at != self._swept_at:
+            self._swept_at = at
+            for page_id, heap in self._look(lambda connection: lease_steps.overdue(connection, at)):
+                self._do(partial(lease_steps.release, page_id=page_id, state=lease_steps.ABANDONED))
+                self._vain.pop(heap, None)
+
+    def _progress(self, connection: sa.Connection, person: Person) -> Progress:
+        until, waiting = self._waiting.get(person.role, (0.0, 0))
+        if until < time.monotonic():
+            waiting = work_steps.waiting(connection, self._kinds.get(person.role, []))
+            self._waiting[person.role] = (time.monotonic() + WAITING_S, waiting)
+        return work_steps.progress(connection, person, waiting)
+
+    def _do(self, work: Callable[[sa.Connection], T]) -> T:
+        """One transaction that may write."""
+        for attempt in range(TRIES):
+            try:
+                with _answering(), self._turn, self.project.journal.transaction() as connection:
+                    return work(connection)
+            except sa.exc.DBAPIError as error:
+                if getattr(error.orig, "sqlstate", "") not in _AGAIN or attempt == TRIES - 1:
+                    raise
+        raise AssertionError  # the last attempt returned or raised
+
+    def _look(self, work: Callable[[sa.Connection], T]) -> T:
+        """One that only reads: on SQLite it waits for nobody."""
+        with _answering(), self.project.journal.engine.connect() as connection:
+            return work(connection)
+
+
+class _Pick(NamedTuple):
+    """What page is asked for."""
+
+    me: str
+    kind: str
+    concept_id: str
+    excepted: frozenset[str]
+
+
+class _Terms(NamedTuple):
+    """On what terms a page is lent. `left`: questions of the quota, -1 for no limit."""
+
+    asker: lease_steps.Asker
+    left: int
+    at: str
+
+
+def _most(heap: lease_steps.Heap, left: int) -> int:
+    per_page = KINDS.get(heap.kind).per_page
+    return per_page if left < 0 else min(per_page, left)
+
+
+AHEAD = 4
+"""Heaps with little that are looked at before the first of them is taken all the same."""
+
+VAIN_S = 5.0
+"""So long a heap that had nothing for somebody is not searched for them again, unless questions came free here."""
+
+WAITING_S = 2.0
+"""So old the count of what is waiting may be."""
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """A database that is away, full or broken is the owner's to mend: an annotator is told to wait."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_away(error):
+            raise
+        raise _later() from error
+
+
+def _is_away(error: BaseException) -> bool:
+    """Whether it is the database's: as the journal tells it, as SQLAlchemy does, or as the driver itself."""
+    if isinstance(error, UserError):
+        cause = error.__cause__  # a damaged file or a full disk, too, is the owner's to mend
+        return isinstance(cause, sa.exc.DBAPIError) or (cause is not None and _is_of_database(cause))
+    if isinstance(error, sa.exc.DBAPIError) and getattr(error.orig, "sqlstate", "") in _AGAIN:
+        return False
+    return _is_of_database(error)
+
+
+def _is_of_database(error: BaseException) -> bool:
+    broken = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, sa.exc.PendingRollbackError)
+    is_driver = type(error).__module__.partition(".")[0] in ("sqlite3", "psycopg")
+    return isinstance(error, broken) or is_driver or bool(getattr(error, "connection_invalidated", False))
+
+
+def _later() -> LaterError:
+    return LaterError(
+        "The desk cannot reach its database just now.", fix="wait a little: nothing that was handed in is lost"
+    )
+
+
+def open_desk(
+    project: Project, *, rule: str = "dynamic", seed: int = 0, stops: Stops | None = None,
+    limits: Limits | None = None, clock: Callable[[], str] = now,
+) -> Desk:  # fmt: skip
+    """Open the desk of a project: once per server. It takes in every answer there is, a million in seconds.
+
+    rule: when a yes/no question has been asked enough, a name of stopping.RULES; stops: what the rule is told;
+    seed: for which pictures are mixed in and where; 0, the default, is chance that nobody can guess;
+    limits: when people are paused; clock: the time, as pictus.clock.now gives it.
+    """
+    chance: Any = random.Random(seed) if seed else secrets.SystemRandom()  # noqa: S311  a seed is for tests
+    tally = Tally(rule, stops or Stops(seed=seed))
+    sizes = Sizes(project)
+    sizes.read()  # seconds at a million pictures: not when the first page is asked for
+    bench = Bench(tally, sizes, load_taxonomy(project), limits or Limits())
+    # Not the journal's transaction: on SQLite others could not write for the seconds that a million answers take.
+    with project.progress.track("reading what was answered", None), project.journal.engine.connect() as connection:
+        tally.load(connection)
+    return Desk(project, bench, chance, clock)

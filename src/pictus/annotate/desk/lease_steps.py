@@ -1,0 +1,337 @@
+"""Lending pages: which heap is next, which questions, and taking back what was never handed in.
+
+Every function works in a transaction that the desk opened. Rows of `questions` are locked before those of `heaps`,
+each in the order of their keys, so that two servers cannot wait for each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from pictus.annotate.desk.pages import Candidate, Chance, arranged, fold_numbers, mixed, taken
+from pictus.annotate.desk.people import at_least
+from pictus.annotate.desk.sizes_steps import Sizes
+from pictus.annotate.exchange.bulk_steps import insert_rows
+from pictus.annotate.shapes import marks
+from pictus.annotate.tasks import ASK, GOLD, KINDS, REPEAT, Given, Item, Kind, Page
+from pictus.annotate.truth.moments import later
+from pictus.errors import NotThereError
+
+LEASED, SUBMITTED, ABANDONED, RETURNED = "leased", "submitted", "abandoned", "returned"
+
+RECENT = 2
+"""Pages of a heap that must lie between an answer and its blind repeat."""
+
+LOOKED_BACK = 12
+"""Pages before those that repeats are drawn from."""
+
+SWEPT = 20
+"""Abandoned pages that one call takes back: what it costs stays small."""
+
+# Not "NOT EXISTS": before its first ANALYZE PostgreSQL would join all answers of a person to each question.
+_ME = (
+    " AND q.question_id NOT IN :mine"
+    " AND (SELECT 1 FROM answers a WHERE a.question_id = q.question_id AND a.annotator = :me LIMIT 1) IS NULL"
+)
+_BLIND = " AND (SELECT 1 FROM marks m WHERE m.mark_id = q.mark_id AND m.annotator = :me LIMIT 1) IS NULL"
+_APART = (
+    " AND (SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
+    " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND a.annotator = :me LIMIT 1) IS NULL"
+)
+_COLUMNS = "q.question_id, q.image_id, q.mark_id, q.score, q.fold, q.known"
+_HEAP = f"SELECT {_COLUMNS} FROM questions q WHERE q.kind = :kind AND q.concept_id = :concept"  # noqa: S608  our names
+_UNLENT = " AND q.leases = 0"
+_LENT = " AND q.leases > 0 AND q.leases < q.wanted - q.votes"
+_MAY_BE_LENT = " AND (q.leases = 0 OR q.leases < q.wanted - q.votes)"
+
+
+_ITEM = (
+    ("page_id", "text"), ("position", "int"), ("question_id", "bigint"), ("image_id", "text"), ("mark_id", "bigint"),
+    ("role", "text"), ("known", "text"),
+)  # fmt: skip
+
+
+class Asker(NamedTuple):
+    """Who is to be lent a page."""
+
+    me: str
+    mine: tuple[int, ...]  # questions on the pages in their hands
+
+
+class Heap(NamedTuple):
+    """One heap that has open questions."""
+
+    kind: str
+    concept_id: str
+    priority: float
+    reason: str
+    waiting: int  # open questions, whoever holds them
+
+
+def open_heaps(connection: sa.Connection, kinds: Sequence[str], *, kind: str, concept_id: str) -> Iterator[Heap]:
+    """Heaps of these kinds with something to ask, the most urgent first; only of one kind or concept when named."""
+    which = [name for name in kinds if kind in ("", name)]
+    if not which:
+        return
+    one = " AND concept_id = :concept" if concept_id else ""
+    statement = (
+        "SELECT kind, concept_id, priority, reason, waiting FROM heaps WHERE state = 'open' AND waiting > 0"  # noqa: S608  ours
+        f" AND kind IN :kinds{one} ORDER BY priority DESC, kind, concept_id LIMIT 64 OFFSET :start"
+    )
+    query = sa.text(statement).bindparams(sa.bindparam("kinds", expanding=True))
+    start, found = 0, [Heap("", "", 0.0, "", 0)]
+    while found:
+        given = {"kinds": which, "start": start} | ({"concept": concept_id} if concept_id else {})
+        rows = connection.execute(query, given)
+        found = [Heap(row.kind, row.concept_id, row.priority, row.reason, row.waiting) for row in rows]
+        yield from found
+        start += 64
+
+
+def kinds_for(role: str) -> list[str]:
+    """The kinds of task that people of this role may be asked."""
+    return [name for name in KINDS.names() if at_least(role, KINDS.get(name).role)]
+
+
+def candidates(
+    connection: sa.Connection, heap: Heap, asker: Asker, limit: int, *, waits: bool
+) -> tuple[list[Candidate], bool]:
+    """Questions of a heap that this person may be asked now, those first that are lent to nobody; and whether
+    another server holds some back just now. On PostgreSQL the rows are locked; with `waits` until they are free.
+    """
+    kind = KINDS.get(heap.kind)
+    blind = (_BLIND if kind.is_blind_to_author else "") + (_APART if kind.is_blind_to_voters else "")
+    base = _HEAP + " AND q.state = 'open' AND q.known = ''" + _ME + blind
+    is_postgres = connection.dialect.name == "postgresql"
+    lock = (" FOR UPDATE OF q" + ("" if waits else " SKIP LOCKED")) if is_postgres else ""
+    given = _given(heap, asker) | {"limit": limit}
+    order = " ORDER BY q.priority DESC, q.question_id LIMIT :limit"
+    found = _asks(connection, base + _UNLENT + order + lock, given)
+    if len(found) < limit:
+        by_leases = " ORDER BY q.priority DESC, q.leases, q.question_id LIMIT :limit"
+        found += _asks(connection, base + _LENT + by_leases + lock, given | {"limit": limit - len(found)})
+    folds = sorted({one.fold for one in found if one.fold})
+    if folds:
+        have = {one.question_id for one in found}
+        mates = base + _MAY_BE_LENT + " AND q.fold <> '' AND q.fold IN :folds" + order + lock
+        more = _asks(connection, mates, given | {"folds": folds, "limit": 4 * limit})
+        found += [one for one in more if one.question_id not in have]
+    is_held = False
+    if not found and is_postgres and not waits:
+        is_held = bool(_asks(connection, base + _MAY_BE_LENT + order, given | {"limit": 1}))
+    return found, is_held
+
+
+def _given(heap: Heap, asker: Asker) -> dict[str, Any]:
+    return {"kind": heap.kind, "concept": heap.concept_id, "me": asker.me, "mine": asker.mine or (0,)}
+
+
+def _asks(connection: sa.Connection, statement: str, given: dict[str, Any], role: str = ASK) -> list[Candidate]:
+    lists: list[Any] = [sa.bindparam(name, expanding=True) for name in ("mine", "folds") if name in given]
+    return _candidates(connection.execute(sa.text(statement).bindparams(*lists), given), role)
+
+
+def _candidates(rows: Iterable[Any], role: str) -> list[Candidate]:
+    return [Candidate(one.question_id, one.image_id, one.mark_id, one.score, one.fold, one.known, role) for one in rows]
+
+
+def composed(
+    connection: sa.Connection, heap: Heap, asker: Asker, asks: list[Candidate], *, most: int, chance: Chance
+) -> list[Candidate]:
+    """A page of at most `most` items of a heap: questions, known answers this person has not seen, blind repeats."""
+    kind = KINDS.get(heap.kind)
+    plan = mixed(most, len(asks), chance)
+    golds = _golds(connection, heap, asker, plan.golds, chance) if not kind.draws else []
+    repeats = _repeats(connection, heap, asker.me, plan.repeats, chance) if kind.votes else []
+    room = most - len(golds) - len(repeats)
+    return arranged([*taken(asks, room), *golds, *repeats], chance)
+
+
+def _golds(connection: sa.Connection, heap: Heap, asker: Asker, most: int, chance: Chance) -> list[Candidate]:
+    if not most:
+        return []
+    statement = _HEAP + " AND q.known <> '' AND q.state <> 'parked'" + _ME + " ORDER BY q.question_id LIMIT 200"
+    found = _asks(connection, statement, _given(heap, asker), GOLD)
+    return chance.sample(found, min(most, len(found)))
+
+
+def _repeats(connection: sa.Connection, heap: Heap, me: str, most: int, chance: Chance) -> list[Candidate]:
+    """Of the pages of this heap that this person handed in some while ago; nothing is repeated twice."""
+    if not most:
+        return []
+    given = {"kind": heap.kind, "concept": heap.concept_id, "me": me, "limit": LOOKED_BACK, "recent": RECENT}
+    pages = (
+        "SELECT page_id FROM pages WHERE annotator = :me AND state = 'submitted' AND kind = :kind"
+        " AND concept_id = :concept ORDER BY leased_at DESC, page_id LIMIT :limit OFFSET :recent"
+    )
+    before = list(connection.execute(sa.text(pages), given).scalars())
+    if not before:
+        return []
+    statement = (
+        f"SELECT {_COLUMNS} FROM page_items i JOIN questions q ON q.question_id = i.question_id"  # noqa: S608  our names
+        " WHERE i.page_id IN :pages AND i.role = 'ask' AND NOT EXISTS (SELECT 1 FROM answers a"
+        " WHERE a.question_id = q.question_id AND a.annotator = :me AND a.role = 'repeat')"
+        " ORDER BY q.question_id"
+    )
+    query = sa.text(statement).bindparams(sa.bindparam("pages", expanding=True))
+    rows = connection.execute(query, {"pages": before, "me": me})
+    found = _candidates(rows, REPEAT)
+    return chance.sample(found, min(most, len(found)))
+
+
+def lend(connection: sa.Connection, heap: Heap, me: str, chosen: Sequence[Candidate], at: str) -> str:
+    """Write the page down and count its questions as lent -> page_id, 128 random bits."""
+    page_id = secrets.token_urlsafe(16)
+    expires = later(at, KINDS.get(heap.kind).lease_s)
+    connection.execute(
+        sa.text(
+            "INSERT INTO pages (page_id, kind, concept_id, annotator, state, revision, leased_at, expires_at,"
+            " submitted_at, seconds, items) VALUES (:page, :kind, :concept, :me, 'leased', 0, :at, :expires, '', 0,"
+            " :items)"
+        ),
+        {"page": page_id, "kind": heap.kind, "concept": heap.concept_id, "me": me, "at": at, "expires": expires,
+         "items": len(chosen)},
+    )  # fmt: skip
+    rows = [
+        (page_id, position, one.question_id, one.image_id, one.mark_id, one.role, one.known if one.role == GOLD else "")
+        for position, one in enumerate(chosen)
+    ]
+    insert_rows(connection, "page_items", _ITEM, rows)
+    _count_leases(connection, [one.question_id for one in chosen if one.role == ASK], 1)
+    return page_id
+
+
+def release(connection: sa.Connection, page_id: str, state: str) -> bool:
+    """A lent page comes back unanswered: its questions may be lent to others. False: it is not lent any more."""
+    done = connection.execute(
+        sa.text("UPDATE pages SET state = :state WHERE page_id = :page AND state = 'leased'"),
+        {"state": state, "page": page_id},
+    )
+    if done.rowcount:
+        questions = connection.execute(
+            sa.text("SELECT question_id FROM page_items WHERE page_id = :page AND role = 'ask'"), {"page": page_id}
+        ).scalars()
+        _count_leases(connection, lock(connection, questions), -1)
+    return bool(done.rowcount)
+
+
+def overdue(connection: sa.Connection, at: str) -> list[tuple[str, tuple[str, str]]]:
+    """Pages whose time is over, the first SWEPT: page_id, (kind, concept_id). Each is released on its own."""
+    query = (
+        "SELECT page_id, kind, concept_id FROM pages WHERE state = 'leased' AND expires_at < :at"
+        " ORDER BY expires_at, page_id LIMIT :most"
+    )
+    rows = connection.execute(sa.text(query), {"at": at, "most": SWEPT})
+    return [(row.page_id, (row.kind, row.concept_id)) for row in rows]
+
+
+def alone(connection: sa.Connection, me: str) -> None:
+    """Until this transaction ends nothing else is lent to the same person, from whichever window or server."""
+    if connection.dialect.name == "postgresql":
+        number = int.from_bytes(hashlib.sha256(me.encode()).digest()[:8], "big", signed=True)
+        # Its compiler takes 20 ms for a query that runs for one: off, for this transaction.
+        both = sa.text("SELECT pg_advisory_xact_lock(:number), set_config('jit', 'off', true)")
+        connection.execute(both, {"number": number})
+
+
+def lock(connection: sa.Connection, questions: Iterable[int]) -> list[int]:
+    """Keep other transactions from these questions until this one ends -> those that are there, in order."""
+    ids = sorted(questions)
+    if connection.dialect.name != "postgresql" or not ids:
+        return ids  # SQLite has one writer
+    query = sa.text("SELECT question_id FROM questions WHERE question_id IN :ids ORDER BY question_id FOR UPDATE")
+    return list(connection.execute(query.bindparams(sa.bindparam("ids", expanding=True)), {"ids": ids}).scalars())
+
+
+def _count_leases(connection: sa.Connection, questions: Sequence[int], change: int) -> None:
+    if not questions:
+        return
+    floor = "" if change > 0 else " AND leases > 0"
+    query = sa.text(f"UPDATE questions SET leases = leases + :change WHERE question_id IN :ids{floor}")  # noqa: S608  ours
+    connection.execute(query.bindparams(sa.bindparam("ids", expanding=True)), {"change": change, "ids": questions})
+
+
+def held(connection: sa.Connection, me: str) -> list[Any]:
+    """Pages lent to this person now, oldest first: page_id, kind, concept_id, expires_at."""
+    query = "SELECT page_id, kind, concept_id, expires_at, items FROM pages WHERE annotator = :me AND state = 'leased'"
+    return list(connection.execute(sa.text(query + " ORDER BY leased_at, page_id"), {"me": me}))
+
+
+def asker_of(connection: sa.Connection, me: str, pages: Sequence[str]) -> Asker:
+    """Somebody with these pages in their hands."""
+    if not pages:
+        return Asker(me, ())
+    query = sa.text("SELECT question_id FROM page_items WHERE page_id IN :pages ORDER BY question_id")
+    rows = connection.execute(query.bindparams(sa.bindparam("pages", expanding=True)), {"pages": list(pages)})
+    return Asker(me, tuple(rows.scalars()))
+
+
+def own_page(connection: sa.Connection, me: str, page_id: str, *, locks: bool = False) -> Any:  # noqa: ANN401  a row
+    """The row of a page that is this person's; else NotThereError, the same whether it is another's or nobody's."""
+    ending = " FOR UPDATE" if locks and connection.dialect.name == "postgresql" else ""
+    query = f"SELECT * FROM pages WHERE page_id = :page AND annotator = :me{ending}"  # noqa: S608  our words
+    row = connection.execute(sa.text(query), {"page": page_id, "me": me}).first()
+    if row is None:
+        raise NotThereError("There is no such page of yours.", fix="take the next page")
+    return row
+
+
+def items_of(connection: sa.Connection, page_id: str) -> list[Any]:
+    """The items of a page in order, each with its question's fold."""
+    query = (
+        "SELECT i.position, i.question_id, i.image_id, i.mark_id, i.role, i.known, q.fold FROM page_items i"
+        " JOIN questions q ON q.question_id = i.question_id WHERE i.page_id = :page ORDER BY i.position"
+    )
+    return list(connection.execute(sa.text(query), {"page": page_id}))
+
+
+def page_of(connection: sa.Connection, row: Any, sizes: Sizes) -> Page:  # noqa: ANN401  a row of pages
+    """The page as its annotator sees it."""
+    kind: Kind = KINDS.get(row.kind)
+    items = items_of(connection, row.page_id)
+    folds = fold_numbers([item.fold if item.role == ASK else "" for item in items])
+    shapes = marks.shown(connection, kind, row.concept_id, [(item.image_id, item.mark_id) for item in items])
+    reason = connection.execute(
+        sa.text("SELECT reason FROM heaps WHERE kind = :kind AND concept_id = :concept"),
+        {"kind": row.kind, "concept": row.concept_id},
+    ).scalar()
+    shown = tuple(
+        Item(item.position, *sizes.of(item.image_id), fold, shape)
+        for item, fold, shape in zip(items, folds, shapes, strict=True)
+    )
+    answers = answers_of(connection, row.page_id, row.revision) if row.revision else ()
+    return Page(
+        row.page_id, row.kind, row.concept_id, shown, row.revision, row.expires_at, tuple(answers), reason or ""
+    )
+
+
+def answers_of(connection: sa.Connection, page_id: str, revision: int) -> list[Given]:
+    """What was handed in as one revision, by position."""
+    query = "SELECT position, answer, data FROM answers WHERE page_id = :page AND revision = :revision"
+    rows = connection.execute(sa.text(query + " ORDER BY position"), {"page": page_id, "revision": revision})
+    return [Given(row.position, row.answer, json.loads(row.data)) for row in rows]
+
+
+
+def picture_of(connection: sa.Connection, me: str, page_id: str, position: int) -> str | None:
+    """The picture at one place of a page, if the page is this person's."""
+    query = sa.text(
+        "SELECT i.image_id FROM page_items i JOIN pages p ON p.page_id = i.page_id"
+        " WHERE i.page_id = :page AND i.position = :position AND p.annotator = :me"
+    )
+    return connection.execute(query, {"page": page_id, "position": position, "me": me}).scalar()
+
+
+def submitted(connection: sa.Connection, me: str, limit: int) -> list[Any]:
+    """Rows of the pages this person handed in, the latest first."""
+    query = (
+        "SELECT * FROM pages WHERE annotator = :me AND state = 'submitted'"
+        " ORDER BY submitted_at DESC, leased_at DESC, page_id LIMIT :limit"
+    )
+    return list(connection.execute(sa.text(query), {"me": me, "limit": limit}))

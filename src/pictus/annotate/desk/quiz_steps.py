@@ -1,0 +1,55 @@
+"""The definition quiz in the database: what was chosen is kept among the answers, of kind "quiz"."""
+
+from __future__ import annotations
+
+import secrets
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from pictus.annotate.desk.quiz import Quiz, quiz_of
+from pictus.concepts import Taxonomy
+
+QUIZ = "quiz"
+
+
+class Said(NamedTuple):
+    """One try."""
+
+    name: str
+    concept_id: str
+    choice: int
+    right: int
+
+
+def due(taxonomy: Taxonomy, concept_id: str, name: str) -> tuple[Quiz, int] | None:
+    """The quiz this person is to be given, and which choice is right; None where there is nothing to ask."""
+    return quiz_of(taxonomy, concept_id, name)
+
+
+def is_passed(connection: sa.Connection, name: str, concept_id: str) -> bool:
+    """Whether this person has chosen right before."""
+    query = sa.text(
+        "SELECT 1 FROM answers WHERE annotator = :me AND kind = 'quiz' AND concept_id = :concept AND answer = known"
+    )
+    return connection.execute(query, {"me": name, "concept": concept_id}).first() is not None
+
+
+def keep(connection: sa.Connection, said: Said, at: str) -> None:
+    """Write one try down."""
+    keep_remark(connection, said.name, (QUIZ, said.concept_id), (str(said.choice), str(said.right)), at)
+
+
+def keep_remark(
+    connection: sa.Connection, name: str, about: tuple[str, str], said: tuple[str, str], at: str
+) -> None:
+    """An answer that is about no picture. about: kind, concept; said: the answer, and what is known."""
+    connection.execute(
+        sa.text(
+            "INSERT INTO answers (page_id, revision, position, question_id, kind, concept_id, image_id, mark_id, role,"
+            " known, annotator, answer, data, seconds, answered_at) VALUES (:page, 1, 0, 0, :kind, :concept, '', 0,"
+            " :kind, :known, :me, :answer, '{}', 0, :at)"
+        ),
+        {"page": f"{about[0]}:{secrets.token_urlsafe(16)}", "kind": about[0], "concept": about[1], "answer": said[0],
+         "known": said[1], "me": name, "at": at},
+    )  # fmt: skip

@@ -1,0 +1,156 @@
+"""Links, sessions and people in the database. Every function works in a transaction that the caller opened."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+import sqlalchemy as sa
+
+from pictus.annotate.desk.people import LINK, SESSION, SESSION_S, TOKEN_BYTES, Invitation, clean_name, hashed
+from pictus.annotate.tasks import Person
+from pictus.annotate.truth.moments import later
+from pictus.errors import UserError
+
+ACTIVE, PAUSED = "active", "paused"
+
+_DEAD_LINK = "This link is not valid: it has been used, has expired, or was never made."
+
+
+def note(connection: sa.Connection, at: str, event: str, subject: str, **data: Any) -> None:  # noqa: ANN401  JSON values
+    """An event of the journal, within this transaction: it is there exactly when what it tells of is."""
+    connection.execute(
+        sa.text(
+            "INSERT INTO events (at, stage, event, subject, data) VALUES (:at, 'annotate', :event, :subject, :data)"
+        ),
+        {"at": at, "event": event, "subject": subject, "data": json.dumps(data)},
+    )
+
+
+def invite(connection: sa.Connection, invitation: Invitation, at: str, name: str = "") -> None:
+    """Keep the hash of a link. `name`: it signs in this person, who is there already."""
+    _put_token(connection, LINK, invitation, at, name)
+
+
+def join(connection: sa.Connection, token: str, name: str, at: str) -> str:
+    """Use a link up by one, make the person, and a session -> its token. UserError undoes all of it.
+
+    Of two who come at once for the last use, one gets it: the count falls in one statement.
+    """
+    row = connection.execute(
+        sa.text(
+            "UPDATE tokens SET uses_left = uses_left - 1 WHERE token_hash = :hash AND kind = 'link'"
+            " AND uses_left > 0 AND expires_at > :at RETURNING name, role, quota, token_hash"
+        ),
+        {"hash": hashed(token), "at": at},
+    ).first()
+    if row is None:
+        raise UserError(_DEAD_LINK, fix="ask whoever gave it to you for a new one")
+    if row.name:  # a new way in for somebody who is there already
+        return session(connection, row.name, at)
+    chosen = clean_name(name)
+    add_person(connection, chosen, role=row.role, quota=row.quota, invitation=row.token_hash, at=at)
+    return session(connection, chosen, at)
+
+
+def add_person(connection: sa.Connection, name: str, *, role: str, quota: int, invitation: str, at: str) -> None:
+    """A new annotator; UserError when somebody is called so, or votes stand under this name already."""
+    others = "SELECT 1 FROM annotators WHERE lower(name) = lower(:name)"
+    votes = "SELECT 1 FROM votes WHERE annotator = :name LIMIT 1"
+    taken = any(connection.execute(sa.text(query), {"name": name}).first() for query in (others, votes))
+    done = None if taken else connection.execute(
+        sa.text(
+            "INSERT INTO annotators (name, role, state, reason, quota, invitation, made_at)"
+            " VALUES (:name, :role, 'active', '', :quota, :invitation, :at) ON CONFLICT DO NOTHING"
+        ),
+        {"name": name, "role": role, "quota": quota, "invitation": invitation, "at": at},
+    )  # fmt: skip
+    if done is None or not done.rowcount:
+        raise UserError(f"The name {name!r} is taken.", fix="choose another; if it is yours, ask for a link to it")
+    note(connection, at, "person_joined", name, role=role, invitation=invitation[:12])
+
+
+def session(connection: sa.Connection, name: str, at: str) -> str:
+    """Sign somebody in for 30 days -> the token that says so."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    _put_token(connection, SESSION, Invitation(token, "", 0, 0, later(at, SESSION_S), ""), at, name)
+    connection.execute(sa.text("DELETE FROM tokens WHERE kind = 'session' AND expires_at < :at"), {"at": at})
+    return token
+
+
+def _put_token(connection: sa.Connection, kind: str, made: Invitation, at: str, name: str) -> None:
+    connection.execute(
+        sa.text(
+            "INSERT INTO tokens (token_hash, kind, name, role, uses_left, quota, note, made_at, expires_at)"
+            " VALUES (:hash, :kind, :name, :role, :uses, :quota, :note, :at, :expires)"
+        ),
+        {"hash": hashed(made.token), "kind": kind, "name": name, "role": made.role, "uses": made.uses,
+         "quota": made.quota, "note": made.note, "at": at, "expires": made.expires_at},
+    )  # fmt: skip
+
+
+def person_of(connection: sa.Connection, token: str, at: str) -> Person | None:
+    """Who a session's token stands for."""
+    row = connection.execute(
+        sa.text(
+            "SELECT a.name, a.role, a.state, a.reason, a.quota FROM tokens t JOIN annotators a ON a.name = t.name"
+            " WHERE t.token_hash = :hash AND t.kind = 'session' AND t.expires_at > :at"
+        ),
+        {"hash": hashed(token), "at": at},
+    ).first()
+    return Person(*row) if row else None
+
+
+def leave(connection: sa.Connection, token: str) -> None:
+    """End a session."""
+    connection.execute(
+        sa.text("DELETE FROM tokens WHERE token_hash = :hash AND kind = 'session'"), {"hash": hashed(token)}
+    )
+
+
+def named(connection: sa.Connection, name: str) -> Person | None:
+    """The person of this name as they stand now."""
+    row = connection.execute(
+        sa.text("SELECT name, role, state, reason, quota FROM annotators WHERE name = :name"), {"name": name}
+    ).first()
+    return Person(*row) if row else None
+
+
+def invitation_of(connection: sa.Connection, name: str) -> str:
+    """What somebody came in by: a link's hash, or KIOSK."""
+    query = sa.text("SELECT invitation FROM annotators WHERE name = :name")
+    return str(connection.execute(query, {"name": name}).scalar() or "")
+
+
+def pause(connection: sa.Connection, name: str, reason: str, at: str) -> None:
+    """Nothing more is asked of this person; what they answered on open questions is asked once more of others."""
+    connection.execute(
+        sa.text("UPDATE annotators SET state = 'paused', reason = :reason WHERE name = :name"),
+        {"name": name, "reason": reason},
+    )
+    more = (
+        "SELECT question_id FROM questions WHERE state = 'open' AND question_id IN"
+        " (SELECT question_id FROM answers WHERE annotator = :name AND role = 'ask') ORDER BY question_id"
+    )
+    locks = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
+    found = list(connection.execute(sa.text(more + locks), {"name": name}).scalars())
+    wanted = sa.text("UPDATE questions SET wanted = wanted + 1 WHERE question_id IN :ids")
+    for start in range(0, len(found), 1000):  # databases bound how many values a statement has
+        part = found[start : start + 1000]
+        connection.execute(wanted.bindparams(sa.bindparam("ids", expanding=True)), {"ids": part})
+    note(connection, at, "person_paused", name, reason=reason, asked_again=len(found))
+
+
+def resume(connection: sa.Connection, name: str, at: str) -> None:
+    """They may go on; what they are judged by begins anew."""
+    connection.execute(
+        sa.text("UPDATE annotators SET state = 'active', reason = '', resumed_at = :at WHERE name = :name"),
+        {"name": name, "at": at},
+    )
+    note(connection, at, "person_resumed", name)
+
+
+def paused_names(connection: sa.Connection) -> frozenset[str]:
+    """Whose votes do not count for now."""
+    return frozenset(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars())

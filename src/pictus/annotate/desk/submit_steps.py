@@ -1,0 +1,369 @@
+"""Taking a page in: answers, votes, marks, what is decided by them and what follows. One transaction, the desk's."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from pictus.annotate.desk.conduct import Limits
+from pictus.annotate.desk.follow_steps import count_heaps, follow
+from pictus.annotate.desk.lease_steps import LEASED, SUBMITTED, answers_of, items_of, lock, own_page
+from pictus.annotate.desk.session_steps import paused_names
+from pictus.annotate.desk.sizes_steps import Sizes
+from pictus.annotate.desk.tally_steps import Tally
+from pictus.annotate.exchange.bulk_steps import insert_rows, update_rows
+from pictus.annotate.shapes import marks
+from pictus.annotate.stopping import Cast, Decision
+from pictus.annotate.tasks import (
+    ACCEPTED,
+    ASK,
+    GOLD,
+    KINDS,
+    OPEN,
+    PARKED,
+    REJECTED,
+    REPEAT,
+    Closed,
+    Given,
+    Kind,
+    Person,
+)
+from pictus.annotate.truth.moments import seconds_between
+from pictus.concepts import Taxonomy
+from pictus.errors import UserError, bad_rows, counted
+
+MOST_DATA = 400_000
+"""Signs of JSON of one drawn item: a mask of a 50-megapixel picture as COCO RLE stays below."""
+
+_ANOTHER = "go on with the page as the desk has it: it is loaded again when you open it"
+
+
+_ANSWER = (
+    ("page_id", "text"), ("revision", "int"), ("position", "int"), ("question_id", "bigint"), ("kind", "text"),
+    ("concept_id", "text"), ("image_id", "text"), ("mark_id", "bigint"), ("role", "text"), ("known", "text"),
+    ("annotator", "text"), ("answer", "text"), ("data", "text"), ("seconds", "float8"), ("answered_at", "text"),
+)  # fmt: skip
+_VOTE = (
+    ("image_id", "text"), ("annotator", "text"), ("question", "text"), ("answer", "text"), ("source", "text"),
+    ("voted_at", "text"),
+)  # fmt: skip
+_QUESTION = (
+    ("question_id", "bigint"), ("state", "text"), ("posterior", "float8"), ("votes", "int"), ("wanted", "int"),
+    ("leases", "int"),
+)  # fmt: skip
+
+
+class Bench(NamedTuple):
+    """What a desk works with."""
+
+    tally: Tally
+    sizes: Sizes
+    taxonomy: Taxonomy
+    limits: Limits
+
+
+class HandIn(NamedTuple):
+    """A page as somebody sent it."""
+
+    page_id: str
+    revision: int
+    given: Sequence[Given]
+    seconds: float
+
+
+class Entry(NamedTuple):
+    """One revision of a page as it is written down: its row, its items, and an answer to each in the same order."""
+
+    page: Any
+    kind: Kind
+    items: Sequence[Any]
+    given: Sequence[Given]
+    revision: int
+    seconds: float
+    at: str
+    counts: bool  # False for somebody who is paused: what they say is kept, and decides nothing
+
+    @property
+    def me(self) -> str:
+        return str(self.page.annotator)
+
+    @property
+    def pairs(self) -> list[tuple[Any, Given]]:
+        return list(zip(self.items, self.given, strict=True))
+
+
+class Taken(NamedTuple):
+    """What became of it."""
+
+    is_new: bool
+    decided: int
+    note: str
+    heaps: tuple[tuple[str, str], ...] = ()  # (kind, concept) where questions came free or were added
+
+
+class Change(NamedTuple):
+    """What a question is from now on. `was`: its state before."""
+
+    question_id: int
+    was: str
+    state: str
+    posterior: float
+    votes: int
+    wanted: int
+    leases: int
+
+
+def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandIn, at: str) -> Taken:
+    """Take in one revision of a page that is this person's; the same again changes nothing."""
+    row = own_page(connection, person.name, sent.page_id, locks=True)
+    kind, items = KINDS.get(row.kind), items_of(connection, sent.page_id)
+    given = checked(kind, [(item.position, *bench.sizes.of(item.image_id)) for item in items], sent.given)
+    if sent.revision == row.revision and row.revision:
+        if _plain(given) == _plain(answers_of(connection, sent.page_id, row.revision)):
+            return Taken(is_new=False, decided=0, note="")
+        raise UserError("This page was handed in already with other answers.", fix=_ANOTHER)
+    if sent.revision != row.revision + 1:
+        what = f"This page was handed in {counted(row.revision, 'time')}; revision {sent.revision} does not follow."
+        raise UserError(what, fix=_ANOTHER)
+    asked = lock(connection, [item.question_id for item in items if item.role == ASK])
+    known_before = _answered(connection, person.name, asked)  # before these answers are there
+    seconds = _seconds(row, sent, at, bench.limits)
+    entry = Entry(row, kind, items, given, sent.revision, seconds, at, person.name not in paused_names(connection))
+    _keep_answers(connection, entry)
+    if kind.votes:
+        _keep_votes(connection, entry)
+    drawn = _keep_marks(connection, entry) if kind.draws else {}
+    _keep_page(connection, entry)
+    questions = _questions(connection, asked)
+    changes = _changes(connection, bench.tally, entry, questions, known_before)
+    _write(connection, changes)
+    heaps: Counter[tuple[str, str]] = Counter()  # `update` adds
+    heaps[row.kind, row.concept_id] += sum((one.state == OPEN) - (one.was == OPEN) for one in changes)
+    if sent.revision > 1 and kind.draws:
+        heaps.update(_park_redrawn(connection, row.page_id, sent.revision))
+    heaps.update(follow(connection, bench.tally, bench.taxonomy, _closed(connection, entry, changes, drawn)))
+    count_heaps(connection, heaps)
+    decided = sum(one.was == OPEN and one.state != OPEN for one in changes)
+    return Taken(is_new=True, decided=decided, note=_note(row, questions), heaps=tuple(heaps))
+
+
+def _note(row: Any, questions: Mapping[int, Any]) -> str:  # noqa: ANN401  a row of pages
+    if row.state in (LEASED, SUBMITTED):
+        return ""
+    late = sum(question.state not in (OPEN, PARKED) for question in questions.values())
+    told = f"{counted(late, 'picture')} had been settled meanwhile" if late else "nothing of it had been settled yet"
+    return f"This page came late: {told}. Your answers are kept and counted."
+
+
+def checked(kind: Kind, items: Sequence[tuple[int, int, int]], sent: Sequence[Given]) -> list[Given]:
+    """One answer to every item, each of the kind's, what was drawn cleaned; or one UserError for all that is wrong.
+
+    items: position, width, height.
+    """
+    problems: list[str] = []
+    by_position = {one.position: one for one in sent}
+    places = {position for position, _, _ in items}
+    if len(by_position) != len(sent) or set(by_position) != places:
+        missing, foreign = sorted(places - set(by_position)), sorted(set(by_position) - places, key=str)
+        raise UserError(
+            f"A page is answered whole, each of its {counted(len(items), 'item')} once: {len(sent)} answers came"
+            + (f", none for {_listed(missing)}" if missing else "")
+            + (f", some for {_listed(foreign)}" if foreign else "") + ".",
+            fix="send one answer for every position",
+        )  # fmt: skip
+    is_plain = kind.check is Kind.__dataclass_fields__["check"].default
+    found: list[Given] = []
+    for position, width, height in items:
+        one = by_position[position]
+        if one.answer not in kind.answers:
+            problems.append(f"{position}: {str(one.answer)[:40]!r} is none of {', '.join(kind.answers)}")
+            continue
+        try:
+            clean = Given(position, one.answer) if is_plain else kind.check(one, width, height)
+        except UserError as error:
+            problems.append(f"{position}: {error.what}")
+            continue
+        if len(json.dumps(dict(clean.data))) > MOST_DATA:
+            problems.append(f"{position}: more was drawn than {MOST_DATA:,} signs of JSON can say")
+        found.append(clean)
+    if problems:
+        raise bad_rows("this page", problems, fix="correct these items")
+    return found
+
+
+def _listed(places: Sequence[object]) -> str:
+    return ", ".join(str(place)[:12] for place in places[:5]) + (", …" if len(places) > 5 else "")  # noqa: PLR2004
+
+
+def _plain(given: Iterable[Given]) -> str:
+    return json.dumps([[one.position, one.answer, one.data] for one in given], sort_keys=True)
+
+
+def _seconds(row: Any, sent: HandIn, at: str, limits: Limits) -> float:  # noqa: ANN401  a row of pages
+    """What a browser says it took, as far as the desk's own clock bears it out."""
+    said = sent.seconds if 0 <= sent.seconds < float("inf") else 0.0  # nan too
+    return min(said, max(0.0, seconds_between(row.leased_at, at)) + 1, limits.longest_s)
+
+
+def _answered(connection: sa.Connection, me: str, questions: Sequence[int]) -> frozenset[int]:
+    """Which of these this person has answered before, on this page or another."""
+    if not questions:
+        return frozenset()
+    query = sa.text("SELECT DISTINCT question_id FROM answers WHERE question_id IN :ids AND annotator = :me")
+    rows = connection.execute(query.bindparams(sa.bindparam("ids", expanding=True)), {"ids": questions, "me": me})
+    return frozenset(rows.scalars())
+
+
+def _keep_answers(connection: sa.Connection, entry: Entry) -> None:
+    page, each_s = entry.page, entry.seconds / max(1, len(entry.items))
+    rows = [
+        (page.page_id, entry.revision, item.position, item.question_id, page.kind, page.concept_id, item.image_id,
+         item.mark_id, item.role, item.known, entry.me, one.answer, json.dumps(dict(one.data)), each_s, entry.at)
+        for item, one in entry.pairs
+    ]  # fmt: skip
+    insert_rows(connection, "answers", _ANSWER, rows)
+
+
+def _keep_votes(connection: sa.Connection, entry: Entry) -> None:
+    source = f"page:{entry.page.page_id}" + (f"#{entry.revision}" if entry.revision > 1 else "")
+    rows = [
+        (item.image_id, entry.me, entry.page.concept_id, one.answer, source, entry.at)
+        for item, one in entry.pairs if item.role in (ASK, GOLD)
+    ]  # fmt: skip
+    insert_rows(connection, "votes", _VOTE, rows, skips_known=True)
+
+
+def _keep_marks(connection: sa.Connection, entry: Entry) -> dict[int, list[int]]:
+    """What was drawn -> the marks of each position. It replaces the mark it is about where that was found bad."""
+    insert = sa.text(
+        "INSERT INTO marks (kind, image_id, concept_id, annotator, shape, source, place, replaces, made_at)"
+        " VALUES (:kind, :image, :concept, :me, :shape, :source, :place, :replaces, :at) RETURNING mark_id"
+    )
+    page, place = entry.page, 0
+    drawn: dict[int, list[int]] = {}
+    bad = marks.rejected(connection, entry.kind, [item.mark_id for item in entry.items])
+    for item, one in entry.pairs:
+        for shape in one.data.get("shapes", ()):
+            found = connection.execute(
+                insert,
+                {"kind": page.kind, "image": item.image_id, "concept": page.concept_id, "me": entry.me,
+                 "shape": json.dumps(shape), "source": f"page:{page.page_id}#{entry.revision}", "place": place,
+                 "replaces": item.mark_id if item.mark_id in bad else 0, "at": entry.at},
+            ).scalar_one()  # fmt: skip
+            drawn.setdefault(item.position, []).append(int(found))
+            place += 1
+    return drawn
+
+
+def _keep_page(connection: sa.Connection, entry: Entry) -> None:
+    golds = [(item, one) for item, one in entry.pairs if item.role == GOLD]
+    repeats = {item.question_id: one.answer for item, one in entry.pairs if item.role == REPEAT}
+    before: dict[int, str] = {}
+    if repeats:
+        query = sa.text(
+            "SELECT question_id, answer FROM answers WHERE question_id IN :ids AND annotator = :me AND role = 'ask'"
+            " ORDER BY answer_id"
+        ).bindparams(sa.bindparam("ids", expanding=True))
+        rows = connection.execute(query, {"ids": sorted(repeats), "me": entry.me})
+        before = {row.question_id: row.answer for row in rows}
+    answers = {one.answer for one in entry.given}
+    connection.execute(
+        sa.text(
+            "UPDATE pages SET state = 'submitted', revision = :revision, submitted_at = :at,"
+            " seconds = seconds + :seconds, golds = :golds, rights = :rights, repeats = :repeats, sames = :sames,"
+            " only_answer = :only, knowns = :knowns WHERE page_id = :page"
+        ),
+        {"revision": entry.revision, "at": entry.at, "seconds": entry.seconds, "page": entry.page.page_id,
+         "golds": len(golds), "rights": sum(one.answer == item.known for item, one in golds), "repeats": len(repeats),
+         "sames": sum(before.get(question) == answer for question, answer in repeats.items()),
+         "only": answers.pop() if len(answers) == 1 else "",
+         "knowns": ",".join(sorted({item.known for item, _ in golds}))},
+    )  # fmt: skip
+
+
+def _questions(connection: sa.Connection, asked: Sequence[int]) -> dict[int, Any]:
+    if not asked:
+        return {}
+    query = sa.text("SELECT * FROM questions WHERE question_id IN :ids")
+    rows = connection.execute(query.bindparams(sa.bindparam("ids", expanding=True)), {"ids": asked})
+    return {row.question_id: row for row in rows}
+
+
+def _changes(
+    connection: sa.Connection, tally: Tally, entry: Entry, questions: Mapping[int, Any], known_before: frozenset[int]
+) -> list[Change]:
+    """What each asked question becomes, in the order of their numbers. Known answers teach the rule, no more."""
+    kind, page = entry.kind, entry.page
+    decisions: dict[int, Decision] = {}
+    if kind.votes:
+        tally.expect((one.question_id, one.concept_id, one.score) for one in questions.values())
+        casts = [
+            Cast(item.question_id, page.concept_id, entry.me, one.answer, item.known)
+            for item, one in entry.pairs if item.role in (ASK, GOLD)
+        ]  # fmt: skip
+        told = tally.decide(connection, (page.page_id, entry.revision), casts, counts=entry.counts)
+        decisions = {cast.question: decision for cast, decision in zip(casts, told, strict=True)}
+    changes = []
+    for item, one in sorted(entry.pairs, key=lambda pair: int(pair[0].question_id)):
+        question = questions.get(item.question_id)
+        if item.role != ASK or question is None:
+            continue
+        votes = question.votes + (entry.counts and item.question_id not in known_before)
+        leases = max(0, question.leases - (page.state == LEASED))
+        posterior, wanted = question.posterior, question.wanted
+        if kind.votes:
+            decision = decisions[item.question_id]
+            state, posterior, wanted = decision.state, decision.posterior, votes + decision.wanted
+        elif votes < wanted or not entry.counts:
+            state = question.state
+        else:
+            state = ACCEPTED if kind.accepts in ("", one.answer) else REJECTED
+        if question.known or (question.state == PARKED and state == OPEN):
+            state = question.state  # found out otherwise since it was lent, or put aside
+        changes.append(Change(item.question_id, question.state, state, posterior, votes, wanted, leases))
+    return changes
+
+
+def _write(connection: sa.Connection, changes: Sequence[Change]) -> None:
+    rows = [(one.question_id, one.state, one.posterior, one.votes, one.wanted, one.leases) for one in changes]
+    update_rows(connection, "questions", _QUESTION, rows)
+
+
+def _park_redrawn(connection: sa.Connection, page_id: str, revision: int) -> Counter[tuple[str, str]]:
+    """Questions about what the revision before had drawn are not asked any more -> what their heaps lose."""
+    old = "SELECT mark_id FROM marks WHERE source = :source"
+    given = {"source": f"page:{page_id}#{revision - 1}"}
+    query = f"SELECT question_id, kind, concept_id FROM questions WHERE state = 'open' AND mark_id IN ({old})"  # noqa: S608
+    heaps: Counter[tuple[str, str]] = Counter()
+    for question_id, kind, concept_id in connection.execute(sa.text(query), given).all():
+        connection.execute(
+            sa.text("UPDATE questions SET state = 'parked', reason = 'drawn anew' WHERE question_id = :id"),
+            {"id": question_id},
+        )
+        heaps[kind, concept_id] -= 1
+    return heaps
+
+
+def _closed(
+    connection: sa.Connection, entry: Entry, changes: Sequence[Change], drawn: Mapping[int, Sequence[int]]
+) -> list[tuple[Closed, str]]:
+    """Questions closed by this page, or drawn on anew, one for each mark; beside each the picture's fold."""
+    by_question = {one.question_id: one for one in changes}
+    kind, concept_id = entry.kind, entry.page.concept_id
+    found = []
+    for item, one in entry.pairs:
+        change = by_question.get(item.question_id) if item.role == ASK else None
+        new = drawn.get(item.position, ())
+        if change is None or change.state in (OPEN, PARKED) or (change.was == change.state and not new):
+            continue
+        there = marks.standing(connection, kind, concept_id, item.image_id) if kind.loop else marks.Standing(0, 0)
+        for mark in new or (0,):
+            closed = Closed(
+                kind.name, concept_id, item.image_id, item.mark_id, change.state, one.answer, mark, *there
+            )
+            found.append((closed, str(item.fold)))
+    return found

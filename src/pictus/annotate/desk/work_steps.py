@@ -1,0 +1,155 @@
+"""What a person has done so far, and what comes of it: quota, progress, pauses, remarks on a concept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from pictus.annotate.desk.conduct import Limits, Worked, reason_to_pause
+from pictus.annotate.desk.people import Worker
+from pictus.annotate.desk.quiz_steps import keep_remark
+from pictus.annotate.desk.session_steps import note, pause
+from pictus.annotate.tasks import Person, Progress
+from pictus.errors import UserError
+from pictus.stats import wilson
+
+UNPICTURABLE = "unpicturable"
+ENOUGH = 2
+"""People who must say that a concept cannot be pictured."""
+
+MOST_SIGNS = 2_000
+MOST_APPEALS = 10
+"""Of one person, that wait for the owner: what anybody may write is bounded."""
+
+
+def quota_left(connection: sa.Connection, person: Person) -> int:
+    """Questions this person may still be lent; -1 for no limit. Pages in their hands count."""
+    if not person.quota:
+        return -1
+    query = sa.text(
+        "SELECT COALESCE(SUM(items), 0) FROM pages WHERE annotator = :me AND state IN ('leased', 'submitted')"
+    )
+    return max(0, person.quota - int(connection.execute(query, {"me": person.name}).scalar_one()))
+
+
+def waiting(connection: sa.Connection, kinds: Sequence[str]) -> int:
+    """Open questions of these kinds."""
+    if not kinds:
+        return 0
+    query = sa.text("SELECT COALESCE(SUM(waiting), 0) FROM heaps WHERE state = 'open' AND kind IN :kinds").bindparams(
+        sa.bindparam("kinds", expanding=True)
+    )
+    return int(connection.execute(query, {"kinds": kinds}).scalar_one())
+
+
+def progress(connection: sa.Connection, person: Person, waiting_now: int) -> Progress:
+    """One person's work; of the pages as they were handed in last."""
+    query = sa.text(
+        "SELECT COUNT(*), COALESCE(SUM(items), 0), COALESCE(SUM(seconds), 0), COALESCE(SUM(golds), 0),"
+        " COALESCE(SUM(rights), 0) FROM pages WHERE annotator = :me AND state = 'submitted'"
+    )
+    pages, questions, seconds, golds, rights = connection.execute(query, {"me": person.name}).one()
+    left = quota_left(connection, person)
+    share = wilson(int(rights), int(golds))
+    ahead = waiting_now if left < 0 else left
+    return Progress(
+        pages=int(pages), questions=int(questions), seconds=float(seconds), left=left, waiting=waiting_now,
+        skill=(share.estimate, share.low, share.high) if golds else None,
+        left_s=ahead * float(seconds) / int(questions) if questions else 0.0,
+    )  # fmt: skip
+
+
+def judged(connection: sa.Connection, name: str, limits: Limits, at: str) -> str:
+    """Pause somebody whose work gives a reason to -> the reason; "" for none."""
+    since = connection.execute(
+        sa.text("SELECT resumed_at, state FROM annotators WHERE name = :me"), {"me": name}
+    ).first()
+    if since is None or since.state != "active":
+        return ""
+    which = "FROM pages WHERE annotator = :me AND state = 'submitted' AND submitted_at > :since"
+    given = {"me": name, "since": since.resumed_at, "most": limits.pages}
+    golds, rights = connection.execute(
+        sa.text(f"SELECT COALESCE(SUM(golds), 0), COALESCE(SUM(rights), 0) {which}"), given
+    ).one()
+    last = connection.execute(
+        sa.text(
+            f"SELECT items, seconds, only_answer, knowns {which} ORDER BY submitted_at DESC, page_id LIMIT :most"
+        ),
+        given,
+    )
+    reason = reason_to_pause(int(golds), int(rights), [Worked(*row) for row in last], limits)
+    if reason:
+        pause(connection, name, reason, at)
+    return reason
+
+
+def appeal(connection: sa.Connection, person: Person, text: str, at: str) -> None:
+    """Keep what somebody has to say to the owner."""
+    said = "".join(sign for sign in text if sign.isprintable() or sign == "\n").strip()
+    if not 1 <= len(said) <= MOST_SIGNS:
+        what = f"What you write to the owner has 1 to {MOST_SIGNS:,} signs; this has {len(said):,}."
+        raise UserError(what, fix="write it shorter" if said else "write a sentence")
+    count = connection.execute(
+        sa.text("SELECT COUNT(*) FROM events WHERE subject = :me AND event = 'appeal_made'"), {"me": person.name}
+    ).scalar_one()
+    if count >= MOST_APPEALS:
+        raise UserError(f"You have written {count} times already.", fix="wait for the owner to read it")
+    note(connection, at, "appeal_made", person.name, text=said, paused_for=person.reason)
+
+
+def unpicturable(connection: sa.Connection, name: str, concept_id: str, at: str) -> None:
+    """Keep that somebody says so; where enough say so, all heaps of the concept are parked."""
+    said = set(
+        connection.execute(
+            sa.text(
+                "SELECT DISTINCT annotator FROM answers WHERE kind = 'unpicturable' AND concept_id = :concept"
+                " AND annotator IN (SELECT name FROM annotators WHERE state = 'active')"
+                " AND answered_at > (SELECT COALESCE(MAX(at), '') FROM events WHERE subject = :concept"
+                " AND event = 'concept_reopened')"
+            ),
+            {"concept": concept_id},
+        ).scalars()
+    )
+    if name in said:
+        return
+    keep_remark(connection, name, (UNPICTURABLE, concept_id), ("yes", ""), at)
+    note(connection, at, "concept_called_unpicturable", concept_id, by=name)
+    if len(said | {name}) >= ENOUGH:
+        reason = f"{len(said | {name})} people say that it cannot be pictured"
+        connection.execute(
+            sa.text("UPDATE heaps SET state = 'parked', reason = :reason WHERE concept_id = :concept"),
+            {"reason": reason, "concept": concept_id},
+        )
+        note(connection, at, "concept_parked", concept_id, reason=reason)
+
+
+def reopen(connection: sa.Connection, concept_id: str, at: str) -> int:
+    """Ask about a concept again whose heaps were parked -> how many were; who called it so must say so anew."""
+    done = connection.execute(
+        sa.text(
+            "UPDATE heaps SET state = 'open', reason = 'opened again' WHERE concept_id = :concept AND state = 'parked'"
+        ),
+        {"concept": concept_id},
+    )
+    if done.rowcount:
+        note(connection, at, "concept_reopened", concept_id)
+    return int(done.rowcount)
+
+
+def workers(connection: sa.Connection) -> list[Worker]:
+    """Everybody who ever came in, and what they did, by name."""
+    query = sa.text(
+        "SELECT a.name, a.role, a.state, COUNT(p.page_id), COALESCE(SUM(p.items), 0), COALESCE(SUM(p.seconds), 0),"
+        " COALESCE(SUM(p.golds), 0), COALESCE(SUM(p.rights), 0), COALESCE(SUM(p.repeats), 0),"
+        " COALESCE(SUM(p.sames), 0), a.reason FROM annotators a LEFT JOIN pages p"
+        " ON p.annotator = a.name AND p.state = 'submitted' GROUP BY a.name, a.role, a.state, a.reason ORDER BY a.name"
+    )
+    found = []
+    for name, role, state, pages, items, seconds, golds, rights, repeats, sames, reason in connection.execute(query):
+        share = wilson(int(rights), int(golds)) if golds else None
+        found.append(Worker(
+            name, role, state, int(pages), int(items), float(seconds), share and share.estimate, share and share.low,
+            share and share.high, int(sames) / int(repeats) if repeats else None, reason,
+        ))  # fmt: skip
+    return found

@@ -1,0 +1,60 @@
+"""Plain tables: votes, labels, boxes and tasks as CSV, or TSV by the file's ending. Votes are read by vote_files.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pictus.annotate.exchange.formats.contents import Export, Writer
+from pictus.annotate.exchange.formats.outputs import cell, decimal, table, text_file
+
+
+def _votes(export: Export, path: Path) -> int:
+    count = 0
+    with text_file(path) as out:
+        rows = table(out, path)
+        rows.writerow(("worker", "image", "question", "answer"))
+        for vote in export.votes():
+            rows.writerow(tuple(map(cell, (vote.annotator, vote.sheet.name, vote.question, vote.answer))))
+            count += 1
+    return count
+
+
+def _labels(export: Export, path: Path) -> int:
+    count = 0
+    with text_file(path) as out:
+        rows = table(out, path)
+        rows.writerow(("image", "label"))
+        for vote in export.votes():
+            rows.writerow((cell(vote.sheet.name), cell(vote.answer)))
+            count += 1
+    return count
+
+
+def _boxes(export: Export, path: Path) -> int:
+    count = 0
+    with text_file(path) as out:
+        rows = table(out, path)
+        rows.writerow(("image", "label", "worker", "xmin", "ymin", "xmax", "ymax"))
+        for mark in export.marks():
+            if mark.kind == "box":
+                sides = (decimal(side) for side in mark.shape["box"])
+                rows.writerow((cell(mark.sheet.name), cell(mark.concept), cell(mark.annotator), *sides))
+                count += 1
+    return count
+
+
+def _tasks(export: Export, path: Path) -> int:
+    count = 0
+    with text_file(path) as out:
+        rows = table(out, path)
+        rows.writerow(("image", "question", "name"))
+        for task in export.tasks():
+            rows.writerow((cell(task.sheet.name), cell(task.concept_id), cell(task.concept)))
+            count += 1
+    return count
+
+
+WRITES: Mapping[str, Writer] = {
+    "votes": _votes, "labels": _labels, "marks": _boxes, "shapes": _boxes, "tasks": _tasks,
+}  # fmt: skip

@@ -1,0 +1,314 @@
+"""Taking in other tools' files: `annotate import` hands them over to here.
+
+A file is read twice: once for the pictures that it names, once for its rows, which wait in a temporary file until all
+of them are known to be good. So a COCO file of a million shapes needs the memory of its pictures' names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from pictus.annotate.desk.sizes_steps import Sizes
+from pictus.annotate.exchange.entries import VOTE_COLUMNS, without_known
+from pictus.annotate.exchange.formats.contents import FORMATS, Asked, Drawn, Format, Known, Said
+from pictus.annotate.exchange.formats.documents import Bundle, bundle_of
+from pictus.annotate.exchange.formats.known import recognised
+from pictus.annotate.exchange.intake import Fitting, Question, Row, Wishes, World
+from pictus.annotate.exchange.references import Resolved, resolve
+from pictus.annotate.queues import queue_rows
+from pictus.annotate.tasks import ACCEPTED, REJECTED
+from pictus.clock import now
+from pictus.concepts import Taxonomy
+from pictus.errors import UserError, bad_rows, counted
+from pictus.journal import latest_votes
+from pictus.project import Project
+from pictus.records import Vote
+from pictus.registry import Outcome
+
+BATCH = 20_000
+"""Shapes of one transaction: a desk that works on the same database waits a second."""
+
+_KEPT = 1000
+_KEY = "pseudonyms.key"
+_ASKED = "a file of tasks asks it"
+_TABLES = (".parquet", ".pq")
+
+
+class Taken(NamedTuple):
+    """What one bundle gave."""
+
+    fitting: Fitting
+    votes: int
+    marks: int
+    marks_there: int
+    known: int
+    asked: int
+
+
+def other_tools(files: Sequence[Path], name: str) -> list[tuple[Bundle, Format]]:
+    """The files as bundles where all are of another tool's format; nothing where they are plain tables of votes.
+
+    name: the format; "" to recognise each by its content, "csv" for plain tables.
+    """
+    if name == "csv" or not files:
+        return []
+    if name:
+        chosen = FORMATS.get(name)
+        if chosen.read is None:
+            readable = ", ".join(one for one in FORMATS.names() if FORMATS.get(one).read)
+            raise UserError(f"The format {name!r} is written only.", fix=f"one of: {readable}")
+        return [(bundle_of(path), chosen) for path in files]
+    found: list[tuple[Bundle, Format]] = []
+    plain: list[Path] = []
+    for path in files:
+        bundle = bundle_of(path) if path.exists() and path.suffix.lower() not in _TABLES else None
+        known = recognised(bundle) if bundle else None
+        if bundle and known:
+            found.append((bundle, known))
+        elif path.is_dir() or path.suffix.lower() in (".json", ".xml", ".zip", ".xz", ".gz", ".tfrecord"):
+            bundle_of(path)  # says what is not there
+            names = ", ".join(one for one in FORMATS.names() if FORMATS.get(one).read)
+            raise UserError(
+                f"{path.name}: no format is recognised in it.",
+                fix=f"--format NAME, one of: {names}" + ("; or --from-folders" if path.is_dir() else ""),
+            )
+        else:
+            plain.append(path)
+    if found and plain:
+        raise UserError(
+            f"{plain[0].name} is a table of votes, {found[0][0].name} a file of {found[0][1].name}.",
+            fix="take them in one after the other",
+        )
+    return found
+
+
+def take_in(
+    project: Project, taxonomy: Taxonomy, bundles: Sequence[tuple[Bundle, Format]], wishes: Wishes
+) -> Outcome[Vote]:
+    """Store what the bundles say: answers as votes, shapes as marks, controls as known answers. All or nothing."""
+    label = f"reading {', '.join(bundle.name for bundle, _ in bundles)[:100]}"
+    with project.lock("annotate"), project.progress.track(label, None):
+        world = World(taxonomy, _pictures(project, bundles), Sizes(project).of, _key(project.root))
+        fittings = [Fitting(*one, world, wishes) for one in bundles]
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
+            counts = []
+            for (bundle, known), fitting in zip(bundles, fittings, strict=True):
+                assert known.read is not None  # `other_tools` gives no others
+                counts.append(_spooled(fitting.rows(known.read(bundle)), spool))
+            _refuse(bundles, fittings)
+            spool.seek(0)
+            taken = [
+                _stored(project, bundle, fitting, _unspooled(spool, count))
+                for (bundle, _), fitting, count in zip(bundles, fittings, counts, strict=True)
+            ]
+        return _outcome(project, bundles, taken)
+
+
+def _pictures(project: Project, bundles: Sequence[tuple[Bundle, Format]]) -> Resolved:
+    texts: set[str] = set()
+    for bundle, known in bundles:
+        assert known.read is not None  # as above
+        if known.pictures is not None:
+            texts.update(known.pictures(bundle))
+        else:
+            texts.update(item.picture for item in known.read(bundle) if isinstance(item, (Said, Drawn, Known, Asked)))
+    image_ids = frozenset(project.tables.ids("images"))
+    sources = project.tables.read("sources", ["address", "image_id"])
+    pairs = list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True))
+    return resolve(texts, image_ids, pairs)
+
+
+def _key(root: Path) -> bytes:
+    """The project's own key for pseudonyms: without it nobody can try out whether a worker is among them."""
+    path = root / _KEY
+    with suppress(FileExistsError):  # made by an earlier import
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(made, "w", encoding="ascii") as out:
+            out.write(secrets.token_hex(32) + "\n")
+    return path.read_bytes().strip()
+
+
+def _spooled(rows: Iterator[Row], spool: Any) -> int:  # noqa: ANN401  a text file
+    count = 0
+    for row in rows:
+        spool.write(json.dumps(row) + "\n")
+        count += 1
+    return count
+
+
+def _unspooled(spool: Any, count: int) -> Iterator[Row]:  # noqa: ANN401  a text file
+    for _ in range(count):
+        yield Row(*json.loads(spool.readline()))
+
+
+def _refuse(bundles: Sequence[tuple[Bundle, Format]], fittings: Sequence[Fitting]) -> None:
+    where = ", ".join(bundle.name for bundle, _ in bundles)[:300]
+    refused = [told for fitting in fittings for told in fitting.findings.refused]
+    if refused:
+        raise bad_rows(where, refused, fix=ways_on(refused))
+
+
+def ways_on(refused: Sequence[str]) -> str:
+    """What can be done about rows that cannot be used."""
+    ways = ["correct the rows"]
+    if any("not in the taxonomy" in row for row in refused):
+        ways.insert(0, "pictus taxonomy add NAME")
+    if any("no picture" in row for row in refused):
+        ways.insert(0, "collect the pictures first")
+    if any("may not know that it is turned" in row for row in refused):
+        ways.insert(0, "pictus clean check, which measures pictures upright")
+    only_unknown = all(": no picture '" in row for row in refused)
+    ways.append("leave them out with " + ("--skip-unknown" if only_unknown else "--skip-bad"))
+    return ", or ".join(ways)
+
+
+def _stored(project: Project, bundle: Bundle, fitting: Fitting, rows: Iterator[Row]) -> Taken:
+    source = f"{bundle.name[:200]}@{bundle.digest}"
+    marks, there = _add_marks(project, f"file:{source}", rows)
+    votes = _add_votes(project, source, fitting.votes)
+    known, asked = _add_questions(project, fitting.questions)
+    return Taken(fitting, votes, marks, there, known, asked)
+
+
+def _add_votes(project: Project, source: str, said: Sequence[tuple[str, str, str, str]]) -> int:
+    if not said:
+        return 0
+    columns = dict(zip(VOTE_COLUMNS[:4], zip(*said, strict=True), strict=True))
+    votes = pa.table({name: pa.array(column, pa.string()) for name, column in columns.items()})
+    votes = latest_votes(votes)
+    fresh = without_known(votes, project.journal.votes()) if project.journal.vote_count() else votes
+    taken = project.journal.vote_sources(source)
+    # Votes are never changed: a file taken in again after others overruled it is a new source.
+    named = next(one for one in (source, *(f"{source} #{n}" for n in range(2, len(taken) + 3))) if one not in taken)
+    for name, value in (("source", named), ("voted_at", now())):
+        fresh = fresh.append_column(name, pa.repeat(pa.scalar(value, pa.string()), fresh.num_rows))
+    added, _ = project.journal.add_vote_table(fresh.select(VOTE_COLUMNS))
+    return added
+
+
+_INSERT = sa.text(
+    "INSERT INTO marks (kind, image_id, concept_id, annotator, shape, source, place, replaces, made_at)"
+    " VALUES (:kind, :image_id, :concept_id, :annotator, :shape, :source, :place, 0, :made_at)"
+    " ON CONFLICT (source, place) DO NOTHING"
+)
+_SAME = sa.text(
+    "SELECT kind, image_id, concept_id, annotator, shape FROM marks WHERE image_id IN :images AND source <> :source"
+).bindparams(sa.bindparam("images", expanding=True))
+
+
+def _add_marks(project: Project, source: str, rows: Iterator[Row]) -> tuple[int, int]:
+    """Added, and already there: drawn so by the same one, in another file or on a page."""
+    added = total = 0
+    made_at = now()
+    while batch := [row for _, row in zip(range(BATCH), rows, strict=False)]:
+        with project.journal.transaction() as connection:
+            is_first = not connection.execute(sa.text("SELECT 1 FROM marks LIMIT 1")).first()
+            same: set[tuple[str, ...]] = set() if is_first else _same(connection, source, batch)
+            values = [
+                {**row._asdict(), "source": source, "made_at": made_at} for row in batch if row[:-1] not in same
+            ]  # fmt: skip
+            if values:
+                added += connection.execute(_INSERT, values).rowcount
+        total += len(batch)
+    return added, total - added
+
+
+def _same(connection: sa.Connection, source: str, batch: Sequence[Row]) -> set[tuple[str, ...]]:
+    images = sorted({row.image_id for row in batch})
+    found: set[tuple[str, ...]] = set()
+    for start in range(0, len(images), 500):  # SQLite binds 32,766 values at most
+        rows = connection.execute(_SAME, {"images": images[start : start + 500], "source": source})
+        found.update(tuple(row) for row in rows)
+    return found
+
+
+def _add_questions(project: Project, questions: Sequence[Question]) -> tuple[int, int]:
+    """Known answers and questions put into the queue of the grid -> how many of each were new."""
+    known = {(one.concept_id, one.image_id): one.known for one in questions if one.known}
+    asked = list(dict.fromkeys(
+        (one.concept_id, one.image_id) for one in questions if (one.concept_id, one.image_id) not in known
+    ))  # fmt: skip
+    if not known and not asked:
+        return 0, 0
+    put = sa.text(
+        "INSERT INTO questions (kind, concept_id, image_id, mark_id, state, priority, reason, votes, leases, wanted,"
+        " posterior, score, fold, known) VALUES ('grid', :concept, :image, 0, :state, 0, 'known answer', 0, 0, 0,"
+        " :posterior, 0, '', :known) ON CONFLICT (kind, concept_id, image_id, mark_id) DO UPDATE SET"
+        " known = excluded.known, state = excluded.state, posterior = excluded.posterior"
+        " WHERE questions.leases = 0 AND questions.known <> excluded.known"
+    )
+    values = [
+        {"concept": concept, "image": image, "known": answer, "state": ACCEPTED if answer == "yes" else REJECTED,
+         "posterior": float(answer == "yes")}
+        for (concept, image), answer in known.items()
+    ]  # fmt: skip
+    new = 0
+    for start in range(0, len(values), BATCH):
+        with project.journal.transaction() as connection:
+            new += sum(connection.execute(put, one).rowcount for one in values[start : start + BATCH])
+    columns = list(zip(*asked, strict=True)) or [(), ()]
+    count = len(asked)
+    rows = pa.table({
+        "concept_id": pa.array(columns[0], pa.string()), "image_id": pa.array(columns[1], pa.string()),
+        "mark_id": pa.array([0] * count, pa.int64()), "priority": pa.array([1.0] * count, pa.float64()),
+        "reason": pa.array([_ASKED] * count, pa.string()), "wanted": pa.array([1] * count, pa.int32()),
+        "posterior": pa.array([0.5] * count, pa.float64()), "score": pa.array([0.0] * count, pa.float64()),
+        "fold": pa.array([""] * count, pa.string()),
+    })  # fmt: skip
+    stored = queue_rows.put(project.journal, "grid", rows, lambda _count: None)
+    queue_rows.sum_up(project.journal, "grid", {concept: _ASKED for concept, _ in asked})
+    return new, stored.added
+
+
+def _outcome(project: Project, bundles: Sequence[tuple[Bundle, Format]], taken: Sequence[Taken]) -> Outcome[Vote]:
+    every = [one.fitting for one in taken]
+    left_out = [told for fitting in every for told in fitting.findings.left_out]
+    votes = [vote for fitting in every for vote in fitting.votes]
+    total = Counter[str]()
+    for one in taken:
+        total.update(added=one.votes, marks=one.marks, marks_there=one.marks_there, known=one.known, asked=one.asked)
+    summary: dict[str, Any] = {
+        "format": ", ".join(sorted({known.name for _, known in bundles})), "votes": len(votes), **total,
+        "already_there": len(votes) - total["added"] + total["marks_there"],
+        "annotators": len({vote[1] for vote in votes}), "pictures": len({vote[0] for vote in votes}),
+        "left_out": len(left_out), "rejected": sum(fitting.findings.rejected for fitting in every),
+        "clipped": sum(fitting.n_clipped for fitting in every),
+        "rows": sum(fitting.findings.rows for fitting in every),
+    }  # fmt: skip
+    rows = {"rows_left_out": left_out[:_KEPT]} if left_out else {}
+    subject = ", ".join(bundle.name for bundle, _ in bundles)[:500]
+    project.journal.log("annotate", "votes_imported", subject, **summary, **rows)
+    problems = []
+    if left_out:
+        problems.append(f"{counted(len(left_out), 'row')} left out: {left_out[0]}" + (", …" if left_out[1:] else ""))
+    if summary["rejected"]:
+        problems.append(f"{counted(summary['rejected'], 'answer')} left out that the file itself rejects")
+    if summary["clipped"]:
+        problems.append(f"cut at the picture's edge, beyond which they reached: {counted(summary['clipped'], 'shape')}")
+    return Outcome(
+        step="annotate import", summary=summary, headline=_headline(summary), problems=tuple(problems),
+        next=("pictus annotate settle",) if not total["asked"] else ("pictus annotate serve",),
+        is_vain=not any((votes, total["marks"], total["marks_there"], total["known"], total["asked"]))
+        and not any(fitting.questions for fitting in every),
+    )  # fmt: skip
+
+
+def _headline(summary: dict[str, Any]) -> str:
+    parts = [
+        counted(summary[name], one)
+        for name, one in (("added", "vote"), ("marks", "shape"), ("known", "known answer"), ("asked", "question"))
+        if summary[name]
+    ]
+    told = f"{summary['format']}: {', '.join(parts) or 'nothing new'}" + (" added" if parts else "")
+    return told + (f"; {summary['already_there']:,} were there already" if summary["already_there"] else "")

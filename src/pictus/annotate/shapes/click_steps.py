@@ -1,0 +1,130 @@
+"""What the desk's drawing pages ask for: the mask that a few clicks mean, and which skeleton a concept has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import sqlalchemy as sa
+
+from pictus import pixels
+from pictus.annotate.shapes import outlines, regions, rle
+from pictus.annotate.shapes.regions import Clicks
+from pictus.annotate.shapes.segmenters import SEGMENTERS, Prepared, Segmenter, default_segmenter
+from pictus.annotate.shapes.skeletons import SKELETONS
+from pictus.errors import PictureError, UserError, clipped
+from pictus.project import Project
+
+VIEW_PX = 1024
+"""Long side of what a segmenter sees: a prepared picture then takes at most some 5 MB."""
+
+MOST_CLICKS = 200
+_OUTLINE_PX = 1.0
+_BOX = 4
+
+
+class Asked(NamedTuple):
+    """A picture, and what was clicked on it: [x, y, 1 for it | 0 for not it] and perhaps a box, px of the picture."""
+
+    image_id: str
+    clicks: Sequence[Any]
+    box: Sequence[Any] | None
+
+
+class _View(NamedTuple):
+    height: int  # of the picture, px
+    width: int
+    scale: float  # px of the view for one of the picture
+    state: Any  # the segmenter's own
+
+
+class Finder:
+    """Answers clicks, from any thread; pictures are prepared once and kept for the next click."""
+
+    def __init__(self, name: str = "") -> None:
+        self._name = name or default_segmenter()
+        self._segmenter: Segmenter | None = None
+        self._prepared = Prepared()
+
+    def find(self, asked: Asked, read: Callable[[], bytes]) -> dict[str, Any]:
+        """The mask as {"size", "counts", "polygons", "tool"}. read: gives the file's bytes, called once per picture.
+
+        Without clicks and box the picture is only prepared, and the answer is {}.
+        """
+        if self._segmenter is None:
+            self._segmenter = SEGMENTERS.get(self._name)()
+        segmenter = self._segmenter
+        try:
+            view = self._prepared.get(asked.image_id, lambda: _prepared(segmenter, read()))
+        except PictureError as error:
+            raise UserError("This picture cannot be read, so nothing can be found on it.") from error
+        if not len(asked.clicks) and asked.box is None:
+            return {}
+        clicks = _checked(asked, view)
+        mask_HW = segmenter.segment(view.state, clicks)
+        whole = rle.encode(regions.enlarged(mask_HW, view.height, view.width))
+        around = [[round(value / view.scale, 2) for value in one] for one in outlines.polygons(mask_HW, _OUTLINE_PX)]
+        tool = self._name if self._name in ("grabcut", "regions") else ""
+        return {**rle.to_json(whole), "polygons": around, "tool": tool}
+
+
+def _prepared(segmenter: Segmenter, image_bytes: bytes) -> _View:
+    found = pixels.decode(image_bytes)
+    height, width = found.shape[:2]
+    scale = min(1.0, VIEW_PX / max(height, width))
+    if scale < 1:
+        found = pixels.resize(found, max(1, round(width * scale)), max(1, round(height * scale)))
+    return _View(height, width, scale, segmenter.prepare(found))
+
+
+def _checked(asked: Asked, view: _View) -> Clicks:
+    """What was sent, in px of the view; UserError for what lies outside the picture or is none."""
+    if len(asked.clicks) > MOST_CLICKS:
+        raise UserError(f"{len(asked.clicks):,} clicks are more than {MOST_CLICKS} for one thing.")
+    if odd := [one for one in asked.clicks if not _is_click(one)]:
+        raise UserError(f"A click is {clipped(odd[0])}.", fix="[x, y, 1] for what it is, [x, y, 0] for what it is not")
+    where_C3 = np.array([list(one) for one in asked.clicks], np.float64).reshape(-1, 3)
+    sides = (view.width, view.height)
+    box = None
+    if asked.box is not None:
+        if len(asked.box) != _BOX or not all(map(_is_number, asked.box)):
+            raise UserError(f"The box is {clipped(asked.box)}.", fix="[x1, y1, x2, y2] in px of the picture")
+        x1, y1, x2, y2 = (float(min(max(value, 0), sides[at % 2])) for at, value in enumerate(asked.box))
+        if x1 >= x2 or y1 >= y2:
+            raise UserError("The box lies outside the picture, or holds nothing.")
+        box = (x1 * view.scale, y1 * view.scale, x2 * view.scale, y2 * view.scale)
+    if np.any(where_C3[:, :2] < 0) or np.any(where_C3[:, :2] > sides):
+        raise UserError(f"A click lies outside the picture of {view.width:,} × {view.height:,} px.")
+    is_it = where_C3[:, 2] == 1
+    if box is None and not np.any(is_it):
+        raise UserError("Click on the thing itself first, then on what is not it.")
+    return Clicks(where_C3[is_it, :2] * view.scale, where_C3[~is_it, :2] * view.scale, box)
+
+
+def _is_click(one: object) -> bool:
+    return isinstance(one, (list, tuple)) and len(one) == 3 and all(map(_is_number, one)) and one[2] in (0, 1)  # noqa: PLR2004  x, y, sign
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9  # noqa: PLR2004  no picture is so large; NaN is not less
+
+
+def skeletons(project: Project, concept_id: str) -> dict[str, Any]:
+    """Every skeleton there is, and the one that points of this concept were last given by, "" for none yet."""
+    with project.journal.transaction() as connection:
+        found = connection.execute(
+            sa.text(
+                "SELECT shape FROM marks WHERE kind = 'points' AND concept_id = :concept ORDER BY mark_id DESC LIMIT 1"
+            ),
+            {"concept": concept_id},
+        ).scalar()
+    known = [SKELETONS.get(name) for name in SKELETONS.names()]
+    return {
+        "chosen": json.loads(found)["skeleton"] if found else "",
+        "skeletons": [
+            {"name": one.name, "points": list(one.points), "lines": [list(line) for line in one.lines]}
+            for one in known
+        ],
+    }  # fmt: skip

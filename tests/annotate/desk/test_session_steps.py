@@ -1,0 +1,146 @@
+"""Links, sessions and names: how people come in, and who cannot."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from tests.annotate.desks import Clock, desk_of, link, rows, someone
+
+import pictus
+from pictus.annotate.desk.desk_steps import Desk
+from pictus.errors import UserError
+from pictus.records import Vote
+
+
+def test_a_link_lets_in_once_and_the_session_lasts_thirty_days(world: pictus.Project) -> None:
+    clock = Clock()
+    desk = desk_of(world, clock)
+    session = desk.join(link(world, quota=500), "  ada\u0301  lovelace ")
+    person = desk.person(session)
+    assert person is not None
+    assert (person.name, person.role, person.state, person.quota) == ("ad\u00e1 lovelace", "annotator", "active", 500)
+    with pytest.raises(UserError, match="not valid"):
+        desk.join("t" * 43, "bob")
+    clock.wait(30 * 86400 - 1)
+    assert desk.person(session) == person
+    clock.wait(2)
+    assert desk.person(session) is None
+
+
+def test_no_token_is_stored(world: pictus.Project) -> None:
+    desk = desk_of(world)
+    session = desk.join(link(world, "secret-token-of-a-link"), "ada")
+    stored = str(rows(world, "SELECT * FROM tokens")) + str(rows(world, "SELECT * FROM annotators"))
+    stored += str(rows(world, "SELECT * FROM events"))
+    assert "secret-token-of-a-link" not in stored
+    assert session not in stored
+
+
+def test_a_link_expires(birds: pictus.Project) -> None:
+    clock = Clock()
+    desk = desk_of(birds, clock)
+    token = link(birds, days=2)
+    clock.wait(2 * 86400)
+    with pytest.raises(UserError, match="not valid"):
+        desk.join(token, "ada")
+
+
+@pytest.mark.parametrize("token", ["", "x", "t" * 42, "T" * 43, "' OR 1=1 --", "t" * 100_000, "\ud800", "\0"])
+def test_a_forged_token_is_nobody(birds: pictus.Project, token: str) -> None:
+    link(birds)
+    desk = desk_of(birds)
+    someone(desk)
+    assert desk.person(token) is None
+    with pytest.raises(UserError, match="not valid"):
+        desk.join(token, "eve")
+
+
+def test_a_link_is_no_session_and_a_session_no_link(birds: pictus.Project) -> None:
+    desk = desk_of(birds)
+    token = link(birds)
+    assert desk.person(token) is None
+    session = desk.kiosk("ada")
+    with pytest.raises(UserError, match="not valid"):
+        desk.join(session, "eve")
+
+
+def test_of_two_who_use_the_last_place_at_once_one_gets_it(world: pictus.Project) -> None:
+    token = link(world, uses=3)
+    desks = [desk_of(world), desk_of(world)]
+    came: list[str] = []
+    refused: list[str] = []
+    ready = threading.Barrier(8)
+
+    def enter(number: int) -> None:
+        ready.wait(30)
+        try:
+            desks[number % 2].join(token, f"p{number}")
+            came.append(f"p{number}")
+        except UserError as error:
+            refused.append(error.what)
+
+    threads = [threading.Thread(target=enter, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (len(came), len(refused)) == (3, 5)
+    assert {name for (name,) in rows(world, "SELECT name FROM annotators")} == set(came)
+
+
+def test_a_name_that_is_taken_leaves_the_link_unused(world: pictus.Project) -> None:
+    world.journal.add_votes([Vote("a" * 64, "carla", "owl", "yes", "votes.csv", "2026-01-01T00:00:00Z")])
+    desk = desk_of(world)
+    someone(desk, "ada")
+    token = link(world)
+    for name in ("ada", "ADA", "carla"):
+        with pytest.raises(UserError, match="is taken"):
+            desk.join(token, name)
+    assert desk.person(desk.join(token, "bob")) is not None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "   ", "x" * 41, "a\0b", "a\u202eb", "a\u0007b", "source:list.csv", "Source:x", "model:run", "\ud800"],
+)
+def test_a_name_that_cannot_be_one_is_refused(birds: pictus.Project, name: str) -> None:
+    desk = desk_of(birds)
+    for enter in (desk.kiosk, lambda chosen: desk.join(link_of(birds), chosen)):
+        with pytest.raises(UserError):
+            enter(name)
+
+
+def link_of(project: pictus.Project) -> str:
+    return link(project) if not rows(project, "SELECT 1 FROM tokens WHERE kind = 'link'") else "t" * 43
+
+
+@pytest.mark.parametrize("name", ["<b>ada</b>", "'; DROP TABLE annotators; --", "Zoë 木村 🦉", "{{7*7}}", "%s%n"])
+def test_hostile_names_are_only_names(birds: pictus.Project, name: str) -> None:
+    desk = desk_of(birds)
+    person = desk.person(desk.kiosk(name))
+    assert person is not None
+    assert person.name == name
+    assert rows(birds, "SELECT name FROM annotators") == [(name,)]
+
+
+def test_a_kiosk_lets_its_own_people_in_again_and_no_others(birds: pictus.Project) -> None:
+    desk = desk_of(birds)
+    first, second = desk.kiosk("ada"), desk.kiosk("ada")
+    assert first != second
+    desk.leave(first)
+    assert desk.person(first) is None
+    assert desk.person(second) is not None
+    desk.join(link(birds), "grace")
+    with pytest.raises(UserError, match="is taken"):
+        desk.kiosk("grace")
+
+
+def test_who_came_is_in_the_journal(birds: pictus.Project) -> None:
+    desk: Desk = desk_of(birds)
+    desk.join(link(birds), "ada")
+    (event,) = birds.journal.events(event="person_joined")
+    assert event.subject == "ada"
+    data: dict[str, Any] = event.data
+    assert data["role"] == "annotator"

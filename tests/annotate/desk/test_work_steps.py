@@ -1,0 +1,192 @@
+"""Who is paused and why, what follows, and what is asked no more."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from tests.annotate.desks import UNHURRIED, Clock, all_of, desk_of, pictures_of, put_questions, rows, someone
+
+import pictus
+from pictus.annotate.desk.conduct import Limits
+from pictus.annotate.desk.desk_steps import Stops
+from pictus.annotate.tasks import Given
+from pictus.errors import UserError
+
+
+def test_who_is_surely_wrong_is_paused_may_appeal_and_go_on(world: pictus.Project) -> None:
+    put_questions(world, 300, wanted=3)
+    put_questions(world, 40, known="yes", first=2000)
+    put_questions(world, 40, known="no", first=3000)
+    clock = Clock()
+    desk = desk_of(world, clock, stops=Stops(most=5))
+    eve, bob = someone(desk, "eve"), someone(desk, "bob")
+    ahead = desk.next_page(bob)
+    assert ahead is not None
+    paused = ""
+    for number in range(7):
+        page = desk.next_page(eve)
+        assert page is not None, number
+        given = [Given(item.position, "yes" if item.position % 2 else "no") for item in page.items]
+        known = dict(rows(world, "SELECT image_id, known FROM questions WHERE known <> ''"))
+        for place, name in enumerate(pictures_of(desk, page, eve)):
+            if name in known:
+                given[place] = Given(place, "no" if known[name] == "yes" else "yes")
+        clock.wait(200)
+        receipt = desk.submit(eve, page.page_id, 1, given, 120)
+        paused = receipt.paused
+        if paused:
+            break
+    assert "0 of 20 pictures whose answer is known" in paused
+    assert desk.next_page(eve) is None
+    assert desk.nothing(eve).startswith("You are paused: 0 of 20")
+    asked_again = rows(world, "SELECT COUNT(*) FROM questions WHERE state = 'open' AND votes = 1 AND wanted >= 6")
+    assert asked_again[0][0] > 150, "what only she answered needs as many votes as before"
+    desk.submit(bob, ahead.page_id, 1, all_of(ahead), 60)
+    desk.appeal(eve, "I misread the gloss <b>")
+    with pytest.raises(UserError, match="1 to 2,000"):
+        desk.appeal(eve, "x" * 3000)
+    assert [event.data["text"] for event in world.journal.events(event="appeal_made")] == ["I misread the gloss <b>"]
+    from pictus.annotate import pause, people
+
+    shown = people(world)
+    assert shown.summary["paused"] == ["eve"]
+    assert any("asks to go on" in problem for problem in shown.problems)
+    assert pause(world, "eve", resume=True).summary == {"name": "eve", "state": "active", "changed": True}
+    clock.at = "2099-01-01T00:00:00Z"
+    page = desk.next_page(eve)
+    assert page is not None
+    assert desk.submit(eve, page.page_id, 1, all_of(page, "no"), 60).paused == "", "judged anew"
+
+
+def test_who_is_paused_no_longer_counts_in_the_rule(birds: pictus.Project) -> None:
+    put_questions(birds, 5, wanted=2)
+    clock = Clock()
+    desk = desk_of(birds, clock, stops=Stops(most=2))
+    eve = someone(desk, "eve")
+    page = desk.next_page(eve)
+    assert page is not None
+    desk.submit(eve, page.page_id, 1, all_of(page, "no"), 60)
+    pictus.annotate.pause(birds, "eve", reason="please read the gloss")
+    clock.wait(2)
+    for who, decided in (("ada", 0), ("bob", 5)):
+        person = someone(desk, who)
+        page = desk.next_page(person)
+        assert page is not None
+        assert desk.submit(person, page.page_id, 1, all_of(page), 60).decided == decided
+    assert {state for (state,) in rows(birds, "SELECT state FROM questions")} == {"accepted"}
+    fresh = desk_of(birds, clock, stops=Stops(most=2))
+    assert fresh.progress(eve).pages == 1, "what she did is kept"
+
+
+def test_much_too_fast_is_paused_with_the_reason_in_words(birds: pictus.Project) -> None:
+    put_questions(birds, 200, wanted=3)
+    clock = Clock()
+    desk = desk_of(birds, clock, limits=Limits())
+    bot = someone(desk, "bot")
+    paused = []
+    for _ in range(3):
+        page = desk.next_page(bot)
+        assert page is not None
+        clock.wait(3)
+        given = [Given(item.position, "yes" if item.position % 3 else "no") for item in page.items]
+        paused.append(desk.submit(bot, page.page_id, 1, given, 500).paused)
+    assert paused[:2] == ["", ""]
+    assert "too fast" in paused[2], "whatever the browser says it took"
+
+
+def test_always_the_same_is_paused_where_known_answers_differ(birds: pictus.Project) -> None:
+    put_questions(birds, 400, wanted=3)
+    put_questions(birds, 40, known="yes", first=2000)
+    put_questions(birds, 40, known="no", first=3000)
+    desk = desk_of(birds, limits=UNHURRIED)
+    bot = someone(desk, "bot")
+    paused = [desk.submit(bot, page.page_id, 1, all_of(page, "no"), 60).paused
+              for page in (desk.next_page(bot) for _ in range(3)) if page]  # fmt: skip
+    assert paused[:2] == ["", ""]
+    assert "answered 'no', whatever was on the pictures" in paused[2]
+
+
+def test_two_people_who_call_a_concept_unpicturable_park_it(world: pictus.Project) -> None:
+    put_questions(world, 60)
+    desk = desk_of(world)
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    desk.unpicturable(ada, "owl")
+    desk.unpicturable(ada, "owl")
+    assert desk.next_page(bob) is not None
+    desk.unpicturable(bob, "owl")
+    assert desk.next_page(someone(desk, "cyd")) is None
+    assert rows(world, "SELECT state, reason FROM heaps") == [("parked", "2 people say that it cannot be pictured")]
+    assert rows(world, "SELECT COUNT(*) FROM answers WHERE kind = 'unpicturable'") == [(2,)]
+    assert pictus.annotate.reopen(world, "owl").summary == {"concept_id": "owl", "heaps": 1}
+    assert pictus.annotate.reopen(world, "owl").headline == "owl was not put aside"
+    assert desk.next_page(someone(desk, "cyd")) is not None
+    with pytest.raises(UserError, match="no-such"):
+        desk.unpicturable(ada, "no-such")
+
+
+def test_the_quiz_comes_before_and_is_passed_once(world: pictus.Project) -> None:
+    desk = desk_of(world)
+    ada = someone(desk)
+    quiz = desk.quiz(ada, "owl")
+    assert quiz is not None
+    assert set(quiz.choices) == {
+        "a nocturnal bird of prey", "a small brown songbird",
+    } | set(quiz.choices)  # fmt: skip
+    right = quiz.choices.index("a nocturnal bird of prey")
+    wrong = (right + 1) % len(quiz.choices)
+    assert desk.answer_quiz(ada, "owl", wrong) is False
+    assert desk.quiz(ada, "owl") == quiz, "it may be tried again"
+    assert desk.answer_quiz(ada, "owl", right) is True
+    assert desk.quiz(ada, "owl") is None
+    assert desk_of(world).quiz(ada, "owl") is None, "whichever server is asked"
+    assert desk.quiz(ada, "crow") is None, "it has no gloss"
+    tries = rows(world, "SELECT answer FROM answers WHERE kind = 'quiz' ORDER BY answer_id")
+    assert tries == [(str(wrong),), (str(right),)]
+    with pytest.raises(UserError, match="choices 0 to"):
+        desk.answer_quiz(ada, "owl", 9)
+
+
+def test_progress_tells_time_and_what_is_left(birds: pictus.Project) -> None:
+    put_questions(birds, 96)
+    clock = Clock()
+    desk = desk_of(birds, clock)
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    assert page is not None
+    assert desk.progress(ada).left_s == 0, "nothing is known of the pace yet"
+    clock.wait(3000)
+    receipt = desk.submit(ada, page.page_id, 1, all_of(page), 2900)
+    assert receipt.progress.seconds == 600, "what is longer than ten minutes was a pause"
+    assert receipt.progress.waiting == 96
+    assert receipt.progress.left == -1
+    assert receipt.progress.left_s == pytest.approx(96 * 600 / 48)
+
+
+def test_a_no_to_a_group_answers_what_is_below_until_it_is_taken_back(world: pictus.Project) -> None:
+    names = put_questions(world, 5, concept="bird", wanted=1, priority=5)
+    with world.journal.transaction() as connection:
+        for name in names:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO questions (kind, concept_id, image_id, mark_id, state, priority, reason, votes,"
+                    " leases, wanted, posterior, score, fold, known) VALUES ('grid', 'owl', :image, 0, 'open', 1, '',"
+                    " 0, 0, 1, 0.5, 0, '', '')"
+                ),
+                {"image": name},
+            )
+        connection.execute(sa.text("INSERT INTO heaps VALUES ('grid', 'owl', 'open', 1, '', 5)"))
+    desk = desk_of(world, stops=Stops(most=1))
+    ada = someone(desk)
+    page = desk.next_page(ada, concept_id="bird")
+    assert page is not None
+    given = [Given(item.position, "yes" if item.position < 2 else "no") for item in page.items]
+    assert desk.submit(ada, page.page_id, 1, given, 60).decided == 5
+    states = dict(rows(world, "SELECT state, COUNT(*) FROM questions WHERE concept_id = 'owl' GROUP BY state"))
+    assert states == {"open": 2, "parked": 3}
+    heaps = dict(rows(world, "SELECT concept_id, waiting FROM heaps"))
+    assert (heaps["bird"], heaps["owl"], heaps["wren"], heaps["crow"]) == (0, 2, 2, 2), "a yes opens what is below"
+    desk.submit(ada, page.page_id, 2, all_of(page, "yes"), 20)
+    states = dict(rows(world, "SELECT state, COUNT(*) FROM questions WHERE concept_id = 'owl' GROUP BY state"))
+    assert states == {"open": 5}
+    heaps = dict(rows(world, "SELECT concept_id, waiting FROM heaps"))
+    assert (heaps["owl"], heaps["wren"]) == (5, 5)

@@ -1,0 +1,160 @@
+"""Taking in and giving out on both databases: batches, kills, what stands and what was replaced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import pictus
+from pictus import annotate
+from pictus.annotate.exchange import intake_steps
+from pictus.errors import UserError
+
+Shelve = Callable[..., dict[str, str]]
+Read = Callable[[pictus.Project], Any]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path, shelve: Shelve) -> Iterator[pictus.Project]:
+    from tests.annotate.desks import emptied
+
+    address = emptied(request.getfixturevalue("postgres_server")) if request.param == "postgresql" else ""
+    project = pictus.new(tmp_path / "birds", database_url=address)
+    shelve(project, {"1.jpg": (200, 100), "2.jpg": (200, 100)})
+    yield project
+    project.journal.engine.dispose()
+
+
+def coco(tmp_path: Path, boxes: list[list[float]], name: str = "a.json") -> Path:
+    path = tmp_path / name
+    images = [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "file_name": "2.jpg"}]
+    notes = [
+        {"image_id": 1 + number % 2, "category_id": 1, "bbox": box} for number, box in enumerate(boxes)
+    ]
+    whole = {"images": images, "annotations": notes, "categories": [{"id": 1, "name": "owl"}]}
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    return path
+
+
+BOXES = [[float(number), 1, 10, 10] for number in range(50)]
+
+
+def test_an_import_that_was_killed_between_batches_goes_on(
+    shelf: pictus.Project, tmp_path: Path, kept: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_steps, "BATCH", 20)
+    path = coco(tmp_path, BOXES)
+    same = intake_steps._same
+    calls: list[int] = []
+
+    def killed(connection: sa.Connection, source: str, batch: Any) -> Any:
+        calls.append(len(batch))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return same(connection, source, batch)
+
+    monkeypatch.setattr(intake_steps, "_same", killed)
+    with pytest.raises(KeyboardInterrupt):
+        annotate.import_(shelf, (path,))
+    assert len(kept(shelf)) in (20, 40)
+    monkeypatch.setattr(intake_steps, "_same", same)
+    outcome = annotate.import_(shelf, (path,))
+    assert outcome.summary["marks"] + outcome.summary["marks_there"] == 50
+    assert sorted(mark.shape["box"][0] for mark in kept(shelf)) == [box[0] for box in BOXES]
+
+
+def test_votes_questions_and_marks_come_in_and_go_out(shelf: pictus.Project, tmp_path: Path, said: Read) -> None:
+    header = "INPUT:image\tINPUT:question\tOUTPUT:answer\tGOLDEN:answer\tASSIGNMENT:worker_id"
+    rows = ["1.jpg\towl\tyes\t\tw1", "2.jpg\towl\tno\tno\tw1"]
+    path = tmp_path / "a.tsv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    assert annotate.import_(shelf, (path, coco(tmp_path, BOXES)), keep_names=True).summary["marks"] == 50
+    assert len(said(shelf)) == 2
+    assert annotate.export(shelf, tmp_path / "v.csv").summary["rows"] == 2
+    assert annotate.export(shelf, tmp_path / "m.json", format="coco").summary["rows"] == 50
+    lines = (tmp_path / "v.csv").read_text(encoding="utf-8").splitlines()
+    assert lines == ["worker,image,question,answer", "w1,2.jpg,owl,no", "w1,1.jpg,owl,yes"] or len(lines) == 3
+
+
+def test_what_was_replaced_does_not_go_out(shelf: pictus.Project, tmp_path: Path, kept: Read) -> None:
+    annotate.import_(shelf, (coco(tmp_path, BOXES[:4]),), as_proposals=True)
+    with shelf.journal.transaction() as connection:
+        connection.execute(sa.text("UPDATE marks SET annotator = 'ada' WHERE place > 1"))
+        first, second = connection.execute(
+            sa.text("SELECT mark_id FROM marks WHERE annotator = 'ada' ORDER BY mark_id")
+        ).scalars().all()[:2]
+        connection.execute(
+            sa.text("UPDATE marks SET replaces = :old WHERE mark_id = :new"), {"old": first, "new": second}
+        )
+    marks = annotate.export(shelf, tmp_path / "m.json", format="coco", what="marks").summary["rows"]
+    assert len(kept(shelf)) == 4
+    assert marks == 3
+
+
+def test_settled_shapes_go_out_with_how_sure_they_are(shelf: pictus.Project, tmp_path: Path) -> None:
+    box = {"x": 10, "y": 10, "width": 30, "height": 40, "rectanglelabels": ["owl"]}
+    ring = {"points": [[1, 1], [50, 1], [50, 50]], "polygonlabels": ["owl"]}
+    results = [{"type": "rectanglelabels", "value": box}, {"type": "polygonlabels", "value": ring}]
+    annotations = [{"annotator": name, "result": results} for name in ("ada", "bob", "cy")]
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps([{"data": {"image": "1.jpg"}, "annotations": annotations}]), encoding="utf-8")
+    annotate.import_(shelf, (path,))
+    with pytest.raises(UserError, match="There are no shapes") as raised:
+        annotate.export(shelf, tmp_path / "s.json", format="coco", what="shapes")
+    assert raised.value.fix == "pictus annotate shapes"
+    annotate.shapes_(shelf)
+    outcome = annotate.export(shelf, tmp_path / "s.json", format="coco", what="shapes")
+    assert outcome.summary["rows"] == 2
+    notes = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["annotations"]
+    drawn, mask = sorted(notes, key=lambda note: bool(note["segmentation"]))
+    assert drawn["bbox"] == [20, 10, 60, 40]
+    assert float(drawn["attributes"]["posterior"]) > 0.9
+    assert mask["segmentation"]["size"] == [100, 200]
+    assert annotate.export(shelf, tmp_path / "voc", format="voc", what="shapes").problems == (
+        "1 shape of 2 left out: voc has no form for them",
+    )
+
+
+def test_what_is_not_there_or_cannot_be_held_is_told(shelf: pictus.Project, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="There are no votes"):
+        annotate.export(shelf, tmp_path / "v.csv")
+    with pytest.raises(UserError, match="coco has no way to hold votes") as raised:
+        annotate.export(shelf, tmp_path / "v.json", format="coco", what="votes")
+    assert "csv (votes, labels, marks, shapes, tasks)" in raised.value.fix
+    with pytest.raises(UserError, match="does not say which format"):
+        annotate.export(shelf, tmp_path / "v.json")
+    with pytest.raises(UserError, match="is a folder"):
+        annotate.export(shelf, tmp_path, format="coco", what="marks")
+
+
+def test_names_cannot_leave_the_folder_or_become_formulas(tmp_path: Path, shelve: Shelve) -> None:
+    project = pictus.new(tmp_path / "p")
+    shelve(project, {"../../../etc/=cmd.jpg": (200, 100)}, start="")
+    path = tmp_path / "a.csv"
+    path.write_text("image,label,xmin,ymin,xmax,ymax\n=cmd.jpg,owl,1,1,5,5\n", encoding="utf-8")
+    annotate.import_(project, (path,))
+    annotate.export(project, tmp_path / "voc", format="voc")
+    annotate.export(project, tmp_path / "yolo", format="yolo")
+    annotate.export(project, tmp_path / "b.csv", format="csv", what="marks")
+    made = [one.relative_to(tmp_path).as_posix() for one in tmp_path.rglob("*") if one.suffix in (".xml", ".txt")]
+    assert sorted(made) == ["voc/_cmd.xml", "yolo/classes.txt", "yolo/labels/_cmd.txt"]
+    assert "'=cmd.jpg,owl" in (tmp_path / "b.csv").read_text(encoding="utf-8")
+
+
+def test_pictures_are_called_by_the_shortest_end_that_means_no_other(tmp_path: Path, shelve: Shelve) -> None:
+    project = pictus.new(tmp_path / "p")
+    addresses = ["a/owl/1.jpg", "a/wren/1.jpg", "b/owl/2.jpg", "b/x.tar!/owl/3.jpg", "c/d/owl/4.jpg", "e/d/owl/4.jpg"]
+    ids = shelve(project, dict.fromkeys(addresses, (200, 100)), start="/h/")
+    rows = "".join(f"ada,{image_id},owl\n" for image_id in ids.values())
+    (tmp_path / "v.csv").write_text(f"worker,image,answer\n{rows}", encoding="utf-8")
+    annotate.import_(project, (tmp_path / "v.csv",))
+    annotate.export(project, tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[1:]
+    names = {line.split(",")[1] for line in lines}
+    own = {f"{ids[name]}.jpg" for name in ("c/d/owl/4.jpg", "e/d/owl/4.jpg")}
+    assert names == {"owl/1.jpg", "wren/1.jpg", "2.jpg", "3.jpg"} | own

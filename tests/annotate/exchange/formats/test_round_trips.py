@@ -1,0 +1,218 @@
+"""What is written comes back: votes as they were, shapes within the precision that each format has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import pictus
+from pictus import annotate
+from pictus.annotate.shapes import rle
+from pictus.records import Vote
+
+Shelve = Callable[..., dict[str, str]]
+Read = Callable[[pictus.Project], Any]
+
+PICTURES = {"owl/1.jpg": (640, 480), "wren/1.jpg": (301, 777), "wren/2.png": (33, 20)}
+SIZES = list(PICTURES.values())
+
+
+def draw(project: pictus.Project, rows: list[tuple[str, str, str, str, dict[str, Any]]]) -> None:
+    """Rows of kind, image_id, concept_id, annotator, shape, as a page of the desk leaves them."""
+    query = sa.text(
+        "INSERT INTO marks (kind, image_id, concept_id, annotator, shape, source, place, replaces, made_at)"
+        " VALUES (:kind, :image, :concept, :who, :shape, 'page:p#1', :place, 0, '')"
+    )
+    with project.journal.transaction() as connection:
+        for place, (kind, image, concept, who, shape) in enumerate(rows):
+            values = {"kind": kind, "image": image, "concept": concept, "who": who, "place": place}
+            connection.execute(query, {**values, "shape": json.dumps(shape)})
+
+
+def there_and_back(
+    tmp_path: Path, shelve: Shelve, kept: Read, drawn: list[tuple[int, str, str, str, dict[str, Any]]],
+    chosen: str,
+) -> tuple[list[Any], list[Any]]:  # fmt: skip
+    """drawn: number of the picture, kind, concept, annotator, shape -> the marks before and after."""
+    number = sum(1 for _ in tmp_path.iterdir())
+    if number:
+        old, new = (pictus.open(tmp_path / side) for side in ("old", "new"))
+        for project in (old, new):
+            with project.journal.transaction() as connection:
+                connection.execute(sa.text("DELETE FROM marks"))
+    else:
+        old, new = (pictus.new(tmp_path / side) for side in ("old", "new"))
+        shelve(old, PICTURES)
+        shelve(new, PICTURES, start="/srv/elsewhere/")
+    ids = [id_of(name) for name in PICTURES]
+    draw(old, [(kind, ids[at], concept, who, shape) for at, kind, concept, who, shape in drawn])
+    out = tmp_path / f"out{number}{EXACT.get(chosen, '')}"
+    outcome = annotate.export(old, out, format=chosen, what="marks")
+    assert outcome.summary["rows"] == len(drawn)
+    annotate.import_(new, (out,), keep_names=True)
+
+    def order(mark: Any) -> tuple[Any, ...]:
+        return (mark.image_id, mark.concept_id, mark.annotator, mark.kind, numbers(mark.shape))
+
+    return sorted(kept(old), key=order), sorted(kept(new), key=order)
+
+
+def numbers(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        return [one for key in sorted(value) if key != "words" for one in numbers(value[key])]
+    if isinstance(value, list):
+        return [one for inner in value for one in numbers(inner)]
+    return [float(value)] if isinstance(value, (int, float)) else [float(ord(sign)) for sign in str(value)]
+
+
+@st.composite
+def boxes(draw_one: st.DrawFn, step: float = 0.001) -> tuple[int, str, str, str, dict[str, Any]]:
+    at = draw_one(st.integers(0, len(SIZES) - 1))
+    sides = []
+    for side in SIZES[at]:
+        most = round(side / step)
+        first = draw_one(st.integers(0, most - round(2 / step)))
+        second = draw_one(st.integers(first + round(1 / step), most))
+        sides.append((round(first * step, 3), round(second * step, 3)))
+    (x1, x2), (y1, y2) = sides
+    who = draw_one(st.sampled_from(["ada", "bob <b>&", "source:old.csv", "model:v1"]))
+    concept = draw_one(st.sampled_from(["cowl", "cwren"]))
+    return at, "box", concept, who, {"box": [x1, y1, x2, y2]}
+
+
+def id_of(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+FAST = settings(
+    max_examples=6, deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+
+EXACT = {"coco": ".json", "cvat": ".xml", "label-studio": ".json", "yolo": "", "csv": ".csv"}
+NAMELESS = ("yolo",)
+
+
+@pytest.mark.parametrize("chosen", EXACT)
+@FAST
+@given(drawn=st.lists(boxes(), min_size=1, max_size=5))
+def test_boxes_come_back_to_a_thousandth_of_a_pixel(
+    chosen: str, tmp_path: Path, shelve: Shelve, kept: Read, drawn: list[Any]
+) -> None:
+    before, after = there_and_back(tmp_path, shelve, kept, drawn, chosen)
+    assert [mark[1:3] for mark in after] == [mark[1:3] for mark in before] or chosen in NAMELESS
+    if chosen not in NAMELESS:
+        assert [mark.annotator for mark in after] == [mark.annotator for mark in before]
+    found = sorted((mark.image_id, mark.concept_id, tuple(mark.shape["box"])) for mark in after)
+    wanted = sorted((mark.image_id, mark.concept_id, tuple(mark.shape["box"])) for mark in before)
+    for one, other in zip(found, wanted, strict=True):
+        assert one[:2] == other[:2]
+        assert np.allclose(one[2], other[2], atol=0.0011)
+
+
+@FAST
+@given(drawn=st.lists(boxes(), min_size=1, max_size=5))
+def test_voc_holds_whole_pixels_around_the_box(tmp_path: Path, shelve: Shelve, kept: Read, drawn: list[Any]) -> None:
+    before, after = there_and_back(tmp_path, shelve, kept, drawn, "voc")
+    key = {(mark.image_id, mark.concept_id, mark.annotator, mark.kind) for mark in before}
+    assert key == {(mark.image_id, mark.concept_id, mark.annotator, mark.kind) for mark in after}
+    found = sorted((mark.image_id, *(int(side) for side in mark.shape["box"])) for mark in after)
+    wanted = sorted(
+        (mark.image_id, *(int(np.floor(side)) for side in mark.shape["box"][:2]),
+         *(int(np.ceil(side)) for side in mark.shape["box"][2:]))
+        for mark in before
+    )  # fmt: skip
+    assert found == wanted
+
+
+@FAST
+@given(drawn=st.lists(boxes(step=1), min_size=1, max_size=5))
+def test_voc_brings_whole_boxes_back_as_they_were(
+    tmp_path: Path, shelve: Shelve, kept: Read, drawn: list[Any]
+) -> None:
+    before, after = there_and_back(tmp_path, shelve, kept, drawn, "voc")
+    assert sorted(numbers(mark.shape) for mark in after) == sorted(numbers(mark.shape) for mark in before)
+
+
+def blob(width: int, height: int, seed: int) -> dict[str, Any]:
+    generator = np.random.default_rng(seed)
+    mask = generator.random((height, width)) < 0.3
+    mask[height // 3 : height // 2, width // 4 : width // 2] = True
+    return rle.to_json(rle.encode(mask))
+
+
+MIXED: list[tuple[int, str, str, str, dict[str, Any]]] = [
+    (0, "mask", "cowl", "ada", {"polygons": [[10.5, 20.25, 300.125, 40, 200, 300]], "words": {"occluded": "1"}}),
+    (0, "mask", "cowl", "bob", blob(640, 480, 1)),
+    (2, "mask", "cwren", "model:v2", blob(33, 20, 2)),
+    (0, "box", "cowl", "ada", {"box": [0, 0, 640, 480], "words": {"pose": "left"}}),
+    (1, "points", "cwren", "ada", {"skeleton": "bird", "points": [[1.5, 2, 2], [0, 0, 0], [300, 700.25, 1]],
+                                   "names": ["beak", "tail", "eye"]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("chosen", ["coco", "cvat", "label-studio"])
+def test_masks_points_and_words_come_back_as_they_were(
+    chosen: str, tmp_path: Path, shelve: Shelve, kept: Read
+) -> None:
+    before, after = there_and_back(tmp_path, shelve, kept, MIXED, chosen)
+    assert [mark[:4] for mark in after] == [mark[:4] for mark in before]
+    for one, other in zip(after, before, strict=True):
+        assert one.shape.keys() == other.shape.keys()
+        assert one.shape.get("words") == other.shape.get("words")
+        assert one.shape.get("counts") == other.shape.get("counts")
+        assert one.shape.get("names") == other.shape.get("names")
+        assert np.allclose(numbers(one.shape), numbers(other.shape), atol=0.0011)
+
+
+def test_a_mask_of_two_rings_stays_one_mask(tmp_path: Path, shelve: Shelve, kept: Read) -> None:
+    rings = [[1.0, 1, 100, 1, 100, 100, 1, 100], [200.0, 200, 300, 200, 300, 300, 200, 300]]
+    drawn = [(0, "mask", "cowl", "ada", {"polygons": rings})]
+    for chosen in ("coco", "cvat", "label-studio"):
+        (before,), (after,) = there_and_back(tmp_path, shelve, kept, drawn, chosen)
+        one, other = (
+            mark if "counts" in mark else rle.to_json(rle.from_polygons(mark["polygons"], 480, 640))
+            for mark in (before.shape, after.shape)
+        )
+        assert one == other, chosen
+
+
+VOTES = (
+    ("owl/1.jpg", "ada", "cowl", "yes"), ("owl/1.jpg", "bob", "cowl", "no"), ("owl/1.jpg", "cy", "cwren", "unsure"),
+    ("wren/1.jpg", "ada", "", "cwren"), ("wren/2.png", "bob", "", "cowl"), ("wren/2.png", "cy", "cwren", "yes"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("chosen", ["csv", "cvat", "label-studio", "mturk", "toloka"])
+def test_votes_come_back_as_they_were(chosen: str, tmp_path: Path, shelve: Shelve, said: Read) -> None:
+    old, new = pictus.new(tmp_path / "old"), pictus.new(tmp_path / "new")
+    ids = shelve(old, PICTURES)
+    shelve(new, PICTURES, start="/srv/elsewhere/")
+    old.journal.add_votes(Vote(ids[name], who, question, answer, "x", "") for name, who, question, answer in VOTES)
+    out = tmp_path / f"out{ {'cvat': '.xml', 'label-studio': '.json', 'toloka': '.tsv'}.get(chosen, '.csv') }"
+    assert annotate.export(old, out, format=chosen, what="votes").summary["rows"] == len(VOTES)
+    annotate.import_(new, (out,), keep_names=True)
+    assert said(new) == said(old)
+    assert annotate.import_(new, (out,), keep_names=True).summary["added"] == 0
+
+
+def test_our_own_votes_become_pseudonyms_that_stay_the_same(tmp_path: Path, shelve: Shelve, said: Read) -> None:
+    old, new = pictus.new(tmp_path / "old"), pictus.new(tmp_path / "new")
+    ids = shelve(old, PICTURES)
+    shelve(new, PICTURES)
+    old.journal.add_votes([Vote(ids["owl/1.jpg"], "A1B2C3", "cowl", "yes", "x", "")])
+    annotate.export(old, tmp_path / "batch.csv", format="mturk")
+    annotate.import_(new, (tmp_path / "batch.csv",))
+    ((_, name, _, _),) = said(new)
+    assert name.startswith("mturk-")
+    assert "A1B2C3" not in name
+    assert annotate.import_(new, (tmp_path / "batch.csv",)).summary["added"] == 0

@@ -1,0 +1,67 @@
+"""From clicks to a mask of the whole picture, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pictus.annotate.shapes import rle
+from pictus.annotate.shapes.click_steps import VIEW_PX, Asked, Finder
+from pictus.errors import UserError
+
+MakeJpeg = Callable[..., bytes]
+
+
+def test_a_large_picture_is_prepared_once_and_its_mask_is_as_large_as_it_is(make_jpeg: MakeJpeg) -> None:
+    width, height = VIEW_PX * 2, VIEW_PX
+    image_bytes = make_jpeg(width, height, seed=5)
+    reads: list[int] = []
+
+    def read() -> bytes:
+        reads.append(1)
+        return image_bytes
+
+    finder = Finder("regions")
+    assert finder.find(Asked("a", [], None), read) == {}
+    found = finder.find(Asked("a", [[1500, 700, 1], [100, 100, 0]], None), read)
+    assert len(reads) == 1
+    mask = rle.decode(rle.from_json(found))
+    assert mask.shape == (height, width)
+    assert mask[700, 1500]
+    assert not mask[100, 100]
+    around = rle.decode(rle.from_polygons(found["polygons"], height, width))
+    assert (mask ^ around).sum() < 0.05 * mask.sum() + 500
+    assert found["tool"] == "regions"
+
+
+def test_the_same_clicks_give_the_same_mask(make_jpeg: MakeJpeg) -> None:
+    asked, image_bytes = Asked("a", [[60, 40, 1]], [20, 10, 90, 60]), make_jpeg(120, 80, seed=2)
+    first, second = (Finder("regions").find(asked, lambda: image_bytes) for _ in range(2))
+    assert first == second
+
+
+def test_what_holds_for_numbers_that_are_none(make_jpeg: MakeJpeg) -> None:
+    image_bytes = make_jpeg(120, 80)
+    for click in ([float("nan"), 1, 1], [1, 1, True], [1e300, 1, 1], "abc", None, [1, 2, 0.5]):
+        with pytest.raises(UserError, match="A click is"):
+            Finder("regions").find(Asked("a", [click], None), lambda: image_bytes)
+    for box in ([0, 0, 0, 5], [9, 9, 3, 3]):
+        with pytest.raises(UserError, match="holds nothing"):
+            Finder("regions").find(Asked("a", [], box), lambda: image_bytes)
+
+
+def test_a_picture_that_cannot_be_read_is_said_so() -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        Finder("regions").find(Asked("a", [[1, 1, 1]], None), lambda: b"no picture")
+
+
+def test_an_unknown_segmenter_is_named() -> None:
+    with pytest.raises(UserError, match="segmenter 'magic'"):
+        Finder("magic").find(Asked("a", [[1, 1, 1]], None), lambda: b"")
+
+
+def test_masks_are_of_zeros_and_ones(make_jpeg: MakeJpeg) -> None:
+    found = Finder("regions").find(Asked("a", [[60, 40, 1]], None), lambda: make_jpeg(120, 80, seed=3))
+    assert set(np.unique(rle.decode(rle.from_json(found)))) <= {False, True}

@@ -1,0 +1,274 @@
+"""The loop of boxes at the desk, and what is settled from it, from masks and from points; on both databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+from tests.annotate.conftest import image_id
+from tests.annotate.desks import START, Clock, desk_of, put_questions, rows, someone
+
+import pictus
+from pictus.annotate.desk.desk_steps import Desk
+from pictus.annotate.shapes import shape_steps
+from pictus.annotate.tasks import Given, Page, Person
+from pictus.errors import UserError
+from pictus.tables import table_of
+
+FIRST, SECOND = [10.0, 20.0, 110.0, 220.0], [300.0, 40.0, 420.0, 160.0]
+
+
+def asked(desk: Desk, who: Person, kind: str) -> Page:
+    page = desk.next_page(who, kind=kind)
+    assert page is not None, f"{who.name} is asked no {kind}"
+    return page
+
+
+def say(
+    desk: Desk, who: Person, kind: str, answer: str, *, box: list[float] | None = None, clock: Clock | None = None
+) -> Page:
+    page = asked(desk, who, kind)
+    if clock:
+        clock.wait(30)
+    data: Mapping[str, Any] = {"shapes": [{"box": box, "tool": "drag"}]} if box else {}
+    given = [Given(item.position, answer, data) for item in page.items]
+    desk.submit(who, page.page_id, page.revision + 1, given, 20)
+    return page
+
+
+def loop_of_two(world: pictus.Project) -> tuple[Desk, Person, Person]:
+    """Draw, bad, drawn again, good, missing, one more, good, covered: one picture with two boxes."""
+    put_questions(world, 1, kind="box", wanted=1)
+    clock = Clock()
+    desk = desk_of(world, clock)
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    for who, kind, answer, box in (
+        (ada, "box", "box", [0.0, 0.0, 500.0, 400.0]), (bob, "box-quality", "bad", None), (ada, "box", "box", FIRST),
+        (bob, "box-quality", "good", None), (bob, "box-coverage", "missing", None), (bob, "box", "box", SECOND),
+        (ada, "box-quality", "good", None), (ada, "box-coverage", "covered", None),
+    ):  # fmt: skip
+        say(desk, who, kind, answer, box=box, clock=clock)
+    return desk, ada, bob
+
+
+def test_the_loop_runs_until_somebody_says_covered(world: pictus.Project) -> None:
+    desk, ada, bob = loop_of_two(world)
+    for who in (ada, bob):
+        for kind in ("box", "box-quality", "box-coverage"):
+            assert desk.next_page(who, kind=kind) is None
+    replaced = {row.mark_id: row.replaces for row in rows(world, "SELECT mark_id, replaces FROM marks")}
+    assert replaced == {1: 0, 2: 1, 3: 0}, "only what was found bad is replaced"
+
+
+def test_nobody_verifies_a_box_of_their_own(world: pictus.Project) -> None:
+    put_questions(world, 1, kind="box", wanted=1)
+    desk = desk_of(world)
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    say(desk, ada, "box", "box", box=FIRST)
+    assert desk.next_page(ada, kind="box-quality") is None
+    page = say(desk, bob, "box-quality", "good")
+    assert [mark["shape"]["box"] for mark in page.items[0].marks] == [FIRST]
+    assert desk.next_page(ada, kind="box-coverage") is None
+
+
+def test_a_page_shows_the_boxes_there_are_and_the_bad_one_to_be_drawn_again(world: pictus.Project) -> None:
+    put_questions(world, 1, kind="box", wanted=1)
+    desk = desk_of(world)
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    say(desk, ada, "box", "box", box=FIRST)
+    say(desk, bob, "box-quality", "good")
+    say(desk, bob, "box-coverage", "missing")
+    again = asked(desk, bob, "box")
+    assert [(mark["state"], mark["by"]) for mark in again.items[0].marks] == [("accepted", "person")]
+    drawn = [Given(0, "box", {"shapes": [{"box": SECOND}]})]
+    desk.submit(bob, again.page_id, 1, drawn, 20)
+    say(desk, ada, "box-quality", "bad")
+    page = asked(desk, ada, "box")
+    assert [(mark["shape"]["box"], mark["state"]) for mark in page.items[0].marks] == [
+        (SECOND, "rejected"), (FIRST, "accepted")
+    ]  # fmt: skip
+    assert "name" not in json.dumps([dict(mark) for mark in page.items[0].marks])
+
+
+def test_what_is_drawn_wrongly_is_refused_and_nothing_is_kept(world: pictus.Project) -> None:
+    put_questions(world, 1, kind="box", wanted=1)
+    desk = desk_of(world)
+    ada = someone(desk)
+    page = asked(desk, ada, "box")
+    for shape in ({"box": [0, 0, 700, 50]}, {"box": [5, 5, 5, 50]}, {"box": [0, 0, float("inf"), 9]}, {}, 7):
+        with pytest.raises(UserError, match="0: This box cannot be"):
+            desk.submit(ada, page.page_id, 1, [Given(0, "box", {"shapes": [shape]})], 20)
+    with pytest.raises(UserError, match="nothing is drawn"):
+        desk.submit(ada, page.page_id, 1, [Given(0, "box", {})], 20)
+    assert rows(world, "SELECT COUNT(*) FROM marks")[0][0] == 0
+
+
+def test_the_loop_is_settled_into_boxes_with_who_drew_and_who_verified(world: pictus.Project) -> None:
+    loop_of_two(world)
+    outcome = shape_steps.shapes_(world)
+    found = [((box.x1, box.y1, box.x2, box.y2), box.status, box.drawn_by, box.verified_by) for box in outcome]
+    assert found == [
+        ((0.0, 0.0, 500.0, 400.0), "rejected", ("ada",), ("bob",)),
+        ((10.0, 20.0, 110.0, 220.0), "accepted", ("ada",), ("bob",)),
+        ((300.0, 40.0, 420.0, 160.0), "accepted", ("bob",), ("ada",)),
+    ]
+    summary = outcome.summary
+    assert (summary["boxes"], summary["boxes_rejected"], summary["covered"], summary["pictures"]) == (2, 1, 1, 1)
+    # Eight pages of 20 s for two good boxes.
+    assert summary["seconds_per_box"] == 80.0
+    # Good: 2 of 3 answers and 4 of 5 before = 6 to 2; a verifier is right 9 times in 10: odds 3 × 9 = 27.
+    assert summary["share_tight"] == pytest.approx(27 / 28, abs=1e-4)
+    again = shape_steps.shapes_(world)
+    assert again.summary == summary
+    covered = world.tables.read("box_coverage").to_pylist()
+    assert [(row["coverage"], row["n_boxes"], row["n_covered"]) for row in covered] == [("covered", 2, 1)]
+
+
+def test_nothing_drawn_is_told(world: pictus.Project) -> None:
+    with pytest.raises(UserError, match="Nobody has drawn"):
+        shape_steps.shapes_(world)
+    with pytest.raises(UserError, match="threshold"):
+        shape_steps.shapes_(world, threshold=0.5)
+
+
+def test_only_the_latest_revision_of_a_page_counts(world: pictus.Project) -> None:
+    put_questions(world, 1, kind="box", wanted=1)
+    desk = desk_of(world)
+    ada = someone(desk)
+    page = say(desk, ada, "box", "box", box=FIRST)
+    desk.submit(ada, page.page_id, 2, [Given(0, "box", {"shapes": [{"box": SECOND}]})], 20)
+    assert [(box.x1, box.status) for box in shape_steps.shapes_(world)] == [(300.0, "unsettled")]
+    desk.submit(ada, page.page_id, 3, [Given(0, "none", {})], 20)
+    outcome = shape_steps.shapes_(world)
+    assert list(outcome) == []
+    assert outcome.summary["undecided"] == 1, "accepted, and yet nobody finds one"
+
+
+def put_mark(
+    project: pictus.Project, kind: str, who: str, shape: Mapping[str, Any], place: int, *, picture: str = "owl0"
+) -> None:
+    with project.journal.transaction() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO marks (kind, image_id, concept_id, annotator, shape, source, place, replaces, made_at)"
+                " VALUES (:kind, :image, 'owl', :who, :shape, 'file:boxes.json', :place, 0, :at)"
+            ),
+            {"kind": kind, "image": image_id(picture), "who": who, "shape": json.dumps(shape), "place": place,
+             "at": START},
+        )  # fmt: skip
+
+
+def test_boxes_of_a_file_are_verified_before_anything_is_drawn(world: pictus.Project) -> None:
+    put_mark(world, "box", "source:boxes.json", {"box": FIRST}, 0)
+    put_mark(world, "box", "model:run-1", {"box": SECOND}, 1)
+    assert shape_steps.marked(world, "box").to_pylist() == [{"image_id": image_id("owl0"), "concept_id": "owl"}]
+    assert [box.reason for box in shape_steps.shapes_(world)] == ["a proposal that nobody verified"] * 2
+    assert shape_steps.ask_on(world) == 2
+    assert shape_steps.ask_on(world) == 0, "asked once"
+    desk = desk_of(world)
+    ada = someone(desk)
+    page = asked(desk, ada, "box-quality")
+    given = [Given(item.position, "good" if item.marks[0]["shape"]["box"] == FIRST else "bad") for item in page.items]
+    desk.submit(ada, page.page_id, 1, given, 20)
+    redrawn = asked(desk, ada, "box")
+    assert [mark["by"] for mark in redrawn.items[0].marks] == ["proposal", "proposal"]
+    desk.submit(ada, redrawn.page_id, 1, [Given(0, "none")], 20)
+    say(desk, ada, "box-coverage", "covered")
+    outcome = shape_steps.shapes_(world)
+    assert [(box.x1, box.status) for box in outcome] == [(10.0, "accepted"), (300.0, "rejected")]
+    assert outcome.summary["covered"] == 1
+
+
+def test_plan_puts_proposals_to_their_verification_and_not_to_drawing(world: pictus.Project) -> None:
+    from pictus.annotate.queues.plan_steps import plan
+
+    put_mark(world, "box", "model:run-1", {"box": FIRST}, 0)
+    accepted = [
+        {"image_id": image_id(f"owl{number}"), "concept_id": "owl", "posterior": 1.0, "n_votes": 3,
+         "status": "accepted", "method": "majority", "settled_at": START}
+        for number in range(2)
+    ]  # fmt: skip
+    world.tables.replace("labels", pa.Table.from_pylist(accepted))
+    outcome = plan(world, kind="box")
+    assert outcome.summary["waiting"] == 2
+    kinds = {row.image_id: row.kind for row in rows(world, "SELECT kind, image_id FROM questions")}
+    assert kinds == {image_id("owl0"): "box-quality", image_id("owl1"): "box"}
+
+
+def test_what_several_people_drew_alone_is_merged(world: pictus.Project) -> None:
+    for place, who in enumerate(("ada", "bob", "eve")):
+        put_mark(world, "box", who, {"box": [side + place for side in FIRST]}, place)
+    put_mark(world, "box", "eve", {"box": SECOND}, 3)
+    shared, alone = list(shape_steps.shapes_(world))
+    assert (shared.method, shared.n_drew, shared.n_looked, shared.status) == ("consensus", 3, 3, "accepted")
+    assert shared.x1 == pytest.approx(11, abs=0.3)
+    assert 0 < shared.spread < 5
+    assert (alone.n_drew, alone.status) == (1, "rejected")
+    assert alone.reason == "1 of 3 people drew it"
+
+
+def test_masks_of_several_people_become_one_and_points_too(world: pictus.Project) -> None:
+    square = [[100, 100, 200, 100, 200, 200, 100, 200]]
+    for place, who in enumerate(("ada", "bob", "eve")):
+        moved = [[value + place for value in square[0]]]
+        put_mark(world, "mask", who, {"polygons": moved}, place)
+        points = {"skeleton": "beak,tail", "points": [[50 + place, 60, 2], [150, 160 + place, 1]]}
+        put_mark(world, "points", who, points, 10 + place)
+    put_mark(world, "mask", "ada", {"polygons": [[400, 300, 450, 300, 450, 350]]}, 20)
+    summary = shape_steps.shapes_(world).summary
+    assert (summary["masks"], summary["keypoints"], summary["disagreements"]) == (2, 1, 0)
+    shared, single = world.tables.read("masks").to_pylist()
+    assert (shared["n_drew"], shared["method"], single["method"]) == (3, "staple", "drawn")
+    assert 9_700 < shared["area"] < 10_300
+    one = world.tables.read("keypoints").to_pylist()[0]
+    assert one["points"][0] == pytest.approx(51, abs=0.5)
+    assert one["points"][2::3] == [2.0, 1.0]
+
+
+def test_what_paused_people_said_of_boxes_is_left_out_and_told(world: pictus.Project) -> None:
+    loop_of_two(world)
+    with world.journal.transaction() as connection:
+        connection.execute(sa.text("UPDATE annotators SET state = 'paused' WHERE name = 'bob'"))
+    outcome = shape_steps.shapes_(world)
+    # Bob verified the first two boxes; Ada said good of the third.
+    assert [box.status for box in outcome] == ["unsettled", "unsettled", "accepted"]
+    assert outcome.problems[0] == "left out, their people are paused: 4 answers"
+
+
+def test_a_ruling_that_the_picture_does_not_show_it_rejects_what_was_drawn(world: pictus.Project) -> None:
+    loop_of_two(world)
+    with world.journal.transaction() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO rulings (image_id, concept_id, ruling, reviewer, reason, batch, ruled_at)"
+                " VALUES (:image, 'owl', 'is-not', 'rev', '', '', :at)"
+            ),
+            {"image": image_id("owl0"), "at": START},
+        )
+    assert {(box.status, box.method) for box in shape_steps.shapes_(world)} == {("rejected", "ruling")}
+
+
+def test_a_picture_with_too_many_boxes_is_not_asked_about_any_more(world: pictus.Project) -> None:
+    for place in range(30):
+        put_mark(world, "box", "model:run-1", {"box": [place * 10, 0, place * 10 + 9, 9]}, place)
+    shape_steps.ask_on(world)
+    desk = desk_of(world)
+    ada = someone(desk)
+    for _ in range(2):
+        page = asked(desk, ada, "box-quality")
+        desk.submit(ada, page.page_id, 1, [Given(item.position, "bad") for item in page.items], 20)
+    assert desk.next_page(ada, kind="box") is None
+    shape_steps.shapes_(world)
+    assert world.tables.read("box_coverage").to_pylist()[0]["coverage"] == "undecided"
+
+
+def test_tables_match_their_records() -> None:
+    for name, kind in (
+        ("boxes", "Box"), ("box_coverage", "BoxCoverage"), ("masks", "Mask"), ("keypoints", "Keypoints")
+    ):  # fmt: skip
+        record = getattr(__import__("pictus.records", fromlist=[kind]), kind)
+        assert table_of(name, []).schema.names == list(record.__dataclass_fields__)
