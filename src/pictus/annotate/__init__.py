@@ -9,13 +9,14 @@ from pictus.annotate.queues.audit_steps import audit, audited
 from pictus.annotate.queues.plan_steps import plan
 from pictus.annotate.queues.queue_steps import gold_, queue
 from pictus.annotate.queues.suspect_steps import suspects
+from pictus.annotate.review.review_steps import history, rule, take_back
 from pictus.annotate.shapes import box_loop, shapes
 from pictus.annotate.shapes.shape_steps import shapes_
 from pictus.annotate.steps import import_, settle
 from pictus.annotate.truth.trust_steps import skills, trust_
 
 __all__ = [
-    "audit", "audited", "box_loop", "dynamic", "export", "gold_", "grid", "import_", "invite", "links", "pause",
-    "people", "plan", "preview_", "queue", "readmit", "reopen", "revoke", "settle", "shapes", "shapes_", "skills",
-    "suspects", "thrifty", "trust_",
+    "audit", "audited", "box_loop", "dynamic", "export", "gold_", "grid", "history", "import_", "invite", "links",
+    "pause", "people", "plan", "preview_", "queue", "readmit", "reopen", "revoke", "rule", "settle", "shapes",
+    "shapes_", "skills", "suspects", "take_back", "thrifty", "trust_",
 ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""What reviewers decide over votes: rulings and what takes them back, and what is worth a look."""
