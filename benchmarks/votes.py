@@ -47,8 +47,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pictus.annotate import dynamic, online, thrifty  # noqa: F401  the rules register themselves
-from pictus.annotate.stopping import RULES, Cast, Rule, Stops
+from pictus.annotate.stops import dynamic, online, thrifty  # noqa: F401  the rules register themselves
+from pictus.annotate.stops.stopping import RULES, Cast, Rule, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED
 
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))

@@ -21,7 +21,7 @@ from pictus.annotate.desk import session_steps
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import Desk, open_desk
 from pictus.annotate.desk.people import Invitation
-from pictus.annotate.stopping import Stops
+from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import Given, Page, Person
 from pictus.annotate.truth.moments import later
 from pictus.records import Concept, Picture

@@ -1,6 +1,5 @@
 """Labels and votes in; what is true, and how sure."""
 
-from pictus.annotate import dynamic, thrifty
 from pictus.annotate.desk import grid
 from pictus.annotate.desk.links_steps import links, revoke
 from pictus.annotate.desk.people_steps import invite, pause, people, readmit, reopen
@@ -13,6 +12,7 @@ from pictus.annotate.review.review_steps import history, rule, take_back
 from pictus.annotate.shapes import box_loop, shapes
 from pictus.annotate.shapes.shape_steps import shapes_
 from pictus.annotate.steps import import_, settle
+from pictus.annotate.stops import dynamic, thrifty
 from pictus.annotate.truth.trust_steps import skills, trust_
 
 __all__ = [

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pictus import annotate, challenge, clean, collect, evaluate, release, search, serve, stats, taxonomy, train
-from pictus.concepts import load_taxonomy
-from pictus.demo import crowd, findings
+from pictus import challenge, clean, collect, evaluate, release, search, serve, stats, taxonomy, train
+from pictus.demo import findings
 from pictus.demo.baseline import histogram_guesses
 from pictus.demo.findings import Facts, Where
 from pictus.demo.mess import Mixture
@@ -33,8 +32,6 @@ RUN = "first"
 MOST_SURPRISES = 0.02
 """Share of addresses that may fail unplanned, on a machine that has much else to do."""
 
-METHOD, THRESHOLD = "dawid-skene", 0.97
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -43,6 +40,7 @@ class Scale:
     concepts: tuple[str, ...]
     mixture: Mixture
     annotators: int = 24
+    audited: int = 600  # labels that independent experts look at
     epochs: int = 0  # 0: the recipe's
     fresh: int = 3  # pictures per concept that nobody has seen, drawn for search and serve
 
@@ -50,7 +48,7 @@ class Scale:
 FULL = Scale(CLASSES, Mixture())
 SMALL = Scale(
     ("n07753592", "n07747607", "n02165456", "n04398044", "n03792782"),
-    Mixture(good=56, wrong=3, duplicate=9, poor=7, broken=1, failed=4), epochs=10, fresh=4,
+    Mixture(good=56, wrong=3, duplicate=9, poor=7, broken=1, failed=4), epochs=10, fresh=4, audited=150,
 )  # fmt: skip
 
 
@@ -153,72 +151,6 @@ def dropped(project: Project) -> dict[str, str]:
     """image_id -> the rule that dropped it."""
     rows = project.tables.read("verdicts", ["image_id", "verdict", "rule"]).to_pylist()
     return {row["image_id"]: row["rule"] for row in rows if row["verdict"] == "drop"}
-
-
-def annotate_pictures(stage: Stage) -> Facts:
-    """Ask the crowd in rounds: two votes each and the controls first, then one more wherever it is not settled."""
-    project, where = stage.project, places(stage)
-    people = crowd.hire(stage.scale.annotators, stage.seed)
-    questions = _questions(stage, where)
-    controls = crowd.controls(questions, stage.scale.concepts, stage.seed)
-    given: list[crowd.Answer] = []
-    rounds: list[dict[str, int]] = []
-    waiting, settled = questions, None
-    while waiting and len(rounds) <= crowd.MOST_VOTES - crowd.FIRST_VOTES:
-        votes = crowd.FIRST_VOTES if not rounds else 1
-        answers = _round(
-            stage, len(rounds) + 1, waiting if rounds else [*questions, *controls], people, given, votes=votes
-        )
-        given += answers
-        settled = annotate.settle(project, method=METHOD, threshold=THRESHOLD)
-        status = {
-            row["image_id"]: row["status"] for row in project.tables.read("labels", ["image_id", "status"]).to_pylist()
-        }
-        waiting = [question for question in questions if status.get(question.image, "unsettled") == "unsettled"]
-        rounds.append({"asked": len(answers), "unsettled": len(waiting)})
-    labels = {
-        row["image_id"]: (row["concept_id"], row["status"])
-        for row in project.tables.read("labels", ["image_id", "concept_id", "status"]).to_pylist()
-    }
-    truth = {image_id: place.truth for image_id, place in where.items()}
-    skills = list(annotate.skills(project, method=METHOD))
-    judged = findings.judged(
-        {one.annotator: one.skill for one in skills if one.skill is not None},
-        {one.annotator for one in skills if one.is_suspected},
-        crowd.realised_skill(given, truth), {one.name for one in people if one.habit != "honest"},
-    )  # fmt: skip
-    return {
-        **findings.labelled(where, labels, len(questions), len(given)), "controls": len(controls), "rounds": rounds,
-        "skills": judged, "summary": settled.summary if settled else {},
-    }  # fmt: skip
-
-
-def _questions(stage: Stage, where: dict[str, Where]) -> list[crowd.Question]:
-    """Does this picture show what it was listed as? For every picture that was kept."""
-    tree, gone = load_taxonomy(stage.project), dropped(stage.project)
-    greatest = max(1, tree.greatest_height)
-    found = []
-    for image_id in sorted(where):
-        if image_id in gone:
-            continue
-        place = where[image_id]
-        is_apart = place.truth and place.truth != place.claimed
-        closeness = 1 - tree.lca_height(place.truth, place.claimed) / greatest if is_apart else 0.0
-        found.append(crowd.Question(image_id, place.claimed, place.truth, closeness))
-    return found
-
-
-def _round(
-    stage: Stage, number: int, questions: list[crowd.Question], people: list[crowd.Annotator],
-    given: list[crowd.Answer], *, votes: int,
-) -> list[crowd.Answer]:  # fmt: skip
-    """One round's answers as a CSV file of the platform, taken in; a round that is there is not asked again."""
-    path = stage.project.root / "crowd" / f"round-{number:02}.csv"
-    if not path.exists():
-        answers = crowd.ask(questions, people, crowd.by_question(given), votes, stage.seed * 100 + number)
-        write_text(path, crowd.export(answers))
-    annotate.import_(stage.project, (path,))
-    return crowd.imported(path.read_text(encoding="utf-8"))
 
 
 def release_pictures(stage: Stage) -> Facts:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pictus.demo import acts
+from pictus.demo import acts, labelling
 from pictus.demo.acts import FULL, SMALL, Scale, Stage
 from pictus.demo.findings import Facts
 from pictus.demo.report import write_report
@@ -29,7 +29,7 @@ ACTS: tuple[tuple[str, Callable[[Stage], Facts]], ...] = (
     ("world", acts.draw_world),
     ("collect", acts.collect_pictures),
     ("clean", acts.clean_pictures),
-    ("annotate", acts.annotate_pictures),
+    ("annotate", labelling.annotate_pictures),
     ("release", acts.release_pictures),
     ("train", acts.train_model),
     ("evaluate", acts.evaluate_model),

@@ -10,7 +10,7 @@ from tests.annotate.desks import Clock, all_of, desk_of, put_questions, someone
 import pictus
 from pictus.annotate import pause
 from pictus.annotate.desk.desk_steps import Desk, Stops
-from pictus.annotate.stopping import RULES, Cast, Decision
+from pictus.annotate.stops.stopping import RULES, Cast, Decision
 from pictus.annotate.tasks import OPEN
 
 Seen = dict[tuple[int, str], list[str]]

@@ -26,7 +26,7 @@ from pictus.annotate.desk.quiz import Quiz
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.submit_steps import Bench, HandIn, hand_in
 from pictus.annotate.desk.tally_steps import Tally
-from pictus.annotate.stopping import Stops
+from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import ACCEPTED, KINDS, ROLES, Given, Item, Page, Person, Progress, Receipt
 from pictus.clock import now
 from pictus.concepts import load_taxonomy

@@ -17,7 +17,7 @@ from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.exchange.bulk_steps import insert_rows, update_rows
 from pictus.annotate.shapes import marks
-from pictus.annotate.stopping import Cast, Decision
+from pictus.annotate.stops.stopping import Cast, Decision
 from pictus.annotate.tasks import (
     ACCEPTED,
     ASK,

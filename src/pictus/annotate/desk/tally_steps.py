@@ -12,9 +12,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pictus.annotate import dynamic, online
 from pictus.annotate.desk.session_steps import paused_names
-from pictus.annotate.stopping import RULES, Cast, Decision, Stops
+from pictus.annotate.stops import dynamic, online
+from pictus.annotate.stops.stopping import RULES, Cast, Decision, Stops
 from pictus.annotate.tasks import KINDS
 
 __all__ = ["Tally", "dynamic", "online"]  # the rules register themselves

@@ -48,7 +48,7 @@ from hashlib import blake2b
 from operator import add, mul
 from typing import NamedTuple
 
-from pictus.annotate.stopping import NO, RULES, YES, Ballots, Cast, Count, Decision, Stops, known_decision
+from pictus.annotate.stops.stopping import NO, RULES, YES, Ballots, Cast, Count, Decision, Stops, known_decision
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
 
 RIGHT = 0.8

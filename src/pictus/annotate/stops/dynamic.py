@@ -37,7 +37,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pictus.annotate.stopping import RULES, Ballots, Cast, Count, Decision, Stops, known_decision
+from pictus.annotate.stops.stopping import RULES, Ballots, Cast, Count, Decision, Stops, known_decision
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
 
 SEED_VOTES = 10

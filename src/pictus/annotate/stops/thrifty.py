@@ -18,8 +18,8 @@ from __future__ import annotations
 import math
 from operator import mul
 
-from pictus.annotate.online import Floats, Online, Prior
-from pictus.annotate.stopping import RULES, Cast, Stops  # noqa: F401  the example reads them
+from pictus.annotate.stops.online import Floats, Online, Prior
+from pictus.annotate.stops.stopping import RULES, Cast, Stops  # noqa: F401  the example reads them
 
 AHEAD = 4
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pictus.annotate import online
-from pictus.annotate.online import Online
-from pictus.annotate.stopping import Cast, Decision, Stops
+from pictus.annotate.stops import online
+from pictus.annotate.stops.online import Online
+from pictus.annotate.stops.stopping import Cast, Decision, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED
 
 

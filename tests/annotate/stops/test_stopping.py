@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pictus.annotate import dynamic, online, thrifty  # noqa: F401  the rules register themselves
-from pictus.annotate.stopping import RULES, Ballots, Cast, Decision, Rule, Stops
+from pictus.annotate.stops import dynamic, online, thrifty  # noqa: F401  the rules register themselves
+from pictus.annotate.stops.stopping import RULES, Ballots, Cast, Decision, Rule, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
 from pictus.errors import UserError
 

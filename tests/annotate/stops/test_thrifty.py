@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pictus.annotate.stopping import RULES, Cast, Stops
+from pictus.annotate.stops.stopping import RULES, Cast, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pictus.annotate.dynamic import SEED_VOTES, Dynamic
-from pictus.annotate.stopping import Cast, Decision, Stops
+from pictus.annotate.stops.dynamic import SEED_VOTES, Dynamic
+from pictus.annotate.stops.stopping import Cast, Decision, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
 
 
