@@ -63,6 +63,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
            annotator TEXT NOT NULL, shape TEXT NOT NULL, source TEXT NOT NULL, place INTEGER NOT NULL,
            replaces BIGINT NOT NULL, made_at TEXT NOT NULL, UNIQUE (source, place))""",
         "CREATE INDEX marks_by_image ON marks (image_id, concept_id)",
+        "CREATE INDEX marks_replaced ON marks (replaces) WHERE replaces > 0",
         """CREATE TABLE rulings (ruling_id {id}, image_id TEXT NOT NULL, concept_id TEXT NOT NULL,
            ruling TEXT NOT NULL, reviewer TEXT NOT NULL, reason TEXT NOT NULL, batch TEXT NOT NULL,
            ruled_at TEXT NOT NULL)""",

@@ -272,3 +272,54 @@ def test_tables_match_their_records() -> None:
     ):  # fmt: skip
         record = getattr(__import__("pictus.records", fromlist=[kind]), kind)
         assert table_of(name, []).schema.names == list(record.__dataclass_fields__)
+
+
+def test_what_a_paused_person_drew_counts_only_where_another_verified_it(world: pictus.Project) -> None:
+    desk = desk_of(world)
+    for who in ("ada", "bob"):
+        someone(desk, who)
+    square = {"polygons": [[100, 100, 200, 100, 200, 200, 100, 200]]}
+    put_mark(world, "mask", "bob", square, 0)
+    put_mark(world, "mask", "ada", square, 1, picture="owl1")
+    put_mark(world, "points", "bob", {"skeleton": "point", "points": [[5, 5, 2]]}, 2)
+    assert shape_steps.shapes_(world).summary["masks"] == 2
+    with world.journal.transaction() as connection:
+        connection.execute(sa.text("UPDATE annotators SET state = 'paused' WHERE name = 'bob'"))
+    outcome = shape_steps.shapes_(world)
+    assert (outcome.summary["masks"], outcome.summary["keypoints"]) == (1, 0)
+    assert outcome.problems[0] == "left out, their people are paused: 2 drawings"
+
+
+def test_a_page_handed_in_again_takes_its_first_drawing_back_everywhere(world: pictus.Project, tmp_path: Any) -> None:
+    from pictus.annotate.exchange.exchange_steps import export
+    from pictus.annotate.shapes import marks
+    from pictus.annotate.tasks import KINDS
+
+    put_questions(world, 1, kind="box", wanted=1)
+    desk = desk_of(world)
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    page = say(desk, ada, "box", "box", box=FIRST)
+    say(desk, bob, "box-quality", "good")
+    desk.submit(ada, page.page_id, 2, [Given(0, "box", {"shapes": [{"box": SECOND}]})], 20)
+    with world.journal.transaction() as connection:
+        standing = marks.standing(connection, KINDS.get("box"), "owl", image_id("owl0"))
+        shown = marks.shown(connection, KINDS.get("box-coverage"), "owl", [(image_id("owl0"), 0)])
+    assert standing.rounds == 1
+    assert shown == [()], "the first was found good, and was taken back"
+    assert export(world, tmp_path / "m.json", format="coco", what="marks").summary["rows"] == 1
+    desk.submit(ada, page.page_id, 3, [Given(0, "none")], 20)
+    assert shape_steps.marked(world, "box").num_rows == 0
+
+
+def test_a_third_person_says_who_of_two_is_right(world: pictus.Project) -> None:
+    put_questions(world, 1, kind="box", wanted=1)
+    desk = desk_of(world)
+    ada, bob, cyd = someone(desk, "ada"), someone(desk, "bob"), someone(desk, "cyd")
+    say(desk, ada, "box", "box", box=FIRST)
+    say(desk, cyd, "box-quality", "good")
+    say(desk, bob, "box-coverage", "missing")
+    say(desk, ada, "box", "none")
+    for torn in (bob, ada):
+        assert desk.next_page(torn, kind="box-coverage") is None, f"{torn.name} has said it already"
+    say(desk, cyd, "box-coverage", "covered")
+    assert shape_steps.shapes_(world).summary["covered"] == 1

@@ -40,6 +40,12 @@ _ME = (
     " AND (SELECT 1 FROM answers a WHERE a.question_id = q.question_id AND a.annotator = :me LIMIT 1) IS NULL"
 )
 _BLIND = " AND (SELECT 1 FROM marks m WHERE m.mark_id = q.mark_id AND m.annotator = :me LIMIT 1) IS NULL"
+_TORN = (
+    " AND (q.mark_id >= 0 OR (SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
+    " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND o.mark_id IN (q.mark_id, -q.mark_id)"
+    " AND o.kind IN :sides AND a.annotator = :me LIMIT 1) IS NULL)"
+)
+"""Whom of two to believe (a mark below 0, `box_loop`) is said by neither: not by who saw one more, nor who found none."""
 _APART = (
     " AND (SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
     " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND a.annotator = :me LIMIT 1) IS NULL"
@@ -111,6 +117,9 @@ def candidates(
     is_postgres = connection.dialect.name == "postgresql"
     lock = (" FOR UPDATE OF q" + ("" if waits else " SKIP LOCKED")) if is_postgres else ""
     given = _given(heap, asker) | {"limit": limit}
+    if kind.is_blind_to_author and kind.loop:
+        base += _TORN
+        given["sides"] = [one for one in marks.loop_of(kind) if one == kind.name or KINDS.get(one).draws]
     order = " ORDER BY q.priority DESC, q.question_id LIMIT :limit"
     found = _asks(connection, base + _UNLENT + order + lock, given)
     if len(found) < limit:
@@ -133,7 +142,7 @@ def _given(heap: Heap, asker: Asker) -> dict[str, Any]:
 
 
 def _asks(connection: sa.Connection, statement: str, given: dict[str, Any], role: str = ASK) -> list[Candidate]:
-    lists: list[Any] = [sa.bindparam(name, expanding=True) for name in ("mine", "folds") if name in given]
+    lists: list[Any] = [sa.bindparam(name, expanding=True) for name in ("mine", "folds", "sides") if name in given]
     return _candidates(connection.execute(sa.text(statement).bindparams(*lists), given), role)
 
 

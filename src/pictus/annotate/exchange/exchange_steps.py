@@ -26,6 +26,7 @@ from pictus.annotate.exchange.formats.known import recognised
 from pictus.annotate.exchange.formats.outputs import text_file
 from pictus.annotate.exchange.references import resolve
 from pictus.annotate.shapes import settled_shapes
+from pictus.annotate.shapes.marks import STANDS
 from pictus.annotate.tasks import OPEN
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import PictureError, UserError, bad_rows, counted
@@ -242,7 +243,7 @@ def _vote_rows(table: pa.Table, named: Named) -> Iterator[Vote]:
 
 _STANDING = (
     " FROM marks m WHERE m.mark_id NOT IN (SELECT r.replaces FROM marks r WHERE r.replaces > 0)"
-    " AND m.kind IN ('box', 'mask', 'points')"
+    f" AND m.kind IN ('box', 'mask', 'points'){STANDS}"
 )
 
 
@@ -251,7 +252,7 @@ def _marked(project: Project, what: str) -> tuple[set[str], set[str], int]:
     if what == "shapes":
         return settled_shapes.summed(project.tables)
     query = f"SELECT m.image_id, m.concept_id, COUNT(*) AS many{_STANDING} GROUP BY m.image_id, m.concept_id"
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         rows = connection.execute(sa.text(query)).all()
     return {row.image_id for row in rows}, {row.concept_id for row in rows}, sum(row.many for row in rows)
 
@@ -263,8 +264,9 @@ def _mark_rows(project: Project, what: str, named: Named) -> Iterator[Mark]:
                 yield Mark(named.sheets[one.image_id], one.by, named.concept(one.concept_id), one.kind, one.shape)
         return
     query = f"SELECT m.image_id, m.annotator, m.concept_id, m.kind, m.shape{_STANDING} ORDER BY m.image_id, m.mark_id"
-    with project.journal.engine.connect().execution_options(stream_results=True, max_row_buffer=10_000) as connection:
-        for image_id, who, concept_id, kind, shape in connection.execute(sa.text(query)):
+    streams = sa.text(query).execution_options(stream_results=True, max_row_buffer=10_000)
+    with project.journal.reading() as connection:
+        for image_id, who, concept_id, kind, shape in connection.execute(streams):
             sheet = named.sheets.get(image_id)
             if sheet is not None:
                 yield Mark(sheet, who, named.concept(concept_id), kind, json.loads(shape))
@@ -275,7 +277,7 @@ def _questions(project: Project) -> list[Any]:
         "SELECT image_id, concept_id, known FROM questions WHERE kind = 'grid' AND (known <> '' OR state = :open)"
         " ORDER BY concept_id, priority DESC, question_id"
     )
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         return list(connection.execute(query, {"open": OPEN}).all())
 
 

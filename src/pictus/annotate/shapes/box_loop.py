@@ -8,8 +8,8 @@ Su, Deng, Fei-Fei 2012, "Crowdsourcing annotations for visual object detection".
 
 until somebody says covered. A question about a mark is its next step, so each is asked once: `box` about mark m
 draws m again, about mark -m one more, since somebody who looked after m sees one without a box. Where nobody finds
-one to draw then, a third looks: `box-coverage` about -m. Boxes of models and files come in as proposals and begin
-with their quality. After MOST_ROUNDS boxes nothing more is asked and the picture stays undecided.
+one to draw then, a third looks, neither of those two: `box-coverage` about -m. Boxes of models and files come in as
+proposals and begin with their quality. After MOST_ROUNDS boxes nothing more is asked and the picture stays undecided.
 """
 
 from __future__ import annotations

@@ -16,12 +16,24 @@ from pictus.annotate.tasks import ACCEPTED, KINDS, OPEN, REJECTED, Kind
 PROPOSERS = ("model:", "source:")
 """Annotators whose name begins so are no persons: "model:<run>", "source:<file>". What they drew is a proposal."""
 
+WITHDRAWN = "withdrawn"
+"""The kind of a row that draws nothing: what it `replaces` was left out of a newer version of its file."""
+
+# Not "NOT EXISTS": before its first ANALYZE PostgreSQL joins whole tables for it.
+STANDS = (
+    " AND (SELECT 1 FROM marks w WHERE w.replaces = m.mark_id AND w.replaces > 0 AND w.kind = 'withdrawn' LIMIT 1)"
+    " IS NULL AND (SELECT 1 FROM pages p WHERE m.source LIKE 'page:%' AND p.page_id = substr(m.source, 6, 22)"
+    " AND m.source <> 'page:' || p.page_id || '#' || p.revision LIMIT 1) IS NULL"
+)
+"""Of marks m those that were not taken back: by handing their page in again, or by a newer version of their file. A box
+that was found bad and drawn again stands, as a rejected one."""
+
 
 class Standing(NamedTuple):
     """How far the loop of one concept on one picture is: what `Closed` carries to `Kind.follow`."""
 
     others: int  # questions of the loop's kinds that are open
-    rounds: int  # marks there are
+    rounds: int  # marks there are, without those taken back
 
 
 def loop_of(kind: Kind) -> tuple[str, ...]:
@@ -41,7 +53,8 @@ def standing(connection: sa.Connection, kind: Kind, concept_id: str, image_id: s
     which = {"image": image_id, "concept": concept_id}
     others = connection.execute(found, {**which, "state": OPEN, "kinds": kinds}).scalar_one()
     drawn = sa.text(
-        "SELECT COUNT(*) FROM marks WHERE image_id = :image AND concept_id = :concept AND kind IN :kinds"
+        "SELECT COUNT(*) FROM marks m WHERE m.image_id = :image AND m.concept_id = :concept AND m.kind IN :kinds"  # noqa: S608  ours
+        + STANDS
     ).bindparams(sa.bindparam("kinds", expanding=True))
     rounds = connection.execute(drawn, {**which, "kinds": kinds}).scalar_one()
     return Standing(int(others), int(rounds))
@@ -76,8 +89,8 @@ def shown(
     which = {"images": sorted({image for image, _ in asked}), "concept": concept_id}
     rows = connection.execute(
         sa.text(
-            "SELECT mark_id, kind, image_id, annotator, shape FROM marks"
-            " WHERE image_id IN :images AND concept_id = :concept ORDER BY mark_id"
+            "SELECT m.mark_id, m.kind, m.image_id, m.annotator, m.shape FROM marks m"  # noqa: S608  ours
+            f" WHERE m.image_id IN :images AND m.concept_id = :concept{STANDS} ORDER BY m.mark_id"
         ).bindparams(sa.bindparam("images", expanding=True)), which,
     ).all()  # fmt: skip
     judged = connection.execute(

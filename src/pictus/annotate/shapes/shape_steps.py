@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.queues import queue_rows
 from pictus.annotate.shapes.box_loop import BOX, LOOP, Asked, questions_for
+from pictus.annotate.shapes.marks import STANDS
 from pictus.annotate.shapes.settled_boxes import Key, Mark, Said, box_records, coverages
 from pictus.annotate.shapes.settled_drawings import AGREED, mask_records, point_records
 from pictus.annotate.tasks import Wanted
@@ -31,13 +32,14 @@ LONGEST_S = 600.0
 
 
 class Drawn(NamedTuple):
-    """All that counts: marks of the latest revisions, answers in the order given, seconds of each kind."""
+    """All that counts: marks that stand, answers of the latest revisions in the order given, seconds of each kind."""
 
     marks: list[Mark]
     said: list[Said]
     seconds: dict[str, float]
     ruled_out: frozenset[Key]
     left_out: int  # answers of people who are paused
+    left_out_shapes: int  # what they drew, where nobody verifies it
 
 
 class Settled(NamedTuple):
@@ -82,7 +84,7 @@ def shapes_(project: Project, *, threshold: float = 0.9) -> Outcome[Box]:
         step="annotate shapes",
         summary=summary,
         headline=_headline(summary),
-        problems=_problems(settled, drawn.left_out),
+        problems=_problems(settled, drawn),
         next=_next(summary),
         source=lambda: project.tables.records("boxes", Box),
     )
@@ -90,8 +92,11 @@ def shapes_(project: Project, *, threshold: float = 0.9) -> Outcome[Box]:
 
 def marked(project: Project, kind: str) -> pa.Table:
     """The pictures on which somebody, a file or a model drew a thing: image_id, concept_id, each pair once."""
-    query = sa.text("SELECT DISTINCT image_id, concept_id FROM marks WHERE kind = :kind ORDER BY image_id, concept_id")
-    with project.journal.engine.connect() as connection:
+    query = sa.text(
+        f"SELECT DISTINCT m.image_id, m.concept_id FROM marks m WHERE m.kind = :kind{STANDS}"  # noqa: S608  ours
+        " ORDER BY m.image_id, m.concept_id"
+    )
+    with project.journal.reading() as connection:
         rows = connection.execute(query, {"kind": kind}).all()
     return pa.table({
         "image_id": pa.array([row.image_id for row in rows], pa.string()),
@@ -105,7 +110,7 @@ def ask_on(project: Project, concept_ids: Sequence[str] = ()) -> int:
     concept_ids: only these; all without -> questions that are new.
     """
     drawn = _drawn(project)
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         rows = connection.execute(
             sa.text(
                 "SELECT kind, image_id, concept_id, mark_id, state FROM questions WHERE kind IN :kinds"
@@ -152,8 +157,8 @@ def _drawn(project: Project) -> Drawn:
         ).all()  # fmt: skip
         marks = connection.execute(
             sa.text(
-                "SELECT mark_id, kind, image_id, concept_id, annotator, shape, source FROM marks"
-                " WHERE kind IN :kinds ORDER BY mark_id"
+                "SELECT m.mark_id, m.kind, m.image_id, m.concept_id, m.annotator, m.shape, m.source FROM marks m"  # noqa: S608  ours
+                f" WHERE m.kind IN :kinds{STANDS} ORDER BY m.mark_id"
             ).bindparams(kinds), {"kinds": DRAWING},
         ).all()  # fmt: skip
         paused = set(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars())
@@ -166,33 +171,30 @@ def _drawn(project: Project) -> Drawn:
         latest[row.page_id] = max(latest.get(row.page_id, 0), row.revision)
         seconds[row.kind] += min(max(float(row.seconds), 0.0), LONGEST_S)
     ruled = {(row.image_id, row.concept_id): row.ruling for row in rulings}
+    standing = [_mark(row) for row in marks]
+    counting = [mark for mark in standing if mark.annotator not in paused or _is_for_others(mark)]
     return Drawn(
-        _marks(marks, latest),
+        counting,
         [
             Said(row.kind, row.image_id, row.concept_id, int(row.mark_id), row.annotator, row.answer, row.role,
                  row.known)
             for row in answers if row.revision == latest[row.page_id] and row.annotator not in paused
         ],
         dict(seconds), frozenset(key for key, ruling in ruled.items() if ruling == "is-not"),
-        sum(row.annotator in paused for row in answers),
+        sum(row.annotator in paused for row in answers), len(standing) - len(counting),
     )  # fmt: skip
 
 
-def _marks(rows: Iterable[Any], latest: Mapping[str, int]) -> list[Mark]:
-    """Those of the latest revision of their page, and those from files and models."""
-    found = []
-    for row in rows:
-        is_here = str(row.source).startswith("page:")
-        if is_here:
-            page_id, _, revision = str(row.source).removeprefix("page:").partition("#")
-            if page_id in latest and int(revision or 1) != latest[page_id]:
-                continue
-        found.append(
-            Mark(
-                int(row.mark_id), row.kind, row.image_id, row.concept_id, row.annotator, json.loads(row.shape), is_here
-            )
-        )
-    return found
+def _mark(row: Any) -> Mark:  # noqa: ANN401  a row of marks
+    return Mark(
+        int(row.mark_id), row.kind, row.image_id, row.concept_id, row.annotator, json.loads(row.shape),
+        str(row.source).startswith("page:"),
+    )  # fmt: skip
+
+
+def _is_for_others(mark: Mark) -> bool:
+    """Whether it counts only once another has verified it, so that it may stay when its author is paused."""
+    return mark.kind == BOX and mark.is_drawn_here
 
 
 def _settled(project: Project, drawn: Drawn, threshold: float) -> Settled:
@@ -248,8 +250,10 @@ def _headline(summary: Mapping[str, Any]) -> str:
     return text
 
 
-def _problems(settled: Settled, left_out: int) -> tuple[str, ...]:
-    found = [f"left out, their people are paused: {counted(left_out, 'answer')}"] if left_out else []
+def _problems(settled: Settled, drawn: Drawn) -> tuple[str, ...]:
+    gone = ((drawn.left_out, "answer"), (drawn.left_out_shapes, "drawing"))
+    told = " and ".join(counted(many, one) for many, one in gone if many)
+    found = [f"left out, their people are paused: {told}"] if told else []
     torn = [box for box in settled.boxes if box.n_good and box.n_bad]
     if torn:
         found.append(f"people disagree whether it is good: {counted(len(torn), 'box', 'boxes')}")
