@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pictus.annotate.stops import dynamic, online, thrifty  # noqa: F401  the rules register themselves
-from pictus.annotate.stops.stopping import RULES, Ballots, Cast, Decision, Rule, Stops
+from pictus.annotate.stops.stopping import RULES, Cast, Decision, Rule, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
 from pictus.errors import UserError
 
@@ -111,16 +111,6 @@ def test_the_order_of_votes_changes_nothing(name: str) -> None:
         one, other = (rule.decision(question) for rule in rules)
         assert one.posterior == pytest.approx(other.posterior)
         assert one.state == other.state
-
-
-def test_ballots_keep_the_latest_answer_once() -> None:
-    ballots = Ballots()
-    assert ballots.put(1, "ada", "yes") == ""
-    assert ballots.put(1, "ada", "no") == "yes"
-    assert ballots.of(1) == {"ada": "no"}
-    assert ballots.questions_of("ada") == (1,)
-    with pytest.raises(ValueError, match="yes, no or unsure"):
-        ballots.put(1, "ada", "maybe")
 
 
 def test_a_rule_that_is_not_there_names_the_nearest() -> None:

@@ -28,6 +28,7 @@ The paper leaves open, and here it is so:
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import insort
 from collections.abc import Iterator
 from functools import lru_cache
@@ -37,7 +38,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pictus.annotate.stops.stopping import RULES, Ballots, Cast, Count, Decision, Stops, known_decision
+from pictus.annotate.stops.ballots import NO, NOWHERE, YES, Ballots, Count
+from pictus.annotate.stops.stopping import RULES, Cast, Decision, Stops, known_decision
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
 
 SEED_VOTES = 10
@@ -81,37 +83,55 @@ class _Table:
 class _Heap:
     """What is known of one concept."""
 
-    __slots__ = ("counted", "first", "questions", "table")
+    __slots__ = ("concept_id", "first", "number", "questions", "table")
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, number: int, concept_id: str, side: int) -> None:
+        self.number = number
+        self.concept_id = concept_id
         self.questions = 0
         self.first: list[tuple[bytes, int]] = []  # the smallest hashes, ascending; the subset is a beginning of it
-        self.counted: dict[int, Count] = {}  # pictures of the subset as they stand in the table
         self.table = _Table(side)
+
+
+_UNKNOWN, _NO, _YES = range(3)
+"""What is known beforehand of a question."""
+
+_WIDE = 1 << 15
+"""Yes and no votes as one number: yes * _WIDE + no."""
 
 
 @RULES.register("dynamic")
 class Dynamic:
     """The confidence score table of Deng et al. (2009)."""
 
+    people = SEED_VOTES
+
     def __init__(self, stops: Stops) -> None:
         self.stops = stops
         self._side = max(stops.most, SEED_VOTES) + 1
         self._ballots = Ballots()
-        self._heap_of: dict[int, str] = {}
-        self._heaps: dict[str, _Heap] = {}
+        self._heap_of: dict[str, _Heap] = {}
+        self._heaps: list[_Heap] = []
         self._pooled = _Table(self._side)
-        self._known: dict[int, str] = {}
-        self._seeds: set[int] = set()
+        # One for each row of the ballots:
+        self._number = array("i")  # of the heap
+        self._known = bytearray()
+        self._is_seed = bytearray()
+        self._counted = array("i")  # how a picture of the subset stands in the tables; 0: not
 
     def expect(self, question: int, concept_id: str, score: float) -> None:  # noqa: ARG002  the paper had no model
         """Count the question among its concept's; it may now be in the subset."""
-        if question in self._heap_of:
+        if self._ballots.find(question) != NOWHERE:
             return
-        self._heap_of[question] = concept_id
-        heap = self._heaps.get(concept_id)
+        heap = self._heap_of.get(concept_id)
         if heap is None:
-            heap = self._heaps[concept_id] = _Heap(self._side)
+            heap = self._heap_of[concept_id] = _Heap(len(self._heaps), concept_id, self._side)
+            self._heaps.append(heap)
+        self._ballots.row(question)
+        self._number.append(heap.number)
+        self._known.append(_UNKNOWN)
+        self._is_seed.append(0)
+        self._counted.append(0)
         size_before = _subset_size(heap.questions, self.stops.seed_size)
         heap.questions += 1
         size = _subset_size(heap.questions, self.stops.seed_size)
@@ -128,26 +148,29 @@ class Dynamic:
 
     def add(self, cast: Cast) -> Decision:
         self.expect(cast.question, cast.concept_id, 0.0)
+        row = self._ballots.row(cast.question)
         self._ballots.put(cast.question, cast.annotator, cast.answer)
         if cast.known:
-            self._known[cast.question] = cast.known
+            self._known[row] = _YES if cast.known == YES else _NO
         self._recount(cast.question)
         return self.decision(cast.question)
 
     def decision(self, question: int) -> Decision:
-        if question in self._known:
-            return known_decision(self._known[question])
+        row = self._ballots.find(question)
+        if row != NOWHERE and self._known[row]:
+            return known_decision(YES if self._known[row] == _YES else NO)
         count = self._ballots.count(question)
-        if question in self._seeds:
+        if row != NOWHERE and self._is_seed[row]:
             return self._of_subset(count)
-        good = self.confidence(self._heap_of.get(question, ""), count.yes, count.no)
+        concept_id = "" if row == NOWHERE else self._heaps[self._number[row]].concept_id
+        good = self.confidence(concept_id, count.yes, count.no)
         told = f"{count.told}: {100 * good:.0f} % of such pictures show it"
         state = self._state(good) if count.yes + count.no else OPEN
         if state != OPEN:
             return Decision(state, good, 0, told)
         if count.asked >= self.stops.most:
             return Decision(UNDECIDED, good, 0, f"{told}, after as many votes as are allowed")
-        return Decision(OPEN, good, self._wanted(question, count), told if count.asked else "not asked yet")
+        return Decision(OPEN, good, self._wanted(concept_id, count), told if count.asked else "not asked yet")
 
     def forget(self, annotator: str) -> tuple[int, ...]:
         questions = self._ballots.forget(annotator)
@@ -160,14 +183,14 @@ class Dynamic:
         yes, no = min(yes, self._side - 1), min(no, self._side - 1)
         pooled = self._pooled
         wider = (pooled.good[yes, no] + STRENGTH * _beforehand(yes - no)) / (pooled.every[yes, no] + STRENGTH)
-        heap = self._heaps.get(concept_id)
+        heap = self._heap_of.get(concept_id)
         if heap is None:
             return float(wider)
         return float((heap.table.good[yes, no] + STRENGTH * wider) / (heap.table.every[yes, no] + STRENGTH))
 
     def table(self, concept_id: str, most: int = 5) -> Iterator[Cell]:
         """The table for people to look at: every cell of up to `most` votes, by votes, then yes."""
-        heap = self._heaps.get(concept_id)
+        heap = self._heap_of.get(concept_id)
         for votes in range(1, min(most, self._side - 1) + 1):
             for yes in range(votes + 1):
                 no = votes - yes
@@ -176,9 +199,14 @@ class Dynamic:
 
     def subset(self, concept_id: str) -> tuple[int, ...]:
         """The questions of a concept's seed subset, in the order of their draw."""
-        heap = self._heaps.get(concept_id)
+        heap = self._heap_of.get(concept_id)
         size = _subset_size(heap.questions, self.stops.seed_size) if heap else 0
         return tuple(question for _, question in heap.first[:size]) if heap else ()
+
+    def first(self, concept_id: str) -> tuple[int, ...]:
+        """Those of the subset that fewer people than it takes have looked at: to be asked before the others."""
+        asked = ((question, self._ballots.count(question).asked) for question in self.subset(concept_id))
+        return tuple(question for question, count in asked if count < SEED_VOTES and question not in self._known)
 
     def _of_subset(self, count: Count) -> Decision:
         good = _beforehand(count.yes - count.no)
@@ -193,9 +221,8 @@ class Dynamic:
             return ACCEPTED
         return REJECTED if good <= 1 - self.stops.threshold else OPEN
 
-    def _wanted(self, question: int, count: Count) -> int:
+    def _wanted(self, concept_id: str, count: Count) -> int:
         """How many more settle it when they say what most have said."""
-        concept_id = self._heap_of.get(question, "")
         for more in range(1, self.stops.most - count.asked):
             yes, no = (count.yes + more, count.no) if count.yes >= count.no else (count.yes, count.no + more)
             if self._state(self.confidence(concept_id, yes, no)) != OPEN:
@@ -203,27 +230,26 @@ class Dynamic:
         return max(1, self.stops.most - count.asked)
 
     def _change_subset(self, before: set[int], now: set[int]) -> None:
-        for question in before - now:
-            self._seeds.discard(question)
-            self._recount(question)
-        for question in now - before:
-            self._seeds.add(question)
+        for question in before ^ now:
+            self._is_seed[self._ballots.row(question)] = question in now
             self._recount(question)
 
     def _recount(self, question: int) -> None:
         """Let the tables hold what the votes of a picture of the subset are now."""
-        heap = self._heaps[self._heap_of[question]]
-        before = heap.counted.pop(question, None)
-        if before is None and question not in self._seeds:
+        row = self._ballots.row(question)
+        tables = self._heaps[self._number[row]].table, self._pooled
+        if self._counted[row]:
+            before = Count(*divmod(self._counted[row], _WIDE), 0)
+            self._counted[row] = 0
+            for table in tables:
+                table.add(before, self._side, -1)
+        if not self._is_seed[row] or self._known[row]:
             return
-        if before is not None:
-            heap.table.add(before, self._side, -1)
-            self._pooled.add(before, self._side, -1)
         count = self._ballots.count(question)
-        if question in self._seeds and question not in self._known and count.asked >= SEED_VOTES:
-            heap.counted[question] = count
-            heap.table.add(count, self._side, 1)
-            self._pooled.add(count, self._side, 1)
+        if count.asked >= SEED_VOTES:
+            self._counted[row] = count.yes * _WIDE + count.no
+            for table in tables:
+                table.add(count, self._side, 1)
 
 
 def _subset_size(questions: int, most: int) -> int:

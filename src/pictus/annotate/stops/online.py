@@ -48,7 +48,8 @@ from hashlib import blake2b
 from operator import add, mul
 from typing import NamedTuple
 
-from pictus.annotate.stops.stopping import NO, RULES, YES, Ballots, Cast, Count, Decision, Stops, known_decision
+from pictus.annotate.stops.ballots import NO, NOWHERE, YES, Ballots, Count
+from pictus.annotate.stops.stopping import RULES, Cast, Decision, Stops, known_decision
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
 
 RIGHT = 0.8
@@ -99,6 +100,8 @@ _WIDTH = 2 + len(RATES)  # clear no, clear yes, the kinds of hard ones
 _SHOWS = [0.0, 1.0, *SHOWS]
 _STORED = _WIDTH + 2  # P of each; whether human-decided, 0 or 1; P(yes) where it is
 
+_KNOWN = ("", NO, YES)
+
 Floats = list[float]
 
 
@@ -113,9 +116,10 @@ class Skill(NamedTuple):
 class _Sums:
     """What is known of one concept, or of all."""
 
-    __slots__ = ("bins", "bins_yes", "heard", "joint", "voices")
+    __slots__ = ("bins", "bins_yes", "heard", "joint", "number", "voices")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = NOWHERE) -> None:
+        self.number = number
         self.joint = [0.0] * _WIDTH
         self.bins = [0.0] * (len(EDGES) + 1)  # human-decided pictures by the model's score
         self.bins_yes = [0.0] * (len(EDGES) + 1)
@@ -124,16 +128,14 @@ class _Sums:
 
 
 class _Asked(NamedTuple):
-    """One question. Made when it is looked at: a million of them kept would stop every full garbage collection for
-    0.1 s more; plain tuples without references cost it nothing.
-    """
+    """One question, made when it is looked at: what is kept of it lies in arrays (ballots.py says why)."""
 
     question: int
-    concept_id: str
+    row: int  # of the ballots
     concept: _Sums
-    bin: int = -1  # of the model's score; -1: no model
-    known: str = ""
-    place: int = -1  # in _turn and _stored; -1: no vote yet
+    bin: int  # of the model's score; -1: no model
+    known: str
+    place: int  # in _turn and _stored; NOWHERE: no vote yet
 
 
 class Prior(NamedTuple):
@@ -160,7 +162,12 @@ class Online:
         self._ballots = Ballots()
         self._concepts: dict[str, _Sums] = {}
         self._all = _Sums()
-        self._kept: dict[int, tuple[str, int, str, int]] = {}  # question -> concept, bin, known, place
+        # One for each row of the ballots:
+        self._concept = array("i")  # position in _numbered
+        self._bin = array("b")
+        self._known = array("b")  # position in _KNOWN
+        self._place = array("i")
+        self._numbered: list[_Sums] = []
         self._turn = array("q")  # the questions with votes, in the order of their first
         self._next = 0
         self._stored = array("f")  # what each question has added to the sums; rounded first, so it comes out exactly
@@ -169,32 +176,29 @@ class Online:
         self._unsure = [0.0, 0.0, 0.0, 0.0]  # unsure and all votes on clear pictures, then on hard ones
 
     def expect(self, question: int, concept_id: str, score: float) -> None:
-        concept = self._concepts.get(concept_id)
-        if concept is None:
-            concept = self._concepts[concept_id] = _Sums()
-        asked = self._find(question) or _Asked(question, concept_id, concept)
-        told = asked._replace(bin=_bin(score))
-        if told == asked and question in self._kept:
-            return
-        is_in = asked.place >= 0 and not asked.known
-        if is_in:
-            self._move(asked, -1.0)
-        self._keep(told)
-        if is_in:
-            self._put_in(told)
+        asked, place_of_score = self._find(question), _bin(score)
+        if asked is None:
+            self._new(question, concept_id, place_of_score)
+        elif asked.bin != place_of_score:
+            is_in = asked.place != NOWHERE and not asked.known
+            if is_in:
+                self._move(asked, -1.0)
+            self._bin[asked.row] = place_of_score
+            if is_in:
+                self._put_in(asked._replace(bin=place_of_score))
 
     def add(self, cast: Cast) -> Decision:
-        if cast.question not in self._kept:
-            self.expect(cast.question, cast.concept_id, 0.0)
+        if self._ballots.find(cast.question) == NOWHERE:
+            self._new(cast.question, cast.concept_id, _bin(0.0))
         asked = self._found(cast.question)
         self._people.setdefault(cast.annotator, [0.0, 0.0, 0.0, 0.0])
         if cast.known or asked.known:
             return self._add_known(asked, cast)
-        if asked.place >= 0:
+        if asked.place != NOWHERE:
             self._move(asked, -1.0)
         else:
             asked = asked._replace(place=len(self._turn))
-            self._keep(asked)
+            self._place[asked.row] = asked.place
             self._turn.append(cast.question)
             self._stored.extend([0.0] * _STORED)
         self._ballots.put(cast.question, cast.annotator, cast.answer)
@@ -213,7 +217,7 @@ class Online:
             return Decision(OPEN, 0.5, 1, "not asked yet")
         if asked.known:
             return known_decision(asked.known)
-        if asked.place < 0:
+        if asked.place == NOWHERE:
             return self._decided(asked, _Votes(1.0, 1.0, Count(0, 0, 0)), self._before(asked))
         self._move(asked, -1.0)
         return self._decided(asked, *self._put_in(asked))
@@ -242,23 +246,32 @@ class Online:
             (CERTAINTY * mean_no + right_no) / (CERTAINTY + seen_no), seen_no + seen_yes,
         )  # fmt: skip
 
+    def _new(self, question: int, concept_id: str, place_of_score: int) -> None:
+        concept = self._concepts.get(concept_id)
+        if concept is None:
+            concept = self._concepts[concept_id] = _Sums(len(self._numbered))
+            self._numbered.append(concept)
+        self._ballots.row(question)
+        self._concept.append(concept.number)
+        self._bin.append(place_of_score)
+        self._known.append(0)
+        self._place.append(NOWHERE)
+
     def _find(self, question: int) -> _Asked | None:
-        return self._found(question) if question in self._kept else None
+        return None if self._ballots.find(question) == NOWHERE else self._found(question)
 
     def _found(self, question: int) -> _Asked:
-        concept_id, place_of_score, known, place = self._kept[question]
-        return _Asked(question, concept_id, self._concepts[concept_id], place_of_score, known, place)
-
-    def _keep(self, asked: _Asked) -> None:
-        self._kept[asked.question] = asked.concept_id, asked.bin, asked.known, asked.place
+        row = self._ballots.row(question)
+        concept, known = self._numbered[self._concept[row]], _KNOWN[self._known[row]]
+        return _Asked(question, row, concept, self._bin[row], known, self._place[row])
 
     def _add_known(self, asked: _Asked, cast: Cast) -> Decision:
         """A picture whose answer is known is taken for a clear one: it teaches the annotator in full, at once."""
         if not asked.known:
-            if asked.place >= 0:
+            if asked.place != NOWHERE:
                 self._move(asked, -1.0)
             asked = asked._replace(known=cast.known)
-            self._keep(asked)
+            self._known[asked.row] = _KNOWN.index(cast.known)
             for annotator, answer in self._ballots.of(asked.question).items():
                 self._teach(annotator, asked.known, answer, 1.0)
         before = self._ballots.put(cast.question, cast.annotator, cast.answer)
@@ -454,7 +467,6 @@ def _hard(yes: int, no: int) -> tuple[float, ...]:
     return (1.0, 1.0, *(rate**yes * (1 - rate) ** no for rate in RATES))
 
 
-@lru_cache(maxsize=65_536)
 def _is_checked(question: int, stops: Stops) -> bool:
     """Whether a question is asked at least CHECKS times, the same on every server."""
     drawn = int.from_bytes(blake2b(f"{stops.seed} {question}".encode(), digest_size=8).digest(), "big")

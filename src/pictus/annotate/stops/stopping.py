@@ -20,15 +20,13 @@ question replaces the first. "unsure" counts as asked, and tells nothing of yes 
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from pictus.annotate.stops.ballots import YES, Ballots
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED, UNDECIDED
 from pictus.registry import Registry
-
-YES, NO, UNSURE = "yes", "no", "unsure"
 
 
 class Cast(NamedTuple):
@@ -66,6 +64,16 @@ class Rule(Protocol):
         """Take back all votes of one annotator; the questions they were on, which may be open again."""
 
 
+@runtime_checkable
+class Learns(Protocol):
+    """A rule that learns of a concept from some of its questions, and so wants them asked before the others."""
+
+    people: int  # how many must answer each of them
+
+    def first(self, concept_id: str) -> tuple[int, ...]:
+        """Those that have not been asked enough, in the order they are to be asked."""
+
+
 @dataclass(frozen=True)
 class Stops:
     """What a rule is told. Rules leave out what they do not need."""
@@ -83,66 +91,6 @@ class Stops:
 
 
 RULES: Registry[Callable[[Stops], Rule]] = Registry("stopping rule", "pictus.stopping")
-
-
-class Count(NamedTuple):
-    """Votes on one question."""
-
-    yes: int
-    no: int
-    unsure: int
-
-    @property
-    def asked(self) -> int:
-        return self.yes + self.no + self.unsure
-
-    @property
-    def told(self) -> str:
-        """In words: "4 of 5 say yes"."""
-        most, word = (self.yes, YES) if self.yes >= self.no else (self.no, NO)
-        return f"{most} of {self.asked} say {word}"
-
-
-class Ballots:
-    """Who says what on which question; the latest counts."""
-
-    def __init__(self) -> None:
-        self._votes: dict[int, dict[str, str]] = {}
-        self._questions_of: dict[str, array[int]] = {}  # 8 bytes a vote, and only `forget` reads it
-        self._one: dict[str, str] = {}  # a name is kept once, however often it comes
-
-    def put(self, question: int, annotator: str, answer: str) -> str:
-        """Take in a vote; what the same annotator said before, "" for nothing."""
-        if answer not in (YES, NO, UNSURE):
-            message = f"yes, no or unsure expected, found {answer!r}"
-            raise ValueError(message)
-        name = self._one.setdefault(annotator, annotator)
-        votes = self._votes.setdefault(question, {})
-        before = votes.get(name, "")
-        if not before:
-            self._questions_of.setdefault(name, array("q")).append(question)
-        votes[name] = self._one.setdefault(answer, answer)
-        return before
-
-    def of(self, question: int) -> Mapping[str, str]:
-        """Annotator -> answer."""
-        return self._votes.get(question, {})
-
-    def count(self, question: int) -> Count:
-        """How many say what."""
-        answers = list(self.of(question).values())
-        return Count(answers.count(YES), answers.count(NO), answers.count(UNSURE))
-
-    def questions_of(self, annotator: str) -> tuple[int, ...]:
-        """Where this annotator has voted."""
-        return tuple(self._questions_of.get(annotator, ()))
-
-    def forget(self, annotator: str) -> tuple[int, ...]:
-        """Drop all votes of one annotator; the questions they were on."""
-        questions = tuple(self._questions_of.pop(annotator, ()))
-        for question in questions:
-            del self._votes[question][annotator]
-        return questions
 
 
 def known_decision(known: str) -> Decision:
