@@ -20,7 +20,7 @@ import pictus
 from pictus.annotate.queues import queue_rows
 from pictus.annotate.queues.plan_steps import plan
 from pictus.annotate.truth import evidence
-from pictus.records import Concept, Duplicate, Label, Picture, Source, Suspect, Verdict, Vote
+from pictus.records import Concept, Duplicate, Label, Picture, Presence, Source, Suspect, Verdict, Vote
 from pictus.tables import SCHEMAS, table_of
 
 Fill = Callable[..., dict[str, str]]
@@ -156,6 +156,63 @@ def test_what_people_decided_is_not_asked(project: pictus.Project, fill: Fill) -
     plan(project, enough=10)
     assert [row["image_id"] for row in questions(project)] == [ids["owl/2.jpg"]]
     assert questions(project)[0]["reason"].startswith("starving: 2 of 10 accepted; nobody has looked")
+
+
+def settled_at(project: pictus.Project, image_id: str, status: str, posterior: float) -> None:
+    row = Presence(image_id, "owl", posterior, 2, 2, 1.0, status, "dawid-skene", "2026-01-01T00:00:00Z")
+    project.tables.upsert("presences", table_of("presences", [row]))
+
+
+def ruled(project: pictus.Project, image_id: str, ruling: str) -> None:
+    change(project, "INSERT INTO rulings (image_id, concept_id, ruling, reviewer, reason, batch, ruled_at) VALUES"
+                    " (:one, 'owl', :ruling, 'rex', '', '', '')", one=image_id, ruling=ruling)  # fmt: skip
+
+
+def test_what_was_settled_or_ruled_on_since_is_parked_and_comes_back_when_that_goes(
+    project: pictus.Project, fill: Fill
+) -> None:
+    ids = list(fill(project, {f"owl/{number}.jpg": "owl" for number in range(4)}).values())
+    plan(project)
+    cast(project, ids[0], "yes", "yes")  # imported
+    settled_at(project, ids[0], "accepted", 0.99)
+    ruled(project, ids[1], "is-not")
+    outcome = plan(project)
+    assert (outcome.summary["answered"], outcome.summary["parked"], outcome.summary["waiting"]) == (2, 0, 2)
+    assert "2 parked (settled or ruled on since)" in outcome.headline
+    assert [row["state"] for row in questions(project)] == ["parked", "parked", "open", "open"]
+    assert plan(project).summary["answered"] == 0
+    ruled(project, ids[1], "withdrawn")
+    settled_at(project, ids[0], "unsettled", 0.6)
+    outcome = plan(project)
+    assert (outcome.summary["answered"], outcome.summary["waiting"]) == (0, 4)
+
+
+def test_what_the_desk_has_begun_is_left_to_its_rule_unless_somebody_ruled(
+    project: pictus.Project, fill: Fill
+) -> None:
+    ids = list(fill(project, {"owl/1.jpg": "owl", "owl/2.jpg": "owl", "owl/3.jpg": "owl"}).values())
+    plan(project)
+    change(project, "UPDATE questions SET votes = 2")
+    change(project, "UPDATE questions SET leases = 1 WHERE image_id = :one", one=ids[2])
+    cast(project, ids[0], "yes", "yes")  # one of the first pictures of `dynamic`, which ten people are to see
+    settled_at(project, ids[0], "accepted", 0.99)
+    ruled(project, ids[1], "is")
+    ruled(project, ids[2], "is")  # somebody holds it
+    assert plan(project).summary["answered"] == 1
+    assert [row["state"] for row in questions(project)] == ["open", "parked", "open"]
+
+
+def test_a_suspect_among_labels_that_never_were_at_the_desk_is_asked(project: pictus.Project, fill: Fill) -> None:
+    ids = fill(project, {"owl/1.jpg": "owl"})
+    cast(project, ids["owl/1.jpg"], "yes", "yes")
+    accepted(project, ids["owl/1.jpg"], "owl", 0.99)
+    project.tables.replace(
+        "suspects", table_of("suspects", [Suspect(ids["owl/1.jpg"], "owl", "wren", 0.1, "first", "")])
+    )
+    plan(project)
+    assert {(row["concept_id"], row["state"]) for row in questions(project)} == {("owl", "open"), ("wren", "open")}
+    again = plan(project).summary
+    assert (again["added"], again["changed"], again["reopened"], again["answered"]) == (0, 0, 0, 0)
 
 
 def test_near_duplicates_share_a_fold(project: pictus.Project, fill: Fill) -> None:

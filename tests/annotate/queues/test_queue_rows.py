@@ -8,7 +8,7 @@ from tests.annotate.desks import rows
 
 import pictus
 from pictus.annotate.queues import queue_rows
-from pictus.annotate.queues.queue_rows import heaps_of, park, put, reopen, sum_up
+from pictus.annotate.queues.queue_rows import GONE, heaps_of, park, put, reopen, sum_up
 
 
 def wanted(*questions: tuple[str, str, float, str]) -> pa.Table:
@@ -68,5 +68,6 @@ def test_known_answers_and_what_was_asked_again_already_stay_closed(world: pictu
 def test_what_is_held_is_not_parked(world: pictus.Project) -> None:
     put(world.journal, "grid", wanted(*(("owl", one, 1.0, "") for one in "abc")), lambda _: None)
     change(world, "UPDATE questions SET leases = 1 WHERE image_id = 'b'")
-    assert park(world.journal, "grid", lambda ids: [one in "ab" for one in ids]) == 1
+    gone = park(world.journal, "grid", lambda found: [GONE if one.image_id in "ab" else "" for one in found])
+    assert gone == {GONE: 1}
     assert [row.image_id for row in rows(world, "SELECT image_id FROM questions WHERE state = 'parked'")] == ["a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -104,7 +105,8 @@ def plan(
             ]  # fmt: skip
         waiting = sum(heap.waiting for heap in heaps)
         summary: dict[str, Any] = {
-            "kind": kind, "added": stored.added, "changed": stored.changed, "reopened": reopened, "parked": parked,
+            "kind": kind, "added": stored.added, "changed": stored.changed, "reopened": reopened,
+            "parked": parked[queue_rows.GONE], "answered": parked[queue_rows.ANSWERED],
             "waiting": waiting, "concepts": len({heap.concept_id for heap in heaps}), "enough": enough,
             "weights": priorities.WEIGHTS,
         }  # fmt: skip
@@ -125,14 +127,14 @@ class _Choice(NamedTuple):
 
 def _planned(
     project: Project, taxonomy: Taxonomy, facts: Facts, choice: _Choice, meter: Meter
-) -> tuple[queue_rows.Stored, int, int, list[Planned]]:
-    """Put the candidates into the queue -> what changed, questions asked again, questions parked, the heaps."""
+) -> tuple[queue_rows.Stored, int, Counter[str], list[Planned]]:
+    """Put the candidates into the queue -> what changed, questions asked again, parked for which reason, the heaps."""
     kind, world = choice.kind, facts.world
     lacks = "accepted" if kind not in DRAWN else "drawn"
     names = [taxonomy.name(one) for one in world.concepts]
     meter.say("weighing")
     found = priorities.priorities(facts.evidence, names, choice.enough, lacks)
-    asked = np.flatnonzero(~facts.is_closed)
+    asked = np.flatnonzero(~facts.is_closed | _is_doubted(facts))
     if choice.starving:
         is_starving = facts.evidence.accepted_C[facts.evidence.concept_R[asked]] < choice.enough
         asked = asked[is_starving]
@@ -141,7 +143,7 @@ def _planned(
     meter.say(f"writing {counted(rows.num_rows, 'question')}")
     stored = queue_rows.put(project.journal, kind, rows, meter.advance)
     reopened = _reopened(project, facts, found, kind)
-    parked = _parked(project, world, kind)
+    parked = _parked(project, facts, kind)
     by_concept: dict[str, str] = {}
     for number, members in _groups(facts.evidence.concept_R[asked]):
         reason = priorities.heap_reason(facts.evidence, asked[members], choice.enough, lacks)
@@ -222,7 +224,9 @@ def _telling(taxonomy: Taxonomy, world: World, concept_R: Ints, accepted_C: Ints
 
 
 class There(NamedTuple):
-    """Questions that are open already, keys ascending: P(yes) as the desk has it, nan without a vote."""
+    """Questions that are open already, or were until a plan parked them, keys ascending: P(yes) as the desk has it,
+    nan without a vote.
+    """
 
     keys: Ints
     posterior: Floats
@@ -231,12 +235,13 @@ class There(NamedTuple):
 def _there(project: Project, world: World) -> There:
     """What was put in by earlier plans and by answers at the desk: its priority goes with what is known now."""
     query = sa.text(
-        "SELECT concept_id, image_id, votes, posterior FROM questions WHERE kind = 'grid' AND state = 'open'"
-        " AND known = '' AND mark_id = 0"
+        "SELECT concept_id, image_id, votes, posterior FROM questions WHERE kind = 'grid' AND known = ''"
+        " AND mark_id = 0 AND (state = 'open' OR (state = 'parked' AND reason IN (:gone, :answered)))"
     )
+    reasons = {"gone": queue_rows.GONE, "answered": queue_rows.ANSWERED}
     keys, shares = [np.zeros(0, np.int64)], [np.zeros(0)]
-    with project.journal.engine.connect() as connection:
-        found = connection.execution_options(stream_results=True).execute(query)
+    with project.journal.reading() as connection:
+        found = connection.execution_options(stream_results=True).execute(query, reasons)
         for rows in found.partitions(READ):
             concepts, images, votes, posterior = zip(*rows, strict=True)
             keys.append(world.keys(pa.array(images, pa.string()), pa.array(concepts, pa.string())))
@@ -314,7 +319,7 @@ def _settled_rows(project: Project) -> pa.Table:
 def rulings(project: Project) -> dict[tuple[str, str], str]:
     """The latest ruling of reviewers on each (picture, concept): is | is-not | withdrawn."""
     query = sa.text("SELECT image_id, concept_id, ruling FROM rulings ORDER BY ruling_id")
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         return {(row.image_id, row.concept_id): row.ruling for row in connection.execute(query)}
 
 
@@ -359,8 +364,7 @@ def _rows(project: Project, facts: Facts, found: priorities.Priorities, asked: I
 def _reopened(project: Project, facts: Facts, found: priorities.Priorities, kind: str) -> int:
     """What was decided and is doubted since is asked again, once for each cause of doubt."""
     opened = 0
-    doubted = (("suspect:", ~np.isnan(facts.evidence.suspect_R)), ("production:", facts.evidence.is_drift_R))
-    for mark, is_doubted in doubted:
+    for mark, is_doubted in _doubted(facts).items():
         rows = np.flatnonzero(facts.is_closed & is_doubted)
         concept, image = facts.world.pairs(facts.keys[rows])
         again = [
@@ -372,11 +376,33 @@ def _reopened(project: Project, facts: Facts, found: priorities.Priorities, kind
     return opened
 
 
-def _parked(project: Project, world: World, kind: str) -> int:
-    def is_gone(image_ids: Sequence[str]) -> list[bool]:
-        return [number < 0 for number in world.image_numbers(pa.array(list(image_ids), pa.string())).tolist()]
+def _doubted(facts: Facts) -> dict[str, Bools]:
+    """Which candidates something speaks against, by the word of its reason."""
+    return {"suspect:": ~np.isnan(facts.evidence.suspect_R), "production:": facts.evidence.is_drift_R}
 
-    return queue_rows.park(project.journal, kind, is_gone)
+
+def _is_doubted(facts: Facts) -> Bools:
+    return np.asarray(np.any([*_doubted(facts).values()], axis=0), np.bool_)
+
+
+def _parked(project: Project, facts: Facts, kind: str) -> Counter[str]:
+    """Put aside what need not be asked any more: pictures that were dropped, yes/no questions that were settled or
+    ruled on without the desk. Where somebody voted at the desk its rule decides, unless there is a ruling.
+    """
+    world = facts.world
+    is_answered_R = facts.is_closed & ~_is_doubted(facts) & (kind not in DRAWN)
+    answered, ruled = facts.keys[is_answered_R], np.sort(keys_of_rulings(world, rulings(project)))
+
+    def why(found: Sequence[queue_rows.Open]) -> list[str]:
+        images = pa.array([one.image_id for one in found], pa.string())
+        keys = world.keys(images, pa.array([one.concept_id for one in found], pa.string()))
+        is_gone = world.image_numbers(images) < 0
+        is_begun = np.array([one.votes > 0 for one in found], np.bool_)
+        is_answered = np.isin(keys, answered) & (~is_begun | np.isin(keys, ruled))
+        reasons = np.where(is_gone, queue_rows.GONE, np.where(is_answered, queue_rows.ANSWERED, ""))
+        return list(map(str, reasons.tolist()))
+
+    return queue_rows.park(project.journal, kind, why)
 
 
 def _groups(concept_A: Ints) -> list[tuple[int, Ints]]:
@@ -420,6 +446,7 @@ def _headline(summary: Mapping[str, Any], heaps: Sequence[Planned]) -> str:
         f"{summary['added']:,} new, {summary['changed']:,} changed"
         + (f", {summary['reopened']:,} asked again" if summary["reopened"] else "")
         + (f", {summary['parked']:,} parked (their pictures were dropped)" if summary["parked"] else "")
+        + (f", {summary['answered']:,} parked (settled or ruled on since)" if summary["answered"] else "")
     ]
     lines += [f"  {heap.priority:6.2f}  {heap.name}  {heap.waiting:,}: {heap.reason}" for heap in heaps[:SHOWN]]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ finds there.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -31,7 +32,8 @@ CACHE_KB = 131_072
 """SQLite's cache during one, so that this index stays in it; 2 MB else."""
 
 GONE = "its picture was dropped"
-"""The reason of a question that was parked by a plan; the next plan opens it again where the picture is back."""
+ANSWERED = "settled or ruled on elsewhere"
+"""Reasons of a question that was parked by a plan; the next plan opens it again where they no longer hold."""
 
 CHUNK = 500
 """Heaps, or questions found one by one, of one transaction."""
@@ -47,7 +49,7 @@ _COLUMNS = (
 # Only open questions are touched, and only where something changed; a fold only while nobody holds the question.
 _SET = """priority = {new}.priority, reason = {new}.reason, score = {new}.score, state = 'open',
     fold = CASE WHEN questions.leases > 0 THEN questions.fold ELSE {new}.fold END"""
-_WHERE = f"""(questions.state = 'parked' AND questions.reason = '{GONE}')
+_WHERE = f"""(questions.state = 'parked' AND questions.reason IN ('{GONE}', '{ANSWERED}'))
     OR (questions.state = 'open' AND (questions.priority <> {{new}}.priority OR questions.reason <> {{new}}.reason
         OR questions.score <> {{new}}.score OR (questions.leases = 0 AND questions.fold <> {{new}}.fold)))"""
 
@@ -86,7 +88,7 @@ def put(journal: Journal, kind: str, rows: pa.Table, advance: Callable[[int], No
 
 def _is_busy(journal: Journal) -> bool:
     """Whether anybody holds a page now."""
-    with journal.engine.connect() as connection:
+    with journal.reading() as connection:
         query = sa.text("SELECT 1 FROM pages WHERE state = 'leased' AND expires_at > :now LIMIT 1")
         return connection.execute(query, {"now": now()}).scalar() is not None
 
@@ -149,7 +151,7 @@ def _by_copy(connection: sa.Connection, kind: str, batch: pa.Table) -> int:
 
 def count(journal: Journal, kind: str) -> int:
     """Questions of a kind, whatever their state."""
-    with journal.engine.connect() as connection:  # not a transaction: SQLite's would wait for the desk's
+    with journal.reading() as connection:  # not a transaction: SQLite's would wait for the desk's
         query = sa.text("SELECT count(*) FROM questions WHERE kind = :kind")
         return int(connection.execute(query, {"kind": kind}).scalar_one())
 
@@ -163,41 +165,55 @@ def reopen(journal: Journal, kind: str, rows: Sequence[tuple[str, str, float, st
     statement = sa.text(
         "UPDATE questions SET state = 'open', priority = :priority, reason = :reason, wanted = votes + 1"
         " WHERE kind = :kind AND concept_id = :concept_id AND image_id = :image_id AND mark_id = 0 AND known = ''"
-        " AND state IN ('accepted', 'rejected', 'undecided') AND reason NOT LIKE :mark"
+        " AND (state IN ('accepted', 'rejected', 'undecided') OR (state = 'parked' AND reason = :answered))"
+        " AND reason NOT LIKE :mark"
     )
     opened = 0
     for start in range(0, len(rows), BATCH):
         with journal.transaction() as connection:
             for concept_id, image_id, priority, reason in rows[start : start + BATCH]:
                 values = {"concept_id": concept_id, "image_id": image_id, "priority": priority, "reason": reason}
-                opened += connection.execute(statement, {**values, "kind": kind, "mark": f"%{mark}%"}).rowcount
+                told = {"kind": kind, "mark": f"%{mark}%", "answered": ANSWERED}
+                opened += connection.execute(statement, values | told).rowcount
     return opened
 
 
-def park(journal: Journal, kind: str, is_gone: Callable[[Sequence[str]], Sequence[bool]]) -> int:
-    """Park the open questions whose picture is gone, unless somebody holds them or has answered them."""
+class Open(NamedTuple):
+    """An open question that nobody holds."""
+
+    question_id: int
+    concept_id: str
+    image_id: str
+    votes: int
+
+
+def park(journal: Journal, kind: str, why: Callable[[Sequence[Open]], Sequence[str]]) -> Counter[str]:
+    """Park open questions that nobody holds -> how many for which reason. `why`: GONE, ANSWERED, or "" to leave it."""
     query = sa.text(
-        "SELECT question_id, image_id FROM questions WHERE kind = :kind AND state = 'open' AND leases = 0"
-        " AND question_id > :after ORDER BY question_id LIMIT :many"
+        "SELECT question_id, concept_id, image_id, votes FROM questions WHERE kind = :kind AND state = 'open'"
+        " AND leases = 0 AND question_id > :after ORDER BY question_id LIMIT :many"
     )
     lock = " FOR UPDATE SKIP LOCKED" if journal.engine.dialect.name == "postgresql" else ""
     update = sa.text(
-        "UPDATE questions SET state = 'parked', reason = :gone WHERE question_id IN (SELECT question_id FROM questions"  # noqa: S608
-        f" WHERE question_id IN :ids AND state = 'open' AND leases = 0 ORDER BY question_id{lock})"
+        "UPDATE questions SET state = 'parked', reason = :reason WHERE question_id IN (SELECT question_id FROM"  # noqa: S608
+        f" questions WHERE question_id IN :ids AND state = 'open' AND leases = 0 ORDER BY question_id{lock})"
     ).bindparams(sa.bindparam("ids", expanding=True))
-    after, parked, many = 0, 0, 250_000
+    after, parked, many = 0, Counter[str](), 250_000
     while True:
-        with journal.engine.connect() as connection:
-            found = connection.execute(query, {"kind": kind, "after": after, "many": many}).all()
+        with journal.reading() as connection:
+            found = [Open(*row) for row in connection.execute(query, {"kind": kind, "after": after, "many": many})]
         if not found:
             return parked
-        is_gone_one = is_gone([row.image_id for row in found])
-        gone = [row.question_id for row, is_one in zip(found, is_gone_one, strict=True) if is_one]
-        for start in range(0, len(gone), CHUNK):
-            with journal.transaction() as connection:
-                ids = gone[start : start + CHUNK]
-                parked += connection.execute(update, {"ids": ids, "gone": GONE}).rowcount
-        after = int(found[-1].question_id)
+        ids_of: dict[str, list[int]] = {}
+        for one, reason in zip(found, why(found), strict=True):
+            if reason:
+                ids_of.setdefault(reason, []).append(one.question_id)
+        for reason, ids in ids_of.items():
+            for start in range(0, len(ids), CHUNK):
+                with journal.transaction() as connection:
+                    given = {"ids": ids[start : start + CHUNK], "reason": reason}
+                    parked[reason] += connection.execute(update, given).rowcount
+        after = found[-1].question_id
 
 
 def sum_up(journal: Journal, kind: str, reasons: Mapping[str, str]) -> list[Heap]:
@@ -219,7 +235,7 @@ def sum_up(journal: Journal, kind: str, reasons: Mapping[str, str]) -> list[Heap
         " AND q.concept_id = heaps.concept_id AND q.state = 'open' AND q.known = '')"
         " WHERE kind = :kind AND concept_id IN :ids"
     ).bindparams(sa.bindparam("ids", expanding=True))
-    with journal.engine.connect() as connection:  # two seconds at a million: not while others wait to write
+    with journal.reading() as connection:  # two seconds at a million: not while others wait to write
         found = connection.execute(best, {"kind": kind, "page": PAGE}).all()
         known = connection.execute(sa.text("SELECT concept_id FROM heaps WHERE kind = :kind"), {"kind": kind})
         priority = dict.fromkeys(known.scalars().all(), 0.0) | {row.concept_id: float(row.priority) for row in found}
@@ -241,5 +257,5 @@ def heaps_of(journal: Journal, kind: str) -> list[Heap]:
         "SELECT concept_id, waiting, priority, reason FROM heaps WHERE kind = :kind AND waiting > 0"
         " ORDER BY priority DESC, concept_id"
     )
-    with journal.engine.connect() as connection:
+    with journal.reading() as connection:
         return [Heap(*row) for row in connection.execute(query, {"kind": kind})]
