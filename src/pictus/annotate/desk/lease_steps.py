@@ -45,7 +45,7 @@ _TORN = (
     " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND o.mark_id IN (q.mark_id, -q.mark_id)"
     " AND o.kind IN :sides AND a.annotator = :me LIMIT 1) IS NULL)"
 )
-"""Whom of two to believe (a mark below 0, `box_loop`) is said by neither: not by who saw one more, nor who found none."""
+"""Whom of two to believe (a mark below 0, `box_loop`) says neither: not who saw one more, nor who found none."""
 _APART = (
     " AND (SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
     " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND a.annotator = :me LIMIT 1) IS NULL"
@@ -78,6 +78,7 @@ class Heap(NamedTuple):
     priority: float
     reason: str
     waiting: int  # open questions, whoever holds them
+    first: tuple[int, ...] = ()  # of them, to be asked before all others: what the rule learns from
 
 
 def open_heaps(connection: sa.Connection, kinds: Sequence[str], *, kind: str, concept_id: str) -> Iterator[Heap]:
@@ -121,7 +122,12 @@ def candidates(
         base += _TORN
         given["sides"] = [one for one in marks.loop_of(kind) if one == kind.name or KINDS.get(one).draws]
     order = " ORDER BY q.priority DESC, q.question_id LIMIT :limit"
-    found = _asks(connection, base + _UNLENT + order + lock, given)
+    found = []
+    if heap.first:
+        mine = _MAY_BE_LENT + " AND q.question_id IN :first ORDER BY q.leases, q.question_id LIMIT :limit"
+        found = _asks(connection, base + mine + lock, given | {"first": heap.first})
+        base, given = base + " AND q.question_id NOT IN :first", given | {"first": heap.first}
+    found += _asks(connection, base + _UNLENT + order + lock, given)[: limit - len(found)]
     if len(found) < limit:
         by_leases = " ORDER BY q.priority DESC, q.leases, q.question_id LIMIT :limit"
         found += _asks(connection, base + _LENT + by_leases + lock, given | {"limit": limit - len(found)})
@@ -142,7 +148,8 @@ def _given(heap: Heap, asker: Asker) -> dict[str, Any]:
 
 
 def _asks(connection: sa.Connection, statement: str, given: dict[str, Any], role: str = ASK) -> list[Candidate]:
-    lists: list[Any] = [sa.bindparam(name, expanding=True) for name in ("mine", "folds", "sides") if name in given]
+    names = ("mine", "folds", "sides", "first")
+    lists: list[Any] = [sa.bindparam(name, expanding=True) for name in names if name in given]
     return _candidates(connection.execute(sa.text(statement).bindparams(*lists), given), role)
 
 
@@ -338,9 +345,14 @@ def picture_of(connection: sa.Connection, me: str, page_id: str, position: int) 
 
 
 def submitted(connection: sa.Connection, me: str, limit: int) -> list[Any]:
-    """Rows of the pages this person handed in, the latest first."""
+    """Rows of the pages this person handed in, the latest first. Times are whole seconds: within one the answers'
+    numbers tell, which are looked up for the latest pages only.
+    """
+    mine = "FROM pages WHERE annotator = :me AND state = 'submitted'"
+    newest = f"SELECT submitted_at {mine} ORDER BY submitted_at DESC LIMIT :limit"  # noqa: S608  our words
     query = (
-        "SELECT * FROM pages WHERE annotator = :me AND state = 'submitted'"
-        " ORDER BY submitted_at DESC, leased_at DESC, page_id LIMIT :limit"
+        f"SELECT p.* FROM (SELECT * {mine} AND submitted_at >="  # noqa: S608  our words
+        f" (SELECT MIN(submitted_at) FROM ({newest}) AS newest)) AS p ORDER BY p.submitted_at DESC,"
+        " (SELECT MAX(a.answer_id) FROM answers a WHERE a.page_id = p.page_id) DESC LIMIT :limit"
     )
     return list(connection.execute(sa.text(query), {"me": me, "limit": limit}))

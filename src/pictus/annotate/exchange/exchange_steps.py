@@ -242,7 +242,7 @@ def _vote_rows(table: pa.Table, named: Named) -> Iterator[Vote]:
 
 
 _STANDING = (
-    " FROM marks m WHERE m.mark_id NOT IN (SELECT r.replaces FROM marks r WHERE r.replaces > 0)"
+    " FROM marks m WHERE m.mark_id NOT IN (SELECT r.replaces FROM marks r WHERE r.replaces > 0)"  # noqa: S608  ours
     f" AND m.kind IN ('box', 'mask', 'points'){STANDS}"
 )
 

@@ -14,6 +14,7 @@ from pictus.annotate.exchange.formats.contents import Asked, Bad, Drawn, Format,
 from pictus.annotate.exchange.formats.documents import Bundle
 from pictus.annotate.exchange.formats.figures import WrongFigureError
 from pictus.annotate.exchange.references import Resolved
+from pictus.annotate.shapes.shapes import is_endless
 from pictus.concepts import Taxonomy
 from pictus.errors import clipped
 
@@ -216,6 +217,8 @@ def placed(shape: Shape, width: int, height: int, *, is_share: bool) -> tuple[Sh
         ]  # fmt: skip
         if not any(len(set(ring[0::2])) > 1 and len(set(ring[1::2])) > 1 for ring in found["polygons"]):
             raise WrongFigureError(f"a polygon outside the picture of {width} × {height}")
+        if is_endless(found["polygons"], width, height):
+            raise WrongFigureError("a polygon whose outline runs to and fro over the whole picture")
     if "points" in shape:
         found["points"] = [
             [inside(x, across, width), inside(y, down, height), seen] if seen else [0, 0, 0]

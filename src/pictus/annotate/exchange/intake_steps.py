@@ -20,6 +20,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from pictus.annotate.desk.sizes_steps import Sizes
+from pictus.annotate.exchange import version_steps
 from pictus.annotate.exchange.entries import VOTE_COLUMNS, without_known
 from pictus.annotate.exchange.formats.contents import FORMATS, Asked, Drawn, Format, Known, Said
 from pictus.annotate.exchange.formats.documents import Bundle, bundle_of
@@ -52,6 +53,7 @@ class Taken(NamedTuple):
     votes: int
     marks: int
     marks_there: int
+    withdrawn: int
     known: int
     asked: int
 
@@ -175,10 +177,10 @@ def ways_on(refused: Sequence[str]) -> str:
 
 def _stored(project: Project, bundle: Bundle, fitting: Fitting, rows: Iterator[Row]) -> Taken:
     source = f"{bundle.name[:200]}@{bundle.digest}"
-    marks, there = _add_marks(project, f"file:{source}", rows)
+    marks, there, withdrawn = version_steps.put(project, bundle.name[:200], bundle.digest, rows)
     votes = _add_votes(project, source, fitting.votes)
     known, asked = _add_questions(project, fitting.questions)
-    return Taken(fitting, votes, marks, there, known, asked)
+    return Taken(fitting, votes, marks, there, withdrawn, known, asked)
 
 
 def _add_votes(project: Project, source: str, said: Sequence[tuple[str, str, str, str]]) -> int:
@@ -195,42 +197,6 @@ def _add_votes(project: Project, source: str, said: Sequence[tuple[str, str, str
         fresh = fresh.append_column(name, pa.repeat(pa.scalar(value, pa.string()), fresh.num_rows))
     added, _ = project.journal.add_vote_table(fresh.select(VOTE_COLUMNS))
     return added
-
-
-_INSERT = sa.text(
-    "INSERT INTO marks (kind, image_id, concept_id, annotator, shape, source, place, replaces, made_at)"
-    " VALUES (:kind, :image_id, :concept_id, :annotator, :shape, :source, :place, 0, :made_at)"
-    " ON CONFLICT (source, place) DO NOTHING"
-)
-_SAME = sa.text(
-    "SELECT kind, image_id, concept_id, annotator, shape FROM marks WHERE image_id IN :images AND source <> :source"
-).bindparams(sa.bindparam("images", expanding=True))
-
-
-def _add_marks(project: Project, source: str, rows: Iterator[Row]) -> tuple[int, int]:
-    """Added, and already there: drawn so by the same one, in another file or on a page."""
-    added = total = 0
-    made_at = now()
-    while batch := [row for _, row in zip(range(BATCH), rows, strict=False)]:
-        with project.journal.transaction() as connection:
-            is_first = not connection.execute(sa.text("SELECT 1 FROM marks LIMIT 1")).first()
-            same: set[tuple[str, ...]] = set() if is_first else _same(connection, source, batch)
-            values = [
-                {**row._asdict(), "source": source, "made_at": made_at} for row in batch if row[:-1] not in same
-            ]  # fmt: skip
-            if values:
-                added += connection.execute(_INSERT, values).rowcount
-        total += len(batch)
-    return added, total - added
-
-
-def _same(connection: sa.Connection, source: str, batch: Sequence[Row]) -> set[tuple[str, ...]]:
-    images = sorted({row.image_id for row in batch})
-    found: set[tuple[str, ...]] = set()
-    for start in range(0, len(images), 500):  # SQLite binds 32,766 values at most
-        rows = connection.execute(_SAME, {"images": images[start : start + 500], "source": source})
-        found.update(tuple(row) for row in rows)
-    return found
 
 
 def _add_questions(project: Project, questions: Sequence[Question]) -> tuple[int, int]:
@@ -277,7 +243,10 @@ def _outcome(project: Project, bundles: Sequence[tuple[Bundle, Format]], taken: 
     votes = [vote for fitting in every for vote in fitting.votes]
     total = Counter[str]()
     for one in taken:
-        total.update(added=one.votes, marks=one.marks, marks_there=one.marks_there, known=one.known, asked=one.asked)
+        total.update(
+            added=one.votes, marks=one.marks, marks_there=one.marks_there, withdrawn=one.withdrawn, known=one.known,
+            asked=one.asked,
+        )  # fmt: skip
     summary: dict[str, Any] = {
         "format": ", ".join(sorted({known.name for _, known in bundles})), "votes": len(votes), **total,
         "already_there": len(votes) - total["added"] + total["marks_there"],
@@ -296,6 +265,9 @@ def _outcome(project: Project, bundles: Sequence[tuple[Bundle, Format]], taken: 
         problems.append(f"{counted(summary['rejected'], 'answer')} left out that the file itself rejects")
     if summary["clipped"]:
         problems.append(f"cut at the picture's edge, beyond which they reached: {counted(summary['clipped'], 'shape')}")
+    if summary["withdrawn"]:
+        told = counted(summary["withdrawn"], "shape")
+        problems.append(f"taken back, an earlier file of this name had them and this one has not: {told}")
     return Outcome(
         step="annotate import", summary=summary, headline=_headline(summary), problems=tuple(problems),
         next=("pictus annotate settle",) if not total["asked"] else ("pictus annotate serve",),

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pictus.annotate.exchange.formats.formulas import GUARDED
 from pictus.errors import UserError, clipped, counted
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -71,6 +72,8 @@ def read_answers(path: Path, *, question: str = "") -> Answers:
         raise UserError(f"{path.name} has a header but no rows.", fix="export it again")
     empty = pa.repeat(pa.scalar("", pa.string()), table.num_rows)
     found = {role: _text(table.column(name)) for role, name in chosen.items()}
+    if not is_parquet:
+        found = {role: pc.replace_substring_regex(column, GUARDED, r"\1") for role, column in found.items()}
     if question:
         found["question"] = pa.repeat(pa.scalar(question, pa.string()), table.num_rows)
     row = pa.array(range(1, table.num_rows + 1)) if is_parquet else table.column(_LINE).combine_chunks()

@@ -128,9 +128,14 @@ def ask_on(project: Project, concept_ids: Sequence[str] = ()) -> int:
             marks[mark.key].append(mark.mark_id)
     wanted = [
         one for (image_id, concept_id), numbers in sorted(marks.items())
-        for one in questions_for(concept_id, image_id, numbers, asked[image_id, concept_id])
+        for one in questions_for(concept_id, image_id, numbers, _about(asked[image_id, concept_id], numbers))
     ]  # fmt: skip
     return sum(_put(project, kind, [one for one in wanted if one.kind == kind]) for kind in LOOP)
+
+
+def _about(asked: Sequence[Asked], numbers: Sequence[int]) -> list[Asked]:
+    """Questions about marks that stand: one about a mark that was taken back, put aside, holds nothing up."""
+    return [one for one in asked if not one.mark_id or abs(one.mark_id) in numbers]
 
 
 def _put(project: Project, kind: str, wanted: Sequence[Wanted]) -> int:

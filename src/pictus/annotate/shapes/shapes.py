@@ -10,7 +10,7 @@ all in px of the upright picture, from its upper left corner; each may say with 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ LEAST_PX = 2.0
 MOST_SHAPES = 100
 MOST_POLYGONS = 200
 MOST_CORNERS = 20_000
-_LONGEST_OUTLINE = 200
+LONGEST_OUTLINE = 200
 """An outline may be so many times as long as the picture is wide and high: filling takes time with its length."""
 
 _LEAST_CORNERS = 3
@@ -130,11 +130,22 @@ def mask_of(shape: Shape, width: int, height: int) -> rle.Rle:
     return rle.from_polygons(shape["polygons"], height, width)
 
 
+def is_endless(polygons: Sequence[Sequence[float]], width: int, height: int) -> bool:
+    """Whether outlines run to and fro so often that filling them would take a computer's memory. Within the picture."""
+    if sum(map(len, polygons)) <= 2 * LONGEST_OUTLINE:
+        return False  # no edge is longer than the picture: a million shapes go this way
+    length = 0.0
+    for polygon in polygons:
+        ends_P2 = np.array(polygon, np.float64).reshape(-1, 2)
+        length += float(np.abs(ends_P2 - np.roll(ends_P2, -1, axis=0)).max(axis=1).sum())
+    return length > LONGEST_OUTLINE * (width + height)
+
+
 def _polygons(given: object, width: int, height: int) -> list[list[float]]:
     if not isinstance(given, (list, tuple)) or not 1 <= len(given) <= MOST_POLYGONS:
         raise _refused("mask", f"polygons are {rle.told(given)}", f"a list of 1 to {MOST_POLYGONS} polygons")
     found: list[list[float]] = []
-    corners, length = 0, 0.0
+    corners = 0
     for polygon in given:
         is_list = isinstance(polygon, (list, tuple))
         if not is_list or len(polygon) < 2 * _LEAST_CORNERS or len(polygon) % 2:
@@ -145,9 +156,7 @@ def _polygons(given: object, width: int, height: int) -> list[list[float]]:
             raise _refused("mask", f"its polygons have more than {MOST_CORNERS:,} corners", "send it as run lengths")
         sides = (width, height)
         found.append([_inside(value, sides[at % 2], "xy"[at % 2], "mask") for at, value in enumerate(polygon)])
-        ends_P2 = np.array(found[-1]).reshape(-1, 2)
-        length += float(np.abs(ends_P2 - np.roll(ends_P2, -1, axis=0)).max(axis=1).sum())
-    if length > _LONGEST_OUTLINE * (width + height):
+    if is_endless(found, width, height):
         raise _refused("mask", "its outline runs to and fro over the whole picture", "send it as run lengths")
     return found
 

@@ -177,3 +177,15 @@ def test_labelmes_shapes_are_read(project: pictus.Project, tmp_path: Path, shelv
         {"box": [1, 2, 4, 6], "words": {"hidden": "True"}}, {"polygons": [[1, 2, 4, 2, 4, 6]]},
         {"skeleton": "point", "points": [[1, 2, 2]]},
     ]  # fmt: skip
+
+
+def test_an_outline_that_would_fill_a_memory_is_refused(
+    project: pictus.Project, tmp_path: Path, shelve: Shelve
+) -> None:
+    shelve(project, {"owl/1.jpg": (20_000, 10_000)})
+    to_and_fro = ";".join(f"{20_000 * (at % 2)},{at % 10_000}" for at in range(1_000))
+    path = tmp_path / "annotations.xml"
+    body = f'<polygon label="owl" points="{to_and_fro}"/>'
+    path.write_text(CVAT.format(body=body).replace('width="20" height="10"', 'width="20000" height="10000"'), "utf-8")
+    with pytest.raises(UserError, match="runs to and fro over the whole picture"):
+        annotate.import_(project, (path,))

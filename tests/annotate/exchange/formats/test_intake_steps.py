@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 import pictus
 from pictus import annotate
-from pictus.annotate.exchange import intake_steps
+from pictus.annotate.exchange import version_steps
 from pictus.errors import UserError
 
 Shelve = Callable[..., dict[str, str]]
@@ -47,9 +47,9 @@ BOXES = [[float(number), 1, 10, 10] for number in range(50)]
 def test_an_import_that_was_killed_between_batches_goes_on(
     shelf: pictus.Project, tmp_path: Path, kept: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_steps, "BATCH", 20)
+    monkeypatch.setattr(version_steps, "BATCH", 20)
     path = coco(tmp_path, BOXES)
-    same = intake_steps._same
+    same = version_steps._same
     calls: list[int] = []
 
     def killed(connection: sa.Connection, source: str, batch: Any) -> Any:
@@ -58,11 +58,11 @@ def test_an_import_that_was_killed_between_batches_goes_on(
             raise KeyboardInterrupt
         return same(connection, source, batch)
 
-    monkeypatch.setattr(intake_steps, "_same", killed)
+    monkeypatch.setattr(version_steps, "_same", killed)
     with pytest.raises(KeyboardInterrupt):
         annotate.import_(shelf, (path,))
     assert len(kept(shelf)) in (20, 40)
-    monkeypatch.setattr(intake_steps, "_same", same)
+    monkeypatch.setattr(version_steps, "_same", same)
     outcome = annotate.import_(shelf, (path,))
     assert outcome.summary["marks"] + outcome.summary["marks_there"] == 50
     assert sorted(mark.shape["box"][0] for mark in kept(shelf)) == [box[0] for box in BOXES]
@@ -158,3 +158,64 @@ def test_pictures_are_called_by_the_shortest_end_that_means_no_other(tmp_path: P
     names = {line.split(",")[1] for line in lines}
     own = {f"{ids[name]}.jpg" for name in ("c/d/owl/4.jpg", "e/d/owl/4.jpg")}
     assert names == {"owl/1.jpg", "wren/1.jpg", "2.jpg", "3.jpg"} | own
+
+
+def standing(project: pictus.Project, out: Path) -> list[tuple[str, list[float]]]:
+    """What an export of all marks holds: name of the picture and box."""
+    annotate.export(project, out, format="coco", what="marks")
+    whole = json.loads(out.read_text(encoding="utf-8"))
+    names = {one["id"]: one["file_name"] for one in whole["images"]}
+    return sorted((names[note["image_id"]], note["bbox"]) for note in whole["annotations"])
+
+
+def test_a_newer_version_of_a_file_takes_back_what_it_has_not(
+    shelf: pictus.Project, tmp_path: Path, kept: Read
+) -> None:
+    annotate.import_(shelf, (coco(tmp_path, BOXES[:4]),))
+    corrected = [BOXES[0], BOXES[1], [70, 70, 9, 9]]  # one of the first picture was moved, one of the second is gone
+    outcome = annotate.import_(shelf, (coco(tmp_path, corrected),))
+    assert (outcome.summary["marks"], outcome.summary["marks_there"], outcome.summary["withdrawn"]) == (1, 2, 2)
+    assert outcome.problems == ("taken back, an earlier file of this name had them and this one has not: 2 shapes",)
+    assert standing(shelf, tmp_path / "m.json") == [
+        ("1.jpg", [0, 1, 10, 10]), ("1.jpg", [70, 70, 9, 9]), ("2.jpg", [1, 1, 10, 10])
+    ]  # fmt: skip
+    assert len([one for one in kept(shelf) if one.kind == "box"]) == 5, "nothing is deleted"
+    again = annotate.import_(shelf, (coco(tmp_path, corrected),)).summary
+    assert (again["marks"], again["withdrawn"]) == (0, 0)
+    first = annotate.import_(shelf, (coco(tmp_path, BOXES[:4]),)).summary  # and the way back
+    assert (first["marks"], first["withdrawn"]) == (2, 1)
+    assert [box for _, box in standing(shelf, tmp_path / "m.json")] == [
+        [0, 1, 10, 10], [2, 1, 10, 10], [1, 1, 10, 10], [3, 1, 10, 10]
+    ]  # fmt: skip
+
+
+def test_a_file_of_the_same_name_leaves_other_pictures_and_other_people_alone(
+    shelf: pictus.Project, tmp_path: Path
+) -> None:
+    def job(who: str, picture: str, left: int) -> Path:
+        box = f'<box label="owl" xtl="{left}" ytl="1" xbr="50" ybr="50"/>'
+        path = tmp_path / "annotations.xml"
+        head = f"<meta><job><assignee><username>{who}</username></assignee></job></meta>"
+        image = f'<image name="{picture}" width="200" height="100">{box}</image>'
+        path.write_text(f"<annotations>{head}{image}</annotations>", encoding="utf-8")
+        return path
+
+    for who, picture, left in (("ada", "1.jpg", 1), ("ada", "2.jpg", 2), ("bob", "1.jpg", 3)):
+        assert annotate.import_(shelf, (job(who, picture, left),)).summary["withdrawn"] == 0
+    assert annotate.import_(shelf, (job("ada", "1.jpg", 4),)).summary["withdrawn"] == 1
+    assert [box[0] for _, box in standing(shelf, tmp_path / "m.json")] == [3, 4, 2]
+
+
+def test_what_is_asked_about_a_shape_that_was_taken_back_is_put_aside(shelf: pictus.Project, tmp_path: Path) -> None:
+    from pictus.annotate.shapes import shape_steps
+
+    annotate.import_(shelf, (coco(tmp_path, BOXES[:2]),), as_proposals=True)
+    assert shape_steps.ask_on(shelf) == 2
+    annotate.import_(shelf, (coco(tmp_path, [[70, 70, 9, 9], BOXES[1]]),), as_proposals=True)
+    query = "SELECT mark_id, state FROM questions ORDER BY mark_id"
+    with shelf.journal.reading() as connection:
+        asked = [tuple(row) for row in connection.execute(sa.text(query))]
+        waiting = connection.execute(sa.text("SELECT waiting FROM heaps WHERE kind = 'box-quality'")).scalar()
+    assert (asked, waiting) == ([(1, "parked"), (2, "open")], 1)
+    assert shape_steps.ask_on(shelf) == 1, "the corrected one, though the old one is put aside"
+    assert annotate.shapes_(shelf).summary["boxes_unsettled"] == 2

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pictus.annotate.exchange.formats.documents import Document
+from pictus.annotate.exchange.formats.formulas import unguarded
 from pictus.errors import UserError, counted
 
 MAX_CELL = 16 * 2**20
@@ -54,7 +55,7 @@ def lines(document: Document) -> Iterator[Line]:
                 wrong = ""
                 if len(row) > len(names):
                     wrong = f"{counted(len(row), 'column')} where the header has {len(names)}"
-                cells = [cell.strip() for cell in row] + [""] * (len(names) - len(row))
+                cells = [unguarded(cell.strip()) for cell in row] + [""] * (len(names) - len(row))
                 yield Line(before + 1, dict(zip(names, cells, strict=False)), wrong)
         except (csv.Error, UnicodeDecodeError) as error:
             why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)

@@ -19,9 +19,10 @@ from pictus.annotate.exchange.formats.cells import header, lines
 from pictus.annotate.exchange.formats.contents import Bad, Drawn, Export, LeftOut, Read, Said
 from pictus.annotate.exchange.formats.documents import Bundle, Document
 from pictus.annotate.exchange.formats.figures import WrongFigureError, box_at, refuse, size_of
+from pictus.annotate.exchange.formats.formulas import guarded
 from pictus.annotate.exchange.formats.hit_pages import mturk_template
 from pictus.annotate.exchange.formats.json_streams import checked_depth
-from pictus.annotate.exchange.formats.outputs import cell, table, text_file
+from pictus.annotate.exchange.formats.outputs import table, text_file
 from pictus.annotate.exchange.formats.task_pages import PAGE, pages_of
 from pictus.annotate.exchange.vote_files import COLUMNS
 from pictus.errors import UserError, clipped
@@ -153,7 +154,7 @@ def write_votes(export: Export, path: Path) -> int:
             count += 1
             hit = hits.setdefault((vote.sheet.image_id, vote.question), len(hits) + 1)
             said = (vote.annotator, "Approved", vote.sheet.address, vote.question, vote.answer)
-            rows.writerow((f"H{hit}", f"A{count}", *map(cell, said)))
+            rows.writerow((f"H{hit}", f"A{count}", *map(guarded, said)))
     return count
 
 
@@ -169,8 +170,8 @@ def write_tasks(export: Export, path: Path) -> int:
         for page in pages_of(export.tasks(), export.seed):
             images = [_inert(task.sheet.address) for task in page.tasks]
             images += [""] * (PAGE - len(images))
-            said = (cell(html.escape(text)) for text in (page.concept, page.gloss))
-            rows.writerow((page.concept_id, *said, *images))
+            said = (guarded(html.escape(text)) for text in (page.concept, page.gloss))
+            rows.writerow((guarded(page.concept_id), *said, *images))
             count += len(page.tasks)
     with text_file(path.with_suffix(".html")) as out:
         out.write(mturk_template(PAGE))
@@ -179,4 +180,4 @@ def write_tasks(export: Export, path: Path) -> int:
 
 def _inert(address: str) -> str:
     """An address that stays one inside src="…": Mechanical Turk puts the cells in as they are."""
-    return cell("".join(f"%{ord(sign):02X}" if sign in "\"'<>" else sign for sign in address))
+    return guarded("".join(f"%{ord(sign):02X}" if sign in "\"'<>" else sign for sign in address))

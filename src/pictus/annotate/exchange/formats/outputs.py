@@ -15,7 +15,6 @@ from xml.sax.saxutils import escape, quoteattr
 from pictus.errors import UserError
 
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @contextmanager
@@ -51,11 +50,6 @@ class JsonList:
     def add(self, value: object) -> None:
         self._out.write(("\n" if not self.count else ",\n") + json_text(value))
         self.count += 1
-
-
-def cell(text: str) -> str:
-    """A text as a cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def table(out: TextIO, path: Path) -> Any:  # noqa: ANN401  csv gives its type no name

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pictus.annotate.exchange.formats.contents import Export, Writer
-from pictus.annotate.exchange.formats.outputs import cell, decimal, table, text_file
+from pictus.annotate.exchange.formats.formulas import guarded
+from pictus.annotate.exchange.formats.outputs import decimal, table, text_file
 
 
 def _votes(export: Export, path: Path) -> int:
@@ -15,7 +16,7 @@ def _votes(export: Export, path: Path) -> int:
         rows = table(out, path)
         rows.writerow(("worker", "image", "question", "answer"))
         for vote in export.votes():
-            rows.writerow(tuple(map(cell, (vote.annotator, vote.sheet.name, vote.question, vote.answer))))
+            rows.writerow(tuple(map(guarded, (vote.annotator, vote.sheet.name, vote.question, vote.answer))))
             count += 1
     return count
 
@@ -26,7 +27,7 @@ def _labels(export: Export, path: Path) -> int:
         rows = table(out, path)
         rows.writerow(("image", "label"))
         for vote in export.votes():
-            rows.writerow((cell(vote.sheet.name), cell(vote.answer)))
+            rows.writerow((guarded(vote.sheet.name), guarded(vote.answer)))
             count += 1
     return count
 
@@ -39,7 +40,7 @@ def _boxes(export: Export, path: Path) -> int:
         for mark in export.marks():
             if mark.kind == "box":
                 sides = (decimal(side) for side in mark.shape["box"])
-                rows.writerow((cell(mark.sheet.name), cell(mark.concept), cell(mark.annotator), *sides))
+                rows.writerow((guarded(mark.sheet.name), guarded(mark.concept), guarded(mark.annotator), *sides))
                 count += 1
     return count
 
@@ -50,7 +51,7 @@ def _tasks(export: Export, path: Path) -> int:
         rows = table(out, path)
         rows.writerow(("image", "question", "name"))
         for task in export.tasks():
-            rows.writerow((cell(task.sheet.name), cell(task.concept_id), cell(task.concept)))
+            rows.writerow((guarded(task.sheet.name), guarded(task.concept_id), guarded(task.concept)))
             count += 1
     return count
 

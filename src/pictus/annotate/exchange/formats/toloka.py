@@ -13,7 +13,8 @@ from pictus.annotate.exchange.formats.cells import header, lines
 from pictus.annotate.exchange.formats.contents import Bad, Export, Known, LeftOut, Read, Said
 from pictus.annotate.exchange.formats.documents import Bundle, Document
 from pictus.annotate.exchange.formats.figures import WrongFigureError, refuse
-from pictus.annotate.exchange.formats.outputs import cell, text_file
+from pictus.annotate.exchange.formats.formulas import guarded
+from pictus.annotate.exchange.formats.outputs import text_file
 from pictus.annotate.exchange.formats.task_pages import shuffled
 from pictus.annotate.exchange.vote_files import COLUMNS
 from pictus.errors import clipped
@@ -96,7 +97,7 @@ def write_votes(export: Export, path: Path) -> int:
         for vote in export.votes():
             count += 1
             said = (vote.sheet.address, vote.question, vote.answer)
-            rows.writerow((*map(cell, said), f"a{count}", cell(vote.annotator), "APPROVED"))
+            rows.writerow((*map(guarded, said), f"a{count}", guarded(vote.annotator), "APPROVED"))
     return count
 
 
@@ -108,6 +109,6 @@ def write_tasks(export: Export, path: Path) -> int:
         rows.writerow(("INPUT:image", "INPUT:question", "INPUT:name", "INPUT:gloss", "GOLDEN:answer"))
         for task in shuffled(export.tasks(), export.seed):
             said = (task.sheet.address, task.concept_id, task.concept, task.gloss, task.known)
-            rows.writerow(tuple(map(cell, said)))
+            rows.writerow(tuple(map(guarded, said)))
             count += 1
     return count
