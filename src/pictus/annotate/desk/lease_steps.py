@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.bulk_steps import insert_rows
 from pictus.annotate.desk.pages import Candidate, Chance, arranged, fold_numbers, mixed, taken
 from pictus.annotate.desk.people import at_least
 from pictus.annotate.desk.sizes_steps import Sizes
-from pictus.annotate.exchange.bulk_steps import insert_rows
 from pictus.annotate.shapes import marks
 from pictus.annotate.tasks import ASK, GOLD, KINDS, REPEAT, Given, Item, Kind, Page
 from pictus.annotate.truth.moments import later

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.bulk_steps import insert_rows, update_rows
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import count_heaps, follow
 from pictus.annotate.desk.lease_steps import LEASED, SUBMITTED, answers_of, items_of, lock, own_page
 from pictus.annotate.desk.session_steps import paused_names
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.tally_steps import Tally
-from pictus.annotate.exchange.bulk_steps import insert_rows, update_rows
 from pictus.annotate.shapes import marks
 from pictus.annotate.stops.stopping import Cast, Decision
 from pictus.annotate.tasks import (
@@ -62,7 +62,7 @@ class Bench(NamedTuple):
 
     tally: Tally
     sizes: Sizes
-    taxonomy: Taxonomy
+    taxonomy: Callable[[], Taxonomy]
     limits: Limits
 
 
@@ -145,7 +145,7 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
     heaps[row.kind, row.concept_id] += sum((one.state == OPEN) - (one.was == OPEN) for one in changes)
     if sent.revision > 1 and kind.draws:
         heaps.update(_park_redrawn(connection, row.page_id, sent.revision))
-    heaps.update(follow(connection, bench.tally, bench.taxonomy, _closed(connection, entry, changes, drawn)))
+    heaps.update(follow(connection, bench.tally, bench.taxonomy(), _closed(connection, entry, changes, drawn)))
     count_heaps(connection, heaps)
     decided = sum(one.was == OPEN and one.state != OPEN for one in changes)
     return Taken(is_new=True, decided=decided, note=_note(row, questions), heaps=tuple(heaps))

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from tests.annotate.desks import put_questions, rows
 
 import pictus
-from pictus.annotate.exchange.bulk_steps import insert_rows, update_rows
+from pictus.annotate.desk.bulk_steps import insert_rows, update_rows
 
 VOTE = tuple((name, "text") for name in ("image_id", "annotator", "question", "answer", "source", "voted_at"))
 
