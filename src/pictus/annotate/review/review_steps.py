@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from pictus.annotate.exchange.references import resolve
 from pictus.annotate.review import rulings
-from pictus.annotate.review.rulings import IS, IS_NOT, WITHDRAWN, Decision, Ruling
+from pictus.annotate.review.rulings import IS, IS_NOT, WITHDRAWN, Decision, Ruling, reassigned
 from pictus.clock import now
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import NotThereError, UserError, bad_rows, clipped, counted
@@ -19,6 +19,11 @@ from pictus.project import Project
 from pictus.records import Label
 from pictus.registry import Outcome, step
 from pictus.tables import equals, one_of
+
+__all__ = [
+    "MOST_REASON", "Decision", "Done", "decide", "entries", "history", "reassigned", "rule", "rulings_since",
+    "take_back", "withdraw",
+]  # fmt: skip
 
 MOST_PICTURES = 10_000
 """Of one act: what comes from a slip of the hand should end somewhere."""
@@ -80,7 +85,7 @@ def rule(
     taxonomy = load_taxonomy(project)
     concept_id, old = taxonomy.resolve(concept), taxonomy.resolve(instead_of) if instead_of else ""
     image_ids = _meant(project, images)
-    wanted = [Decision(one, concept_id, IS_NOT) for one in image_ids] if not_ else rulings.reassigned(
+    wanted = [Decision(one, concept_id, IS_NOT) for one in image_ids] if not_ else reassigned(
         [(one, old) for one in image_ids], concept_id
     )  # fmt: skip
     done = decide(project, reviewer, wanted, reason)
@@ -229,7 +234,7 @@ def _votes(project: Project, taxonomy: Taxonomy, image_id: str, paused: set[str]
         is_last = last[vote.annotator, vote.question] == place
         why = "" if is_last else "replaced by a later answer"
         if is_last and vote.annotator in paused:
-            why = f"{vote.annotator} is paused"
+            why = "paused"
         what = f"{vote.answer} to {_name(taxonomy, vote.question)}" if vote.question else _name(taxonomy, vote.answer)
         concept = vote.question or vote.answer
         found.append(Entry(vote.voted_at, vote.annotator, what, why, concept, counts=not why))

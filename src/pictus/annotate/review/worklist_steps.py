@@ -253,7 +253,7 @@ class Worklist:
 
     def _catch_up_rulings(self) -> None:
         last = self._ruled[-1].ruling_id if self._ruled else 0
-        with self._project.journal.engine.connect() as connection:
+        with self._project.journal.reading() as connection:
             count = connection.execute(
                 sa.text("SELECT COUNT(*) FROM rulings WHERE ruling_id <= :last"), {"last": last}
             ).scalar_one()
@@ -431,7 +431,7 @@ class Worklist:
 
 
 def _vote_mark(project: Project) -> object:
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         votes = connection.execute(sa.text("SELECT COALESCE(MAX(vote_id), 0), COUNT(*) FROM votes")).one()
         paused = connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused' ORDER BY name"))
         known = connection.execute(sa.text("SELECT COUNT(*) FROM questions WHERE known <> ''")).scalar_one()
@@ -446,7 +446,7 @@ def _votes(project: Project) -> _Votes | None:
         return None
     (asked, said), (free, named) = weighed(project, evidence, METHOD)
     ballots = evidence.ballots
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         paused = set(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars())
     counts_W = np.array([name not in paused for name in ballots.annotators], np.bool_)
     found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -10,10 +11,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pictus.annotate.desk.desk_steps import Desk, LaterError
+from pictus.annotate.desk.desk_steps import Desk, LaterError, is_away, later_error
 from pictus.errors import NotThereError, UserError
 from pictus.project import Project
-from pictus.web.desk import home, people, shapes, sign, work
+from pictus.web.desk import home, people, review, shapes, sign, work
 from pictus.web.desk.room import Room, SignedOutError
 from pictus.web.layout import TEMPLATES
 from pictus.web.security import LOOPBACK, Guard
@@ -34,13 +35,15 @@ def build_desk_app(
         *shapes.routes(room),
         *home.routes(room),
         *people.routes(room),
+        *review.routes(room),
         Mount("/static", static),
     ]  # fmt: skip
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, hosts=hosts)],
         exception_handlers={
-            UserError: _user_error, HTTPException: _http_error, SignedOutError: _signed_out, Exception: _broken
+            UserError: _user_error, HTTPException: _http_error, SignedOutError: _signed_out,
+            sa.exc.SQLAlchemyError: _database_error, Exception: _broken,
         },
     )  # fmt: skip
     app.state.project_name = project.name
@@ -49,8 +52,16 @@ def build_desk_app(
 
 async def _user_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, UserError)
+    if is_away(error) and not isinstance(error, LaterError):  # told in the words of the command line, paths and all
+        error = later_error()
     status = 503 if isinstance(error, LaterError) else 404 if isinstance(error, NotThereError) else 400
     return _said(request, status, error.what, error.fix)
+
+
+async def _database_error(request: Request, error: Exception) -> Response:
+    if not is_away(error):
+        raise error
+    return await _user_error(request, later_error())
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -1,0 +1,220 @@
+"""Review in a Chromium: dragging onto a concept, everything by keyboard, undo, scripts that are only text, reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pictus
+from pictus import annotate
+
+from .conftest import NewPage, Server, served
+from .disputes import disputed_project
+
+pytestmark = pytest.mark.browser
+
+CHECK = Path(__file__).with_name("reach.js").read_text(encoding="utf-8")
+ODD = "<script>document.title = 1</script>"
+READY = "() => document.querySelector('.mark img') && document.querySelector('[role=treeitem]')"
+SAID = "words => document.getElementById('said').textContent.includes(words)"
+
+
+@pytest.fixture(scope="module")
+def disputed(tmp_path_factory: pytest.TempPathFactory) -> pictus.Project:
+    project = disputed_project(tmp_path_factory.mktemp("review"), 6, 10, name=ODD)
+    annotate.rule(
+        project, (project.tables.read("images", ["image_id"]).column(0)[59].as_py(),), concept="c05", reason=ODD,
+        reviewer=ODD,
+    )  # fmt: skip
+    return project
+
+
+@pytest.fixture(scope="module")
+def reviewed(disputed: pictus.Project) -> Iterator[Server]:
+    with served(disputed) as server:
+        yield server
+
+
+def enter(page: Any, server: Server, name: str, role: str = "reviewer") -> None:
+    link = annotate.invite(server.project, role=role).summary["links"][0]
+    page.goto(server.address + link)
+    page.fill("#name", name)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#leave")
+
+
+def at(page: Any, server: Server, query: str) -> None:
+    page.goto(server.address + "/review/wall?" + query)
+    page.wait_for_function(READY)
+
+
+def rulings(project: pictus.Project) -> list[tuple[str, str, str]]:
+    """(picture, concept, ruling) of what stands."""
+    with project.journal.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT image_id, concept_id, ruling FROM rulings ORDER BY ruling_id").all()
+    found = {(row[0], row[1]): row[2] for row in rows}
+    return sorted((*pair, ruling) for pair, ruling in found.items() if ruling != "withdrawn")
+
+
+def images(page: Any, count: int) -> list[str]:
+    return [page.locator("button.mark").nth(number).get_attribute("data-image") for number in range(count)]
+
+
+def middle(page: Any, selector: str) -> tuple[float, float]:
+    box = page.locator(selector).first.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_three_pictures_are_dragged_onto_another_concept_and_come_back(reviewed: Server, new_page: NewPage) -> None:
+    page = new_page()
+    enter(page, reviewed, "Dora")
+    at(page, reviewed, "of=concept&concept=c00")
+    before, three = rulings(reviewed.project), images(page, 3)
+    for number in range(3):
+        page.locator("button.mark").nth(number).click()
+    assert page.inner_text("#tally") == "3 selected"
+    page.mouse.move(*middle(page, "button.mark"))
+    page.mouse.down()
+    page.mouse.move(400, 300, steps=4)
+    page.mouse.move(*middle(page, "[data-drop=c03]"), steps=6)
+    told = page.inner_text(".chip-of")
+    assert told.startswith("3 pictures → ")
+    assert told.endswith("no longer " + page.inner_text("[data-drop=c00] .node-name"))
+    page.mouse.up()
+    page.wait_for_function(SAID, arg="takes it back")
+    assert [row for row in rulings(reviewed.project) if row not in before] == sorted(
+        row for one in three for row in ((one, "c00", "is-not"), (one, "c03", "is"))
+    )
+    assert page.locator(".mark.done").count() == 3
+    page.keyboard.press("u")
+    page.wait_for_function(SAID, arg="Taken back on 3 pictures")
+    assert rulings(reviewed.project) == before
+    assert page.locator(".mark.done").count() == 0
+    page.keyboard.press("U")
+    page.wait_for_function(SAID, arg="Done again on 3 pictures")
+    assert len(rulings(reviewed.project)) == len(before) + 6
+    page.keyboard.press("u")
+    page.wait_for_function(SAID, arg="Taken back")
+
+
+def test_a_frame_selects_what_it_touches(reviewed: Server, new_page: NewPage) -> None:
+    page = new_page()
+    enter(page, reviewed, "Fay")
+    at(page, reviewed, "of=concept&concept=c01")
+    x, y = middle(page, "button.mark")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y + 20, steps=3)
+    page.mouse.move(*middle(page, "button.mark[data-index='2']"), steps=6)
+    assert page.locator(".frame").count() == 1
+    page.mouse.up()
+    assert page.inner_text("#tally") == "3 selected"
+    assert page.locator(".frame").count() == 0
+    page.locator("button.mark").nth(1).click()
+    assert page.inner_text("#tally") == "2 selected"
+    page.keyboard.press("Escape")
+    assert page.inner_text("#tally") == ""
+
+
+def test_everything_by_keyboard(reviewed: Server, new_page: NewPage) -> None:
+    page = new_page()
+    enter(page, reviewed, "Kay")
+    page.goto(reviewed.address + "/review")
+    page.locator("a[href*='of=disagreements']").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function(READY)
+    before, two = rulings(reviewed.project), images(page, 2)
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.mark')"):
+            break
+    page.keyboard.press("Shift+ArrowRight")
+    page.wait_for_function("() => document.getElementById('tally').textContent === '2 selected'")
+    page.keyboard.press("r")
+    page.keyboard.type("kind 4" if ODD not in page.inner_text("#tree") else ODD + " 4")
+    assert "2 pictures → " in page.inner_text("#move-does")
+    page.keyboard.press("Enter")
+    page.wait_for_function(SAID, arg="takes it back")
+    fresh = [row for row in rulings(reviewed.project) if row not in before]
+    assert {(row[0], row[1]) for row in fresh if row[2] == "is"} == {(one, "c04") for one in two}
+    page.keyboard.press("u")
+    page.wait_for_function(SAID, arg="Taken back on 2 pictures")
+    assert rulings(reviewed.project) == before
+    page.keyboard.press("a")
+    page.wait_for_function(SAID, arg="takes it back")
+    page.keyboard.press("x")
+    page.wait_for_function("() => document.querySelectorAll('.mark.done').length >= 1")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#look-history li")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "treeitem"
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => document.activeElement.matches('.mark')")
+    page.keyboard.press("?")
+    assert page.locator("#help[open]").count() == 1
+
+
+def test_an_annotator_finds_no_review(reviewed: Server, new_page: NewPage) -> None:
+    page = new_page()
+    enter(page, reviewed, "Ann", "annotator")
+    assert page.locator("a[href='/review']").count() == 0
+    for path in ("/review", "/desk/review/wall?of=disagreements"):
+        assert page.request.get(reviewed.address + path).status == 403
+    written = page.request.post(reviewed.address + "/desk/review/rule", data={}, headers={"x-pictus": "desk"})
+    assert written.status == 403
+
+
+def test_scripts_in_names_and_reasons_are_text(reviewed: Server, new_page: NewPage) -> None:
+    page = new_page()
+    enter(page, reviewed, "<img src=x onerror=alert(1)>")
+    for path in ("/review", "/review/wall?of=concept&concept=c05", "/review/wall?of=disagreements"):
+        page.goto(reviewed.address + path)
+        if "wall" in path:
+            page.wait_for_function(READY)
+            assert ODD in page.inner_text("#tree")
+        assert ODD in page.inner_text("main")
+        assert page.title() != "1"
+        assert page.locator("img[src=x]").count() == 0
+    page.locator("button.mark").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#look-history li")
+    assert page.locator("#look script").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_every_page_of_review_can_be_read_and_reached(
+    reviewed: Server, new_page: NewPage, scheme: str, width: int
+) -> None:
+    page = new_page(width=width, color_scheme=scheme)
+    enter(page, reviewed, f"Rea {scheme} {width}", "owner")
+    found: dict[str, Any] = {}
+
+    def look(screen: str) -> None:
+        problems = page.evaluate(CHECK)
+        wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        if problems or wide:
+            found[screen] = [*problems, *(["scrolls sideways"] if wide else [])]
+
+    page.goto(reviewed.address + "/review")
+    look("list")
+    for query in ("of=disagreements", "of=pair&concept=c00&other=c01", "of=suspects"):
+        at(page, reviewed, query)
+        page.locator("button.mark").first.focus()
+        page.keyboard.press("Space")
+        look(query)
+    for key, screen in (("r", "move"), ("?", "help"), ("Enter", "look")):
+        page.keyboard.press(key)
+        if screen == "look":
+            page.wait_for_selector("#look-history li")
+        look(screen)
+        page.keyboard.press("Escape")
+    page.goto(f"{reviewed.address}/review/person?name=Rea%20{scheme}%20{width}")
+    look("person")
+    assert found == {}
