@@ -247,6 +247,36 @@ def test_a_suspect_is_asked_again_once(project: pictus.Project, fill: Fill) -> N
     assert plan(project).summary["reopened"] == 0
 
 
+def test_what_the_desk_closed_and_settling_left_open_is_asked_again_once(project: pictus.Project, fill: Fill) -> None:
+    ids = fill(project, {"owl/1.jpg": "owl", "owl/2.jpg": "owl"})
+    plan(project)
+    cast(project, ids["owl/1.jpg"], "yes")
+    cast(project, ids["owl/2.jpg"], "yes")
+    change(project, "UPDATE questions SET state = 'accepted', votes = 1")
+    settled_at(project, ids["owl/1.jpg"], "unsettled", 0.8)
+    settled_at(project, ids["owl/2.jpg"], "accepted", 0.95)
+    assert plan(project).summary["reopened"] == 1
+    (again,) = questions(project, "state = 'open'")
+    assert (again["image_id"], again["wanted"]) == (ids["owl/1.jpg"], 2)
+    assert again["reason"].startswith("unsettled: ")
+    assert plan(project).summary["changed"] == 0
+    change(project, "UPDATE questions SET state = 'accepted', votes = 2")
+    assert plan(project).summary["reopened"] == 0
+
+
+def test_what_only_people_who_are_paused_decided_is_asked_again(project: pictus.Project, fill: Fill) -> None:
+    ids = fill(project, {"owl/1.jpg": "owl", "owl/2.jpg": "owl"})
+    plan(project)
+    cast(project, ids["owl/1.jpg"], "yes")
+    cast(project, ids["owl/2.jpg"], "yes", "yes")
+    change(project, "UPDATE questions SET state = 'accepted', votes = 1")
+    name = project.journal.votes(ids["owl/1.jpg"]).column("annotator")[0].as_py()
+    change(project, "INSERT INTO annotators (name, role, state, reason, quota, invitation, made_at)"
+           " VALUES (:name, 'annotator', 'paused', '', 0, '', '')", name=name)  # fmt: skip
+    assert plan(project).summary["reopened"] == 1
+    assert [row["image_id"] for row in questions(project, "state = 'open'")] == [ids["owl/1.jpg"]]
+
+
 def test_the_models_word_is_the_score_and_its_doubt_a_reason(project: pictus.Project, fill: Fill) -> None:
     ids = fill(project, {"owl/1.jpg": "owl", "owl/2.jpg": "owl"})
     rows = pa.table({

@@ -63,6 +63,7 @@ class Facts(NamedTuple):
     evidence: priorities.Evidence
     is_closed: Bools  # decided with a person's vote or a ruling
     notes: tuple[str, ...]
+    again: Mapping[str, Bools] = {}  # what is asked again although the desk's rule was content: word of the reason
 
 
 @step("annotate plan", changes=True)
@@ -200,7 +201,26 @@ def _grid_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], *, 
     ruled = keys_of_rulings(world, rulings(project))
     decided = evidence.looked_up(keys, settled.keys, settled.is_accepted | settled.is_rejected, 0)
     is_closed = (decided & (yes_R + no_R > 0)) | np.isin(keys, ruled)
-    return Facts(world, keys, known, is_closed, (*scores.notes, *drift_notes))
+    notes = (*scores.notes, *drift_notes)
+    return Facts(world, keys, known, is_closed, notes, _left(project, world, (said, settled), keys, ruled))
+
+
+def _left(
+    project: Project, world: World, known: tuple[evidence.Said, evidence.Settled], keys: Ints, ruled: Ints
+) -> dict[str, Bools]:
+    """What the desk's rule takes for done and is not: settling left it open, or only people who are paused voted."""
+    said, settled = known
+    with project.journal.reading() as connection:
+        paused = connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars().all()
+    is_ours = evidence.looked_up(keys, said.keys, said.yes + said.no > 0, 0) & ~np.isin(keys, ruled)
+    is_open = evidence.looked_up(keys, settled.keys, ~(settled.is_accepted | settled.is_rejected), 0)
+    left = {"unsettled:": is_ours & is_open}
+    if paused:
+        votes = project.journal.votes()
+        is_theirs = pc.is_in(votes.column("annotator"), value_set=pa.array(paused, pa.string()))
+        heard = evidence.votes_of_persons(world, votes.filter(pc.invert(is_theirs)))
+        left["paused:"] = is_ours & ~np.isin(keys, heard.keys)
+    return left
 
 
 def _telling(taxonomy: Taxonomy, world: World, concept_R: Ints, accepted_C: Ints) -> tuple[Floats, Ints]:
@@ -354,23 +374,33 @@ def _rows(project: Project, facts: Facts, found: priorities.Priorities, asked: I
         "concept_id": pa.array(list(world.concepts), pa.string()).take(pa.array(concept_A)),
         "image_id": world.images.take(pa.array(image_A)),
         "mark_id": np.zeros(asked.size, np.int64), "priority": found.priority_R[asked],
-        "reason": pa.array(found.reasons, pa.string()).take(pa.array(found.reason_R[asked])),
+        "reason": _reasons(facts, found, asked),
         "wanted": np.full(asked.size, wanted, np.int32), "posterior": posterior, "score": np.round(score, 6),
         "fold": fold,
     }  # fmt: skip
     return pa.table(columns, schema=queue_rows.SCHEMA)
 
 
+def _reasons(facts: Facts, found: priorities.Priorities, rows: Ints) -> pa.Array:
+    """Why each of these rows is asked; what is asked again for being left open says so first."""
+    reasons = pa.array(found.reasons, pa.string()).take(pa.array(found.reason_R[rows]))
+    for mark, is_left in facts.again.items():
+        reasons = pc.if_else(pa.array(is_left[rows]), pc.binary_join_element_wise(mark, reasons, " "), reasons)
+    return reasons
+
+
 def _reopened(project: Project, facts: Facts, found: priorities.Priorities, kind: str) -> int:
     """What was decided and is doubted since is asked again, once for each cause of doubt."""
     opened = 0
-    for mark, is_doubted in _doubted(facts).items():
-        rows = np.flatnonzero(facts.is_closed & is_doubted)
+    doubted = {mark: facts.is_closed & is_doubted for mark, is_doubted in _doubted(facts).items()}
+    for mark, is_again in (doubted | dict(facts.again)).items():
+        rows = np.flatnonzero(is_again)
         concept, image = facts.world.pairs(facts.keys[rows])
         again = [
-            (facts.world.concepts[one], facts.world.images[at].as_py(), float(found.priority_R[row]),
-             found.reasons[int(found.reason_R[row])])
-            for row, one, at in zip(rows.tolist(), concept.tolist(), image.tolist(), strict=True)
+            (facts.world.concepts[one], facts.world.images[at].as_py(), float(found.priority_R[row]), reason)
+            for row, one, at, reason in zip(
+                rows.tolist(), concept.tolist(), image.tolist(), _reasons(facts, found, rows).to_pylist(), strict=True
+            )
         ]  # fmt: skip
         opened += queue_rows.reopen(project.journal, kind, again, mark) if again else 0
     return opened
