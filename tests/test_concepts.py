@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pictus
-from pictus.concepts import Taxonomy, concept_of, load_taxonomy, plain
+from pictus import concepts
+from pictus.concepts import LiveTaxonomy, Taxonomy, concept_of, load_taxonomy, plain
 from pictus.errors import UserError
 from pictus.records import Concept, Label, Source
 from pictus.tables import table_of
@@ -275,3 +276,18 @@ def test_swapped_letters_are_suggested() -> None:
         with pytest.raises(UserError) as told:
             taxonomy.resolve(typed)
         assert told.value.fix.startswith(f"did you mean {meant}?"), typed
+
+
+def test_a_live_taxonomy_is_read_again_exactly_when_it_changed(
+    project: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(concepts, "load_taxonomy", lambda one: read.append(1) or load_taxonomy(one))
+    live = LiveTaxonomy(project)
+    assert not live().concepts
+    assert project.tables.stamp("concepts") == 0
+    project.tables.replace("concepts", table_of("concepts", [Concept("owl", ("owl",))]))
+    assert [set(live().concepts) for _ in range(3)] == [{"owl"}] * 3
+    project.tables.replace("concepts", table_of("concepts", [Concept("wren", ("wren",))]))
+    assert set(live().concepts) == {"wren"}
+    assert len(read) == 3

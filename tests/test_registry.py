@@ -4,6 +4,7 @@ import pickle
 import pydoc
 import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,31 @@ def test_a_step_keeps_its_name_its_text_and_its_types() -> None:
         assert part in shown
     assert (taxonomy.import_.__doc__ or "").splitlines()[0] in shown
     assert pickle.loads(pickle.dumps(taxonomy.import_)) is taxonomy.import_  # workers are handed steps by name
+
+
+def test_installed_plugins_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+
+    def points(*, group: str) -> tuple[metadata.EntryPoint, ...]:
+        looked.append(group)
+        return (metadata.EntryPoint("more", "math:pi", group),)
+
+    monkeypatch.setattr(metadata, "entry_points", points)
+    numbers: Registry[float] = Registry("number", "pictus.numbers")
+    assert [numbers.names() for _ in range(3)] == [["more"]] * 3
+    assert numbers.get("more") > 3
+    assert looked == ["pictus.numbers"]
+
+
+def test_a_plugin_that_cannot_be_imported_is_named_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = metadata.EntryPoint("broken", "no_such_module_at_all:thing", "pictus.tests")
+    monkeypatch.setattr(metadata, "entry_points", lambda *, group: (point,) if group == "pictus.tests" else ())
+    methods: Registry[int] = Registry("method", "pictus.tests")
+    methods.register("majority")(1)
+    found, told = methods.usable()
+    assert found == {"majority": 1}
+    assert len(told) == 1
+    assert told[0].startswith("The method 'broken' of no_such_module_at_all:thing cannot be imported: ModuleNotFound")
+    with pytest.raises(UserError, match="method 'broken' of no_such_module_at_all:thing cannot be imported") as raised:
+        methods.get("broken")
+    assert "pip uninstall" in raised.value.fix

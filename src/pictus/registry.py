@@ -62,20 +62,46 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """Every name, sorted, plugins included."""
-        return sorted({*self._found, *(point.name for point in self._plugins())})
+        return sorted({*self._found, *(point.name for point in self._points())})
 
     def get(self, name: str) -> T:
         """The item, or a UserError that proposes the nearest names."""
         if name in self._found:
             return self._found[name]
-        for point in self._plugins():
+        for point in self._points():
             if point.name == name:
-                self._found[name] = point.load()
+                self._found[name] = self._loaded(point)
                 return self._found[name]
         raise unknown(self.kind, name, self.names())
 
-    def _plugins(self) -> tuple[metadata.EntryPoint, ...]:
-        return tuple(metadata.entry_points(group=self._entry_points)) if self._entry_points else ()
+    def usable(self) -> tuple[dict[str, T], tuple[str, ...]]:
+        """All there is, by name; and what is to be told of each plugin that cannot be imported: all else goes on."""
+        found, broken = {}, []
+        for name in self.names():
+            try:
+                found[name] = self.get(name)
+            except UserError as error:
+                broken.append(f"{error.what} {error.fix}")
+        return found, tuple(broken)
+
+    def _loaded(self, point: metadata.EntryPoint) -> T:
+        try:
+            return cast("T", point.load())
+        except (Exception, SystemExit) as error:  # whatever somebody else's module does
+            package = point.dist.name if point.dist else point.value
+            raise UserError(
+                f"The {self.kind} {point.name!r} of {package} cannot be imported: {type(error).__name__}: {error}.",
+                fix=f"pip install --upgrade {package}    or    pip uninstall {package}",
+            ) from error
+
+    def _points(self) -> tuple[metadata.EntryPoint, ...]:
+        return _installed(metadata.entry_points, self._entry_points) if self._entry_points else ()
+
+
+@functools.cache
+def _installed(look: Callable[..., Iterable[metadata.EntryPoint]], group: str) -> tuple[metadata.EntryPoint, ...]:
+    """Looked for once, which takes 5 ms and more: what is installed does not change while this runs."""
+    return tuple(look(group=group))
 
 
 def unknown(kind: str, name: str, known: list[str]) -> UserError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Awaitable, Callable
 from math import isfinite, isnan
 from shlex import quote
@@ -15,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from pictus.concepts import Taxonomy, load_taxonomy
+from pictus.concepts import LiveTaxonomy, Taxonomy
 from pictus.errors import NotThereError, UserError, clipped
 from pictus.project import Project
 from pictus.web.wall import Wall, cells, little
@@ -52,20 +51,13 @@ class MissingError(NotThereError):
 class Shell:
     """One project as its pages see it. `is_open`: others can reach them, so that nothing can be changed."""
 
-    def __init__(self, project: Project, *, is_open: bool) -> None:
+    def __init__(
+        self, project: Project, *, is_open: bool, taxonomy: Callable[[], Taxonomy] | None = None
+    ) -> None:  # fmt: skip
         self.project = project
         self.is_open = is_open
         self.wall = Wall(project)
-        self._lock = threading.Lock()
-        self._taxonomy = (-1, Taxonomy.of(()))  # the version of its table, and itself
-
-    def taxonomy(self) -> Taxonomy:
-        """The concepts, read anew only when they changed: 21,841 of them take some tenths of a second."""
-        with self._lock:
-            version = self.project.tables.version("concepts")
-            if version != self._taxonomy[0]:
-                self._taxonomy = (version, load_taxonomy(self.project))
-            return self._taxonomy[1]
+        self.taxonomy = taxonomy or LiveTaxonomy(project)
 
     def page(self, template: str, values: Values) -> Page:
         """Render `template` with what `values` finds, off the event loop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
@@ -18,6 +18,9 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }
+
+JSON_AT = ("/api/", "/desk/")
+"""Addresses that answer in JSON, errors included."""
 
 _FOREIGN = frozenset({"cross-site", "same-site"})
 """What a browser says in Sec-Fetch-Site of a question that another page makes, or one behind another port of ours."""
@@ -48,7 +51,7 @@ class Guard:
             return
         reason = self._refusal(scope["method"], Headers(scope=scope))
         if reason:
-            await PlainTextResponse(reason, status_code=403)(scope, receive, send)
+            await _refused(scope["path"], reason)(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
@@ -69,6 +72,13 @@ class Guard:
         if method not in ("GET", "HEAD") and is_foreign:
             return "Another site may not write here."
         return ""
+
+
+def _refused(path: str, reason: str) -> Response:
+    """As who asks there reads it: scripts and programs the one JSON shape of errors, people a line."""
+    if path.startswith(JSON_AT):
+        return JSONResponse({"error": {"what": reason, "fix": ""}}, status_code=403)
+    return PlainTextResponse(reason, status_code=403)
 
 
 def _place(origin: str) -> str | None:

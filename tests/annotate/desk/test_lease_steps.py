@@ -10,6 +10,7 @@ from tests.annotate.conftest import image_id
 from tests.annotate.desks import Clock, all_of, desk_of, link, pictures_of, put_questions, rows, someone
 
 import pictus
+from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import KINDS, Given, Kind
 
 
@@ -242,3 +243,36 @@ def test_small_heaps_are_taken_and_the_rest_of_a_large_one_waits_for_what_comes_
         page = desk.next_page(someone(desk, who))
         concepts.append((page.concept_id, len(page.items)) if page else None)
     assert concepts == [("crow", 5), ("owl", 48), ("wren", 48), ("owl", 12), ("wren", 12), None]
+
+
+def test_of_two_pages_handed_in_within_a_second_the_later_one_is_undone_first(world: pictus.Project) -> None:
+    put_questions(world, 48 * 4)
+    clock = Clock()
+    desk = desk_of(world, clock)
+    ada = someone(desk)
+    lent: list[str] = []
+    for _ in range(4):
+        page = desk.next_page(ada, except_pages=lent)
+        assert page is not None
+        lent.append(page.page_id)
+        clock.wait(2)
+    order = [lent[2], lent[0], lent[3], lent[1]]
+    for page_id in order:
+        desk.submit(ada, page_id, 1, all_of(desk.page(ada, page_id)), 1)
+    assert [page.page_id for page in desk.done(ada, 3)] == order[:0:-1]
+
+
+def test_what_the_rule_learns_from_is_asked_first_and_of_ten_people(world: pictus.Project) -> None:
+    put_questions(world, 150)
+    desk = desk_of(world, rule="dynamic", stops=Stops())
+    subset = set(desk._bench.tally.first("owl"))
+    assert len(subset) == 8
+    for number in range(10):
+        person = someone(desk, f"person {number}")
+        page = desk.next_page(person)
+        assert page is not None
+        found = rows(world, "SELECT question_id FROM page_items WHERE page_id = :page", page=page.page_id)
+        assert subset <= {row.question_id for row in found}
+        desk.submit(person, page.page_id, 1, all_of(page), 60)
+    assert desk._bench.tally.first("owl") == ()
+    assert {row.state for row in rows(world, "SELECT state FROM questions WHERE votes = 10")} == {"accepted"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 import pictus
-from pictus import annotate
+from pictus import annotate, taxonomy
 from pictus.annotate.desk.desk_steps import Desk, LaterError
 from pictus.web.desk.app import build_desk_app
 
@@ -365,6 +366,53 @@ def test_a_database_that_is_away_is_to_be_tried_again(
 
     monkeypatch.setattr(desk, "next_page", away)
     assert ada.put("/desk/next", {}).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/", "/desk", "/people", "/desk/progress", "/desk/done"])
+def test_no_page_breaks_while_the_database_is_away(
+    visitor: Any, fresh: pictus.Project, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    ada = owner_of(fresh, visitor)
+    assert ada.get(path).status_code == 200
+    known = fresh.journal.engine
+
+    def gone(*_args: Any, **_values: Any) -> None:
+        raise sa.exc.OperationalError("SELECT 1", {}, sqlite3.OperationalError("disk I/O error"))
+
+    for calls in range(3):  # away from the first look on, or only after who it is was found out
+        left = [calls]
+
+        def connect(*, before: Any = known.connect, left: list[int] = left) -> Any:
+            left[0] -= 1
+            return before() if left[0] >= 0 else gone()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(known, "connect", connect)
+            answer = ada.get(path)
+        assert answer.status_code in ((503,) if calls == 0 else (200, 303, 503)), (path, calls)
+        assert "disk I/O" not in answer.text
+        if answer.status_code == 503:
+            assert "cannot reach its database" in answer.text
+
+
+def test_a_refusal_of_the_guard_has_the_shape_of_every_error(visitor: Any) -> None:
+    ada = visitor("Ada")
+    for headers in ({**DESK, "origin": "http://evil.example"}, {**DESK, "host": "evil.example"}):
+        answer = ada.post("/desk/next", json={}, headers=headers)
+        assert answer.status_code == 403
+        assert answer.json()["error"].keys() == {"what", "fix"}
+    assert ada.get("/", headers={"host": "evil.example"}).headers["content-type"].startswith("text/plain")
+
+
+def test_a_concept_that_is_added_while_the_desk_serves_is_known(
+    visitor: Any, fresh: pictus.Project, tmp_path: Path, desk: Desk
+) -> None:
+    ada = visitor("Ada")
+    assert ada.put("/desk/unpicturable", {"concept": "late"}).status_code == 400
+    (tmp_path / "late.csv").write_text("id,name,parent,gloss,is_class\nlate,latecomer,top,it came late,yes\n")
+    taxonomy.import_(fresh, file=tmp_path / "late.csv")
+    assert "late" in desk.taxonomy()
+    assert ada.put("/desk/unpicturable", {"concept": "late"}).status_code == 200
 
 
 def test_a_page_that_is_not_there_is_said_as_page_and_as_json(visitor: Any) -> None:

@@ -22,14 +22,14 @@ from pictus.annotate.desk import grid, lease_steps, quiz_steps, session_steps, w
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.pages import Candidate, Chance
 from pictus.annotate.desk.people import clean_name
-from pictus.annotate.desk.quiz import Quiz
+from pictus.annotate.desk.quiz import Quiz, quiz_of
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.submit_steps import Bench, HandIn, hand_in
 from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import ACCEPTED, KINDS, ROLES, Given, Item, Page, Person, Progress, Receipt
 from pictus.clock import now
-from pictus.concepts import load_taxonomy
+from pictus.concepts import LiveTaxonomy, Taxonomy
 from pictus.errors import NotThereError, UserError
 from pictus.project import Project
 
@@ -165,7 +165,7 @@ class Desk:
         """
         at = self._clock()
         sent = HandIn(page_id, revision, tuple(given), seconds)
-
+        self.taxonomy()  # read here where it changed, not while others wait to write
         stirred: set[tuple[str, str]] = set()
 
         def take(connection: sa.Connection) -> Receipt:
@@ -213,11 +213,15 @@ class Desk:
 
     # Concepts
 
+    def taxonomy(self) -> Taxonomy:
+        """The concepts as they are now."""
+        return self._bench.taxonomy()
+
     def quiz(self, person: Person, concept_id: str) -> Quiz | None:
         """The definition quiz of a concept; None when it was passed, or glosses to choose from are missing."""
         if (person.name, concept_id) in self._passed:
             return None
-        found = quiz_steps.due(self._bench.taxonomy, concept_id, person.name)
+        found = quiz_of(self.taxonomy(), concept_id, person.name)
         is_passed = found is None or self._look(
             lambda connection: quiz_steps.is_passed(connection, person.name, concept_id)
         )
@@ -227,7 +231,7 @@ class Desk:
 
     def answer_quiz(self, person: Person, concept_id: str, choice: int) -> bool:
         """Whether that choice of the quiz is the right one. It may be tried again."""
-        found = quiz_steps.due(self._bench.taxonomy, concept_id, person.name)
+        found = quiz_of(self.taxonomy(), concept_id, person.name)
         if found is None:
             return True
         quiz, right = found
@@ -241,7 +245,7 @@ class Desk:
 
     def unpicturable(self, person: Person, concept_id: str) -> None:
         """Say that no picture can show this concept. Where two people say so, it is not asked about any more."""
-        self._bench.taxonomy.get(concept_id)
+        self.taxonomy().get(concept_id)
         self._do(lambda connection: work_steps.unpicturable(connection, person.name, concept_id, self._clock()))
 
     # How
@@ -273,9 +277,7 @@ class Desk:
         """
         short: list[tuple[lease_steps.Heap, list[Candidate]]] = []
         waited_for = []
-        for heap in lease_steps.open_heaps(connection, kinds, kind=pick.kind, concept_id=pick.concept_id):
-            if self._vain.get(heap[:2], {}).get(pick.me, 0.0) > time.monotonic():
-                continue
+        for heap in self._heaps(connection, pick, kinds):
             most = _most(heap, terms.left)
             asks, is_held = lease_steps.candidates(connection, heap, terms.asker, 2 * most, waits=False)
             if asks and 2 * len(asks) >= min(most, heap.waiting):
@@ -295,6 +297,15 @@ class Desk:
             if asks:
                 return self._lend(connection, heap, asks, terms)
         return ""
+
+    def _heaps(
+        self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str]
+    ) -> Iterator[lease_steps.Heap]:  # fmt: skip
+        """Heaps that may have something for this person, with what the rule wants asked first."""
+        for heap in lease_steps.open_heaps(connection, kinds, kind=pick.kind, concept_id=pick.concept_id):
+            if self._vain.get(heap[:2], {}).get(pick.me, 0.0) <= time.monotonic():
+                learns = KINDS.get(heap.kind).votes
+                yield heap._replace(first=self._bench.tally.first(heap.concept_id)) if learns else heap
 
     def _lend(
         self, connection: sa.Connection, heap: lease_steps.Heap, asks: list[Candidate], terms: "_Terms"
@@ -335,7 +346,7 @@ class Desk:
 
     def _look(self, work: Callable[[sa.Connection], T]) -> T:
         """One that only reads: on SQLite it waits for nobody."""
-        with _answering(), self.project.journal.engine.connect() as connection:
+        with _answering(), self.project.journal.reading() as connection:
             return work(connection)
 
 
@@ -377,12 +388,12 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_away(error):
+        if not is_away(error):
             raise
-        raise _later() from error
+        raise later_error() from error
 
 
-def _is_away(error: BaseException) -> bool:
+def is_away(error: BaseException) -> bool:
     """Whether it is the database's: as the journal tells it, as SQLAlchemy does, or as the driver itself."""
     if isinstance(error, UserError):
         cause = error.__cause__  # a damaged file or a full disk, too, is the owner's to mend
@@ -398,7 +409,8 @@ def _is_of_database(error: BaseException) -> bool:
     return isinstance(error, broken) or is_driver or bool(getattr(error, "connection_invalidated", False))
 
 
-def _later() -> LaterError:
+def later_error() -> LaterError:
+    """What people are told while the database is away, whatever is the matter with it."""
     return LaterError(
         "The desk cannot reach its database just now.", fix="wait a little: nothing that was handed in is lost"
     )
@@ -418,8 +430,8 @@ def open_desk(
     tally = Tally(rule, stops or Stops(seed=seed))
     sizes = Sizes(project)
     sizes.read()  # seconds at a million pictures: not when the first page is asked for
-    bench = Bench(tally, sizes, load_taxonomy(project), limits or Limits())
+    bench = Bench(tally, sizes, LiveTaxonomy(project), limits or Limits())
     # Not the journal's transaction: on SQLite others could not write for the seconds that a million answers take.
-    with project.progress.track("reading what was answered", None), project.journal.engine.connect() as connection:
+    with project.progress.track("reading what was answered", None), project.journal.reading() as connection:
         tally.load(connection)
     return Desk(project, bench, chance, clock)

@@ -122,15 +122,15 @@ def candidates(
         base += _TORN
         given["sides"] = [one for one in marks.loop_of(kind) if one == kind.name or KINDS.get(one).draws]
     order = " ORDER BY q.priority DESC, q.question_id LIMIT :limit"
-    found = []
+    found, rest = [], base
     if heap.first:
-        mine = _MAY_BE_LENT + " AND q.question_id IN :first ORDER BY q.leases, q.question_id LIMIT :limit"
-        found = _asks(connection, base + mine + lock, given | {"first": heap.first})
-        base, given = base + " AND q.question_id NOT IN :first", given | {"first": heap.first}
-    found += _asks(connection, base + _UNLENT + order + lock, given)[: limit - len(found)]
+        given["first"], rest = heap.first, base + " AND q.question_id NOT IN :first"
+        learned = _MAY_BE_LENT + " AND q.question_id IN :first ORDER BY q.leases, q.question_id LIMIT :limit"
+        found = _asks(connection, base + learned + lock, given)
+    found += _asks(connection, rest + _UNLENT + order + lock, given)[: limit - len(found)]
     if len(found) < limit:
         by_leases = " ORDER BY q.priority DESC, q.leases, q.question_id LIMIT :limit"
-        found += _asks(connection, base + _LENT + by_leases + lock, given | {"limit": limit - len(found)})
+        found += _asks(connection, rest + _LENT + by_leases + lock, given | {"limit": limit - len(found)})
     folds = sorted({one.fold for one in found if one.fold})
     if folds:
         have = {one.question_id for one in found}
@@ -149,7 +149,7 @@ def _given(heap: Heap, asker: Asker) -> dict[str, Any]:
 
 def _asks(connection: sa.Connection, statement: str, given: dict[str, Any], role: str = ASK) -> list[Candidate]:
     names = ("mine", "folds", "sides", "first")
-    lists: list[Any] = [sa.bindparam(name, expanding=True) for name in names if name in given]
+    lists: list[Any] = [sa.bindparam(name, expanding=True) for name in names if f":{name}" in statement]
     return _candidates(connection.execute(sa.text(statement).bindparams(*lists), given), role)
 
 
@@ -349,7 +349,7 @@ def submitted(connection: sa.Connection, me: str, limit: int) -> list[Any]:
     numbers tell, which are looked up for the latest pages only.
     """
     mine = "FROM pages WHERE annotator = :me AND state = 'submitted'"
-    newest = f"SELECT submitted_at {mine} ORDER BY submitted_at DESC LIMIT :limit"  # noqa: S608  our words
+    newest = f"SELECT submitted_at {mine} ORDER BY submitted_at DESC LIMIT :limit"
     query = (
         f"SELECT p.* FROM (SELECT * {mine} AND submitted_at >="  # noqa: S608  our words
         f" (SELECT MIN(submitted_at) FROM ({newest}) AS newest)) AS p ORDER BY p.submitted_at DESC,"

@@ -7,9 +7,6 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from pictus.annotate.desk.quiz import Quiz, quiz_of
-from pictus.concepts import Taxonomy
-
 QUIZ = "quiz"
 
 
@@ -20,11 +17,6 @@ class Said(NamedTuple):
     concept_id: str
     choice: int
     right: int
-
-
-def due(taxonomy: Taxonomy, concept_id: str, name: str) -> tuple[Quiz, int] | None:
-    """The quiz this person is to be given, and which choice is right; None where there is nothing to ask."""
-    return quiz_of(taxonomy, concept_id, name)
 
 
 def is_passed(connection: sa.Connection, name: str, concept_id: str) -> bool:

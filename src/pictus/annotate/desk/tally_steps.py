@@ -13,11 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from pictus.annotate.desk.session_steps import paused_names
-from pictus.annotate.stops import dynamic, online
-from pictus.annotate.stops.stopping import RULES, Cast, Decision, Stops
+from pictus.annotate.stops import dynamic, online, thrifty
+from pictus.annotate.stops.stopping import RULES, Cast, Decision, Learns, Stops
 from pictus.annotate.tasks import KINDS
 
-__all__ = ["Tally", "dynamic", "online"]  # the rules register themselves
+__all__ = ["Tally", "dynamic", "online", "thrifty"]  # the rules register themselves, here and nowhere else
 
 OVERLAP = 3
 """Calls of `follow` whose answers are looked for again: PostgreSQL's numbers come in another order than commits."""
@@ -29,7 +29,7 @@ _CASTS = (
 
 
 class Tally:
-    """Answers in, decisions out. Its lock is held only while the rule works, never over a commit."""
+    """Answers in, decisions out. Its lock is held while the rule works and reads what it lacks, never over a commit."""
 
     def __init__(self, rule: str, stops: Stops) -> None:
         self.lock = threading.RLock()
@@ -106,6 +106,18 @@ class Tally:
         with self.lock:
             for question, concept_id, score in questions:
                 self._rule.expect(question, concept_id, score)
+
+    @property
+    def people(self) -> int:
+        """How many people the rule needs to learn from; 0 for one that learns from whoever is there."""
+        return self._rule.people if isinstance(self._rule, Learns) else 0
+
+    def first(self, concept_id: str) -> tuple[int, ...]:
+        """Questions that the rule wants asked before the others of their heap."""
+        if not isinstance(self._rule, Learns):
+            return ()
+        with self.lock:
+            return self._rule.first(concept_id)
 
     def wanted(self, question: int) -> int:
         """Votes that a new question is expected to take."""

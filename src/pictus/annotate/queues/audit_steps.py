@@ -224,13 +224,13 @@ def _ask(project: Project, images: Sequence[str], concepts: Sequence[str], exper
 
 def _next_id(project: Project, of: str) -> str:
     """Numbered, so that the latest is the highest: "0003-labels"."""
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         drawn = int(connection.execute(sa.text("SELECT count(*) FROM audits")).scalar_one())
     return f"{drawn + 1:04d}-{of}"
 
 
 def _latest(project: Project) -> str:
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         query = sa.text("SELECT audit_id FROM audits ORDER BY audit_id DESC LIMIT 1")
         found = connection.execute(query).scalar()
     if found is None:
@@ -274,7 +274,7 @@ def _judged(
     project: Project, audit_id: str
 ) -> tuple[list[_Item], dict[str, Any], dict[int, Judged], dict[str, Any]]:
     """The items, the design, what the experts say of each that was answered, and facts about the answering."""
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         design = json.loads(str(connection.execute(
             sa.text("SELECT design FROM audits WHERE audit_id = :audit_id"), {"audit_id": audit_id}
         ).scalar_one()))  # fmt: skip
@@ -440,7 +440,7 @@ def _holding(project: Project, pairs: set[tuple[str, str]]) -> str:
         "SELECT i.audit_id, i.image_id, i.concept_id FROM audit_items i JOIN audits a ON a.audit_id = i.audit_id"
         " ORDER BY a.audit_id DESC"
     )
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         for row in connection.execute(query):
             if (row.image_id, row.concept_id) in pairs:
                 return str(row.audit_id)

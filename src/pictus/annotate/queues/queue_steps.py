@@ -154,7 +154,7 @@ def _heaps(project: Project, taxonomy: Taxonomy, kind: str) -> list[Waiting]:
         " AS expected, sum(CASE WHEN known <> '' THEN 1 ELSE 0 END) AS gold FROM questions GROUP BY kind, concept_id"
     )
     query = sa.text("SELECT kind, concept_id, state, priority, reason FROM heaps")
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         counts = {(row.kind, row.concept_id): row for row in connection.execute(sums)}
         heaps = connection.execute(query).all()
     pace = _pace(project)
@@ -180,7 +180,7 @@ def _pace(project: Project) -> dict[str, float]:
         " AND revision > 0 AND seconds > 0 ORDER BY submitted_at DESC LIMIT 1000) AS p JOIN page_items i"
         " ON i.page_id = p.page_id GROUP BY p.page_id, p.seconds"
     )
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         kinds = connection.execute(sa.text("SELECT DISTINCT kind FROM heaps")).scalars().all()
         found = {kind: [float(one) for one in connection.execute(query, {"kind": kind}).scalars()] for kind in kinds}
     return {kind: float(np.median(seconds)) for kind, seconds in found.items() if seconds}
@@ -319,7 +319,7 @@ def _audited(project: Project) -> tuple[list[tuple[str, str]], list[tuple[str, s
         "SELECT image_id, concept_id, annotator, answer FROM answers WHERE kind = :kind ORDER BY answer_id"
     )
     said: dict[tuple[str, str], dict[str, str]] = {}
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         for row in connection.execute(query, {"kind": AUDIT}):
             said.setdefault((row.image_id, row.concept_id), {})[row.annotator] = row.answer
     yes = [pair for pair, answers in said.items() if set(answers.values()) <= {BEST, PRESENT}]
@@ -344,7 +344,7 @@ def _pairs(rows: pa.Table) -> list[tuple[str, str]]:
 
 
 def _asked_concepts(project: Project) -> set[str]:
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         return set(connection.execute(sa.text("SELECT concept_id FROM heaps WHERE kind = 'grid'")).scalars())
 
 
@@ -353,7 +353,7 @@ def _gold_counts(project: Project) -> dict[tuple[str, str], int]:
         "SELECT concept_id, known, count(*) AS n FROM questions WHERE kind = 'grid' AND known <> ''"
         " GROUP BY concept_id, known"
     )
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         return {(row.concept_id, row.known): int(row.n) for row in connection.execute(query)}
 
 

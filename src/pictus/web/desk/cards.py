@@ -116,7 +116,7 @@ def _beside(taxonomy: Taxonomy, concept_id: str) -> set[str]:
 
 def _known(project: Project) -> frozenset[str]:
     """Pictures by which people are tried; an index holds just these."""
-    with project.journal.engine.connect() as connection:
+    with project.journal.reading() as connection:
         return frozenset(connection.exec_driver_sql("SELECT image_id FROM questions WHERE known <> ''").scalars())
 
 

@@ -49,7 +49,7 @@ class _View:
         self.room = room
 
     def home(self, person: Person, _request: Request) -> Values:
-        with self.room.project.journal.engine.connect() as connection:
+        with self.room.project.journal.reading() as connection:
             heaps = list(islice(open_heaps(connection, kinds_for(person.role), kind="", concept_id=""), MOST))
         return {
             "progress": self.room.desk.progress(person), "titles": TITLES, "is_more": len(heaps) == MOST,

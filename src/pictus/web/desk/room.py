@@ -55,7 +55,7 @@ class Room:
         self.is_kiosk = is_kiosk
         self.tells_accuracy = tells_accuracy
         self.has_review = False  # set by who adds those pages
-        self.shell = Shell(project, is_open=True)
+        self.shell = Shell(project, is_open=True, taxonomy=desk.taxonomy)
         self.shots = Shots(project)
         self.cookie = "pictus_desk_" + hashlib.sha256(project.name.encode()).hexdigest()[:8]  # ports share cookies
 

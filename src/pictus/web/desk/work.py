@@ -145,7 +145,7 @@ class _View:
         }  # fmt: skip
 
     def _page_json(self, page: Page) -> Values:
-        with self.room.project.journal.engine.connect() as connection:
+        with self.room.project.journal.reading() as connection:
             on_page = {row.image_id for row in items_of(connection, page.page_id)}
         kind = KINDS.get(page.kind)
         items = [
