@@ -39,6 +39,8 @@ for way in sys.argv[3].split(","):
     np.savez(f"{sys.argv[2]}-{way}.npz", ranked=ranked, took=took)
 """
 WAYS = ("prune_by_noise_rate", "confident_learning")
+SAME = "confident_learning"
+"""What ours is compared with row by row."""
 FIRST = (20, 50, 100)
 
 
@@ -62,6 +64,8 @@ def main() -> None:
     line("ours", ours, wrong, judged, time.perf_counter() - start)
     for way, (ranked, took) in peer(labels, shares).items():
         line(f"cleanlab {way}", ranked, wrong, judged, took)
+        if way == SAME:
+            compared(ours, ranked)
     labels, shares, moved = drawn(50_000, 1_000)
     start = time.perf_counter()
     found = find(dense(labels, shares)).row_S
@@ -69,6 +73,16 @@ def main() -> None:
     large("ours", found, moved, time.perf_counter() - start)
     for way, (ranked, took) in peer(labels, shares).items():
         large(f"cleanlab {way}", ranked, moved, took)
+        if way == SAME:
+            compared(found, ranked)
+
+
+def compared(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """Row by row: which pictures, and in which order."""
+    both = len(np.intersect1d(ours, theirs))
+    print(f"{'':<34}{both:,} rows flagged by both, {len(ours) - both:,} by us alone, {len(theirs) - both:,} by cleanlab")
+    if len(ours) == len(theirs):
+        print(f"{'':<34}{int(np.sum(ours == theirs)):,} of {len(ours):,} at the same place of the order")
 
 
 def line(name: str, ranked: np.ndarray, wrong: np.ndarray, judged: dict[int, bool], took: float) -> None:

@@ -1,8 +1,10 @@
 """Human votes per label at the error of ten votes each: simulated, and replayed on votes of real people.
 
-    python benchmarks/votes.py            all sets, and the time of a vote with a million behind it
-    python benchmarks/votes.py --quick    fewer questions, 30 s
-    python benchmarks/votes.py --only golden,duck
+    python benchmarks/votes.py            all sets, and the time of a vote with a million behind it: under 5 minutes
+                                          on two idle cores
+    python benchmarks/votes.py --quick    fewer questions, and 20,000 votes behind it: under 30 s
+    python benchmarks/votes.py --only golden,duck    only these sets, no times
+    python benchmarks/votes.py --only times
 
 A replay hands the rules real votes on real pictures, one at a time and in random order, from those that were given:
 200 questions are open at once, the next comes when one is settled, nobody is asked twice. The rules are the very ones
@@ -37,23 +39,27 @@ import json
 import lzma
 import math
 import os
+import resource
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from types import MethodType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pictus.annotate.stops import dynamic, online, thrifty  # noqa: F401  the rules register themselves
+from pictus.annotate.stops import dynamic, online, thrifty
 from pictus.annotate.stops.stopping import RULES, Cast, Rule, Stops
 from pictus.annotate.tasks import ACCEPTED, OPEN, REJECTED
 
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 THRESHOLDS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
 WORTHS = (0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002)
+TIMES = "times"
+TIMED = 20_000
 WINDOW = 200
 NAMES = 50
 BOOTSTRAPS = 2000
@@ -83,8 +89,13 @@ class Replayed(NamedTuple):
 def main() -> None:
     quick = "--quick" in sys.argv
     every = {**SETS}
+    timing = ("dynamic", "online")
     if "--only" in sys.argv:
-        every = {name: every[name] for name in sys.argv[sys.argv.index("--only") + 1].split(",")}
+        chosen = sys.argv[sys.argv.index("--only") + 1].split(",")
+        if unknown := sorted({*chosen} - {*every, TIMES}):
+            sys.exit(f"no set is called {', '.join(unknown)}: {', '.join([*every, TIMES])}")
+        every = {name: every[name] for name in every if name in chosen}
+        timing = timing if TIMES in chosen else ()
     if not (REAL / "crowd_votes").exists():
         print(f"{REAL} has no crowd_votes (set PICTUS_REAL_DATA): only the simulation is run", file=sys.stderr)
         every = {name: make for name, make in every.items() if name == "simulated"}
@@ -93,8 +104,8 @@ def main() -> None:
     print(f"{'error less fixed':>22}")
     report: dict[str, Any] = {}
     with ProcessPoolExecutor(2) as pool:
+        speeds = [pool.submit(speed, name, 20_000 if quick else 1_000_000) for name in timing]  # they take longest
         found = {name: pool.submit(compared, name, quick) for name in every}
-        speeds = {name: pool.submit(speed, name, 50_000 if quick else 1_000_000) for name in ("dynamic", "thrifty")}
         for name, rows in found.items():
             report[name], limit = rows.result()
             for row in report[name]:
@@ -102,12 +113,14 @@ def main() -> None:
             fixed = report[name][0]["fixed"]
             print(f"{name}: who only counts needs {limit:.2f} votes at least for that error, knowing all beforehand"
                   f" ({fixed / limit:.2f})", flush=True)  # fmt: skip
-        timed = {name: future.result() for name, future in speeds.items()}
+        timed = {name: spent for future in speeds for name, spent in future.result().items()}
     if "cifar-pair" in every:
         show_tables(quick)
     for name, spent in timed.items():
         print(f"{name}: {spent['median_us']:.0f} us a vote, p99 {spent['p99_us']:.0f}, max {spent['max_us']:.0f}"
-              f" (processor time; {spent['behind']:,} votes behind it)")  # fmt: skip
+              f" (processor time; {spent['behind']:,} votes behind it, {spent['rule_mb']:.0f} MB)")  # fmt: skip
+    if not report:
+        return
     rows = {f"{name} {row['rule']}": row for name in report for row in report[name]}
     best = rows.get("cifar-pair thrifty") or rows.get("simulated thrifty") or next(iter(rows.values()))
     print(json.dumps({
@@ -278,24 +291,47 @@ def show_tables(quick: bool) -> None:
         print(f"P(good) after so many yes : no, {word}: " + ", ".join(cells))
 
 
-def speed(rule: str, behind: int) -> dict[str, float]:
-    """Processor time of a vote, the last 20,000 of so many over 1,000 concepts and 1,000 annotators with a model."""
+def speed(rule: str, behind: int) -> dict[str, dict[str, float]]:
+    """Processor time of a vote with so many behind it, over 1,000 concepts and 1,000 annotators with a model.
+
+    `thrifty` keeps what `online` keeps and differs in when it stops: the votes behind it are taken in once for both.
+    """
     rng = np.random.default_rng(0)
-    questions = rng.integers(0, behind * 2 // 5, behind + 20_000).tolist()
-    people = rng.integers(0, 1000, behind + 20_000).tolist()
-    lies = (rng.random(behind + 20_000) < 0.1).tolist()
-    judge = RULES.get(rule)(Stops())
-    spent = []
-    for question, person, lie in zip(questions, people, lies, strict=True):
+    many = behind + TIMED * (2 if rule == "online" else 1)
+    question_V, person_V = rng.integers(0, behind * 2 // 5, many), rng.integers(0, 1000, many)
+    is_yes_V = (question_V % 3 == 0) != (rng.random(many) < 0.1)
+    judge: Rule = RULES.get("thrifty" if rule == "online" else rule)(Stops())
+    if isinstance(judge, thrifty.Thrifty):
+        judge.wanted = MethodType(online.Online.wanted, judge)  # type: ignore[method-assign]
+    spent, before = np.zeros(many), resident_mb()
+    for number in range(many):
+        if number == behind + TIMED:
+            del judge.wanted  # type: ignore[attr-defined]
+        question = int(question_V[number])
         concept = f"c{question % 1000}"
-        judge.expect(question, concept, (question % 97 + 1) / 100)
-        cast = Cast(question, concept, f"w{person}", "yes" if (question % 3 == 0) != lie else "no", "")
+        cast = Cast(question, concept, f"w{person_V[number]}", "yes" if is_yes_V[number] else "no", "")
         started = time.thread_time()
+        judge.expect(question, concept, (question % 97 + 1) / 100)
         judge.add(cast)
-        spent.append(time.thread_time() - started)
-    last_us = 1e6 * np.array(spent[-20_000:])
+        spent[number] = time.thread_time() - started
+    rule_mb = resident_mb() - before
+    names = (rule, "thrifty") if rule == "online" else (rule,)
+    return {name: {**figures(spent[behind + TIMED * at :][:TIMED]), "behind": behind, "rule_mb": round(rule_mb, 1)}
+            for at, name in enumerate(names)}  # fmt: skip
+
+
+def figures(spent: Floats) -> dict[str, float]:
+    last_us = 1e6 * spent
     return {"median_us": round(float(np.median(last_us)), 1), "p99_us": round(float(np.quantile(last_us, 0.99)), 1),
-            "max_us": round(float(last_us.max()), 1), "behind": behind}  # fmt: skip
+            "max_us": round(float(last_us.max()), 1)}  # fmt: skip
+
+
+def resident_mb() -> float:
+    """Memory of this process now (Linux), else the most it ever took."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        return int(status.read_text().split()[1]) * resource.getpagesize() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def simulated(quick: bool) -> Asked:

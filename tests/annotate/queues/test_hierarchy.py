@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pictus.annotate.queues import hierarchy
 from pictus.annotate.queues.hierarchy import excluded, first, follow, moot, questions, simulated, telling
 from pictus.annotate.tasks import ACCEPTED, REJECTED, Closed
 from pictus.concepts import Taxonomy
@@ -123,16 +121,6 @@ def test_the_highest_rank_is_asked_first_and_the_same_is_found() -> None:
     assert asked[:3] == ["thing", "animal", "a3"]
     assert found == {"a3"}
     assert sorted(asked) == sorted(simulated(chosen, ZOO, ["a3"])[0])
-
-
-def test_what_occurs_together_is_likelier_once_one_is_found() -> None:
-    share = np.array([0.2, 0.2, 0.2])
-    together = np.array([[200, 180, 40], [180, 200, 0], [40, 0, 200]], np.float64)
-    after = hierarchy.given(share, together, 1000, [0])
-    assert after[0] == 1
-    assert after[1] == pytest.approx((180 + 10 * 0.2) / (200 + 10))
-    assert after[2] == pytest.approx(0.2)  # 40 of 200 is what it is anyhow
-    assert hierarchy.given(share, together, 1000, []).tolist() == pytest.approx([0.2, 0.2, 0.2])
 
 
 trees = st.integers(2, 24).flatmap(

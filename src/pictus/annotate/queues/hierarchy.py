@@ -13,8 +13,7 @@ DAG each concept is opened by the one group above it with the fewest pictures; t
 excludes it too is what `moot` says. Classes below another class are opened with that class, not by it.
 
 Which of the open questions comes first: the one with the most expected information per second, the drop of the sum
-of the entropies of the labels below it (`telling`); the shares may be conditioned on what was found already, by how
-often labels occur together (`given`).
+of the entropies of the labels below it (`telling`), labels taken as independent of each other.
 
 Legend: L classes.
 """
@@ -38,9 +37,6 @@ LABELS = 2.0
 
 DEEPEST = 16
 """Questions one below the other; WordNet's nouns are 19 deep, and most of that holds one child."""
-
-STRENGTH = 10.0
-"""Pictures that the plain share of a label is worth against how often it occurred together with another."""
 
 
 @dataclass(frozen=True)
@@ -109,25 +105,6 @@ def telling(taxonomy: Taxonomy, concept_id: str, shares: Mapping[str, float], se
     yes = -np.expm1(np.log1p(-np.minimum(open_L, 1 - 1e-12)).sum())
     left = yes * _entropy(np.minimum(1.0, open_L / max(yes, 1e-300))).sum()
     return max(0.0, float(_entropy(open_L).sum() - left)) / seconds
-
-
-def given(share_L: Floats, together_LL: Floats, n_pictures: int, accepted: Collection[int]) -> Floats:
-    """P(label) of every class once some are accepted: odds multiplied by how much oftener they occur together.
-
-    share_L: f64[L]; together_LL: f64[L, L] pictures with both labels, with each on the diagonal. P(l | a) is the
-    counted share, drawn towards P(l) as if by STRENGTH pictures.
-    """
-    share = np.clip(share_L, 1e-9, 1 - 1e-9)
-    odds = np.log(share / (1 - share))
-    total = odds.copy()
-    for one in accepted:
-        n_both = together_LL[one]
-        with_it = (n_both + STRENGTH * share) / (together_LL[one, one] + STRENGTH)
-        with_it = np.clip(with_it, 1e-9, 1 - 1e-9)
-        total += np.log(with_it / (1 - with_it)) - odds
-    found: Floats = 1 / (1 + np.exp(-total))
-    found[list(accepted)] = 1.0
-    return np.minimum(found, 1.0) if n_pictures else share_L
 
 
 def simulated(
