@@ -11,6 +11,7 @@ from pictus.annotate.queues.suspect_steps import suspects
 from pictus.annotate.review.review_steps import history, rule, take_back
 from pictus.annotate.shapes import box_loop, shapes
 from pictus.annotate.shapes.shape_steps import shapes_
+from pictus.annotate.shapes.skeleton_steps import skeleton
 from pictus.annotate.steps import import_, settle
 from pictus.annotate.stops import dynamic, thrifty
 from pictus.annotate.truth.trust_steps import skills, trust_
@@ -18,5 +19,5 @@ from pictus.annotate.truth.trust_steps import skills, trust_
 __all__ = [
     "audit", "audited", "box_loop", "dynamic", "export", "gold_", "grid", "history", "import_", "invite", "links",
     "pause", "people", "plan", "preview_", "queue", "readmit", "reopen", "revoke", "rule", "settle", "shapes",
-    "shapes_", "skills", "suspects", "take_back", "thrifty", "trust_",
+    "shapes_", "skeleton", "skills", "suspects", "take_back", "thrifty", "trust_",
 ]  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from pictus.annotate.shapes import rle
-from pictus.annotate.shapes.click_steps import VIEW_PX, Asked, Finder
+from pictus.annotate.shapes.click_steps import VIEW_PX, Asked, BusyError, Finder, Turns
 from pictus.errors import UserError
 
 MakeJpeg = Callable[..., bytes]
@@ -65,3 +67,40 @@ def test_an_unknown_segmenter_is_named() -> None:
 def test_masks_are_of_zeros_and_ones(make_jpeg: MakeJpeg) -> None:
     found = Finder("regions").find(Asked("a", [[60, 40, 1]], None), lambda: make_jpeg(120, 80, seed=3))
     assert set(np.unique(rle.decode(rle.from_json(found)))) <= {False, True}
+
+
+def test_too_many_at_once_are_told_to_try_again_and_the_others_get_their_masks(make_jpeg: MakeJpeg) -> None:
+    image_bytes = make_jpeg(120, 80, seed=3)
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def slow() -> bytes:
+        begun.set()
+        assert may_go_on.wait(10)
+        return image_bytes
+
+    finder = Finder("regions", Turns(at_once=1, most=0, wait_s=5))
+    asked = Asked("a", [[60, 40, 1]], None)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(finder.find, asked, slow)
+        assert begun.wait(10)
+        with pytest.raises(BusyError, match="at once"):
+            finder.find(Asked("b", [[60, 40, 1]], None), lambda: image_bytes)
+        may_go_on.set()
+        assert first.result(10)["size"] == [80, 120]
+    assert finder.find(asked, lambda: image_bytes)["size"] == [80, 120], "its turn came back"
+
+
+def test_what_is_done_ahead_gives_way_without_a_word(make_jpeg: MakeJpeg) -> None:
+    turns = Turns(at_once=1, most=0, wait_s=0.01)
+    finder = Finder("regions", turns)
+    with turns.turn(is_ahead=False):
+        assert finder.find(Asked("a", [], None), lambda: make_jpeg(120, 80)) == {}
+    reads: list[int] = []
+
+    def read() -> bytes:
+        reads.append(1)
+        return make_jpeg(120, 80)
+
+    finder.find(Asked("a", [], None), read)
+    finder.find(Asked("a", [[60, 40, 1]], None), read)
+    assert len(reads) == 1

@@ -87,8 +87,8 @@ def export(
     wanted = what or _first(project, tuple(chosen.writes))
     writer = chosen.writes.get(wanted)
     if writer is None:
-        able = [(name, FORMATS.get(name).writes) for name in FORMATS.names()]
-        listed = ", ".join(f"{name} ({', '.join(whats)})" for name, whats in able if whats)
+        able = FORMATS.usable()[0].items()
+        listed = ", ".join(f"{name} ({', '.join(one.writes)})" for name, one in able if one.writes)
         raise UserError(f"{chosen.name} has no way to hold {wanted}.", fix=f"one of: {listed}")
     if out.is_dir() and chosen.name not in ("voc", "yolo"):
         raise UserError(f"{out} is a folder.", fix=f"name a file: {out}/{wanted}.json")
@@ -161,7 +161,7 @@ def _by_ending(out: Path) -> str:
     ending = out.suffix.lower()
     found = {".csv": "csv", ".tsv": "csv", ".xml": "cvat"}.get(ending)
     if not found:
-        names = [name for name in FORMATS.names() if FORMATS.get(name).writes]
+        names = [name for name, one in FORMATS.usable()[0].items() if one.writes]
         raise UserError(f"The ending of {out.name} does not say which format.", fix=f"--format {' | '.join(names)}")
     return found
 

@@ -24,7 +24,7 @@ from pictus.annotate.exchange import version_steps
 from pictus.annotate.exchange.entries import VOTE_COLUMNS, without_known
 from pictus.annotate.exchange.formats.contents import FORMATS, Asked, Drawn, Format, Known, Said
 from pictus.annotate.exchange.formats.documents import Bundle, bundle_of
-from pictus.annotate.exchange.formats.known import recognised
+from pictus.annotate.exchange.formats.known import broken, readable, recognised
 from pictus.annotate.exchange.intake import Fitting, Question, Row, Wishes, World
 from pictus.annotate.exchange.references import Resolved, resolve
 from pictus.annotate.queues import queue_rows
@@ -68,8 +68,7 @@ def other_tools(files: Sequence[Path], name: str) -> list[tuple[Bundle, Format]]
     if name:
         chosen = FORMATS.get(name)
         if chosen.read is None:
-            readable = ", ".join(one for one in FORMATS.names() if FORMATS.get(one).read)
-            raise UserError(f"The format {name!r} is written only.", fix=f"one of: {readable}")
+            raise UserError(f"The format {name!r} is written only.", fix=f"one of: {readable()}")
         return [(bundle_of(path), chosen) for path in files]
     found: list[tuple[Bundle, Format]] = []
     plain: list[Path] = []
@@ -80,10 +79,9 @@ def other_tools(files: Sequence[Path], name: str) -> list[tuple[Bundle, Format]]
             found.append((bundle, known))
         elif path.is_dir() or path.suffix.lower() in (".json", ".xml", ".zip", ".xz", ".gz", ".tfrecord"):
             bundle_of(path)  # says what is not there
-            names = ", ".join(one for one in FORMATS.names() if FORMATS.get(one).read)
             raise UserError(
-                f"{path.name}: no format is recognised in it.",
-                fix=f"--format NAME, one of: {names}" + ("; or --from-folders" if path.is_dir() else ""),
+                " ".join((f"{path.name}: no format is recognised in it.", *broken())),
+                fix=f"--format NAME, one of: {readable()}" + ("; or --from-folders" if path.is_dir() else ""),
             )
         else:
             plain.append(path)
@@ -258,7 +256,7 @@ def _outcome(project: Project, bundles: Sequence[tuple[Bundle, Format]], taken: 
     rows = {"rows_left_out": left_out[:_KEPT]} if left_out else {}
     subject = ", ".join(bundle.name for bundle, _ in bundles)[:500]
     project.journal.log("annotate", "votes_imported", subject, **summary, **rows)
-    problems = []
+    problems = list(broken())
     if left_out:
         problems.append(f"{counted(len(left_out), 'row')} left out: {left_out[0]}" + (", …" if left_out[1:] else ""))
     if summary["rejected"]:

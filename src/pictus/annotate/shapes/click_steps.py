@@ -1,28 +1,38 @@
-"""What the desk's drawing pages ask for: the mask that a few clicks mean, and which skeleton a concept has."""
+"""What the desk's drawing pages ask for while somebody draws: the mask that a few clicks mean."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-import sqlalchemy as sa
 
 from pictus import pixels
 from pictus.annotate.shapes import outlines, regions, rle
 from pictus.annotate.shapes.regions import Clicks
 from pictus.annotate.shapes.segmenters import SEGMENTERS, Prepared, Segmenter, default_segmenter
-from pictus.annotate.shapes.skeletons import SKELETONS
 from pictus.errors import PictureError, UserError, clipped
-from pictus.project import Project
 
 VIEW_PX = 1024
 """Long side of what a segmenter sees: a prepared picture then takes at most some 5 MB."""
 
 MOST_CLICKS = 200
+
+AT_ONCE = 2
+"""Pictures cut up or answered at a time: each takes a processor, and up to 0.5 GB while a large one is decoded."""
+
+MOST_WAITING = 16
+WAIT_S = 5.0
+"""So many clicks wait for their turn, so long; the others are asked to try again, and the desk's pages go on."""
+
 _OUTLINE_PX = 1.0
 _BOX = 4
+
+
+class BusyError(UserError):
+    """Too many people click at once."""
 
 
 class Asked(NamedTuple):
@@ -40,34 +50,86 @@ class _View(NamedTuple):
     state: Any  # the segmenter's own
 
 
+class Turns:
+    """`at_once` work; `most` more wait for `wait_s`, and whoever may not, or no longer, is told to try again.
+
+    What is done ahead, before anybody waits for it, takes at most half of the room for waiting.
+    """
+
+    def __init__(self, at_once: int = AT_ONCE, most: int = MOST_WAITING, wait_s: float = WAIT_S) -> None:
+        self._places = threading.Semaphore(at_once)
+        self._clicks = threading.Semaphore(at_once + most)
+        self._ahead = threading.Semaphore(at_once + most // 2)
+        self._wait_s = wait_s
+
+    @contextmanager
+    def turn(self, *, is_ahead: bool) -> Iterator[None]:
+        """One's turn; BusyError where there is none."""
+        with _held(self._ahead if is_ahead else self._clicks, 0), _held(self._places, self._wait_s):
+            yield
+
+
+@contextmanager
+def _held(places: threading.Semaphore, wait_s: float) -> Iterator[None]:
+    if not places.acquire(timeout=wait_s):
+        raise BusyError("Many people are finding things at once.", fix="try again in a moment, or draw it")
+    try:
+        yield
+    finally:
+        places.release()
+
+
 class Finder:
     """Answers clicks, from any thread; pictures are prepared once and kept for the next click."""
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", turns: Turns | None = None) -> None:
         self._name = name or default_segmenter()
         self._segmenter: Segmenter | None = None
         self._prepared = Prepared()
+        self._is_warm = False
+        self._turns = turns or Turns()
 
     def find(self, asked: Asked, read: Callable[[], bytes]) -> dict[str, Any]:
         """The mask as {"size", "counts", "polygons", "tool"}. read: gives the file's bytes, called once per picture.
 
-        Without clicks and box the picture is only prepared, and the answer is {}.
+        Without clicks and box the picture is only prepared, and the answer is {}; where too many ask, nothing is done,
+        and the first click does it. BusyError where too many click.
         """
-        if self._segmenter is None:
-            self._segmenter = SEGMENTERS.get(self._name)()
-        segmenter = self._segmenter
+        is_click = bool(len(asked.clicks)) or asked.box is not None
         try:
-            view = self._prepared.get(asked.image_id, lambda: _prepared(segmenter, read()))
-        except PictureError as error:
-            raise UserError("This picture cannot be read, so nothing can be found on it.") from error
-        if not len(asked.clicks) and asked.box is None:
+            with self._turns.turn(is_ahead=not is_click):
+                return self._found(asked, read) if is_click else self._ready(asked, read)
+        except BusyError:
+            if is_click:
+                raise
             return {}
+
+    def _ready(self, asked: Asked, read: Callable[[], bytes]) -> dict[str, Any]:
+        """Prepared, and one click tried out: a segmenter's first one loads what it needs."""
+        segmenter, view = self._view(asked, read)
+        if not self._is_warm:
+            self._is_warm = True
+            middle = np.array([[view.width / 2, view.height / 2]]) * view.scale
+            segmenter.segment(view.state, Clicks(middle, np.zeros((0, 2))))
+        return {}
+
+    def _found(self, asked: Asked, read: Callable[[], bytes]) -> dict[str, Any]:
+        segmenter, view = self._view(asked, read)
         clicks = _checked(asked, view)
         mask_HW = segmenter.segment(view.state, clicks)
         whole = rle.encode(regions.enlarged(mask_HW, view.height, view.width))
         around = [[round(value / view.scale, 2) for value in one] for one in outlines.polygons(mask_HW, _OUTLINE_PX)]
         tool = self._name if self._name in ("grabcut", "regions") else ""
         return {**rle.to_json(whole), "polygons": around, "tool": tool}
+
+    def _view(self, asked: Asked, read: Callable[[], bytes]) -> tuple[Segmenter, _View]:
+        if self._segmenter is None:
+            self._segmenter = SEGMENTERS.get(self._name)()
+        segmenter = self._segmenter
+        try:
+            return segmenter, self._prepared.get(asked.image_id, lambda: _prepared(segmenter, read()))
+        except PictureError as error:
+            raise UserError("This picture cannot be read, so nothing can be found on it.") from error
 
 
 def _prepared(segmenter: Segmenter, image_bytes: bytes) -> _View:
@@ -109,22 +171,3 @@ def _is_click(one: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9  # noqa: PLR2004  no picture is so large; NaN is not less
-
-
-def skeletons(project: Project, concept_id: str) -> dict[str, Any]:
-    """Every skeleton there is, and the one that points of this concept were last given by, "" for none yet."""
-    with project.journal.transaction() as connection:
-        found = connection.execute(
-            sa.text(
-                "SELECT shape FROM marks WHERE kind = 'points' AND concept_id = :concept ORDER BY mark_id DESC LIMIT 1"
-            ),
-            {"concept": concept_id},
-        ).scalar()
-    known = [SKELETONS.get(name) for name in SKELETONS.names()]
-    return {
-        "chosen": json.loads(found)["skeleton"] if found else "",
-        "skeletons": [
-            {"name": one.name, "points": list(one.points), "lines": [list(line) for line in one.lines]}
-            for one in known
-        ],
-    }  # fmt: skip

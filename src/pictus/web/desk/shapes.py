@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
 from pictus.annotate.desk.desk_steps import Person
-from pictus.annotate.shapes import click_steps
+from pictus.annotate.shapes import click_steps, skeleton_steps
 from pictus.errors import UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body
@@ -43,9 +44,12 @@ class _View:
         if box is not None and not isinstance(box, list):
             raise UserError("box is not a list.", fix="[x1, y1, x2, y2] in px of the picture")
         image_id = self.room.desk.picture(person, page_id_of(request), position)  # only pages of one's own
-        return self.finder.find(
-            click_steps.Asked(image_id, clicks, box), lambda: self.room.shots.read(image_id)[0]
-        )  # fmt: skip
+        try:
+            return self.finder.find(
+                click_steps.Asked(image_id, clicks, box), lambda: self.room.shots.read(image_id)[0]
+            )  # fmt: skip
+        except click_steps.BusyError as error:
+            raise HTTPException(429, f"{error.what} {error.fix[:1].upper()}{error.fix[1:]}.") from error
 
     def skeletons(self, _person: Person, request: Request) -> Mapping[str, Any]:
-        return click_steps.skeletons(self.room.project, request.query_params.get("concept", "")[:200])
+        return skeleton_steps.offered(self.room.project, request.query_params.get("concept", "")[:200])

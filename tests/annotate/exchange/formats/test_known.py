@@ -7,6 +7,7 @@ import json
 import lzma
 import zipfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,23 @@ def test_what_is_no_known_format_names_those_there_are(tmp_path: Path, project: 
     with pytest.raises(UserError, match="no format 'cocoo'") as raised:
         annotate.import_(project, (tmp_path / "a.json",), format="cocoo")
     assert "coco" in raised.value.fix
+
+
+def test_a_broken_format_of_another_package_is_told_once_and_files_are_recognised(
+    project: pictus.Project, tmp_path: Path, shelve: Shelve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = metadata.EntryPoint("aaa", "no_such_module_at_all:FORMAT", "pictus.formats")
+    monkeypatch.setattr(metadata, "entry_points", lambda *, group: (point,) if group == "pictus.formats" else ())
+    shelve(project, {"1.jpg": (20, 10)})
+    path = tmp_path / "a.csv"
+    path.write_text("image,label,xmin,ymin,xmax,ymax\n1.jpg,owl,1,1,5,5\n", encoding="utf-8")
+    outcome = annotate.import_(project, (path,))
+    assert outcome.summary["marks"] == 1
+    assert len(outcome.problems) == 1
+    assert "format 'aaa' of no_such_module_at_all:FORMAT cannot be imported" in outcome.problems[0]
+    assert annotate.export(project, tmp_path / "m.csv", what="marks").summary["rows"] == 1
+    with pytest.raises(UserError, match="'aaa' of no_such_module_at_all:FORMAT cannot be imported"):
+        annotate.import_(project, (path,), format="aaa")
+    (tmp_path / "b.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match="no format is recognised in it. The format 'aaa'"):
+        annotate.import_(project, (tmp_path / "b.json",))

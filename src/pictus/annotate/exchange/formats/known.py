@@ -54,5 +54,15 @@ for _format in (
 
 def recognised(bundle: Bundle) -> Format | None:
     """The first format, by name, that says a bundle is of its kind."""
-    every = (FORMATS.get(name) for name in FORMATS.names())
-    return next((one for one in every if one.read is not None and one.recognises(bundle)), None)
+    every, _ = FORMATS.usable()
+    return next((one for one in every.values() if one.read is not None and one.recognises(bundle)), None)
+
+
+def readable() -> str:
+    """The names of the formats that can be read, for messages."""
+    return ", ".join(name for name, one in FORMATS.usable()[0].items() if one.read)
+
+
+def broken() -> tuple[str, ...]:
+    """What is to be told of formats of other packages that cannot be imported."""
+    return FORMATS.usable()[1]

@@ -54,8 +54,9 @@ class Masks extends Bench {
     this.brushing = null;
     this.found = { clicks: [], box: null, number: 0 };
     this.paint = new Paint(this.sheet);
-    // what can be found out before the first click is found out now; a click that fails says why
-    call(`/desk/pages/${this.page.page_id}/segment`, { position: this.item.position, clicks: [] }).catch(() => {});
+    // what can be found out before the first click is found out now, for this picture and the next; a click that fails says why
+    const prepare = (item) => item && call(`/desk/pages/${this.page.page_id}/segment`, { position: item.position, clicks: [] });
+    prepare(this.item).then(() => prepare(this.desks[this.index + 1]?.item)).catch(() => {});
   }
   closed() { this.found.asked?.abort(); clearTimeout(this.patience); }
 
@@ -292,7 +293,7 @@ class Masks extends Bench {
       if (!(error instanceof Refused)) throw error;
       Object.assign(found, kept);
       if (!error.isPassing) this.noFinder = [error.what, error.fix].filter(Boolean).join(" ");
-      this.say(error.isPassing ? "No connection just now: the other tools work without one." : error.what);
+      this.say(error.isPassing && error.status !== 429 ? "No connection just now: the other tools work without one." : error.what);
       this.changed();
     } finally { clearTimeout(this.patience); }
   }

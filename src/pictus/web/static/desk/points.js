@@ -33,10 +33,16 @@ class Points extends Bench {
   get points() { return this.skeleton(this.skeletonName).points; }
   get chosen() { return this.state.things[this.chosenIndex] ?? null; }
   placed(at = this.at) { return this.chosen?.points[at] ?? null; }
-  get offered() { const mark = this.item.marks.find((one) => one.shape?.points); return mark && mark.state !== "accepted" && mark.state !== "rejected" && !this.state.things.length && !this.state.isNone ? mark : null; }
+  /** What the desk knows the skeleton of a shape by: files bring names of their own, with their points' names beside; "" for none. */
+  skeletonOf({ skeleton, names = [] }) {
+    const name = skeleton.includes(",") || this.known.skeletons.some((one) => one.name === skeleton) ? skeleton : names.join(",");
+    return this.known.is_fixed && name !== this.known.chosen ? "" : name;
+  }
+  get offered() { const mark = this.item.marks.find((one) => one.shape?.points && this.skeletonOf(one.shape)); return mark && mark.state !== "accepted" && mark.state !== "rejected" && !this.state.things.length && !this.state.isNone ? mark : null; }
 
   opened() {
-    this.skeletonOfPage ??= this.page.items.flatMap((one) => one.marks).find((one) => one.shape?.skeleton)?.shape.skeleton ?? (this.known.chosen || this.skeleton("point").name);  // one point, until somebody chooses
+    const shapes = this.page.items.flatMap((one) => one.marks).map((one) => one.shape).filter((one) => one?.skeleton);
+    this.skeletonOfPage ??= shapes.map((one) => this.skeletonOf(one)).find(Boolean) ?? (this.known.chosen || this.skeleton("point").name);  // one point, until somebody chooses
     this.chosenIndex = this.state.things.length - 1;
     this.at = this.firstOpen();
     this.asHidden = false;
@@ -58,7 +64,7 @@ class Points extends Bench {
     const state = (value, word, key) => ({ word, key, isOn: now === undefined ? (value === HIDDEN ? this.asHidden : value === SEEN ? !this.asHidden : false) : now === value, run: () => this.setState(value) });
     const menu = el("select", { "aria-label": "Skeleton", disabled: Boolean(this.state.things.length), onchange: (event) => { this.skeletonOfPage = event.target.value; this.at = 0; this.changed(); this.sheet.root.focus({ preventScroll: true }); } },
       [...new Set([...this.known.skeletons.map((one) => one.name), this.skeletonName])].map((name) => el("option", { value: name, selected: name === this.skeletonName }, name)));
-    const first = this.known.skeletons.length > 1 ? [[menu]] : [];
+    const first = this.known.skeletons.length > 1 && !this.known.is_fixed ? [[menu]] : [];  // the project may have chosen
     return [...first, [state(SEEN, "Seen", "v"), state(HIDDEN, "Hidden", "h"), state(ABSENT, "Not there", "x")],
       [{ word: "Remove", key: "Del", icon: "trash", isIcon: true, isOff: !this.placed(), run: () => this.remove() }]];
   }
@@ -144,7 +150,7 @@ class Points extends Bench {
   accept() {
     const { offered } = this;
     if (!offered) return false;
-    const { skeleton, points } = offered.shape;
+    const { points } = offered.shape, skeleton = this.skeletonOf(offered.shape);
     this.put("the proposal", [{ skeleton, points: points.map((one) => [...one]) }], { chosen: 0, at: 0 });
     this.say("Taken as they are. Enter goes on.");
     return true;
@@ -218,7 +224,7 @@ class Points extends Bench {
   // --- what is seen ---
 
   draw(layer) {
-    const things = this.offered ? [{ skeleton: this.offered.shape.skeleton, points: this.offered.shape.points }] : this.state.things;
+    const things = this.offered ? [{ skeleton: this.skeletonOf(this.offered.shape), points: this.offered.shape.points }] : this.state.things;
     this.framed(layer);
     things.forEach((thing, index) => layer.append(this.figure(thing, index === this.chosenIndex)));
     const shown = this.grabbed ? this.grabbed.now : this.placed();

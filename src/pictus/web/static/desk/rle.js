@@ -1,5 +1,5 @@
 // Masks as COCO has them: rasters, run lengths down the columns, their compressed text, polygons filled by COCO's rule.
-// The same numbers as pictus.annotate.rle and pycocotools give; tests/web/desk/test_shapes.py compares them in a browser.
+// The same numbers as pictus.annotate.shapes.rle and pycocotools give; tests/web/desk/test_shapes.py compares them in a browser.
 
 const FINE = 5;    // COCO draws outlines on a grid of fifths of a pixel
 const ROOM = 64;   // px a raster grows beyond what is asked, so that a stroke does not grow it at every step
