@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
+
 from pictus import models, pixels
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import NotThereError, UserError, clipped, counted
@@ -30,6 +32,9 @@ THIN_CLASS = 20
 
 SHOWN = 3
 """So many of the newest releases and runs are named."""
+
+RULED = {"is": "ruled:", "is-not": "ruled: not", "withdrawn": "withdrawn: the ruling on"}
+"""A reviewer's word -> how it is told."""
 
 PREFIX = 6
 """Fewest hex digits that may stand for an image_id."""
@@ -220,6 +225,7 @@ def history(project: Project, image_id: str) -> dict[str, Any]:
         "group": list(tables.records("duplicates", Duplicate, equals("group_id", group))) if group else [],
         "verdicts": list(tables.records("verdicts", Verdict, where)),
         "votes": project.journal.history(image_id),
+        "rulings": _rulings(project, image_id),
         "labels": list(tables.records("labels", Label, where)),
         "splits": list(tables.records("splits", Split, where)),
         "events": project.journal.events(image_id),
@@ -227,6 +233,15 @@ def history(project: Project, image_id: str) -> dict[str, Any]:
         "said": said,
         "predictions": [(one.run, one.text) for one in said],
     }
+
+
+def _rulings(project: Project, image_id: str) -> list[dict[str, str]]:
+    """What reviewers ruled on one picture, oldest first."""
+    query = sa.text(
+        "SELECT concept_id, ruling, reviewer, reason, ruled_at FROM rulings WHERE image_id = :image ORDER BY ruling_id"
+    )
+    with project.journal.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query, {"image": image_id}).mappings()]
 
 
 def _since(tables: Tables, sources: list[Source], image_id: str) -> list[Attempt]:
@@ -250,6 +265,11 @@ def _moments(parts: dict[str, Any], taxonomy: Taxonomy) -> Iterator[Moment]:
         asked = f"is it {_name(taxonomy, vote.question)}? {answer}" if vote.question else answer
         concepts = tuple(one for one in (vote.question, vote.answer) if one in taxonomy)
         yield Moment(vote.voted_at, "annotate", f"vote of {vote.annotator}", asked, concepts)
+    for ruled in parts["rulings"]:
+        name = _name(taxonomy, ruled["concept_id"])
+        what = f"{RULED.get(ruled['ruling'], ruled['ruling'])} {name}"
+        yield Moment(ruled["ruled_at"], "annotate", what, f"{ruled['reviewer']}: {ruled['reason']}",
+                     (ruled["concept_id"],))  # fmt: skip
     for label in parts["labels"]:
         why = f"posterior {label.posterior:.3f} from {counted(label.n_votes, 'vote')} by {label.method}"
         what = f"{label.status} {_name(taxonomy, label.concept_id)}"

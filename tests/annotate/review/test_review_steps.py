@@ -13,6 +13,7 @@ from pictus.annotate import history, import_, rule, settle, take_back
 from pictus.annotate.review.review_steps import decide
 from pictus.annotate.review.rulings import Decision, reassigned
 from pictus.errors import NotThereError, UserError
+from pictus.overview import show
 
 ONE, TWO, THREE = (image_id(f"owl{number}") for number in range(3))
 
@@ -87,6 +88,8 @@ def test_the_history_names_everybody_and_says_what_counts(voted: pictus.Project,
     assert ("otto", "withdrawn: the ruling on owl", True) in said
     assert any(who == "settle" and what.startswith("accepted as owl") for who, what, _ in said)
     assert made.summary["batch"] in found.headline
+    shown = [(one.what, one.why) for one in show(voted, ONE[:10])]
+    assert ("ruled: not owl", "rita: a statue") in shown
 
 
 def test_what_is_not_there_is_told_and_nothing_is_kept(birds: pictus.Project) -> None:

@@ -73,7 +73,7 @@ def test_taking_back_all_acts_from_the_last_on_leaves_what_was_before(acts: list
     rows: list[Ruling] = []
 
     def add(batch: str, decided: list[tuple[str, ...]]) -> None:
-        rows.extend(row(len(rows) + at, *one, batch) for at, one in enumerate(decided))
+        rows.extend(row(len(rows) + at, one[0], one[1], one[2], batch) for at, one in enumerate(decided))
 
     def state() -> dict[tuple[str, str], str]:
         return {pair: one.ruling for pair, one in rulings.standing(rows).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.session_steps import note
 from pictus.annotate.exchange.references import resolve
 from pictus.annotate.review import rulings
 from pictus.annotate.review.rulings import IS, IS_NOT, WITHDRAWN, Decision, Ruling, reassigned
@@ -161,11 +163,10 @@ def decide(project: Project, reviewer: str, wanted: Iterable[Decision], reason: 
     at, batch = now(), secrets.token_hex(5)
     with project.journal.transaction() as connection:
         stood = rulings.standing(_rulings_on(connection, image_ids))
+        note(connection, at, "pictures_ruled", batch, by=reviewer, reason=reason, pictures=len(image_ids),
+             **_place(connection, len(found)))  # fmt: skip
         _put(connection, [(one, reason) for one in found], (reviewer, batch, at))
     overruled = sum(one.ruling != stood[one[:2]].ruling for one in found if one[:2] in stood)
-    project.journal.log(
-        "annotate", "pictures_ruled", batch, by=reviewer, reason=reason, pictures=len(image_ids), rulings=len(found)
-    )
     return Done(batch, len(found), len(image_ids), overruled)
 
 
@@ -173,10 +174,7 @@ def withdraw(project: Project, reviewer: str, batch: str) -> Done:
     """Take a batch back as a batch of its own."""
     at, fresh = now(), secrets.token_hex(5)
     with project.journal.transaction() as connection:
-        images = connection.execute(
-            sa.text("SELECT DISTINCT image_id FROM rulings WHERE batch = :batch ORDER BY image_id"), {"batch": batch}
-        ).scalars()
-        image_ids = list(images)
+        image_ids = _pictures_of(connection, batch)
         if not image_ids:
             raise NotThereError(f"Nothing was ruled as batch {clipped(batch)}.", fix="pictus annotate history IMAGE")
         found = rulings.reversal(batch, _rulings_on(connection, image_ids))
@@ -185,21 +183,20 @@ def withdraw(project: Project, reviewer: str, batch: str) -> Done:
             (Decision(one.image_id, one.concept_id, one.ruling), f"again: {one.reason}"[:MOST_REASON])
             for one in found.restored
         ]
+        pictures = len({image_id for image_id, _ in found.withdrawn})
+        if not pictures:
+            what = f"All of {batch} was taken back or replaced since."
+            raise UserError(what, fix="pictus annotate history IMAGE")
+        note(connection, at, "rulings_withdrawn", fresh, by=reviewer, batch=batch, pictures=pictures,
+             left=found.overruled, **_place(connection, len(gone + again)))  # fmt: skip
         _put(connection, gone + again, (reviewer, fresh, at))
-    pictures = len({image_id for image_id, _ in found.withdrawn})
-    if not pictures:
-        what = f"All of {batch} was taken back or replaced since."
-        raise UserError(what, fix="pictus annotate history IMAGE")
-    project.journal.log(
-        "annotate", "rulings_withdrawn", batch, by=reviewer, as_batch=fresh, pictures=pictures, left=found.overruled
-    )
     return Done(fresh, len(gone), pictures, found.overruled)
 
 
 def rulings_since(connection: sa.Connection, last: int) -> list[Ruling]:
     """All that was ruled after one row, oldest first."""
     query = sa.text(f"SELECT {_COLUMNS} FROM rulings WHERE ruling_id > :last ORDER BY ruling_id")  # noqa: S608  our names
-    return [Ruling(*row) for row in connection.execute(query, {"last": last})]
+    return [Ruling(*row) for row in connection.execute(query, {"last": last}).all()]
 
 
 def entries(project: Project, taxonomy: Taxonomy, image_id: str) -> list[Entry]:
@@ -263,6 +260,29 @@ def _rulings_on(connection: sa.Connection, image_ids: Sequence[str]) -> list[Rul
         part = list(image_ids[start : start + _CHUNK])
         found += [Ruling(*row) for row in connection.execute(query, {"images": part})]
     return sorted(found)
+
+
+def _place(connection: sa.Connection, rows: int) -> dict[str, int]:
+    """Where a batch will stand: kept with its event, so that its rows are found without an index of batches."""
+    last = connection.execute(sa.text("SELECT COALESCE(MAX(ruling_id), 0) FROM rulings")).scalar_one()
+    return {"after": int(last), "rulings": rows}
+
+
+def _pictures_of(connection: sa.Connection, batch: str) -> list[str]:
+    """The pictures of one batch, sorted; none where there is no such batch."""
+    event = connection.execute(
+        sa.text(
+            "SELECT data FROM events WHERE subject = :batch AND event IN ('pictures_ruled', 'rulings_withdrawn')"
+            " ORDER BY event_id LIMIT 1"
+        ),
+        {"batch": batch},
+    ).first()
+    place = json.loads(event.data) if event else {"after": 0, "rulings": 2**31}
+    query = sa.text(
+        "SELECT image_id FROM rulings WHERE ruling_id > :after AND batch = :batch ORDER BY ruling_id LIMIT :rulings"
+    )
+    rows = connection.execute(query, {"after": place["after"], "batch": batch, "rulings": place["rulings"]})
+    return sorted(set(rows.scalars()))
 
 
 def _put(

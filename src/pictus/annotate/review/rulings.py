@@ -92,15 +92,10 @@ def standing(rulings: Iterable[Ruling]) -> dict[Pair, Ruling]:
     """What counts, in the order it was decided: the latest row of each pair, but for those withdrawn."""
     found: dict[Pair, Ruling] = {}
     for one in rulings:
-        take(found, one)
+        found.pop(one.pair, None)  # so that the latest stands last
+        if one.ruling != WITHDRAWN:
+            found[one.pair] = one
     return found
-
-
-def take(found: dict[Pair, Ruling], one: Ruling) -> None:
-    """The same, going on by one row."""
-    found.pop(one.pair, None)  # so that the latest stands last
-    if one.ruling != WITHDRAWN:
-        found[one.pair] = one
 
 
 def reversal(batch: str, rows: Sequence[Ruling]) -> Reversal:

@@ -13,22 +13,17 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from pictus.annotate.queues.model_scores import evaluations, predicted
-from pictus.annotate.review.disagreements import Splits, mixed, splits
 from pictus.annotate.review.review_steps import rulings_since
-from pictus.annotate.review.rulings import IS, IS_NOT, UNKNOWN, Pair, Ruling, Shown, shown, take
-from pictus.annotate.truth.annotators import YES, skills_of
-from pictus.annotate.truth.consensus import Consensus, Floats, Ints
-from pictus.annotate.truth.questions import UNSURE, Ballots, Which, YesNo
-from pictus.annotate.truth.truth_steps import evidence_of, weighed
+from pictus.annotate.review.rulings import IS, IS_NOT, UNKNOWN, Pair, Ruling, Shown, shown
+from pictus.annotate.review.said_steps import Labelled, Said, by_models, labels_now, vote_mark, votes_of_people
+from pictus.annotate.truth.annotators import YES
+from pictus.annotate.truth.consensus import Consensus
+from pictus.annotate.truth.questions import UNSURE
 from pictus.concepts import Taxonomy
 from pictus.errors import UserError
 from pictus.project import Project
@@ -37,8 +32,6 @@ FRESH_S = 20.0
 """Seconds for which votes are not looked at again: counting a million takes some seconds."""
 WALLS = 24
 """Orders that are kept: people scroll through a few walls at a time."""
-METHOD = "one-coin"
-"""By which accuracies are found that votes are weighed with: one number for each person, and quick."""
 BATCHES = 12
 KINDS = ("disagreements", "pair", "suspects", "concept", "person", "batch")
 
@@ -93,31 +86,6 @@ class Act(NamedTuple):
     standing: int
 
 
-@dataclass
-class _Votes:
-    """What one state of the votes says."""
-
-    ballots: Ballots
-    asked: YesNo
-    free: Which
-    of_asked: Splits
-    of_free: Splits
-    truth: Consensus  # of the yes/no questions
-    mixed: dict[Pair, list[str]]  # concepts that people took for each other -> pictures
-
-
-@dataclass
-class _Labels:
-    """The table `labels` as columns, and the row of each picture."""
-
-    concepts: list[str]
-    statuses: list[str]
-    methods: list[str]
-    posteriors: Floats
-    images: list[str]
-    row: dict[str, int] = field(default_factory=dict)
-
-
 class Worklist:
     """One project's. `clock`: seconds that never go back."""
 
@@ -130,12 +98,11 @@ class Worklist:
         self._lock = threading.RLock()
         self._looked = -FRESH_S
         self._vote_mark: object = None
-        self._votes: _Votes | None = None
-        self._labels: tuple[int, _Labels] = (-1, _Labels([], [], [], np.zeros(0), []))
+        self._votes: Said | None = None
+        self._labels: tuple[int, Labelled] = (-1, Labelled([], [], [], np.zeros(0), []))
         self._suspects: tuple[int, list[dict[str, str]]] = (-1, [])
         self._models: tuple[object, dict[Pair, list[str]]] = (None, {})
         self._ruled: list[Ruling] = []
-        self._standing: dict[Pair, Ruling] = {}
         self._of_image: dict[str, dict[str, Ruling]] = {}
         self._walls: OrderedDict[str, Wall] = OrderedDict()
 
@@ -221,13 +188,12 @@ class Worklist:
                 if one.batch not in found and len(found) == BATCHES:
                     break
                 found.setdefault(one.batch, []).append(one)
-            return [
-                Act(
-                    batch, rows[-1].ruled_at, rows[-1].reviewer, rows[-1].reason, len({one.image_id for one in rows}),
-                    len({one.image_id for one in rows if self._standing.get(one.pair) == one}),
-                )
-                for batch, rows in found.items()
-            ]  # fmt: skip
+            return [self._act(batch, rows) for batch, rows in found.items()]
+
+    def _act(self, batch: str, rows: Sequence[Ruling]) -> Act:
+        standing = {one.image_id for one in rows if self._of_image.get(one.image_id, {}).get(one.concept_id) is one}
+        pictures, last = {one.image_id for one in rows}, rows[-1]
+        return Act(batch, last.ruled_at, last.reviewer, last.reason, len(pictures), len(standing))
 
     def accuracy_of(self, name: str) -> int:
         """How many answers of somebody differ from what was settled."""
@@ -239,32 +205,30 @@ class Worklist:
         self._catch_up_rulings()
         version = self._project.tables.version("labels")
         if version != self._labels[0]:
-            self._labels = (version, _labels(self._project))
+            self._labels = (version, labels_now(self._project))
         version = self._project.tables.version("suspects")
         if version != self._suspects[0]:
             rows = self._project.tables.read("suspects").sort_by([("quality", "ascending"), ("image_id", "ascending")])
             self._suspects = (version, rows.to_pylist())
         if self._clock() - self._looked >= FRESH_S:
-            mark = _vote_mark(self._project)
+            mark = vote_mark(self._project)
             if mark != self._vote_mark:
-                self._votes, self._vote_mark = _votes(self._project), mark
-            self._models = _by_models(self._project, self._models)
+                self._votes, self._vote_mark = votes_of_people(self._project), mark
+            self._models = by_models(self._project, self._models)
             self._looked = self._clock()
 
     def _catch_up_rulings(self) -> None:
         last = self._ruled[-1].ruling_id if self._ruled else 0
         with self._project.journal.reading() as connection:
-            count = connection.execute(
-                sa.text("SELECT COUNT(*) FROM rulings WHERE ruling_id <= :last"), {"last": last}
-            ).scalar_one()
-            if count != len(self._ruled):  # PostgreSQL may show a row with a lower number later
-                self._ruled, self._standing, self._of_image, last = [], {}, {}, 0
+            if connection.dialect.name == "postgresql":  # it may show a row with a lower number later
+                query = sa.text("SELECT COUNT(*) FROM rulings WHERE ruling_id <= :last")
+                if connection.execute(query, {"last": last}).scalar_one() != len(self._ruled):
+                    self._ruled, self._of_image, last = [], {}, 0
             fresh = rulings_since(connection, last)
         for one in fresh:
             texts = (one.image_id, one.concept_id, one.ruling, one.reviewer, one.reason, one.batch, one.ruled_at)
             kept = Ruling(one.ruling_id, *(sys.intern(text) for text in texts))  # most of them are many rows' own
             self._ruled.append(kept)
-            take(self._standing, kept)
             of_image = self._of_image.setdefault(kept.image_id, {})
             of_image.pop(kept.concept_id, None)
             if kept.ruling in (IS, IS_NOT):
@@ -428,74 +392,3 @@ class Worklist:
     def _name(self, concept_id: str) -> str:
         taxonomy = self._taxonomy()
         return taxonomy.name(concept_id) if concept_id in taxonomy else concept_id
-
-
-def _vote_mark(project: Project) -> object:
-    with project.journal.reading() as connection:
-        votes = connection.execute(sa.text("SELECT COALESCE(MAX(vote_id), 0), COUNT(*) FROM votes")).one()
-        paused = connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused' ORDER BY name"))
-        known = connection.execute(sa.text("SELECT COUNT(*) FROM questions WHERE known <> ''")).scalar_one()
-        return (*votes, *paused.scalars(), int(known))
-
-
-def _votes(project: Project) -> _Votes | None:
-    """Who is right how often, and where that leaves questions open; None without votes."""
-    try:
-        evidence = evidence_of(project, with_paused=True)
-    except UserError:  # there are none yet: nothing to look at
-        return None
-    (asked, said), (free, named) = weighed(project, evidence, METHOD)
-    ballots = evidence.ballots
-    with project.journal.reading() as connection:
-        paused = set(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars())
-    counts_W = np.array([name not in paused for name in ballots.annotators], np.bool_)
-    found = []
-    for kind, consensus, is_yes_no in ((asked, said, True), (free, named, False)):
-        votes = kind.votes
-        accuracy_W: Floats = np.zeros(votes.n_annotators)
-        if votes.n_items:
-            accuracy_W = skills_of(votes, consensus, is_yes_no=is_yes_no).accuracy_W
-        found.append(splits(votes, accuracy_W, counts_W, UNSURE if is_yes_no else votes.n_classes))
-    return _Votes(ballots, asked, free, found[0], found[1], said, mixed(_named(ballots, asked, free, found)))
-
-
-def _named(ballots: Ballots, asked: YesNo, free: Which, found: Sequence[Splits]) -> list[Pair]:
-    """(image_id, concept_id) that people said of pictures on which they are not of one mind."""
-    split = np.unique(np.concatenate([asked.image_U[found[0].item_S], free.image_I[found[1].item_S]]))
-    yes_V = asked.votes.answer_V == YES
-    item_V = asked.votes.item_V[yes_V]
-    image_V: Ints = np.concatenate([asked.image_U[item_V], free.image_I[free.votes.item_V]])
-    concept_V = np.concatenate([asked.concept_U[item_V], free.votes.answer_V])
-    kept = np.isin(image_V, split)
-    said = np.unique(np.stack([image_V[kept], concept_V[kept]], axis=1), axis=0)
-    return [(ballots.images[image], ballots.concepts[concept]) for image, concept in said.tolist()]
-
-
-def _labels(project: Project) -> _Labels:
-    columns = ["image_id", "concept_id", "status", "method", "posterior"]
-    rows = project.tables.read("labels", columns)
-    images, concepts, statuses, methods = (rows.column(name).to_pylist() for name in columns[:4])
-    posteriors = np.asarray(rows.column("posterior").to_numpy(), np.float64)
-    concepts, statuses, methods = ([sys.intern(one) for one in column] for column in (concepts, statuses, methods))
-    return _Labels(concepts, statuses, methods, posteriors, images, {one: row for row, one in enumerate(images)})
-
-
-def _by_models(project: Project, before: tuple[object, dict[Pair, list[str]]]) -> tuple[object, dict[Pair, list[str]]]:
-    """Pairs of concepts that the newest evaluations take for each other -> pictures."""
-    paths = evaluations(project)
-    mark = [(str(path), path.stat().st_mtime_ns) for path in paths]
-    if mark == before[0]:
-        return before
-    found: dict[Pair, list[str]] = {}
-    for path in paths:
-        rows = predicted(project, path)
-        rows = rows.filter(pc.and_(pc.equal(rows.column("cause"), ""), pc.list_value_length(rows.column("guesses"))))
-        guess = pc.list_element(rows.column("guesses"), 0) if rows.num_rows else pa.array([], pa.string())
-        is_other = pc.not_equal(guess, rows.column("concept_id"))
-        columns = (rows.column("image_id").filter(is_other), rows.column("concept_id").filter(is_other))
-        for image_id, given, said in zip(*(one.to_pylist() for one in columns), guess.filter(is_other).to_pylist(),
-                                         strict=True):  # fmt: skip
-            one, other = sorted((given, said))
-            found.setdefault((one, other), []).append(image_id)
-    return mark, found
-

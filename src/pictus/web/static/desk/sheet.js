@@ -68,7 +68,7 @@ export class Sheet {
   tile(index) {
     const one = this.at(index);
     if (!one) return el("span", { class: "mark blank" });
-    const image = el("img", { src: `/desk/review/pictures/${one.id}/${this.size * Math.min(devicePixelRatio, 2) > 200 ? 320 : 160}`, alt: "", draggable: "false", decoding: "async" });
+    const image = el("img", { src: `/desk/review/pictures/${one.id}/${this.size * Math.min(devicePixelRatio, 2) > 120 ? 320 : 160}`, alt: "", draggable: "false", decoding: "async" });
     image.addEventListener("load", () => image.classList.toggle("little", Math.min(image.naturalWidth, image.naturalHeight) < LITTLE));
     return el("button", { type: "button", class: "mark", role: "checkbox", "data-index": index, "data-image": one.id, tabindex: -1 }, image, el("span", { class: "tag" }), el("span", { class: "badge", "aria-hidden": "true" }));
   }

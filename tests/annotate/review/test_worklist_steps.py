@@ -1,0 +1,107 @@
+"""What is worth a look, and that it follows votes, labels and rulings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.annotate.conftest import image_id
+from tests.annotate.desks import desk_of, someone
+
+import pictus
+from pictus.annotate import import_, pause, settle
+from pictus.annotate.review.review_steps import decide, reassigned, withdraw
+from pictus.annotate.review.worklist_steps import FRESH_S, Asked, Worklist
+from pictus.concepts import load_taxonomy
+from pictus.errors import UserError
+
+PICTURES = [image_id(f"owl{number}") for number in range(6)]
+
+
+class Seconds:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def seconds() -> Seconds:
+    return Seconds()
+
+
+def vote(project: pictus.Project, folder: Path, name: str, *lines: str) -> None:
+    (folder / name).write_text("\n".join(["worker,image,question,answer", *lines]) + "\n")
+    import_(project, (folder / name,))
+
+
+@pytest.fixture
+def worklist(world: pictus.Project, tmp_path: Path, seconds: Seconds) -> Worklist:
+    """Five people on six pictures: the first is split 3 to 2, the second 4 to 1; somebody calls the third a wren."""
+    no = {("d", 0), ("e", 0), ("e", 1)}
+    lines = [
+        f"{who},{picture},owl,{'no' if (who, number) in no else 'yes'}"
+        for number, picture in enumerate(PICTURES) for who in "abcde"
+    ]  # fmt: skip
+    vote(world, tmp_path, "v.csv", *lines, f"a,{PICTURES[2]},wren,yes", f"b,{PICTURES[2]},wren,no")
+    settle(world)
+    return Worklist(world, lambda: load_taxonomy(world), seconds)
+
+
+def test_the_worst_split_comes_first_and_a_ruling_takes_it_off(worklist: Worklist, world: pictus.Project) -> None:
+    wall = worklist.wall(Asked("disagreements"))
+    assert wall.images == [PICTURES[2], PICTURES[0], PICTURES[1]]
+    assert wall.notes == ["1 yes, 1 no", "3 yes, 2 no", "4 yes, 1 no"]
+    assert worklist.disagreements() == {"owl": 2, "wren": 1}
+    assert worklist.wall(Asked("disagreements", concept="bird")).images == wall.images, "what lies below counts"
+    done = decide(world, "rita", reassigned([(PICTURES[0], "owl")], "crow"), "x")
+    assert worklist.disagreements() == {"owl": 1, "wren": 1}
+    assert worklist.wall(Asked("disagreements"), wall.token) == wall
+    assert worklist.tiles(wall, 1, 1)[0].shown == ("crow", "accepted", "rita")
+    withdraw(world, "rita", done.batch)
+    assert worklist.disagreements() == {"owl": 2, "wren": 1}
+
+
+def test_a_concept_shows_what_is_it_now(worklist: Worklist, world: pictus.Project) -> None:
+    before = worklist.wall(Asked("concept", "owl")).images
+    assert sorted(before) == sorted(PICTURES)
+    decide(world, "rita", reassigned([(PICTURES[5], "owl")], "crow"), "x")
+    assert PICTURES[5] not in worklist.wall(Asked("concept", "owl")).images
+    assert worklist.wall(Asked("concept", "crow")).images == [PICTURES[5]]
+    assert worklist.counts()["crow"] == 1
+    assert [(act.pictures, act.standing, act.reviewer) for act in worklist.acts()] == [(1, 1, "rita")]
+
+
+def test_mixed_concepts_and_one_persons_differences(worklist: Worklist) -> None:
+    (pair,) = worklist.pairs()
+    assert (pair.concept_id, pair.other_id, pair.pictures, pair.by_people) == ("owl", "wren", 1, 1)
+    assert worklist.wall(Asked("pair", "owl", "wren")).images[0] == PICTURES[2]
+    differing = worklist.wall(Asked("person", name="e"))
+    assert PICTURES[1] in differing.images
+    assert all(note.startswith("said no") for note in differing.notes)
+    assert worklist.wall(Asked("person", name="nobody")).images == []
+
+
+def test_votes_are_looked_at_again_after_a_while(
+    worklist: Worklist, world: pictus.Project, tmp_path: Path, seconds: Seconds
+) -> None:
+    assert PICTURES[3] not in worklist.wall(Asked("disagreements")).images
+    vote(world, tmp_path, "w.csv", f"e,{PICTURES[3]},owl,no")
+    assert PICTURES[3] not in worklist.wall(Asked("disagreements")).images
+    seconds.at += FRESH_S
+    assert PICTURES[3] in worklist.wall(Asked("disagreements")).images
+    someone(desk_of(world), "eve")
+    pause(world, "eve", reason="x")
+    seconds.at += FRESH_S
+    assert PICTURES[3] in worklist.wall(Asked("disagreements")).images
+
+
+def test_nothing_is_worth_a_look_in_an_empty_project_and_odd_walls_are_refused(birds: pictus.Project) -> None:
+    worklist = Worklist(birds, lambda: load_taxonomy(birds))
+    assert (worklist.disagreements(), worklist.pairs(), worklist.suspects(), worklist.acts()) == ({}, [], 0, [])
+    assert worklist.wall(Asked("disagreements")).images == []
+    with pytest.raises(UserError, match="no wall"):
+        worklist.wall(Asked("odd"))
