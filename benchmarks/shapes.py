@@ -2,6 +2,7 @@
 
     python benchmarks/shapes.py             all three
     python benchmarks/shapes.py --small     fewer pictures
+    python benchmarks/shapes.py --settle 1000000    only 4.
 
 1. The loop (Su, Deng, Fei-Fei 2012) with the questions that `box_loop.follow` asks. The model of people: a drawn box
    has each side off by a normal error of SIDE of its size, or is a blunder (cuts, holds two, the wrong thing) with
@@ -13,17 +14,22 @@
 2. Boxes of bccd_detection drawn again by five simulated people, two careful: EM beside the mean box and the majority.
 3. Masks from clicks on nuclei_instances and camvid_segmentation: the first click into the middle of the thing, each
    further one into the middle of the largest error (as Xu et al. 2016). IoU after 1, 3 and 5 clicks; ms per click.
+4. `annotate shapes` on a project of so many marks, four on a picture: of ten six boxes, each verified, two masks of
+   twelve corners and two sets of 17 points. Seconds, at first and again, and the process' largest memory.
 
 Intervals are 95 % Wilson or normal over pictures. The seed of everything is SEED.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import resource
 import sys
 import tarfile
+import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
@@ -35,13 +41,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+import pictus
+from pictus import annotate
 from pictus.annotate.shapes.box_consensus import drawn_of, overlaps, weigh_boxes
 from pictus.annotate.shapes.box_loop import BOX, QUALITY, follow, start
 from pictus.annotate.shapes.regions import Clicks
 from pictus.annotate.shapes.segmenters import SEGMENTERS, Segmenter
 from pictus.annotate.tasks import ACCEPTED, KINDS, REJECTED, Closed
 from pictus.concepts import Taxonomy
+from pictus.records import Picture
 from pictus.stats import wilson
+from pictus.tables import table_of
 
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 SEED = 0
@@ -60,6 +70,9 @@ class Person(NamedTuple):
 
 
 def main() -> None:
+    if "--settle" in sys.argv:
+        print(json.dumps({"name": "shapes", "settle": settle(int(sys.argv[sys.argv.index("--settle") + 1]))}))
+        return
     is_small = "--small" in sys.argv
     found = {
         "loop": loop(200 if is_small else 5_000), "boxes": merged(60 if is_small else 364),
@@ -311,6 +324,69 @@ def camvid(many: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
         if photo and things and found < many:
             found += 1
             yield image(data[photo], "RGB"), things[int(rng.integers(len(things)))]
+
+
+def settle(many: int) -> dict[str, Any]:
+    """Seconds of `annotate shapes`, first and again, and MB."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = pictus.new(Path(folder) / "shapes")
+        ids = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(max(many // 4, 1))]
+        pictures = [Picture(one, "pictures-00000.tar", 0, 1, 640, 480, "jpeg", "RGB", "") for one in ids]
+        project.tables.append("images", table_of("images", pictures))
+        with project.journal.transaction() as connection:
+            for start in range(0, many, 10_000):
+                written = [row for number in range(start, min(start + 10_000, many)) for row in drawn(number, ids)]
+                for statement in dict.fromkeys(one for one, _ in written):
+                    rows = [row for one, row in written if one == statement]
+                    connection.exec_driver_sql(f"INSERT INTO {statement}", rows)
+        found: dict[str, Any] = {"marks": many}
+        for name in ("first_s", "again_s"):
+            begun = time.perf_counter()
+            summary = annotate.shapes_(project).summary
+            found[name] = round(time.perf_counter() - begun, 1)
+    found["mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{many:,} marks settled in {found['first_s']} s, again in {found['again_s']} s, {found['mb']:,} MB at most:")
+    print(f"  {summary['boxes']:,} boxes, {summary['masks']:,} masks, {summary['keypoints']:,} sets of points")
+    return found
+
+
+_PAGES = (
+    "pages (page_id, kind, concept_id, annotator, state, revision, leased_at, expires_at, submitted_at, seconds)"
+    " VALUES (?, ?, 'c', ?, 'submitted', 1, '', '', '', 60)"
+)
+_MARKS = (
+    "marks (mark_id, kind, image_id, concept_id, annotator, shape, source, place, replaces, made_at)"
+    " VALUES (?, ?, ?, 'c', ?, ?, ?, ?, 0, '')"
+)
+_ANSWERS = (
+    "answers (page_id, revision, position, question_id, kind, concept_id, image_id, mark_id, role, known, annotator,"
+    " answer, data, seconds, answered_at) VALUES (?, 1, ?, 0, ?, 'c', ?, ?, 'ask', '', ?, ?, '{}', 8, '')"
+)
+
+
+def drawn(number: int, ids: list[str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """One mark with what is said of it: tables with their columns, and rows. Four marks a picture."""
+    kind = (("box",) * 6 + ("mask",) * 2 + ("points",) * 2)[number % 10]
+    page, image_id, who = f"{number // 80:021d}{number % 10}", ids[number // 4 % len(ids)], f"person {number % 50}"
+    x, y = 5.0 + number * 7 % 500, 5.0 + number * 13 % 400
+    shape: dict[str, Any] = {"box": [x, y, x + 60, y + 50]}
+    if kind == "mask":
+        turn = np.arange(12) / 6 * np.pi
+        ring = np.stack([x + 40 + 30 * np.cos(turn), y + 30 + 25 * np.sin(turn)], 1).ravel()
+        shape = {"polygons": [ring.tolist()]}
+    elif kind == "points":
+        shape = {"skeleton": "animal-17", "points": [[x + at, y + 2 * at, 2] for at in range(17)]}
+    place = number // 10 % 8
+    if place == 0:
+        yield _PAGES, (page, kind, who)
+    yield _MARKS, (number + 1, kind, image_id, who, json.dumps(shape), f"page:{page}#1", place)
+    said = [(kind, 0, kind, who)]
+    if kind == "box":
+        other = f"person {(number + 1) % 50}"
+        said += [("box-quality", number + 1, "good" if number % 7 else "bad", other)]
+        said += [("box-coverage", number + 1, "covered", other)] if number % 10 == 5 else []
+    for at, (asked, mark, answer, name) in enumerate(said):
+        yield _ANSWERS, (f"a{number}", at, asked, image_id, mark, name, answer)
 
 
 def image(data: bytes, mode: str) -> NDArray[np.uint8]:

@@ -323,3 +323,35 @@ def test_a_third_person_says_who_of_two_is_right(world: pictus.Project) -> None:
         assert desk.next_page(torn, kind="box-coverage") is None, f"{torn.name} has said it already"
     say(desk, cyd, "box-coverage", "covered")
     assert shape_steps.shapes_(world).summary["covered"] == 1
+
+
+def test_only_pictures_with_new_masks_are_filled_again_and_the_rows_are_the_same(
+    world: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pictus.annotate.shapes import settled_drawings
+
+    def square(left: int, top: int = 100) -> dict[str, Any]:
+        return {"polygons": [[left, top, left + 90, top, left + 90, top + 90, left, top + 90]]}
+
+    put_mark(world, "mask", "ada", square(10), 0)
+    put_mark(world, "mask", "bob", square(300), 1)
+    put_mark(world, "mask", "ada", square(50), 2, picture="owl1")
+    put_mark(world, "mask", "bob", square(52), 3, picture="owl1")  # one thing of two people: weighed with all others
+    put_mark(world, "mask", "ada", square(10), 4, picture="owl2")
+    shape_steps.shapes_(world)
+    put_mark(world, "mask", "eve", square(12), 5, picture="owl2")
+    filled: list[int] = []
+    runs = settled_drawings._runs
+
+    def counting(mark: Any, sizes: Any) -> Any:
+        filled.append(mark.mark_id)
+        return runs(mark, sizes)
+
+    monkeypatch.setattr(settled_drawings, "_runs", counting)
+    shape_steps.shapes_(world)
+    assert filled == [3, 4, 5, 6]
+    again = world.tables.read("masks").drop_columns(["settled_at"])
+    world.tables.replace("masks", table_of("masks", []))
+    shape_steps.shapes_(world)
+    assert len(filled) == 4 + 6
+    assert world.tables.read("masks").drop_columns(["settled_at"]).equals(again)

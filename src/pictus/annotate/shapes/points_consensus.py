@@ -85,12 +85,13 @@ def likenesses(drawings: Sequence[Floats]) -> Floats:
 
     In the manner of COCO's object keypoint similarity, with one width for all points.
     """
+    size_N = np.array([size_of(one) for one in drawings])
+    drawn_NK3 = np.stack(drawings)
     found_NN = np.zeros((len(drawings), len(drawings)))
     for first, one in enumerate(drawings):
-        for second, other in enumerate(drawings):
-            both = (one[:, 2] > 0) & (other[:, 2] > 0)
-            if both.any():
-                apart = np.sum((one[both, :2] - other[both, :2]) ** 2, axis=1)
-                scale = FAR * (size_of(one) + size_of(other)) / 2
-                found_NN[first, second] = float(np.exp(-np.log(2) * apart / scale**2).mean())
+        both_NK = (one[:, 2] > 0) & (drawn_NK3[:, :, 2] > 0)
+        apart_NK = np.sum((one[:, :2] - drawn_NK3[:, :, :2]) ** 2, axis=2)
+        scale_N = FAR * (size_N[first] + size_N) / 2
+        like_NK = np.exp(-np.log(2) * apart_NK / scale_N[:, None] ** 2) * both_NK
+        found_NN[first] = like_NK.sum(axis=1) / np.maximum(both_NK.sum(axis=1), 1)
     return found_NN

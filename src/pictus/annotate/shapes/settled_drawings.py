@@ -7,7 +7,8 @@ What several people drew on one picture is the same thing where it overlaps, or 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,12 +29,23 @@ AGREED = 0.7
 
 
 def mask_records(
-    marks: Sequence[Mark], sizes: Mapping[str, tuple[int, int]], ruled_out: frozenset[Key], settled_at: str
-) -> list[Mask]:
-    """One record per thing. sizes: width and height of each picture that a mask may be written without."""
-    runs = {mark.mark_id: _runs(mark, sizes) for mark in marks if mark.kind == "mask"}
+    marks: Sequence[Mark], sizes: Mapping[str, tuple[int, int]], ruled_out: frozenset[Key], settled_at: str,
+    earlier: Iterable[Mask] = (),
+) -> list[Mask]:  # fmt: skip
+    """One record per thing. sizes: width and height of each picture that a mask may be written without.
+
+    earlier: records as settled before, of the same project. Where a picture has the very same marks as then, and
+    each was a thing of its own, they are not filled and compared again; the rows are the same as without.
+    """
+    by_picture = _by_picture([mark for mark in marks if mark.kind == "mask"])
+    records = []
+    for mark, one in _unchanged(by_picture, sizes, earlier):
+        status, method, reason = _verdict([mark], 1.0, "staple", ruled_out)
+        records.append(replace(one, status=status, method=method, reason=reason, settled_at=settled_at))
+        by_picture.pop(mark.key, None)
+    runs = {mark.mark_id: _runs(mark, sizes) for group in by_picture.values() for mark in group}
     groups = [
-        group for group in _by_picture([mark for mark in marks if mark.kind == "mask"]).values()
+        group for group in by_picture.values()
         for group in _things(group, _overlaps([runs[mark.mark_id] for mark in group]))
     ]  # fmt: skip
     shared = [group[:MOST_PEOPLE] for group in groups if len(group) > 1]
@@ -43,7 +55,6 @@ def mask_records(
         for group in shared
     ]).masks  # fmt: skip
     of_group = {id(group[0]): mask for group, mask in zip(shared, merged, strict=True)}
-    records = []
     for group in groups:
         found = of_group.get(id(group[0]), runs[group[0].mark_id])
         agreement = float(np.mean([rle.iou(runs[mark.mark_id], found) for mark in group])) if len(group) > 1 else 1.0
@@ -56,6 +67,25 @@ def mask_records(
             )
         )  # fmt: skip
     return sorted(records, key=lambda one: (one.image_id, one.concept_id, one.mark_id))
+
+
+def _unchanged(
+    by_picture: Mapping[Key, Sequence[Mark]], sizes: Mapping[str, tuple[int, int]], earlier: Iterable[Mask]
+) -> list[tuple[Mark, Mask]]:
+    """Marks with their records, of pictures whose marks are the same as before and were all drawn by one person."""
+    before: dict[Key, dict[int, Mask]] = defaultdict(dict)
+    for one in earlier:
+        before[one.image_id, one.concept_id][one.mark_id] = one
+    found = []
+    for key, group in by_picture.items():
+        rows = before.get(key, {})
+        if rows.keys() != {mark.mark_id for mark in group} or any(row.n_drew > 1 for row in rows.values()):
+            continue
+        pairs = [(mark, rows[mark.mark_id]) for mark in group]
+        # A picture that was measured anew, upright now, is filled anew.
+        if all("counts" in mark.shape or (row.width, row.height) == sizes[key[0]] for mark, row in pairs):
+            found += pairs
+    return found
 
 
 def point_records(marks: Sequence[Mark], ruled_out: frozenset[Key], settled_at: str) -> list[Keypoints]:
@@ -139,8 +169,12 @@ def _things(marks: Sequence[Mark], like_NN: Floats) -> list[list[Mark]]:
 
 def _overlaps(runs: Sequence[rle.Rle]) -> Floats:
     found_NN = np.eye(len(runs))
+    if len(runs) == 1:
+        return found_NN
+    box_N4 = np.array([rle.box(one) for one in runs])
     for first in range(len(runs)):
-        for second in range(first):
+        meets_N = np.all((box_N4[first, :2] < box_N4[:, 2:]) & (box_N4[:, :2] < box_N4[first, 2:]), axis=1)
+        for second in np.flatnonzero(meets_N[:first]).tolist():
             found_NN[first, second] = found_NN[second, first] = rle.iou(runs[first], runs[second])
     return found_NN
 

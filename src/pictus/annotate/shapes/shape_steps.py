@@ -208,10 +208,11 @@ def _settled(project: Project, drawn: Drawn, threshold: float) -> Settled:
     boxes = box_records(drawn.marks, drawn.said, drawn.ruled_out, threshold, at)
     known = {image_id: sizes.of(image_id) for image_id in polygons}
     gone = {image_id for image_id, size in known.items() if not all(size)}  # a picture that was taken down
+    earlier = project.tables.records("masks", Mask) if project.tables.exists("masks") else ()
     masks = [mark for mark in drawn.marks if mark.image_id not in gone or "polygons" not in mark.shape]
     return Settled(
         boxes, coverages(drawn.marks, drawn.said, boxes, at),
-        mask_records(masks, known, drawn.ruled_out, at), point_records(drawn.marks, drawn.ruled_out, at),
+        mask_records(masks, known, drawn.ruled_out, at, earlier), point_records(drawn.marks, drawn.ruled_out, at),
     )  # fmt: skip
 
 
