@@ -132,6 +132,7 @@ class Page:
     expires_at: str
     answers: tuple[Given, ...] = ()  # as handed in before, for a page that is taken up again
     reason: str = ""  # why this is asked now, in words
+    pictures: tuple[str, ...] = field(default=(), repr=False)  # of each item; stays with the server
 
 
 @dataclass(frozen=True, slots=True)

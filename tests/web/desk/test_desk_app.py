@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 import pictus
 from pictus import annotate, taxonomy
-from pictus.annotate.desk.desk_steps import Desk, LaterError
+from pictus.annotate.desk.desk_steps import Desk, LaterError, open_desk
 from pictus.web.desk.app import build_desk_app
 
 from .conftest import MakeDesk, settled_project
@@ -427,3 +427,16 @@ def test_what_waits_is_told_by_kind_with_its_reason(visitor: Any) -> None:
     assert "6 concepts wait" in text
     assert "/desk?kind=grid&amp;concept=c00" in text
     assert "nobody has looked at" in text
+
+
+def test_the_owner_reads_that_the_rule_needs_more_people(fresh: pictus.Project) -> None:
+    desk = open_desk(fresh)  # the default rule
+    client = Visitor(build_desk_app(fresh, desk, is_kiosk=True), base_url="http://127.0.0.1:8500")
+    owner = owner_of(fresh, lambda: client)
+    assert desk.lacks_people() == (10, 1)
+    assert "10 people look at; 1 can come in so far" in owner.get("/people").text
+    annotate.invite(fresh, uses=9)
+    annotate.invite(fresh, role="owner", uses=5)
+    assert desk.lacks_people() == (0, 0)
+    assert 'id="lacks"' not in owner.get("/people").text
+    assert open_desk(fresh, rule="online").lacks_people() == (0, 0)

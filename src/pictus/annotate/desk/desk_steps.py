@@ -108,6 +108,15 @@ class Desk:
         """What somebody who was paused has to say to the owner, up to 2,000 signs."""
         self._do(lambda connection: work_steps.appeal(connection, person, text, self._clock()))
 
+    def lacks_people(self) -> tuple[int, int]:
+        """People the rule needs to learn from, and how many there are or may come by links; (0, 0) where it has enough.
+
+        ImageNet's is learned from pictures that ten people look at: fewer leave those open.
+        """
+        needed = self._bench.tally.people
+        there = self._look(lambda connection: session_steps.people_expected(connection, self._clock())) if needed else 0
+        return (needed, there) if there < needed else (0, 0)
+
     # Pages
 
     def next_page(

@@ -52,6 +52,7 @@ _APART = (
 )
 _COLUMNS = "q.question_id, q.image_id, q.mark_id, q.score, q.fold, q.known"
 _HEAP = f"SELECT {_COLUMNS} FROM questions q WHERE q.kind = :kind AND q.concept_id = :concept"  # noqa: S608  our names
+_PAGE = "p.*, h.reason FROM pages p LEFT JOIN heaps h ON h.kind = p.kind AND h.concept_id = p.concept_id"
 _UNLENT = " AND q.leases = 0"
 _LENT = " AND q.leases > 0 AND q.leases < q.wanted - q.votes"
 _MAY_BE_LENT = " AND (q.leases = 0 OR q.leases < q.wanted - q.votes)"
@@ -233,7 +234,7 @@ def release(connection: sa.Connection, page_id: str, state: str) -> bool:
         questions = connection.execute(
             sa.text("SELECT question_id FROM page_items WHERE page_id = :page AND role = 'ask'"), {"page": page_id}
         ).scalars()
-        _count_leases(connection, lock(connection, questions), -1)
+        _count_leases(connection, list(locked(connection, questions)), -1)
     return bool(done.rowcount)
 
 
@@ -256,13 +257,15 @@ def alone(connection: sa.Connection, me: str) -> None:
         connection.execute(both, {"number": number})
 
 
-def lock(connection: sa.Connection, questions: Iterable[int]) -> list[int]:
-    """Keep other transactions from these questions until this one ends -> those that are there, in order."""
+def locked(connection: sa.Connection, questions: Iterable[int]) -> dict[int, Any]:
+    """Keep other transactions from these questions until this one ends -> their rows by number, in order."""
     ids = sorted(questions)
-    if connection.dialect.name != "postgresql" or not ids:
-        return ids  # SQLite has one writer
-    query = sa.text("SELECT question_id FROM questions WHERE question_id IN :ids ORDER BY question_id FOR UPDATE")
-    return list(connection.execute(query.bindparams(sa.bindparam("ids", expanding=True)), {"ids": ids}).scalars())
+    if not ids:
+        return {}
+    ending = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""  # SQLite has one writer
+    query = sa.text(f"SELECT * FROM questions WHERE question_id IN :ids ORDER BY question_id{ending}")  # noqa: S608  ours
+    rows = connection.execute(query.bindparams(sa.bindparam("ids", expanding=True)), {"ids": ids})
+    return {row.question_id: row for row in rows}
 
 
 def _count_leases(connection: sa.Connection, questions: Sequence[int], change: int) -> None:
@@ -290,8 +293,8 @@ def asker_of(connection: sa.Connection, me: str, pages: Sequence[str]) -> Asker:
 
 def own_page(connection: sa.Connection, me: str, page_id: str, *, locks: bool = False) -> Any:  # noqa: ANN401  a row
     """The row of a page that is this person's; else NotThereError, the same whether it is another's or nobody's."""
-    ending = " FOR UPDATE" if locks and connection.dialect.name == "postgresql" else ""
-    query = f"SELECT * FROM pages WHERE page_id = :page AND annotator = :me{ending}"  # noqa: S608  our words
+    ending = " FOR UPDATE OF p" if locks and connection.dialect.name == "postgresql" else ""
+    query = f"SELECT {_PAGE} WHERE p.page_id = :page AND p.annotator = :me{ending}"
     row = connection.execute(sa.text(query), {"page": page_id, "me": me}).first()
     if row is None:
         raise NotThereError("There is no such page of yours.", fix="take the next page")
@@ -313,18 +316,15 @@ def page_of(connection: sa.Connection, row: Any, sizes: Sizes) -> Page:  # noqa:
     items = items_of(connection, row.page_id)
     folds = fold_numbers([item.fold if item.role == ASK else "" for item in items])
     shapes = marks.shown(connection, kind, row.concept_id, [(item.image_id, item.mark_id) for item in items])
-    reason = connection.execute(
-        sa.text("SELECT reason FROM heaps WHERE kind = :kind AND concept_id = :concept"),
-        {"kind": row.kind, "concept": row.concept_id},
-    ).scalar()
     shown = tuple(
         Item(item.position, *sizes.of(item.image_id), fold, shape)
         for item, fold, shape in zip(items, folds, shapes, strict=True)
     )
     answers = answers_of(connection, row.page_id, row.revision) if row.revision else ()
     return Page(
-        row.page_id, row.kind, row.concept_id, shown, row.revision, row.expires_at, tuple(answers), reason or ""
-    )
+        row.page_id, row.kind, row.concept_id, shown, row.revision, row.expires_at, tuple(answers), row.reason or "",
+        tuple(item.image_id for item in items),
+    )  # fmt: skip
 
 
 def answers_of(connection: sa.Connection, page_id: str, revision: int) -> list[Given]:
@@ -348,11 +348,13 @@ def submitted(connection: sa.Connection, me: str, limit: int) -> list[Any]:
     """Rows of the pages this person handed in, the latest first. Times are whole seconds: within one the answers'
     numbers tell, which are looked up for the latest pages only.
     """
-    mine = "FROM pages WHERE annotator = :me AND state = 'submitted'"
-    newest = f"SELECT submitted_at {mine} ORDER BY submitted_at DESC LIMIT :limit"
+    newest = (
+        "SELECT submitted_at FROM pages WHERE annotator = :me AND state = 'submitted'"
+        " ORDER BY submitted_at DESC LIMIT :limit"
+    )
     query = (
-        f"SELECT p.* FROM (SELECT * {mine} AND submitted_at >="  # noqa: S608  our words
-        f" (SELECT MIN(submitted_at) FROM ({newest}) AS newest)) AS p ORDER BY p.submitted_at DESC,"
+        f"SELECT {_PAGE} WHERE p.annotator = :me AND p.state = 'submitted' AND p.submitted_at >="  # noqa: S608  ours
+        f" (SELECT MIN(submitted_at) FROM ({newest}) AS newest) ORDER BY p.submitted_at DESC,"
         " (SELECT MAX(a.answer_id) FROM answers a WHERE a.page_id = p.page_id) DESC LIMIT :limit"
     )
     return list(connection.execute(sa.text(query), {"me": me, "limit": limit}))

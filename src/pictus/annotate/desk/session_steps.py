@@ -151,6 +151,16 @@ def resume(connection: sa.Connection, name: str, at: str) -> None:
     note(connection, at, "person_resumed", name)
 
 
+def people_expected(connection: sa.Connection, at: str) -> int:
+    """Who may be asked, and who may still come by a link; links for owners are not counted."""
+    here = connection.execute(sa.text("SELECT COUNT(*) FROM annotators WHERE state = 'active'")).scalar_one()
+    query = sa.text(
+        "SELECT COALESCE(SUM(uses_left), 0) FROM tokens WHERE kind = 'link' AND name = '' AND role <> 'owner'"
+        " AND expires_at > :at"
+    )
+    return int(here) + int(connection.execute(query, {"at": at}).scalar_one())
+
+
 def paused_names(connection: sa.Connection) -> frozenset[str]:
     """Whose votes do not count for now."""
     return frozenset(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars())

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from pictus.annotate.desk.bulk_steps import insert_rows, update_rows
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import count_heaps, follow
-from pictus.annotate.desk.lease_steps import LEASED, SUBMITTED, answers_of, items_of, lock, own_page
+from pictus.annotate.desk.lease_steps import LEASED, SUBMITTED, answers_of, items_of, locked, own_page
 from pictus.annotate.desk.session_steps import paused_names
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.tally_steps import Tally
@@ -129,8 +129,8 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
     if sent.revision != row.revision + 1:
         what = f"This page was handed in {counted(row.revision, 'time')}; revision {sent.revision} does not follow."
         raise UserError(what, fix=_ANOTHER)
-    asked = lock(connection, [item.question_id for item in items if item.role == ASK])
-    known_before = _answered(connection, person.name, asked)  # before these answers are there
+    questions = locked(connection, [item.question_id for item in items if item.role == ASK])
+    known_before = _answered(connection, person.name, list(questions))  # before these answers are there
     seconds = _seconds(row, sent, at, bench.limits)
     entry = Entry(row, kind, items, given, sent.revision, seconds, at, person.name not in paused_names(connection))
     _keep_answers(connection, entry)
@@ -138,7 +138,6 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
         _keep_votes(connection, entry)
     drawn = _keep_marks(connection, entry) if kind.draws else {}
     _keep_page(connection, entry)
-    questions = _questions(connection, asked)
     changes = _changes(connection, bench.tally, entry, questions, known_before)
     _write(connection, changes)
     heaps: Counter[tuple[str, str]] = Counter()  # `update` adds
@@ -283,14 +282,6 @@ def _keep_page(connection: sa.Connection, entry: Entry) -> None:
          "only": answers.pop() if len(answers) == 1 else "",
          "knowns": ",".join(sorted({item.known for item, _ in golds}))},
     )  # fmt: skip
-
-
-def _questions(connection: sa.Connection, asked: Sequence[int]) -> dict[int, Any]:
-    if not asked:
-        return {}
-    query = sa.text("SELECT * FROM questions WHERE question_id IN :ids")
-    rows = connection.execute(query.bindparams(sa.bindparam("ids", expanding=True)), {"ids": asked})
-    return {row.question_id: row for row in rows}
 
 
 def _changes(

@@ -124,6 +124,12 @@ class Tally:
         with self.lock:
             return max(1, self._rule.decision(question).wanted)
 
+    def confidence(self, concept_id: str, most: int = 3) -> list[tuple[int, int, float]]:
+        """The rule's table for people to look at, where it has one: yes, no, P(it shows it), up to `most` votes."""
+        with self.lock:
+            table = getattr(self._rule, "table", None)
+            return [(cell.yes, cell.no, float(cell.good)) for cell in table(concept_id, most)] if table else []
+
     def forget(self, name: str) -> None:
         """Votes of somebody who was paused."""
         with self.lock:

@@ -68,17 +68,16 @@ def judged(connection: sa.Connection, name: str, limits: Limits, at: str) -> str
     if since is None or since.state != "active":
         return ""
     which = "FROM pages WHERE annotator = :me AND state = 'submitted' AND submitted_at > :since"
-    given = {"me": name, "since": since.resumed_at, "most": limits.pages}
-    golds, rights = connection.execute(
-        sa.text(f"SELECT COALESCE(SUM(golds), 0), COALESCE(SUM(rights), 0) {which}"), given
-    ).one()
+    given = {"me": name, "since": since.resumed_at}
     last = connection.execute(
         sa.text(
-            f"SELECT items, seconds, only_answer, knowns {which} ORDER BY submitted_at DESC, page_id LIMIT :most"
+            "SELECT items, seconds, only_answer, knowns, SUM(golds) OVER () AS golds, SUM(rights) OVER () AS rights"
+            f" {which} ORDER BY submitted_at DESC, page_id LIMIT :most"
         ),
-        given,
-    )
-    reason = reason_to_pause(int(golds), int(rights), [Worked(*row) for row in last], limits)
+        given | {"most": max(1, limits.pages)},
+    ).all()
+    golds, rights = (int(last[0].golds), int(last[0].rights)) if last else (0, 0)
+    reason = reason_to_pause(golds, rights, [Worked(*row[:4]) for row in last][: limits.pages], limits)
     if reason:
         pause(connection, name, reason, at)
     return reason

@@ -38,6 +38,7 @@ def routes(room: Room) -> list[Route]:
 class _View:
     def __init__(self, room: Room) -> None:
         self.project = room.project
+        self.desk = room.desk
 
     def people(self, _person: Person, _request: Request) -> Values:
         workers = list(annotate.people(self.project))
@@ -47,6 +48,7 @@ class _View:
         return {
             "workers": sorted(workers, key=lambda one: (one.state != "paused", -one.questions, one.name))[:SHOWN],
             "n_workers": len(workers), "links": links[:SHOWN], "n_links": len(links), "roles": ROLES,
+            "lacks": self.desk.lacks_people(),
             "appeals": [event for event in events if event.subject in paused],
         }  # fmt: skip
 

@@ -22,6 +22,11 @@ OTHERS = (
     "  with all faces as they were found, and the names and glosses of concepts; nobody sees what others answered\n"
 )
 PLAIN = "! without https, names and answers can be read on the way: put a proxy with https before it, and --address\n"
+FEW = (
+    "! the rule {rule} learns of each concept from a few pictures that {needed} people look at, as ImageNet's did;\n"
+    "  {people} can come in so far: until there are {needed} those pictures stay open, and the others are decided as\n"
+    "  for people who are right 4 times in 5. Invite more, or for a small team: --rule online\n"
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,9 @@ def serve_desk(project: Project, service: Service) -> None:
         if is_open:
             sys.stderr.write(OTHERS + ("" if address.startswith("https:") else PLAIN))
         _hand_out(project, service, address)
+        needed, there = desk.lacks_people()
+        if needed:
+            sys.stderr.write(FEW.format(rule=service.rule, needed=needed, people=counted(there, "person", "people")))
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=QUIET_S, server_header=False)
         uvicorn.Server(config).run(sockets=[listener])
     finally:

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from pictus.annotate.desk.desk_steps import KINDS, Given, Page, Person, Progress, Quiz
-from pictus.annotate.desk.lease_steps import items_of
 from pictus.errors import NotThereError, UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body
@@ -145,8 +144,6 @@ class _View:
         }  # fmt: skip
 
     def _page_json(self, page: Page) -> Values:
-        with self.room.project.journal.reading() as connection:
-            on_page = {row.image_id for row in items_of(connection, page.page_id)}
         kind = KINDS.get(page.kind)
         items = [
             {
@@ -158,7 +155,7 @@ class _View:
         given = [{"position": one.position, "answer": one.answer, "data": dict(one.data)} for one in page.answers]
         return {
             "page_id": page.page_id, "kind": page.kind, "revision": page.revision, "expires_at": page.expires_at,
-            "reason": page.reason, "concept": self.cards.card(page.concept_id, on_page), "items": items,
+            "reason": page.reason, "concept": self.cards.card(page.concept_id, page.pictures), "items": items,
             "answers": list(kind.answers), "given": given, "help": kind.help,
         }  # fmt: skip
 
