@@ -78,7 +78,7 @@ def test_label_precision_is_against_what_the_pictures_show() -> None:
     found = findings.labelled(WHERE, labels, 3, 9)
     assert (found["accepted"], found["right"], found["precision"][0]) == (2, 1, 0.5)
     assert (found["wrong"], found["wrong_caught"], found["lost"]) == (1, 0, 1)
-    assert (found["votes_each"], found["fixed_10"]) == (3.0, 30)
+    assert (found["votes_each"], found["fixed_10"]) == (4.5, 30)
 
 
 def test_skills_are_compared_and_spammers_looked_up() -> None:

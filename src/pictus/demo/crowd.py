@@ -68,8 +68,8 @@ def hire(many: int, seed: int) -> list[Annotator]:
 
 
 def experts() -> list[Annotator]:
-    """Independent people who look closely: wrong once in two hundred."""
-    return [Annotator(name, 0.995, 0.995, "expert", pace_s=3.0) for name in EXPERTS]
+    """Independent people who look closely: wrong once in a thousand."""
+    return [Annotator(name, 0.999, 0.999, "expert", pace_s=3.0) for name in EXPERTS]
 
 
 def chance(seed: int, *what: object) -> np.random.Generator:

@@ -118,7 +118,10 @@ def screened(places: Mapping[str, Where], drops: Mapping[str, str]) -> Facts:
 
 
 def labelled(places: Mapping[str, Where], labels: Mapping[str, tuple[str, str]], asked: int, votes: int) -> Facts:
-    """`labels`: image_id -> (concept, status). Precision of the accepted, and what became of wrong pictures."""
+    """`labels`: image_id -> (concept, status); `asked`: questions put; `votes`: everything that people answered.
+
+    Precision of the accepted, what each of them cost, and what became of wrong pictures.
+    """
     accepted = {image_id: concept for image_id, (concept, status) in labels.items() if status == "accepted"}
     right = sum(places[image_id].truth == concept for image_id, concept in accepted.items())
     wrong = [image_id for image_id in labels if places[image_id].truth != places[image_id].claimed]
@@ -127,8 +130,8 @@ def labelled(places: Mapping[str, Where], labels: Mapping[str, tuple[str, str]],
     return {
         "pictures": asked, "votes": votes, "accepted": len(accepted), "right": right,
         "precision": list(stats.wilson(right, len(accepted))) if accepted else None,
-        "votes_each": votes / max(asked, 1), "fixed_10": 10 * asked, "wrong": len(wrong), "wrong_caught": len(caught),
-        "lost": sum(image_id not in accepted for image_id in fine),
+        "votes_each": votes / max(len(accepted), 1), "fixed_10": 10 * asked, "wrong": len(wrong),
+        "wrong_caught": len(caught), "lost": sum(image_id not in accepted for image_id in fine),
         "status": dict(Counter(status for _, status in labels.values())),
         "mistakes": sorted(one for one, concept in accepted.items() if places[one].truth != concept)[:20],
     }  # fmt: skip

@@ -169,7 +169,9 @@ def table(facts: dict[str, Facts]) -> list[Row]:
         Row("annotate", f"{asked['accepted']:,} labels, {asked['votes_each']:.1f} votes each",
             f"precision {_share(asked['precision'])}   "
             f"fixed-10 would have asked {asked['fixed_10']:,}, we asked {asked['votes']:,}"),
-        Row("", f"{skills['annotators']} annotators judged",
+        Row("", f"an audit of {asked['audit']['presence']['n']:,} says {_audited(asked['audit']['presence'])}",
+            f"in fact {asked['precision'][0] * 100:.1f} %" if asked["precision"] else ""),
+        Row("", f"{skills['annotators']} annotators judged, {len(skills['paused'])} paused by the desk",
             f"spammers found {skills['spammers_found']}/{len(skills['spammers'])}, "
             f"skill off by {(skills['mae'] or 0) * 100:.1f} points"),
         Row("release", f"{cut['version']}: {splits}", _groups(cut)),
@@ -196,6 +198,10 @@ def _share(interval: list[float] | None) -> str:
         return "of nothing"
     estimate, low, high = (value * 100 for value in interval)
     return f"{estimate:.1f} % (95 % CI {low:.1f}-{high:.1f})"
+
+
+def _audited(presence: Facts) -> str:
+    return _share(None if presence["estimate"] is None else [presence[name] for name in ("estimate", "low", "high")])
 
 
 def _rates(found: Facts) -> str:

@@ -76,6 +76,7 @@ def _story(
         "lines": _lines(stage, album, facts), "poor": facts["clean"]["poor"],
         "copies": facts["clean"]["duplicates"], "pairs": _pairs(stage, album, where, rng),
         "quarrels": _quarrels(stage, album, where, labels), "skills": _skills(facts), "votes": _votes(labels),
+        "confidence": _confidence(labels, facts),
         "curve": _curve(run.root), "scores": _scores(facts), "classes": _classes(evaluation),
         "confusions": _confusions(predictions, album), "rivals": _rivals(facts), "fresh": _fresh(stage, facts),
         "queries": _queries(stage, facts, album, where), "words": _words(facts, album, where),
@@ -246,6 +247,23 @@ def _votes(labels: dict[str, Any]) -> str:
         counts[row["n_votes"]] += 1
     rows = [charts.Bar(f"{votes} votes", counts[votes], f"{counts[votes]:,} pictures") for votes in sorted(counts)]
     return charts.bars(rows, "Votes per picture", label_px=64)
+
+
+def _confidence(labels: dict[str, Any], facts: dict[str, Facts]) -> dict[str, Any]:
+    """The stopping rule's table for the concepts that took the fewest and the most votes a picture."""
+    took: dict[str, list[int]] = defaultdict(list)
+    for row in labels.values():
+        if row["status"] == "accepted":
+            took[row["concept_id"]].append(row["n_votes"])
+    order = sorted(took, key=lambda one: (float(np.mean(took[one])), one))
+    tables = facts["annotate"]["confidence"]
+    chosen = [one for one in dict.fromkeys([order[0], order[-1]]) if tables.get(one)] if order else []
+    cells = [f"{yes}\u2009:\u2009{no}" for yes, no, _ in tables[chosen[0]]] if chosen else []
+    rows = [
+        {"name": NAMES[one], "votes": f"{np.mean(took[one]):.1f}", "shares": [share for _, _, share in tables[one]]}
+        for one in chosen
+    ]
+    return {"cells": cells, "rows": rows}
 
 
 def _curve(root: Path) -> str:

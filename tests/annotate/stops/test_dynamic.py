@@ -136,3 +136,14 @@ def test_the_table_is_what_it_claims_to_be_on_a_simulated_crowd() -> None:
     assert settled > 1950
     assert right / settled > 0.95
     assert votes / 2000 < 3
+
+
+def test_questions_of_any_number_are_first_until_ten_people_have_looked() -> None:
+    rule = Dynamic(Stops(seed_size=20))
+    for question in range(1000, 1100):
+        rule.expect(question, "owl", 0.0)
+    subset = rule.subset("owl")
+    assert rule.first("owl") == subset
+    say(rule, subset[0], "y" * SEED_VOTES)
+    rule.add(Cast(subset[1], "owl", "w0", "yes", "yes"))
+    assert rule.first("owl") == subset[2:]

@@ -206,7 +206,8 @@ class Dynamic:
     def first(self, concept_id: str) -> tuple[int, ...]:
         """Those of the subset that fewer people than it takes have looked at: to be asked before the others."""
         asked = ((question, self._ballots.count(question).asked) for question in self.subset(concept_id))
-        return tuple(question for question, count in asked if count < SEED_VOTES and question not in self._known)
+        open_ones = (question for question, count in asked if count < SEED_VOTES)
+        return tuple(question for question in open_ones if not self._known[self._ballots.row(question)])
 
     def _of_subset(self, count: Count) -> Decision:
         good = _beforehand(count.yes - count.no)
