@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pictus.annotate.shapes import rle
+from pictus.annotate.shapes import regions, rle
 from pictus.annotate.shapes.click_steps import VIEW_PX, Asked, BusyError, Finder, Turns
 from pictus.errors import UserError
 
@@ -104,3 +104,14 @@ def test_what_is_done_ahead_gives_way_without_a_word(make_jpeg: MakeJpeg) -> Non
     finder.find(Asked("a", [], None), read)
     finder.find(Asked("a", [[60, 40, 1]], None), read)
     assert len(reads) == 1
+
+
+def test_a_mask_of_a_large_picture_is_the_same_whether_all_or_a_part_of_it_is_enlarged() -> None:
+    small = np.zeros((60, 80), np.bool_)
+    small[20:31, 10:50] = True
+    small[25, 70] = small[59, 79] = True
+    for height, width in ((60, 80), (301, 397), (600, 800)):
+        for mask in (small, np.zeros_like(small), ~small):
+            expected = rle.encode(regions.enlarged(mask, height, width))
+            found = regions.whole(mask, height, width)
+            assert np.array_equal(rle.decode(found), rle.decode(expected))

@@ -142,3 +142,22 @@ def test_every_kind_says_what_to_do() -> None:
     for name in ("box", "box-quality", "box-coverage", "mask", "points"):
         assert len(KINDS.get(name).help) > 100
     assert "hidden" in KINDS.get("box").help
+
+
+def test_outlines_that_would_hold_the_desk_up_are_refused_before_anything_is_filled(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pictus.annotate.shapes import rle
+
+    def filled(*_: object) -> None:
+        message = "filled"
+        raise AssertionError(message)
+
+    monkeypatch.setattr(rle, "from_polygons", filled)
+    check = KINDS.get("mask").check
+    to_and_fro = [float(value) for at in range(340) for value in (4000 * (at % 2), at * 8)]
+    with pytest.raises(UserError, match="to and fro"):
+        check(Given(0, "mask", {"shapes": [{"polygons": [to_and_fro]}]}), 4000, 3000)
+    some = [float(value) for at in range(30) for value in (4000 * (at % 2), at * 8)]
+    with pytest.raises(UserError, match="together run to and fro"):
+        check(Given(0, "mask", {"shapes": [{"polygons": [some]}] * 4}), 4000, 3000)

@@ -40,6 +40,12 @@ What = Literal["", "votes", "labels", "marks", "shapes", "tasks"]
 _THUMBNAILS = 2000
 """So many pictures are put into a preview; of the others their names. 10 MB of HTML."""
 
+_OWN = (
+    "pictus.toml", "journal.sqlite", "pseudonyms.key", "tables", "shards", "releases", "models", "bundles", "cache",
+    "locks",
+)  # fmt: skip
+_WRITTEN = (".csv", ".tsv", ".tab", ".txt", ".json", ".xml", ".html")
+
 _DEEPEST = 3
 """Folders of a picture's address that its name may need to be told from others."""
 
@@ -92,6 +98,7 @@ def export(
         raise UserError(f"{chosen.name} has no way to hold {wanted}.", fix=f"one of: {listed}")
     if out.is_dir() and chosen.name not in ("voc", "yolo"):
         raise UserError(f"{out} is a folder.", fix=f"name a file: {out}/{wanted}.json")
+    _check_free(project, out)
     with project.progress.track(f"writing {wanted} as {chosen.name}", None):
         content, total, problems = _content(project, taxonomy, wanted, pictures, seed)
         if not total:
@@ -124,6 +131,7 @@ def preview_(project: Project, file: Path, out: Path) -> Outcome[Written]:
     Examples:
         pictus annotate preview hits_submitted.json.xz pages.html
     """
+    _check_free(project, out)
     bundle = bundle_of(file)
     known = recognised(bundle)
     if known is None or known.name != "hits":
@@ -155,6 +163,16 @@ def preview_(project: Project, file: Path, out: Path) -> Outcome[Written]:
         f"project, {counted(n_controls, 'control')}: {out}",
         next=(f"pictus annotate import {file} --skip-unknown",) if here else (), source=lambda: iter((record,)),
     )  # fmt: skip
+
+
+def _check_free(project: Project, out: Path) -> None:
+    """Nothing of the project's own, and no file that is not of a kind that is written here, is ever replaced."""
+    where, root = out.resolve(), project.root.resolve()
+    inside = where.relative_to(root).parts if where.is_relative_to(root) else ("",)
+    if not inside or inside[0].startswith(_OWN):
+        raise UserError(f"{out} belongs to the project itself.", fix="name a file beside it, or in a folder of its own")
+    if out.is_file() and out.suffix.lower() not in _WRITTEN:
+        raise UserError(f"{out} is there already, and no file that an export writes.", fix="name another, or move it")
 
 
 def _by_ending(out: Path) -> str:

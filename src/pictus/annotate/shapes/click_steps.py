@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ VIEW_PX = 1024
 MOST_CLICKS = 200
 
 AT_ONCE = 2
-"""Pictures cut up or answered at a time: each takes a processor, and up to 0.5 GB while a large one is decoded."""
+"""Pictures cut up or answered at a time: each takes a processor."""
 
 MOST_WAITING = 16
 WAIT_S = 5.0
@@ -117,7 +118,7 @@ class Finder:
         segmenter, view = self._view(asked, read)
         clicks = _checked(asked, view)
         mask_HW = segmenter.segment(view.state, clicks)
-        whole = rle.encode(regions.enlarged(mask_HW, view.height, view.width))
+        whole = regions.whole(mask_HW, view.height, view.width)
         around = [[round(value / view.scale, 2) for value in one] for one in outlines.polygons(mask_HW, _OUTLINE_PX)]
         tool = self._name if self._name in ("grabcut", "regions") else ""
         return {**rle.to_json(whole), "polygons": around, "tool": tool}
@@ -133,10 +134,10 @@ class Finder:
 
 
 def _prepared(segmenter: Segmenter, image_bytes: bytes) -> _View:
-    found = pixels.decode(image_bytes)
-    height, width = found.shape[:2]
+    width, height = pixels.sniff(image_bytes).upright
     scale = min(1.0, VIEW_PX / max(height, width))
-    if scale < 1:
+    found = pixels.decode_scaled(image_bytes, math.ceil(min(height, width) * scale))  # 80 MP whole would take 0.5 GB
+    if found.shape[:2] != (height, width) or scale < 1:
         found = pixels.resize(found, max(1, round(width * scale)), max(1, round(height * scale)))
     return _View(height, width, scale, segmenter.prepare(found))
 

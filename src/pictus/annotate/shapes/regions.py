@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pictus.annotate.shapes.rle import Rle, encode, placed
 from pictus.pixels import Pixels, resize
 
 Floats = NDArray[np.float64]
@@ -124,6 +125,22 @@ def enlarged(mask_HW: Mask, height: int, width: int) -> Mask:
 
     shades = Image.fromarray(mask_HW.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(shades) >= 128  # noqa: PLR2004  half of 255
+
+
+def whole(mask_HW: Mask, height: int, width: int) -> Rle:
+    """The runs of `enlarged`, which costs by the size of the thing and not by that of the picture."""
+    rows, columns = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
+    if not rows.size or mask_HW.shape == (height, width):
+        return encode(enlarged(mask_HW, height, width))
+    from PIL import Image  # noqa: PLC0415  as above
+
+    down, across = height / mask_HW.shape[0], width / mask_HW.shape[1]
+    y1, y2 = max(0, int((rows[0] - 2) * down)), min(height, int((rows[-1] + 3) * down))
+    x1, x2 = max(0, int((columns[0] - 2) * across)), min(width, int((columns[-1] + 3) * across))
+    shades = Image.fromarray(mask_HW.astype(np.uint8) * 255).resize(
+        (x2 - x1, y2 - y1), Image.Resampling.BICUBIC, (x1 / across, y1 / down, x2 / across, y2 / down)
+    )
+    return placed(np.asarray(shades) >= 128, x1, y1, height, width)  # noqa: PLR2004  half of 255
 
 
 def places(points_P2: Floats, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

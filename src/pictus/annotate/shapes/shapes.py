@@ -30,8 +30,11 @@ LEAST_PX = 2.0
 MOST_SHAPES = 100
 MOST_POLYGONS = 200
 MOST_CORNERS = 20_000
-LONGEST_OUTLINE = 200
+LONGEST_OUTLINE = 20
 """An outline may be so many times as long as the picture is wide and high: filling takes time with its length."""
+
+LONGEST_OUTLINES = 40
+"""And so many times those of all shapes of one answer."""
 
 _LEAST_CORNERS = 3
 _EXTREMES = 4
@@ -113,6 +116,7 @@ def check_drawn(kind: str, answer: str, check: CheckShape, most: int) -> Callabl
         if not 1 <= len(shapes) <= most:
             told = "nothing is drawn" if not shapes else f"{len(shapes):,} shapes are drawn, {most:,} may be"
             raise _refused(kind, told, "draw it, or answer none")
+        _check_together(shapes, kind, width, height)
         return Given(given.position, given.answer, {"shapes": [check(shape, width, height) for shape in shapes]})
 
     return checked
@@ -132,13 +136,26 @@ def mask_of(shape: Shape, width: int, height: int) -> rle.Rle:
 
 def is_endless(polygons: Sequence[Sequence[float]], width: int, height: int) -> bool:
     """Whether outlines run to and fro so often that filling them would take a computer's memory. Within the picture."""
-    if sum(map(len, polygons)) <= 2 * LONGEST_OUTLINE:
-        return False  # no edge is longer than the picture: a million shapes go this way
-    length = 0.0
+    most = LONGEST_OUTLINE * (width + height)
+    if sum(len(polygon) / 2 * (max(polygon) - min(polygon)) for polygon in polygons) <= most:
+        return False  # no edge is longer than that: a million shapes go this way
+    return _length(polygons) > most
+
+
+def _length(polygons: Sequence[Sequence[float]]) -> float:
+    """Of all outlines, px along the longer side of each edge."""
+    total = 0.0
     for polygon in polygons:
         ends_P2 = np.array(polygon, np.float64).reshape(-1, 2)
-        length += float(np.abs(ends_P2 - np.roll(ends_P2, -1, axis=0)).max(axis=1).sum())
-    return length > LONGEST_OUTLINE * (width + height)
+        total += float(np.abs(ends_P2 - np.roll(ends_P2, -1, axis=0)).max(axis=1).sum())
+    return total
+
+
+def _check_together(shapes: Sequence[object], kind: str, width: int, height: int) -> None:
+    """All that one answer draws, before any of it is filled: people wait for it."""
+    given = [one["polygons"] for one in shapes if isinstance(one, dict) and "polygons" in one and "counts" not in one]
+    if sum(_length(_polygons(one, width, height)) for one in given) > LONGEST_OUTLINES * (width + height):
+        raise _refused(kind, "its outlines together run to and fro over the whole picture", "draw fewer at once")
 
 
 def _polygons(given: object, width: int, height: int) -> list[list[float]]:

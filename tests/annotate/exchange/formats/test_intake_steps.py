@@ -219,3 +219,21 @@ def test_what_is_asked_about_a_shape_that_was_taken_back_is_put_aside(shelf: pic
     assert (asked, waiting) == ([(1, "parked"), (2, "open")], 1)
     assert shape_steps.ask_on(shelf) == 1, "the corrected one, though the old one is put aside"
     assert annotate.shapes_(shelf).summary["boxes_unsettled"] == 2
+
+
+def test_an_export_never_replaces_what_is_no_export(tmp_path: Path, shelve: Shelve) -> None:
+    project = pictus.new(tmp_path / "p")
+    shelve(project, {"1.jpg": (200, 100)})
+    annotate.import_(project, (coco(tmp_path, BOXES[:1]),))
+    before = (project.root / "journal.sqlite").read_bytes()[:16]
+    for own in ("journal.sqlite", "journal.sqlite-wal", "tables/images.csv", "pictus.toml", "."):
+        with pytest.raises(UserError, match="belongs to the project itself"):
+            annotate.export(project, project.root / own, format="voc", what="marks")
+    with pytest.raises(UserError, match="belongs to the project itself"):
+        annotate.preview_(project, tmp_path / "a.json", project.root / "journal.sqlite")
+    assert (project.root / "journal.sqlite").read_bytes()[:16] == before == b"SQLite format 3\0"
+    (tmp_path / "photo.jpg").write_bytes(b"picture")
+    with pytest.raises(UserError, match="no file that an export writes"):
+        annotate.export(project, tmp_path / "photo.jpg", format="csv", what="marks")
+    for _ in range(2):
+        assert annotate.export(project, project.root / "boxes.csv", what="marks").summary["rows"] == 1

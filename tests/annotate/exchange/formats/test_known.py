@@ -191,5 +191,5 @@ def test_a_broken_format_of_another_package_is_told_once_and_files_are_recognise
     with pytest.raises(UserError, match="'aaa' of no_such_module_at_all:FORMAT cannot be imported"):
         annotate.import_(project, (path,), format="aaa")
     (tmp_path / "b.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(UserError, match="no format is recognised in it. The format 'aaa'"):
+    with pytest.raises(UserError, match=r"no format is recognised in it\. The format 'aaa'"):
         annotate.import_(project, (tmp_path / "b.json",))
