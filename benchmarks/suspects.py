@@ -80,7 +80,8 @@ def main() -> None:
 def compared(ours: np.ndarray, theirs: np.ndarray) -> None:
     """Row by row: which pictures, and in which order."""
     both = len(np.intersect1d(ours, theirs))
-    print(f"{'':<34}{both:,} rows flagged by both, {len(ours) - both:,} by us alone, {len(theirs) - both:,} by cleanlab")
+    print(f"{'':<34}{both:,} rows flagged by both, {len(ours) - both:,} by us alone,"
+          f" {len(theirs) - both:,} by cleanlab")  # fmt: skip
     if len(ours) == len(theirs):
         print(f"{'':<34}{int(np.sum(ours == theirs)):,} of {len(ours):,} at the same place of the order")
 

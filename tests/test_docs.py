@@ -68,3 +68,11 @@ def test_the_changelog_has_something_unreleased_on_top() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_page_waits_for_its_figures(page: Path) -> None:
     assert not re.search(r"\b(TODO|FIXME|TBD|FIGURES)\b", page.read_text(encoding="utf-8"))
+
+
+def test_the_page_about_annotating_lists_its_sections_in_their_order() -> None:
+    text = (REPOSITORY / "docs" / "annotate.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\d+\. \[(.+?)\]\(#(.+?)\)", text, re.MULTILINE)
+    assert [name for name, _ in listed] == re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert all(re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-") == anchor for name, anchor in listed)
+    assert not re.findall(r"\b([a-z]{2,}) \1\b", text)
