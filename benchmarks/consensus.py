@@ -283,7 +283,7 @@ def again(votes: int, more: int) -> dict[str, float]:
         found["statuses_that_differ"] = sum(one != other for one, other in zip(*statuses, strict=True))
     finally:
         shutil.rmtree(root)
-    return {name: round(value, 4) for name, value in found.items()}
+    return {name: round(value, 8) for name, value in found.items()}
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -51,6 +51,9 @@ _KEPT = 1000
 
 _FOLDERS = "collected sources"
 
+EDGE = 1e-5
+"""Ten times what two runs that began elsewhere may differ by: `dawid_skene.CHANGE`."""
+
 
 @step("annotate import", changes=True)
 def import_(
@@ -151,7 +154,7 @@ def settle(
         project.tables.replace("labels", label_table(ballots, settled, method, at))
         found = all_skills(ballots, (asked, said), (free, named))
         summary = {**_summary(evidence, settled, asked, free), "method": method, "threshold": threshold}
-        summary["presences"] = presences.num_rows
+        summary["presences"], summary["on_the_edge"] = presences.num_rows, _on_the_edge(settled, threshold)
         summary["lowest_skill"] = [plain(one) for one in found[:LISTED]]
         summary["suspected"] = [one.annotator for one in found if one.is_suspected]
         project.journal.log("annotate", "labels_settled", **summary)
@@ -161,7 +164,7 @@ def settle(
         headline=_headline(summary),
         problems=(
             *told(doubts, summary["pictures"], method=method, threshold=threshold),
-            *_silenced(evidence), *suspects(found), *_orphans(project, ballots),
+            *_silenced(evidence), *suspects(found), *_orphans(project, ballots), *_edge(summary),
         ),
         next=_next(summary, doubts.by_majority if method != "majority" else 0),
         source=lambda: project.tables.records("labels", Label),
@@ -307,6 +310,12 @@ def _summary(evidence: Evidence, settled: Settled, asked: YesNo, free: Which) ->
     }  # fmt: skip
 
 
+def _on_the_edge(settled: Settled, threshold: float) -> int:
+    """Labels so near to the threshold that where a search began may decide on which side they fall."""
+    share_L = np.maximum(settled.posterior_L, 1 - settled.posterior_L)
+    return int(np.sum(np.abs(share_L - threshold) < EDGE))
+
+
 def _agreement(votes: Votes) -> float | None:
     """Krippendorff's alpha; None where no two answered the same question."""
     return rounded(krippendorff_alpha(votes.item_V, votes.answer_V))
@@ -335,6 +344,13 @@ def _silenced(evidence: Evidence) -> tuple[str, ...]:
     some = ", ".join(evidence.paused[:LISTED]) + (", …" if len(evidence.paused) > LISTED else "")
     people = counted(len(evidence.paused), "person", "people")
     return (f"left out: {counted(evidence.left_out, 'vote')} of {people} who are paused: {some}",)
+
+
+def _edge(summary: dict[str, Any]) -> tuple[str, ...]:
+    if not summary["on_the_edge"]:
+        return ()
+    many, threshold = counted(summary["on_the_edge"], "label"), summary["threshold"]
+    return (f"{many} within {EDGE:g} of the threshold {threshold:g}: rounding may decide which side they are on",)
 
 
 def _orphans(project: Project, ballots: Ballots) -> tuple[str, ...]:

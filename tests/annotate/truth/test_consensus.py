@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -52,6 +52,7 @@ def test_the_methods_are_registered() -> None:
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
+@settings(deadline=None)  # another program may hold the processor
 @given(votes=some_votes(), seed=st.integers(0, 2**32 - 1))
 def test_renaming_annotators_changes_nothing(name: str, votes: Votes, seed: int) -> None:
     new_W = np.random.default_rng(seed).permutation(votes.n_annotators)
@@ -81,6 +82,7 @@ def test_renumbering_items_changes_nothing_but_their_order(name: str, classes: i
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
+@settings(deadline=None)  # another program may hold the processor
 @given(votes=some_votes())
 def test_posteriors_are_probabilities_and_the_label_has_the_highest(name: str, votes: Votes) -> None:
     found = METHODS.get(name)(votes)

@@ -248,9 +248,20 @@ def test_a_run_after_more_votes_reads_only_those_and_gives_what_one_anew_gives(
     cold = project.tables.read("labels")
     assert warm.column("image_id").equals(cold.column("image_id"))
     assert warm.column("status").equals(cold.column("status"))
-    np.testing.assert_allclose(warm.column("posterior"), cold.column("posterior"), atol=2e-3)
+    np.testing.assert_allclose(warm.column("posterior"), cold.column("posterior"), atol=1e-5)
     annotate.settle(project)  # nothing new: the very same
     assert project.tables.read("labels").drop(["settled_at"]).equals(cold.drop(["settled_at"]))
+
+
+def test_labels_on_the_threshold_itself_are_told(project: Project, fill: Fill) -> None:
+    one, two = fill(project, {"1.jpg": "owl", "2.jpg": "owl"}).values()
+    cast(project, [*said(one, "owl", "yyyn"), *said(two, "owl", "yyyy")])  # by majority 0.75 and 1
+    outcome = annotate.settle(project, method="majority", threshold=0.75)
+    assert outcome.summary["on_the_edge"] == 1
+    assert any("1 label within 1e-05 of the threshold 0.75" in one for one in outcome.problems)
+    outcome = annotate.settle(project, method="majority", threshold=0.8)
+    assert outcome.summary["on_the_edge"] == 0
+    assert not any("threshold 0.8" in one for one in outcome.problems)
 
 
 def test_rulings_known_answers_pauses_and_more_votes_on_either_database(

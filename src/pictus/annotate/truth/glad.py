@@ -43,7 +43,7 @@ from pictus.annotate.truth.consensus import (
 )
 from pictus.annotate.truth.one_coin import first_guess
 
-CHANGE = 1e-2
+CHANGE = 1e-5
 """The search ends when no ability and no ease (as logarithm) moves by more than this."""
 
 EASE = 0.5

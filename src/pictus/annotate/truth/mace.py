@@ -46,7 +46,7 @@ from pictus.annotate.truth.consensus import (
 )
 from pictus.annotate.truth.one_coin import first_guess
 
-CHANGE = 1e-2
+CHANGE = 1e-5
 """EM ends when no log-odds of looking, no spam share and no class's share (as logarithms) moves by more than this."""
 
 PER_CLASS = 2.0
