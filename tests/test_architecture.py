@@ -20,8 +20,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # Each file imports only those above it; several on one line do not import each other's later ones.
 FOUNDATION = (
     "errors", "extras", "clock", "progress", "records", "registry", "stats", "pixels", "archives", "tiff", "blocks",
-    "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "journey", "clusters",
-    "engine", "concepts", "metrics", "releases", "networks", "models",
+    "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "precision", "journey",
+    "clusters", "engine", "concepts", "metrics", "releases", "networks", "models",
 )  # fmt: skip
 DOORS = ("overview", "forms", "reference", "output", "cli", "api", "web", "demo", "__main__", "__init__")
 OPTIONAL = {"torch", "torchvision", "timm", "safetensors", "tensorboard", "onnx", "onnxruntime", "onnxscript",

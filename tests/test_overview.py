@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 import pictus
 from pictus import overview
@@ -163,7 +164,8 @@ def test_where_every_label_is_rejected_status_asks_for_votes_not_for_settling_ag
     tables.append("labels", table_of("labels", [Label(IMAGE, "owl", 0.99, 1, "rejected", "one-coin", "")]))
     outcome = overview.status(project)
     assert outcome.summary["rejected"] == 1
-    assert outcome.next == ("pictus annotate import MORE-VOTES.csv    (then pictus annotate settle)",)
+    assert outcome.next == ("pictus annotate import MORE-VOTES.csv    (then pictus annotate settle)",
+                            "pictus annotate plan")  # fmt: skip
 
 
 def test_a_pictures_history_tells_what_each_run_guessed(project: Project) -> None:
@@ -263,3 +265,23 @@ def test_history_speaks_of_concepts_by_name_and_keeps_their_ids_for_programs(pro
         ("accepted dalmatian", "posterior 0.990 from 1 vote by one-coin", ("x29",)),
         ("seen by first", "dalmatian 0.75, gone 0.25", ("x29", "gone")),
     ]
+
+
+def test_status_tells_the_latest_audit_that_was_answered_what_waits_and_who_is_at_work(project: Project) -> None:
+    def audited(n: int, share: float) -> None:
+        presence = {"estimate": share, "low": share - 0.003, "high": share + 0.002, "n": n}
+        project.journal.log("annotate", "labels_audited", "labels", audit_id="0001-labels", presence=presence)
+
+    assert "labelled 0   " in overview.status(project).headline
+    audited(1500, 0.994)
+    audited(0, 0.0)  # the next one is drawn, and nobody has answered yet
+    assert "labelled 0 (99.4 %, CI 99.1-99.6)   " in overview.status(project).headline
+    with project.journal.transaction() as connection:
+        connection.execute(sa.text("INSERT INTO heaps VALUES ('grid', 'owl', 'open', 1, '', 120)"))
+        for name, until in (("ada", "9999-01-01T00:00:00Z"), ("bob", "2026-01-01T00:00:00Z")):
+            connection.execute(sa.text(
+                "INSERT INTO pages (page_id, kind, concept_id, annotator, state, revision, leased_at, expires_at,"
+                " submitted_at, seconds) VALUES (:name, 'grid', 'owl', :name, 'leased', 0, '', :until, '', 0)"
+            ), {"name": name, "until": until})  # fmt: skip
+    assert note(project, "annotate").note == "0 votes, 120 questions waiting, 1 person at work"
+    assert overview.status(project).summary["questions_waiting"] == 120

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import sqlalchemy as sa
+
+from pictus.clock import now
 from pictus.project import Project
 
 Goal = Literal["pictures", "votes", "labels", "split", "release", "run"]
@@ -14,6 +17,22 @@ Goal = Literal["pictures", "votes", "labels", "split", "release", "run"]
 TAXONOMY = "pictus taxonomy import --folders PICTURES    (or --file, --ilsvrc, --wordnet)"
 PICTURES = "pictus collect add PICTURES --by-folder    or    pictus collect fetch urls.csv"
 CUT = "pictus release cut 1.0.0"
+
+
+class Desk(NamedTuple):
+    """Questions that wait at the desk, and people who hold a page just now."""
+
+    waiting: int
+    at_work: int
+
+
+def at_desk(project: Project) -> Desk:
+    """How much is to be asked, and by how many it is being answered."""
+    waiting = sa.text("SELECT COALESCE(SUM(waiting), 0) FROM heaps WHERE state = 'open'")
+    at_work = sa.text("SELECT COUNT(DISTINCT annotator) FROM pages WHERE state = 'leased' AND expires_at > :now")
+    with project.journal.reading() as connection:
+        found = connection.execute(waiting).scalar_one(), connection.execute(at_work, {"now": now()}).scalar_one()
+    return Desk(*map(int, found))
 
 
 def first_command(project: Project, goal: Goal) -> str:
@@ -40,10 +59,13 @@ def first_command(project: Project, goal: Goal) -> str:
 
 def _import(project: Project) -> str:
     from_file = "pictus annotate import labels.csv"
+    if at_desk(project).waiting:
+        return f"pictus annotate serve    or    {from_file}"
     is_claimed = bool(project.tables.count("sources", "concept_id != ''"))
     if not is_claimed:
         return from_file
-    return f"pictus annotate import --from-folders    or    pictus annotate plan    or    {from_file}"
+    ask = "pictus annotate plan, then pictus annotate serve"
+    return f"pictus annotate import --from-folders    or    {ask}    or    {from_file}"
 
 
 def _to_a_run(project: Project) -> str:

@@ -19,8 +19,9 @@ import sqlalchemy as sa
 from pictus import models, pixels
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import NotThereError, UserError, clipped, counted
-from pictus.journey import TAXONOMY
+from pictus.journey import TAXONOMY, Desk, at_desk
 from pictus.models import WEIGHTS_NAME
+from pictus.precision import latest_audit, told
 from pictus.project import Project
 from pictus.records import Attempt, Check, Duplicate, Label, Picture, Source, Split, Verdict
 from pictus.registry import Outcome, step
@@ -74,7 +75,7 @@ def status(project: Project) -> Outcome[StageStatus]:
     checked, dropped = tables.count("checks"), tables.count("verdicts", "verdict = 'drop'")
     screened = tables.count("verdicts")
     labels = Counter(tables.read("labels", ["status"]).column("status").to_pylist()) if tables.exists("labels") else {}
-    votes = project.journal.vote_count()
+    votes, desk, audit = project.journal.vote_count(), at_desk(project), latest_audit(project)
     releases, runs = names_in(project, "releases"), _runs(project)
     evaluated = {path.parts[-4] for path in project.models_dir.glob("*/evaluations/*/results.json")}
     classes = counted(tables.count("concepts", "is_class"), "class", "classes")
@@ -82,7 +83,7 @@ def status(project: Project) -> Outcome[StageStatus]:
         StageStatus("taxonomy", tables.count("concepts"), 0, classes),
         StageStatus("collect", images, 0, f"{counted(failed, 'address', 'addresses')} failed" if failed else ""),
         StageStatus("clean", screened, max(images - screened, 0), _clean_note(checked, screened, dropped)),
-        StageStatus("annotate", labels.get("accepted", 0), labels.get("unsettled", 0), counted(votes, "vote")),
+        StageStatus("annotate", labels.get("accepted", 0), labels.get("unsettled", 0), _annotate_note(votes, desk)),
         StageStatus("release", len(releases), 0, _release_note(project, releases)),
         StageStatus("train", len(runs.usable), len(runs.left), ", ".join(runs.usable[-SHOWN:])),
     )
@@ -91,12 +92,14 @@ def status(project: Project) -> Outcome[StageStatus]:
         "concepts": rows[0].done, "collected": images, "failed": failed, "checked": checked,
         "clean": screened - dropped, "dropped": dropped, "votes": votes, "labelled": labels.get("accepted", 0),
         "unsettled": labels.get("unsettled", 0), "rejected": labels.get("rejected", 0), "starving": starving,
+        "audit": audit, "questions_waiting": desk.waiting, "people_at_work": desk.at_work,
         "releases": releases, "runs": list(runs.usable), "unfinished_runs": [run.root.name for run in runs.left],
         "evaluated": len(evaluated),
         "indexes": [name.removeprefix("embeddings_") for name in tables.names() if name.startswith("embeddings_")],
     }  # fmt: skip
     made = f"releases {len(releases)}   models {len(runs.usable)}"
-    pictures = f"collected {images:,}   clean {screened - dropped:,}   labelled {summary['labelled']:,}   "
+    labelled = f"{summary['labelled']:,}{told(audit)}"
+    pictures = f"collected {images:,}   clean {screened - dropped:,}   labelled {labelled}   "
     has_only_releases = bool(releases and not images)
     headline = f"{project.name}: {'no pictures but those released   ' if has_only_releases else pictures}{made}" + (
         f"   starving: {counted(starving, 'concept')}" if starving else ""
@@ -345,6 +348,14 @@ def _starving(project: Project) -> int:
     return sum(counts[concept] < THIN_CLASS for concept in classes)
 
 
+def _annotate_note(votes: int, desk: Desk) -> str:
+    parts = [
+        counted(votes, "vote"), counted(desk.waiting, "question") + " waiting" if desk.waiting else "",
+        counted(desk.at_work, "person", "people") + " at work" if desk.at_work else "",
+    ]  # fmt: skip
+    return ", ".join(filter(None, parts))
+
+
 class _Runs(NamedTuple):
     """`usable`: finished, or with weights already kept, the best choice last. `left`: those that can be resumed."""
 
@@ -440,17 +451,27 @@ def _next(summary: dict[str, Any], training: str, evaluated: set[str]) -> tuple[
     return next((commands for is_next, commands in todo if is_next), (*last, "pictus web"))
 
 
+def _doubts(summary: dict[str, Any]) -> tuple[str, ...]:
+    """What would make the labels better, or tell how good they are, before a release."""
+    if summary["questions_waiting"]:
+        return ("pictus annotate serve",)
+    if summary["starving"] or summary["unsettled"]:
+        return ("pictus annotate plan" + ("" if summary["unsettled"] else " --starving"),)
+    return () if summary["audit"] else ("pictus annotate audit draw",)
+
+
 def _first(summary: dict[str, Any]) -> tuple[tuple[bool, tuple[str, ...]], ...]:
     """From concepts to a release."""
     screened = summary["clean"] + summary["dropped"]
     settled = summary["labelled"] + summary["unsettled"] + summary["rejected"]
     more_votes = "pictus annotate import MORE-VOTES.csv    (then pictus annotate settle)"
+    ask = "pictus annotate serve" if summary["questions_waiting"] else "pictus annotate plan"
     return (
         (not summary["concepts"], (TAXONOMY,)),
         (not summary["collected"], ("pictus collect add PICTURES --by-folder", "pictus collect fetch urls.csv")),
         (screened < summary["collected"], ("pictus clean",)),
-        (not summary["votes"], ("pictus annotate import labels.csv    (or --from-folders)",)),
+        (not summary["votes"], ("pictus annotate import labels.csv    (or --from-folders)", ask)),
         (not settled, ("pictus annotate settle",)),
-        (not summary["labelled"] and not summary["releases"], (more_votes,)),
-        (not summary["releases"], ("pictus release split --seed 7 && pictus release cut 1.0.0",)),
+        (not summary["labelled"] and not summary["releases"], (more_votes, ask)),
+        (not summary["releases"], ("pictus release split --seed 7 && pictus release cut 1.0.0", *_doubts(summary))),
     )

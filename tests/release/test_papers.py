@@ -109,7 +109,13 @@ def test_the_datasheet_tells_how_it_came_to_be(four: Contents) -> None:
         },
         "labelled": {
             "status": {"accepted": 4}, "methods": {"one-coin": 4}, "votes": 12, "annotators": 3,
-            "mean_posterior": 0.98765, "mean_votes": 3.0,
+            "mean_posterior": 0.98765, "mean_votes": 3.0, "people": 2, "answers": 9, "agreement": 0.8123,
+            "votes_per_label": {"2": 3, "3": 1},
+            "selection": {"pictures": 4, "mean": 0.9, "all": 0.75, "below_07": 0.25},
+        },
+        "audit": {
+            "audit_id": "0001-labels", "at": "2026-03-01T00:00:00Z", "population": 4, "drawn": 4, "seed": 7,
+            "presence": {"words": "99.7 %, 95 % CI 99.2-99.9, n = 1,500"}, "best": {"words": "94.0 %"},
         },
         "split": {"seed": 7, "shares": {"train": 0.8, "val": 0.1, "test": 0.1}, "given": ["val=test"]},
         "classes_without_pictures": ["n9"],
@@ -122,11 +128,17 @@ def test_the_datasheet_tells_how_it_came_to_be(four: Contents) -> None:
         "| tiny | 2 | 32 |",
         "12 votes of 3 annotators",
         "Mean posterior of the accepted 0.9877, mean votes 3.00.",
+        "9 answers came from 2 people, who agree beyond chance by 0.81 (Krippendorff's alpha).",
+        "| 2 | 3 |",
+        "looked at: mean 0.900; all say yes of 75.0 %; below 0.7 are 25.0 %.",
+        "4 labels of 4, drawn at random with seed 7, were looked at by people who",
+        "- The picture shows the concept: 99.7 %, 95 % CI 99.2-99.9, n = 1,500.",
         "Drawn per class with seed 7 at 0.8 / 0.1 / 0.1 (train / val / test).",
         "Given by folder names and kept: val=test.",
         "- Left out, because they have no picture: 1 class (n9).",
     ):
         assert line in said
+    assert "was not measured by an independent audit" not in said
 
 
 def test_the_datasheet_of_many_classes_lists_the_thinnest() -> None:
@@ -276,7 +288,16 @@ def test_history_is_counted() -> None:
         "screened": 2, "unscreened": 5, "dropped": {"tiny": 1}, "thresholds": {"tiny": 32.0}, "duplicate_groups": 1,
         "duplicates": 1,
     }  # fmt: skip
-    votes = pa.table({"annotator": ["x", "y", "x"]})
+    votes = pa.table({
+        "image_id": ["a", "a", "b", "b"], "question": ["n2"] * 4, "annotator": ["x", "y", "x", "source:list"],
+        "answer": ["yes", "yes", "no", "yes"],
+    })  # fmt: skip
     said = labelled(labels_of(("a", "n2", 0.8, "accepted"), ("b", "n2", 0.5, "unsettled")), votes)
-    assert (said["votes"], said["annotators"], said["mean_posterior"]) == (3, 2, 0.8)
+    assert (said["votes"], said["annotators"], said["mean_posterior"]) == (4, 3, 0.8)
+    assert (said["people"], said["answers"], said["agreement"], said["selection"]) == (2, 3, None, {})
+    assert sum(said["votes_per_label"].values()) == 1
+    asked = pa.table({"status": ["accepted", "accepted", "accepted", "rejected"], "n_votes": [3, 2, 1, 9],
+                      "selection": [2 / 3, 1.0, 1.0, 0.0]})  # fmt: skip
+    selection = labelled(SCHEMAS["labels"].empty_table(), votes, asked)["selection"]
+    assert selection == {"pictures": 2, "mean": 0.8333, "all": 0.5, "below_07": 0.5}
     assert labelled(SCHEMAS["labels"].empty_table(), votes)["mean_posterior"] is None

@@ -29,6 +29,7 @@ def datasheet(manifest: Mapping[str, Any], concepts: Iterable[Concept], licences
         *_cleaning(manifest["history"]),
         *_privacy(manifest),
         *_labelling(manifest["history"]),
+        *_audited(manifest["history"].get("audit") or {}),
         *_splits(manifest),
         *_licences(licences),
         *_gaps(manifest, names, licences),
@@ -148,7 +149,36 @@ def _labelling(history: Mapping[str, Any]) -> list[str]:
             f"Mean posterior of the accepted {facts['mean_posterior']:.4f}, mean votes {facts['mean_votes']:.2f}. The "
             "posterior is the model's own belief; it is no audit."
         )
+    if facts.get("people"):  # releases of before do not say
+        agreed = facts["agreement"]
+        lines.append(
+            f"{_n(facts['answers'], 'answer')} came from {facts['people']:,} people"
+            + (f", who agree beyond chance by {agreed:.2f} (Krippendorff's alpha)." if agreed is not None else ".")
+        )
+        counts = [[votes, count] for votes, count in facts["votes_per_label"].items()]
+        lines += ["", *_table(["votes", "labels"], counts)]
+    if selection := facts.get("selection"):
+        pictures, mean = _n(selection["pictures"], "accepted picture"), selection["mean"]
+        all_say, few_say = (f"{100 * selection[name]:.1f} %" for name in ("all", "below_07"))
+        told = (
+            f"Selection frequency (share of voters who say yes) of {pictures} that two people or more looked at: mean "
+            f"{mean:.3f}; all say yes of {all_say}; below 0.7 are {few_say}."
+        )
+        lines += ["", told]
     return lines
+
+
+def _audited(audit: Mapping[str, Any]) -> list[str]:
+    if not audit:
+        return []
+    drawn = f"{_n(audit['drawn'], 'label')} of {audit['population']:,}, drawn at random with seed {audit['seed']},"
+    which = drawn if audit["population"] else f"{_n(audit['drawn'], 'label')}, chosen elsewhere,"
+    how = (
+        f"{which} were looked at by people who had answered nothing about these pictures; "
+        f"audit {audit['audit_id']}, {audit['at'][:10]}."
+    )
+    shows = f"- The picture shows the concept: {audit['presence']['words']}."
+    return ["", "### Audit", "", how, "", shows, f"- No other concept describes it better: {audit['best']['words']}."]
 
 
 def _splits(manifest: Mapping[str, Any]) -> list[str]:

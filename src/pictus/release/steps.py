@@ -16,6 +16,7 @@ from pictus.clock import now
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, bad_rows, counted
 from pictus.journey import first_command
+from pictus.precision import latest_audit
 from pictus.project import Project
 from pictus.records import Concept
 from pictus.registry import Outcome, step
@@ -444,8 +445,8 @@ def _history(project: Project, taxonomy: Taxonomy, rows: pa.Table, unscreened: i
     return {
         "collected": history.collected(tables.count("images"), tables.read("sources"), attempts),
         "cleaned": history.cleaned(tables.read("verdicts"), tables.read("duplicates"), unscreened),
-        "labelled": history.labelled(tables.read("labels"), project.journal.votes()),
-        "split": _last_draw(project),
+        "labelled": history.labelled(tables.read("labels"), project.journal.votes(), tables.read("presences")),
+        "split": _last_draw(project), "audit": latest_audit(project) or {},
         "classes_without_pictures": sorted(set(taxonomy.classes) - present),
         "tables": {name: tables.version(name) for name in tables.names() if not name.startswith("embeddings_")},
     }
