@@ -72,7 +72,10 @@ def test_a_concept_shows_what_is_it_now(worklist: Worklist, world: pictus.Projec
     assert PICTURES[5] not in worklist.wall(Asked("concept", "owl")).images
     assert worklist.wall(Asked("concept", "crow")).images == [PICTURES[5]]
     assert worklist.counts()["crow"] == 1
-    assert [(act.pictures, act.standing, act.reviewer) for act in worklist.acts()] == [(1, 1, "rita")]
+    (act,) = worklist.acts()
+    assert (act.pictures, act.standing, act.reviewer, act.is_withdrawal) == (1, 1, "rita", False)
+    withdraw(world, "otto", act.batch)
+    assert [(one.standing, one.is_withdrawal) for one in worklist.acts()] == [(1, True), (0, False)]
 
 
 def test_mixed_concepts_and_one_persons_differences(worklist: Worklist) -> None:

@@ -10,8 +10,10 @@ import pytest
 
 import pictus
 from pictus import annotate
+from pictus.annotate.review.rulings import UNKNOWN
+from pictus.annotate.review.worklist_steps import Tile, Wall, Worklist
 
-from .conftest import NewPage, Server, served
+from .conftest import NewPage, Server, drawn, served
 from .disputes import disputed_project
 
 pytestmark = pytest.mark.browser
@@ -158,6 +160,30 @@ def test_everything_by_keyboard(reviewed: Server, new_page: NewPage) -> None:
     page.wait_for_function("() => document.activeElement.matches('.mark')")
     page.keyboard.press("?")
     assert page.locator("#help[open]").count() == 1
+
+
+def test_a_long_wall_holds_only_what_is_in_sight(
+    tmp_path: Path, new_page: NewPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = disputed_project(tmp_path, 2, 4)
+    row = Tile("", "c00", "", "accepted, P = 0.99", UNKNOWN)
+    names = [f"{number:064x}" for number in range(20_000)]
+    wall = Wall("long", names, [], [], [])
+    monkeypatch.setattr(Worklist, "wall", lambda *_: wall)
+    tiles = [row._replace(image_id=one) for one in names]
+    monkeypatch.setattr(Worklist, "tiles", lambda _, _wall, offset, count: tiles[offset : offset + count])
+    with served(project) as server:
+        page = new_page()
+        page.route("**/desk/review/pictures/**", lambda route: route.fulfill(body=drawn(1), content_type="image/jpeg"))
+        enter(page, server, "Lola")
+        at(page, server, "of=concept&concept=c00")
+        page.locator("button.mark").first.focus()
+        page.keyboard.press("End")
+        page.wait_for_function("() => document.activeElement.dataset.index === '19999'")
+        assert page.locator(".window > *").count() < 100
+        page.keyboard.press("Space")
+        page.keyboard.press("Shift+ArrowLeft")
+        page.wait_for_function("() => document.getElementById('tally').textContent === '2 selected'")
 
 
 def test_an_annotator_finds_no_review(reviewed: Server, new_page: NewPage) -> None:

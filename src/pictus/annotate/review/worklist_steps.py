@@ -19,7 +19,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from pictus.annotate.review.review_steps import rulings_since
-from pictus.annotate.review.rulings import IS, IS_NOT, UNKNOWN, Pair, Ruling, Shown, shown
+from pictus.annotate.review.rulings import IS, IS_NOT, UNKNOWN, WITHDRAWN, Pair, Ruling, Shown, shown
 from pictus.annotate.review.said_steps import Labelled, Said, by_models, labels_now, vote_mark, votes_of_people
 from pictus.annotate.truth.annotators import YES
 from pictus.annotate.truth.consensus import Consensus
@@ -76,7 +76,7 @@ class Mixed(NamedTuple):
 
 
 class Act(NamedTuple):
-    """One batch of rulings. `taken_back`: how many of its pictures have none of it left."""
+    """One batch of rulings. `standing`: its pictures on which it still has the last word."""
 
     batch: str
     at: str
@@ -84,6 +84,7 @@ class Act(NamedTuple):
     reason: str
     pictures: int
     standing: int
+    is_withdrawal: bool
 
 
 class Worklist:
@@ -184,16 +185,21 @@ class Worklist:
         with self._lock:
             self._catch_up()
             found: dict[str, list[Ruling]] = {}
+            standing: dict[str, set[str]] = {}
+            later: set[Pair] = set()
             for one in reversed(self._ruled):
                 if one.batch not in found and len(found) == BATCHES:
                     break
                 found.setdefault(one.batch, []).append(one)
-            return [self._act(batch, rows) for batch, rows in found.items()]
-
-    def _act(self, batch: str, rows: Sequence[Ruling]) -> Act:
-        standing = {one.image_id for one in rows if self._of_image.get(one.image_id, {}).get(one.concept_id) is one}
-        pictures, last = {one.image_id for one in rows}, rows[-1]
-        return Act(batch, last.ruled_at, last.reviewer, last.reason, len(pictures), len(standing))
+                standing.setdefault(one.batch, set()).update(() if one.pair in later else (one.image_id,))
+                later.add(one.pair)
+            return [
+                Act(
+                    batch, rows[-1].ruled_at, rows[-1].reviewer, rows[-1].reason, len({one.image_id for one in rows}),
+                    len(standing[batch]), any(one.ruling == WITHDRAWN for one in rows),
+                )
+                for batch, rows in found.items()
+            ]  # fmt: skip
 
     def accuracy_of(self, name: str) -> int:
         """How many answers of somebody differ from what was settled."""

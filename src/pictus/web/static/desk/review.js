@@ -296,5 +296,6 @@ function start(root) {
     else return;
     event.preventDefault();
   });
+  document.addEventListener("keyup", (event) => { if (event.key === " " && event.target.closest(".sheet-wall .mark")) event.preventDefault(); });  // else some browsers click as well
   sheet?.draw();
 }

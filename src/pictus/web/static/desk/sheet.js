@@ -10,7 +10,7 @@ export class Sheet {
   /** hands: selection (Map of image_id -> picture), tag(picture) -> {text, kind}, label(picture, index), changed(), carry(event, picture), failed(error). */
   constructor(root, hands) {
     const { of, concept, other, name, total } = root.dataset;
-    Object.assign(this, { root, hands, asked: { of, concept, other, name }, total: Number(total), here: 0, anchor: 0, token: "", chunks: new Map(), drawn: "" });
+    Object.assign(this, { root, hands, asked: { of, concept, other, name }, total: Number(total), here: 0, anchor: 0, token: "", chunks: new Map(), coming: new Map(), drawn: "", wantsFocus: false });
     this.sizer = root.querySelector(".sizer");
     this.window = root.querySelector(".window");
     root.addEventListener("scroll", () => this.draw(), { passive: true });
@@ -34,17 +34,21 @@ export class Sheet {
     this.sizer.style.height = `${Math.min(this.rows * this.size, MOST_PX)}px`;
   }
 
-  async get(chunk, count = CHUNK) {
-    if (this.chunks.has(chunk)) return;
-    this.chunks.set(chunk, undefined);
+  get(chunk) {
+    if (this.chunks.has(chunk)) return null;
+    if (!this.coming.has(chunk)) this.coming.set(chunk, this.fetch(chunk).finally(() => this.coming.delete(chunk)));
+    return this.coming.get(chunk);
+  }
+
+  async fetch(chunk) {
     try {
-      const found = await call(`/desk/review/wall?${new URLSearchParams({ ...this.asked, at: this.token, offset: chunk * CHUNK, count })}`);
+      const found = await call(`/desk/review/wall?${new URLSearchParams({ ...this.asked, at: this.token, offset: chunk * CHUNK, count: CHUNK })}`);
       if (this.token && found.at !== this.token) this.chunks.clear();  // the order was made anew
       this.token = found.at;
       if (found.total !== this.total) { this.total = found.total; this.fit(); }
       this.chunks.set(chunk, found.pictures.map(([id, concept, other, note, label, status, by], place) => ({ id, concept, other, note, label, status, by, sheet: this, index: chunk * CHUNK + place })));
       for (const one of this.chunks.get(chunk)) if (this.hands.selection.has(one.id)) this.hands.selection.set(one.id, one);
-    } catch (error) { this.chunks.delete(chunk); this.hands.failed(error); }  // asked again with the next scroll
+    } catch (error) { this.hands.failed(error); return; }  // asked again with the next scroll
     while (this.chunks.size > KEPT) this.chunks.delete(this.chunks.keys().next().value);
     this.drawn = "";
     this.draw();
@@ -62,7 +66,14 @@ export class Sheet {
     this.window.style.transform = `translateY(${Math.floor(from / this.columns) * this.size}px)`;
     this.window.replaceChildren(...Array.from({ length: to - from }, (_, place) => this.tile(from + place)));
     this.mark();
-    if (hadFocus) this.window.querySelector(`[data-index="${this.here}"]`)?.focus({ preventScroll: true });
+    if (hadFocus || (this.wantsFocus && document.activeElement === document.body)) this.focus();
+  }
+
+  /** Onto the picture one is at; where it is not there yet, as soon as it is. */
+  focus() {
+    const tile = this.window.querySelector(`[data-index="${this.here}"]`);
+    this.wantsFocus = !tile;
+    tile?.focus({ preventScroll: true });
   }
 
   tile(index) {
@@ -106,7 +117,7 @@ export class Sheet {
     await this.get(Math.floor(this.here / CHUNK));
     if (range) this.range(this.here);
     this.mark();
-    this.window.querySelector(`[data-index="${this.here}"]`)?.focus({ preventScroll: true });
+    this.focus();
   }
 
   range(index) {
