@@ -34,6 +34,7 @@ Model scores: ResNet probabilities (cifar), the mean of 1 / rank among the first
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 import lzma
@@ -89,7 +90,7 @@ class Replayed(NamedTuple):
 def main() -> None:
     quick = "--quick" in sys.argv
     every = {**SETS}
-    timing = ("dynamic", "online")
+    timing: tuple[str, ...] = ("dynamic", "online")
     if "--only" in sys.argv:
         chosen = sys.argv[sys.argv.index("--only") + 1].split(",")
         if unknown := sorted({*chosen} - {*every, TIMES}):
@@ -106,19 +107,19 @@ def main() -> None:
     with ProcessPoolExecutor(2) as pool:
         speeds = [pool.submit(speed, name, 20_000 if quick else 1_000_000) for name in timing]  # they take longest
         found = {name: pool.submit(compared, name, quick) for name in every}
-        for name, rows in found.items():
-            report[name], limit = rows.result()
+        for name, future in found.items():
+            report[name], limit = future.result()
             for row in report[name]:
                 show(name, row)
             fixed = report[name][0]["fixed"]
             print(f"{name}: who only counts needs {limit:.2f} votes at least for that error, knowing all beforehand"
                   f" ({fixed / limit:.2f})", flush=True)  # fmt: skip
-        timed = {name: spent for future in speeds for name, spent in future.result().items()}
+        timed = {name: took for times in speeds for name, took in times.result().items()}
     if "cifar-pair" in every:
         show_tables(quick)
-    for name, spent in timed.items():
-        print(f"{name}: {spent['median_us']:.0f} us a vote, p99 {spent['p99_us']:.0f}, max {spent['max_us']:.0f}"
-              f" (processor time; {spent['behind']:,} votes behind it, {spent['rule_mb']:.0f} MB)")  # fmt: skip
+    for name, took in timed.items():
+        print(f"{name}: {took['median_us']:.0f} us a vote, p99 {took['p99_us']:.0f}, max {took['max_us']:.0f}"
+              f" (processor time; {took['behind']:,} votes behind it, {took['rule_mb']:.0f} MB)")  # fmt: skip
     if not report:
         return
     rows = {f"{name} {row['rule']}": row for name in report for row in report[name]}
@@ -303,6 +304,8 @@ def speed(rule: str, behind: int) -> dict[str, dict[str, float]]:
     judge: Rule = RULES.get("thrifty" if rule == "online" else rule)(Stops())
     if isinstance(judge, thrifty.Thrifty):
         judge.wanted = MethodType(online.Online.wanted, judge)  # type: ignore[method-assign]
+    gc.collect()
+    gc.freeze()  # as the desk does when it starts: what is timed is the rule, not a walk through numpy's modules
     spent, before = np.zeros(many), resident_mb()
     for number in range(many):
         if number == behind + TIMED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -76,6 +77,8 @@ def serve_desk(project: Project, service: Service) -> None:
         if needed:
             sys.stderr.write(FEW.format(rule=service.rule, needed=needed, people=counted(there, "person", "people")))
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=QUIET_S, server_header=False)
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: nobody's page waits while the collector walks through all of it
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         listener.close()
