@@ -59,6 +59,7 @@ class Wanted(NamedTuple):
     image_id: str
     mark_id: int = 0
     reason: str = ""
+    is_last: bool = False  # only where nothing else of its loop is wanted on this picture by then, and once
 
 
 Follow = Callable[[Closed, Taxonomy], Sequence[Wanted]]

@@ -355,3 +355,24 @@ def test_only_pictures_with_new_masks_are_filled_again_and_the_rows_are_the_same
     shape_steps.shapes_(world)
     assert len(filled) == 4 + 6
     assert world.tables.read("masks").drop_columns(["settled_at"]).equals(again)
+
+
+def test_a_page_of_verified_boxes_asks_once_for_each_picture_whether_one_is_missing(world: pictus.Project) -> None:
+    for place in range(8):  # four on each of two pictures
+        box = {"box": [place * 20, 0, place * 20 + 15, 30]}
+        put_mark(world, "box", "model:run-1", box, place, picture=f"owl{place % 2}")
+    shape_steps.ask_on(world)
+    desk = desk_of(world)
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    page = asked(desk, ada, "box-quality")
+    assert len(page.items) == 8
+    bad = min(item.position for item in page.items if item.marks[0]["shape"]["box"][0] == 20)  # on owl1
+    given = [Given(item.position, "bad" if item.position == bad else "good") for item in page.items]
+    desk.submit(ada, page.page_id, 1, given, 20)
+    query = "SELECT kind, image_id, mark_id FROM questions WHERE state = 'open'"
+    found = sorted((row.kind, row.image_id) for row in rows(world, query))
+    assert found == [("box", image_id("owl1")), ("box-coverage", image_id("owl0"))], "one for each picture"
+    say(desk, bob, "box", "none")
+    covering = asked(desk, bob, "box-coverage")
+    assert len(covering.items) == 2, "and for the second once its bad box is dealt with"
+    assert shape_steps.ask_on(world) == 0

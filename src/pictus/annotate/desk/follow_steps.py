@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.lease_steps import locked
 from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.queues import hierarchy
-from pictus.annotate.tasks import KINDS, OPEN, PARKED, REJECTED, Closed, Wanted
+from pictus.annotate.stops.stopping import Decision
+from pictus.annotate.tasks import ACCEPTED, KINDS, OPEN, PARKED, REJECTED, UNDECIDED, Closed, Wanted
 from pictus.concepts import Taxonomy
 
 
@@ -23,12 +25,29 @@ def follow(
             same = ask.image_id == one.image_id
             wanted.setdefault((ask.kind, ask.concept_id, ask.image_id, ask.mark_id), (ask, fold if same else ""))
     heaps: Counter[tuple[str, str]] = Counter()
+    for key in _untimely([ask for ask, _ in wanted.values()]):
+        del wanted[key]
     for key in sorted(wanted):
         heaps[key[:2]] += _put_question(connection, tally, *wanted[key])
     for one, _ in sorted(closed):
         if KINDS.get(one.kind).votes:
             heaps.update(_answer_below(connection, taxonomy, one))
     return heaps
+
+
+def _untimely(wanted: Sequence[Wanted]) -> set[tuple[str, str, str, int]]:
+    """Those that come last, where a page that closed several questions on one picture wants something else there yet;
+    and all but one of them: a page of eight boxes that are good asks once whether one is missing.
+    """
+    loops = {ask.kind: KINDS.get(ask.kind).loop or ask.kind for ask in wanted}
+    first = {(loops[ask.kind], ask.concept_id, ask.image_id) for ask in wanted if not ask.is_last}
+    gone, kept = set(), set()
+    for ask in sorted((one for one in wanted if one.is_last), key=lambda one: -one.mark_id):
+        where = (loops[ask.kind], ask.concept_id, ask.image_id)
+        if where in first or where in kept:
+            gone.add((ask.kind, ask.concept_id, ask.image_id, ask.mark_id))
+        kept.add(where)
+    return gone
 
 
 def _answer_below(connection: sa.Connection, taxonomy: Taxonomy, closed: Closed) -> Counter[tuple[str, str]]:
@@ -84,6 +103,23 @@ def _put_question(connection: sa.Connection, tally: Tally, ask: Wanted, fold: st
             {**heap, "reason": ask.reason},
         )
     return 1
+
+
+def reopen(connection: sa.Connection, loose: Mapping[int, Decision]) -> Counter[tuple[str, str]]:
+    """Ask again what was decided by votes that do not count any more -> what heaps gain."""
+    heaps: Counter[tuple[str, str]] = Counter()
+    for question_id, row in locked(connection, loose).items():
+        if row.known or row.state not in (ACCEPTED, REJECTED, UNDECIDED):
+            continue
+        decision = loose[question_id]
+        connection.execute(
+            sa.text("UPDATE questions SET state = 'open', posterior = :posterior, wanted = :wanted"
+                    " WHERE question_id = :id"),
+            {"posterior": decision.posterior, "wanted": row.votes + decision.wanted, "id": question_id},
+        )  # fmt: skip
+        heaps[row.kind, row.concept_id] += 1
+    count_heaps(connection, heaps)
+    return heaps
 
 
 def count_heaps(connection: sa.Connection, heaps: Mapping[tuple[str, str], int]) -> None:

@@ -65,7 +65,7 @@ def follow(closed: Closed, _taxonomy: Taxonomy) -> Sequence[Wanted]:
     is_good = closed.kind == QUALITY and closed.state == ACCEPTED
     is_gone = closed.kind == BOX and closed.mark_id > 0  # what was bad is nothing to be drawn
     if (is_good or is_gone) and not closed.others:
-        return (Wanted(COVERAGE, *where, closed.mark_id, _GOOD),)
+        return (Wanted(COVERAGE, *where, closed.mark_id, _GOOD, is_last=True),)
     return ()
 
 
