@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
+import pytest
 import sqlalchemy as sa
 from tests.annotate.conftest import image_id
 from tests.annotate.desks import Clock, all_of, desk_of, link, pictures_of, put_questions, rows, someone
@@ -12,6 +13,7 @@ from tests.annotate.desks import Clock, all_of, desk_of, link, pictures_of, put_
 import pictus
 from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import KINDS, Given, Kind
+from pictus.errors import UserError
 
 
 def test_a_page_is_lent_answered_and_settled_by_three(world: pictus.Project) -> None:
@@ -276,3 +278,36 @@ def test_what_the_rule_learns_from_is_asked_first_and_of_ten_people(world: pictu
         desk.submit(person, page.page_id, 1, all_of(page), 60)
     assert desk._bench.tally.first("owl") == ()
     assert {row.state for row in rows(world, "SELECT state FROM questions WHERE votes = 10")} == {"accepted"}
+
+
+def test_who_gives_pages_back_is_mixed_in_the_same_known_answers_again(birds: pictus.Project) -> None:
+    put_questions(birds, 100)
+    put_questions(birds, 40, known="yes", first=1000)
+    desk = desk_of(birds, seed=0)
+    ada = someone(desk)
+    seen = set()
+    for _ in range(6):
+        page = desk.next_page(ada)
+        assert page is not None
+        query = "SELECT question_id FROM page_items WHERE page_id = :page AND role = 'gold'"
+        golds = rows(birds, query, page=page.page_id)
+        seen.add(frozenset(row.question_id for row in golds))
+        desk.give_back(ada, page.page_id)
+    assert [len(one) for one in seen] == [4]
+
+
+def test_a_page_given_back_is_not_taken_over_the_quota(birds: pictus.Project) -> None:
+    put_questions(birds, 100)
+    desk = desk_of(birds)
+    ada = desk.person(desk.join(link(birds, quota=48), "ada"))
+    assert ada is not None
+    lent = []
+    for _ in range(2):
+        page = desk.next_page(ada)
+        assert page is not None
+        lent.append(page)
+        desk.give_back(ada, page.page_id)
+    desk.submit(ada, lent[0].page_id, 1, all_of(lent[0]), 60)
+    with pytest.raises(UserError, match="came back unanswered before, and of your 48 questions 0 are left"):
+        desk.submit(ada, lent[1].page_id, 1, all_of(lent[1]), 60)
+    assert desk.submit(ada, lent[0].page_id, 2, all_of(lent[0], "no"), 60).is_new

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from tests.annotate.desks import UNHURRIED, Clock, all_of, desk_of, pictures_of, put_questions, rows, someone
 
 import pictus
+from pictus import annotate
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import Stops
 from pictus.annotate.tasks import Given
@@ -110,6 +111,12 @@ def test_two_people_who_call_a_concept_unpicturable_park_it(world: pictus.Projec
     put_questions(world, 60)
     desk = desk_of(world)
     ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    with pytest.raises(UserError, match="Only who was asked"):
+        desk.unpicturable(ada, "owl")
+    for person in (ada, bob):
+        page = desk.next_page(person)
+        assert page is not None
+        desk.give_back(person, page.page_id)
     desk.unpicturable(ada, "owl")
     desk.unpicturable(ada, "owl")
     assert desk.next_page(bob) is not None
@@ -190,3 +197,32 @@ def test_a_no_to_a_group_answers_what_is_below_until_it_is_taken_back(world: pic
     assert states == {"open": 5}
     heaps = dict(rows(world, "SELECT concept_id, waiting FROM heaps"))
     assert (heaps["owl"], heaps["wren"]) == (5, 5)
+
+
+def test_what_only_paused_people_decided_is_asked_again(world: pictus.Project) -> None:
+    put_questions(world, 20)
+    desk = desk_of(world)
+    for name in ("ada", "bob", "cyd"):
+        person = someone(desk, name)
+        page = desk.next_page(person)
+        assert page is not None
+        desk.submit(person, page.page_id, 1, all_of(page, "no"), 60)
+    states = "SELECT state, COUNT(*) AS many FROM questions GROUP BY state"
+    waiting = "SELECT waiting FROM heaps"
+    assert [tuple(row) for row in rows(world, states)] == [("rejected", 20)]
+    annotate.pause(world, "ada", reason="copied")
+    clock = Clock()
+    again = desk_of(world, clock)  # another server, opened since
+    assert [tuple(row) for row in rows(world, states)] == [("open", 20)]
+    assert rows(world, waiting)[0].waiting == 20
+    dora = someone(again, "dora")
+    page = again.next_page(dora)
+    assert page is not None
+    assert len(page.items) == 20
+    again.submit(dora, page.page_id, 1, all_of(page, "no"), 60)
+    assert [tuple(row) for row in rows(world, states)] == [("rejected", 20)]
+    annotate.pause(world, "dora", reason="copied too")
+    clock.wait(2)
+    page = again.next_page(someone(again, "eve"))  # a server that runs notices within a second
+    assert page is not None
+    assert len(page.items) == 20

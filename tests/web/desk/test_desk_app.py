@@ -17,7 +17,9 @@ from starlette.testclient import TestClient
 import pictus
 from pictus import annotate, taxonomy
 from pictus.annotate.desk.desk_steps import Desk, LaterError, open_desk
+from pictus.errors import NotThereError
 from pictus.web.desk.app import build_desk_app
+from pictus.web.desk.cards import Cards
 
 from .conftest import MakeDesk, settled_project
 
@@ -408,11 +410,12 @@ def test_a_concept_that_is_added_while_the_desk_serves_is_known(
     visitor: Any, fresh: pictus.Project, tmp_path: Path, desk: Desk
 ) -> None:
     ada = visitor("Ada")
-    assert ada.put("/desk/unpicturable", {"concept": "late"}).status_code == 400
+    assert "no concept" in ada.put("/desk/unpicturable", {"concept": "late"}).text
     (tmp_path / "late.csv").write_text("id,name,parent,gloss,is_class\nlate,latecomer,top,it came late,yes\n")
     taxonomy.import_(fresh, file=tmp_path / "late.csv")
     assert "late" in desk.taxonomy()
-    assert ada.put("/desk/unpicturable", {"concept": "late"}).status_code == 200
+    answer = ada.put("/desk/unpicturable", {"concept": "late"})
+    assert "Only who was asked" in answer.text, "known, but not asked about yet"
 
 
 def test_a_page_that_is_not_there_is_said_as_page_and_as_json(visitor: Any) -> None:
@@ -440,3 +443,44 @@ def test_the_owner_reads_that_the_rule_needs_more_people(fresh: pictus.Project) 
     assert desk.lacks_people() == (0, 0)
     assert 'id="lacks"' not in owner.get("/people").text
     assert open_desk(fresh, rule="online").lacks_people() == (0, 0)
+
+
+def test_who_may_not_come_in_is_told_so_before_a_body_is_read(visitor: Any) -> None:
+    nobody = visitor()
+    answer = nobody.post("/desk/pages/" + "A" * 22, content=b"[" * 7_000_000, headers=DESK)
+    assert answer.status_code == 401
+
+
+def test_nothing_told_after_handing_in_says_what_others_answered(visitor: Any, fresh: pictus.Project) -> None:
+    for name in ("Ada", "Bob", "Cyd"):
+        one = visitor(name)
+        page = one.page(concept="c00")
+        told = one.answered(page, "yes").json()
+        assert "decided" not in told
+    for revision in range(2, 21):
+        assert one.answered(page, ("yes", "no")[revision % 2], revision).status_code == 200
+    assert "20 times already" in one.answered(page, "unsure", 21).text
+
+
+def test_a_paused_owner_can_look_after_nobody(visitor: Any, fresh: pictus.Project) -> None:
+    owner = owner_of(fresh, visitor)
+    assert owner.get("/people").status_code == 200
+    annotate.pause(fresh, "Owner", reason="the session was stolen")
+    assert owner.put("/desk/people/invite", {"many": 1, "role": "owner"}).status_code == 403
+    assert owner.put("/desk/people/pause", {"name": "Owner", "resume": True}).status_code == 403
+    annotate.readmit(fresh, "Owner")
+    assert owner.get("/desk/progress").status_code == 401, "and the stolen session has ended"
+
+
+def test_known_answers_are_no_examples_whatever_number_is_asked_for(tmp_path: Path, desk_of: MakeDesk) -> None:
+    project = settled_project(tmp_path, 1, 8, settled=8)
+    with project.journal.transaction() as connection:
+        concept = str(connection.exec_driver_sql("SELECT MIN(concept_id) FROM questions").scalar() or "c00")
+        connection.exec_driver_sql("UPDATE questions SET known = 'yes' WHERE question_id IN (1, 2)")
+        hidden = set(connection.exec_driver_sql("SELECT image_id FROM questions WHERE known <> ''").scalars())
+    cards = Cards(project, desk_of(project).taxonomy)
+    found: list[str] = []
+    with pytest.raises(NotThereError):
+        found.extend(cards.find(concept, place) for place in range(100))
+    assert found
+    assert not hidden & set(found)

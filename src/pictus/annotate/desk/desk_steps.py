@@ -20,11 +20,12 @@ import sqlalchemy as sa
 
 from pictus.annotate.desk import grid, lease_steps, quiz_steps, session_steps, work_steps
 from pictus.annotate.desk.conduct import Limits
+from pictus.annotate.desk.follow_steps import reopen
 from pictus.annotate.desk.pages import Candidate, Chance
 from pictus.annotate.desk.people import clean_name
 from pictus.annotate.desk.quiz import Quiz, quiz_of
 from pictus.annotate.desk.sizes_steps import Sizes
-from pictus.annotate.desk.submit_steps import Bench, HandIn, hand_in
+from pictus.annotate.desk.submit_steps import Bench, HandIn, hand_in, prepared
 from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import ACCEPTED, KINDS, ROLES, Given, Item, Page, Person, Progress, Receipt
@@ -175,6 +176,8 @@ class Desk:
         at = self._clock()
         sent = HandIn(page_id, revision, tuple(given), seconds)
         self.taxonomy()  # read here where it changed, not while others wait to write
+        if any(one.data for one in given):
+            sent = self._look(lambda connection: prepared(connection, self._bench, person, sent))()
         stirred: set[tuple[str, str]] = set()
 
         def take(connection: sa.Connection) -> Receipt:
@@ -193,6 +196,7 @@ class Desk:
         self._bench.tally.sure((page_id, revision))
         if receipt.paused:
             self._bench.tally.forget(person.name)
+        self.reopen()
         for heap in stirred:  # questions came free, or were added: whoever found nothing there may look again
             self._vain.pop(heap, None)
         return receipt
@@ -334,6 +338,20 @@ class Desk:
             for page_id, heap in self._look(lambda connection: lease_steps.overdue(connection, at)):
                 self._do(partial(lease_steps.release, page_id=page_id, state=lease_steps.ABANDONED))
                 self._vain.pop(heap, None)
+            self._look(lambda connection: self._bench.tally.follow(connection, at))  # who was paused since?
+            self.reopen()
+
+    def reopen(self) -> None:
+        """What only people who are paused had decided is asked again, some hundred questions in a transaction."""
+        loose = list(self._bench.tally.loose().items())
+        for start in range(0, len(loose), PART):
+            try:
+                heaps = self._do(partial(reopen, loose=dict(loose[start : start + PART])))
+            except Exception:
+                self._bench.tally.loosen(question for question, _ in loose[start:])  # next time
+                raise
+            for heap in heaps:
+                self._vain.pop(heap, None)
 
     def _progress(self, connection: sa.Connection, person: Person) -> Progress:
         until, waiting = self._waiting.get(person.role, (0.0, 0))
@@ -380,6 +398,9 @@ def _most(heap: lease_steps.Heap, left: int) -> int:
     per_page = KINDS.get(heap.kind).per_page
     return per_page if left < 0 else min(per_page, left)
 
+
+PART = 500
+"""Questions of one transaction: others need not wait long."""
 
 AHEAD = 4
 """Heaps with little that are looked at before the first of them is taken all the same."""
@@ -443,4 +464,6 @@ def open_desk(
     # Not the journal's transaction: on SQLite others could not write for the seconds that a million answers take.
     with project.progress.track("reading what was answered", None), project.journal.reading() as connection:
         tally.load(connection)
-    return Desk(project, bench, chance, clock)
+    desk = Desk(project, bench, chance, clock)
+    desk.reopen()
+    return desk

@@ -164,21 +164,20 @@ def composed(
     """A page of at most `most` items of a heap: questions, known answers this person has not seen, blind repeats."""
     kind = KINDS.get(heap.kind)
     plan = mixed(most, len(asks), chance)
-    golds = _golds(connection, heap, asker, plan.golds, chance) if not kind.draws else []
-    repeats = _repeats(connection, heap, asker.me, plan.repeats, chance) if kind.votes else []
+    golds = _golds(connection, heap, asker, plan.golds) if not kind.draws else []
+    repeats = _repeats(connection, heap, asker.me, plan.repeats) if kind.votes else []
     room = most - len(golds) - len(repeats)
     return arranged([*taken(asks, room), *golds, *repeats], chance)
 
 
-def _golds(connection: sa.Connection, heap: Heap, asker: Asker, most: int, chance: Chance) -> list[Candidate]:
+def _golds(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> list[Candidate]:
     if not most:
         return []
     statement = _HEAP + " AND q.known <> '' AND q.state <> 'parked'" + _ME + " ORDER BY q.question_id LIMIT 200"
-    found = _asks(connection, statement, _given(heap, asker), GOLD)
-    return chance.sample(found, min(most, len(found)))
+    return _steady(_asks(connection, statement, _given(heap, asker), GOLD), asker.me)[:most]
 
 
-def _repeats(connection: sa.Connection, heap: Heap, me: str, most: int, chance: Chance) -> list[Candidate]:
+def _repeats(connection: sa.Connection, heap: Heap, me: str, most: int) -> list[Candidate]:
     """Of the pages of this heap that this person handed in some while ago; nothing is repeated twice."""
     if not most:
         return []
@@ -198,8 +197,14 @@ def _repeats(connection: sa.Connection, heap: Heap, me: str, most: int, chance: 
     )
     query = sa.text(statement).bindparams(sa.bindparam("pages", expanding=True))
     rows = connection.execute(query, {"pages": before, "me": me})
-    found = _candidates(rows, REPEAT)
-    return chance.sample(found, min(most, len(found)))
+    return _steady(_candidates(rows, REPEAT), me)[:most]
+
+
+def _steady(found: list[Candidate], me: str) -> list[Candidate]:
+    """In an order that is random, but always the same for one person: who gives a page back and takes the next is
+    mixed in the same pictures until they are answered. Those that change would be told from those that are asked.
+    """
+    return sorted(found, key=lambda one: hashlib.sha256(f"{me}\n{one.question_id}".encode()).digest())
 
 
 def lend(connection: sa.Connection, heap: Heap, me: str, chosen: Sequence[Candidate], at: str) -> str:

@@ -71,6 +71,8 @@ def invite(
 def readmit(project: Project, name: str, *, days: float = 2.0) -> Outcome[Invitation]:
     """Make a link for somebody who lost theirs: it signs in as the same person, once.
 
+    Wherever they are signed in now, they are not any more: whoever holds the old sign-in is out.
+
     name: their name, as `annotate people` shows it
     days: how long the link can be used
 
@@ -85,6 +87,7 @@ def readmit(project: Project, name: str, *, days: float = 2.0) -> Outcome[Invita
             raise NotThereError(f"Nobody is called {name!r}.", fix="pictus annotate people")
         expires = later(at, days * DAY_S)
         made = Invitation(secrets.token_urlsafe(TOKEN_BYTES), person.role, 1, person.quota, expires, f"for {name}")
+        session_steps.leave_everywhere(connection, name)
         session_steps.invite(connection, made, at, name)
         session_steps.note(connection, at, "person_readmitted", name, expires_at=expires)
     return Outcome(

@@ -109,6 +109,11 @@ def leave(connection: sa.Connection, token: str) -> None:
     )
 
 
+def leave_everywhere(connection: sa.Connection, name: str) -> None:
+    """End all sessions of somebody."""
+    connection.execute(sa.text("DELETE FROM tokens WHERE name = :name AND kind = 'session'"), {"name": name})
+
+
 def named(connection: sa.Connection, name: str) -> Person | None:
     """The person of this name as they stand now."""
     row = connection.execute(

@@ -16,6 +16,7 @@ from pictus.annotate.desk.lease_steps import LEASED, SUBMITTED, answers_of, item
 from pictus.annotate.desk.session_steps import paused_names
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.tally_steps import Tally
+from pictus.annotate.desk.work_steps import quota_left
 from pictus.annotate.shapes import marks
 from pictus.annotate.stops.stopping import Cast, Decision
 from pictus.annotate.tasks import (
@@ -38,6 +39,9 @@ from pictus.errors import UserError, bad_rows, counted
 
 MOST_DATA = 400_000
 """Signs of JSON of one drawn item: a mask of a 50-megapixel picture as COCO RLE stays below."""
+
+MOST_REVISIONS = 20
+"""Of one page: corrections, and no way to write without end."""
 
 _ANOTHER = "go on with the page as the desk has it: it is loaded again when you open it"
 
@@ -67,12 +71,13 @@ class Bench(NamedTuple):
 
 
 class HandIn(NamedTuple):
-    """A page as somebody sent it."""
+    """A page as somebody sent it. `is_checked`: its answers come from `prepared`."""
 
     page_id: str
     revision: int
     given: Sequence[Given]
     seconds: float
+    is_checked: bool = False
 
 
 class Entry(NamedTuple):
@@ -121,7 +126,7 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
     """Take in one revision of a page that is this person's; the same again changes nothing."""
     row = own_page(connection, person.name, sent.page_id, locks=True)
     kind, items = KINDS.get(row.kind), items_of(connection, sent.page_id)
-    given = checked(kind, [(item.position, *bench.sizes.of(item.image_id)) for item in items], sent.given)
+    given = list(sent.given) if sent.is_checked else checked(kind, _places(bench, items), sent.given)
     if sent.revision == row.revision and row.revision:
         if _plain(given) == _plain(answers_of(connection, sent.page_id, row.revision)):
             return Taken(is_new=False, decided=0, note="")
@@ -129,6 +134,7 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
     if sent.revision != row.revision + 1:
         what = f"This page was handed in {counted(row.revision, 'time')}; revision {sent.revision} does not follow."
         raise UserError(what, fix=_ANOTHER)
+    _check_bounds(connection, person, sent, row)
     questions = locked(connection, [item.question_id for item in items if item.role == ASK])
     known_before = _answered(connection, person.name, list(questions))  # before these answers are there
     seconds = _seconds(row, sent, at, bench.limits)
@@ -147,15 +153,39 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
     heaps.update(follow(connection, bench.tally, bench.taxonomy(), _closed(connection, entry, changes, drawn)))
     count_heaps(connection, heaps)
     decided = sum(one.was == OPEN and one.state != OPEN for one in changes)
-    return Taken(is_new=True, decided=decided, note=_note(row, questions), heaps=tuple(heaps))
+    return Taken(is_new=True, decided=decided, note=_note(row), heaps=tuple(heaps))
 
 
-def _note(row: Any, questions: Mapping[int, Any]) -> str:  # noqa: ANN401  a row of pages
+def _check_bounds(connection: sa.Connection, person: Person, sent: HandIn, row: Any) -> None:  # noqa: ANN401  a row
+    if sent.revision > MOST_REVISIONS:
+        what = f"This page was handed in {MOST_REVISIONS} times already."
+        raise UserError(what, fix="leave it as it is: its last answers count")
+    left = quota_left(connection, person) if row.state not in (LEASED, SUBMITTED) else -1
+    if 0 <= left < row.items:  # and others were taken for it
+        what = f"This page came back unanswered before, and of your {person.quota:,} questions {left} are left."
+        raise UserError(what, fix="go on with the pages you hold")
+
+
+def _note(row: Any) -> str:  # noqa: ANN401  a row of pages
     if row.state in (LEASED, SUBMITTED):
         return ""
-    late = sum(question.state not in (OPEN, PARKED) for question in questions.values())
-    told = f"{counted(late, 'picture')} had been settled meanwhile" if late else "nothing of it had been settled yet"
-    return f"This page came late: {told}. Your answers are kept and counted."
+    return "This page came late. Your answers are kept and counted."  # what others settled meanwhile is not told
+
+
+def prepared(connection: sa.Connection, bench: Bench, person: Person, sent: HandIn) -> Callable[[], HandIn]:
+    """For what was drawn, which may take seconds to check: reads the page, and gives the check to be called after it,
+    while nobody waits. UserError where the revision does not follow.
+    """
+    row = own_page(connection, person.name, sent.page_id)
+    if sent.revision not in (row.revision, row.revision + 1) or sent.revision > MOST_REVISIONS:
+        what = f"This page was handed in {counted(row.revision, 'time')}; revision {sent.revision} does not follow."
+        raise UserError(what, fix=_ANOTHER)
+    kind, places = KINDS.get(row.kind), _places(bench, items_of(connection, sent.page_id))
+    return lambda: sent._replace(given=checked(kind, places, sent.given), is_checked=True)
+
+
+def _places(bench: Bench, items: Iterable[Any]) -> list[tuple[int, int, int]]:
+    return [(item.position, *bench.sizes.of(item.image_id)) for item in items]
 
 
 def checked(kind: Kind, items: Sequence[tuple[int, int, int]], sent: Sequence[Given]) -> list[Given]:
@@ -205,7 +235,8 @@ def _plain(given: Iterable[Given]) -> str:
 def _seconds(row: Any, sent: HandIn, at: str, limits: Limits) -> float:  # noqa: ANN401  a row of pages
     """What a browser says it took, as far as the desk's own clock bears it out."""
     said = sent.seconds if 0 <= sent.seconds < float("inf") else 0.0  # nan too
-    return min(said, max(0.0, seconds_between(row.leased_at, at)) + 1, limits.longest_s)
+    since = row.submitted_at or row.leased_at  # what is corrected took its time since it was handed in
+    return min(said, max(0.0, seconds_between(since, at)) + 1, limits.longest_s)
 
 
 def _answered(connection: sa.Connection, me: str, questions: Sequence[int]) -> frozenset[int]:

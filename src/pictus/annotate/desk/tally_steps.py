@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pictus.annotate.desk.session_steps import paused_names
 from pictus.annotate.stops import dynamic, online, thrifty
 from pictus.annotate.stops.stopping import RULES, Cast, Decision, Learns, Stops
-from pictus.annotate.tasks import KINDS
+from pictus.annotate.tasks import KINDS, OPEN
 
 __all__ = ["Tally", "dynamic", "online", "thrifty"]  # the rules register themselves, here and nowhere else
 
@@ -42,6 +42,7 @@ class Tally:
         self._last_question = 0
         self._lows = [0]  # the highest answer_id at the last calls of `follow`, oldest first
         self._followed_at = ""
+        self._loose: set[int] = set()  # questions that votes now forgotten had a part in
 
     def load(self, connection: sa.Connection) -> int:
         """Take in all that was answered -> how many answers. A million take seconds, so once, at the start."""
@@ -58,6 +59,9 @@ class Tally:
                     self._rule.add(Cast(*row))
                     count += 1
             self._lows = [int(highest)]
+            for name in sorted(self._paused):
+                query = sa.text("SELECT DISTINCT question_id FROM answers WHERE annotator = :me AND role = 'ask'")
+                self._loose.update(connection.execute(query, {"me": name}).scalars())
             return count
 
     def follow(self, connection: sa.Connection, at: str) -> None:
@@ -68,7 +72,7 @@ class Tally:
             self._followed_at = at
             paused = paused_names(connection)
             for name in paused - self._paused:
-                self._rule.forget(name)
+                self._loose.update(self._rule.forget(name))
             again = (self._paused - paused) | self._doubtful
             self._paused = paused
             for name in sorted(again - paused):
@@ -135,7 +139,19 @@ class Tally:
         with self.lock:
             if name not in self._paused:
                 self._paused |= {name}
-                self._rule.forget(name)
+                self._loose.update(self._rule.forget(name))
+
+    def loose(self) -> dict[int, Decision]:
+        """Questions that would be open without the votes of people who were paused, each told once."""
+        with self.lock:
+            found = {question: self._rule.decision(question) for question in sorted(self._loose)}
+            self._loose = set()
+            return {question: decision for question, decision in found.items() if decision.state == OPEN}
+
+    def loosen(self, questions: Iterable[int]) -> None:
+        """Tell of these again: what was told of them could not be written down."""
+        with self.lock:
+            self._loose.update(questions)
 
     def sure(self, page: tuple[str, int]) -> None:
         """The transaction with the votes of this page was committed."""

@@ -99,6 +99,10 @@ def appeal(connection: sa.Connection, person: Person, text: str, at: str) -> Non
 
 def unpicturable(connection: sa.Connection, name: str, concept_id: str, at: str) -> None:
     """Keep that somebody says so; where enough say so, all heaps of the concept are parked."""
+    asked = "SELECT 1 FROM pages p JOIN annotators a ON a.name = p.annotator WHERE p.annotator = :me"
+    asked += " AND p.concept_id = :concept AND a.state = 'active' LIMIT 1"
+    if connection.execute(sa.text(asked), {"me": name, "concept": concept_id}).first() is None:
+        raise UserError("Only who was asked about a concept can say that it cannot be pictured.")
     said = set(
         connection.execute(
             sa.text(

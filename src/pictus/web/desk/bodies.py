@@ -26,10 +26,15 @@ _ODD_ESCAPE = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 """NUL, which PostgreSQL refuses in a text, and halves of a character, which no file can hold."""
 
 
-async def json_of(request: Request, *names: str, most: int = MAX_SMALL) -> Body:
-    """The JSON object a page of ours sent; fields other than `names` are refused."""
+def check_ours(request: Request) -> None:
+    """403 for what no page of ours sent."""
     if request.headers.get(HEADER) != SAYS:
         raise HTTPException(403, f"Only the desk's own pages may write here: the header {HEADER}: {SAYS} is missing.")
+
+
+async def json_of(request: Request, *names: str, most: int = MAX_SMALL) -> Body:
+    """The JSON object a page of ours sent; fields other than `names` are refused."""
+    check_ours(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise UserError("The body must be JSON.", fix="send Content-Type: application/json")
     data = bytearray()

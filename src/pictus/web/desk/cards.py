@@ -63,7 +63,7 @@ class Cards:
 
     def find(self, concept_id: str, place: int) -> str:
         """The image_id of one example picture."""
-        found = self._now().get(concept_id, ())
+        found = self._shown(concept_id)
         if place >= len(found):
             raise NotThereError("There is no such example.")
         return found[place]
@@ -85,9 +85,13 @@ class Cards:
 
     def _addresses(self, concept_id: str, count: int, on_page: Collection[str]) -> list[str]:
         """Of pictures that are neither on the page nor known answers: who saw those here would know them there."""
-        found, hidden = self._now().get(concept_id, ()), self._known
-        places = [place for place, one in enumerate(found) if one not in on_page and one not in hidden][:count]
+        places = [place for place, one in enumerate(self._shown(concept_id)) if one not in on_page][:count]
         return [f"/desk/examples/{place}/{{side}}?concept={quote(concept_id, safe='')}" for place in places]
+
+    def _shown(self, concept_id: str) -> list[str]:
+        """The surest pictures but known answers: a number that was left out would tell of one."""
+        found = self._now().get(concept_id, ())
+        return [one for one in found if one not in self._known]
 
     def _now(self) -> Surest:
         """Concept -> its SPARE surest pictures, read anew after a settling."""

@@ -19,7 +19,7 @@ from pictus.web.desk.work import TITLES
 
 MOST = 200
 """Heaps looked at, the most urgent first."""
-EACH = 12
+EACH = 60
 """Concepts shown of each kind."""
 
 

@@ -20,7 +20,7 @@ from pictus.annotate.tasks import ROLES
 from pictus.errors import NotThereError, PictureError
 from pictus.project import Project
 from pictus.web.charts import placeholder
-from pictus.web.desk.bodies import MAX_SMALL, Body, json_of
+from pictus.web.desk.bodies import MAX_SMALL, Body, check_ours, json_of
 from pictus.web.layout import Shell
 from pictus.web.security import SANDBOX
 from pictus.web.shots import SHOWN, THUMBNAIL_SIDES, Shots
@@ -75,6 +75,8 @@ class Room:
         meant = unquote(request.headers.get(MEANT, ""))
         if found is None or (meant and meant != found.name):  # another tab signed in somebody else
             raise SignedOutError
+        if role != ROLES[0] and found.state == "paused":
+            raise HTTPException(403, f"{found.name} is paused: only answering pages can be looked at.")
         if ROLES.index(found.role) < ROLES.index(role):
             raise HTTPException(403, f"This is for {role}s only; {found.name} is signed in as {found.role}.")
         return found
@@ -109,8 +111,10 @@ class Room:
         """JSON that may change something. `names`: the fields its body may have; `most`: bytes of it."""
 
         async def endpoint(request: Request) -> Response:
+            check_ours(request)
+            person = await run_in_threadpool(self.person, request, role)  # before anything large is read
             body = await json_of(request, *names, most=most)
-            return await run_in_threadpool(lambda: _json(action(self.person(request, role), request, body)))
+            return await run_in_threadpool(lambda: _json(action(person, request, body)))
 
         return endpoint
 

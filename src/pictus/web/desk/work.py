@@ -91,7 +91,9 @@ class _View:
         seconds = bodies.number(body, "seconds", 0.0, most=MOST_S)
         given = [_given(one) for one in bodies.rows(body, "answers", most=MOST_ITEMS)]
         receipt = self.desk.submit(person, page_id, revision, given, seconds)
-        return asdict(receipt) | {"progress": self._progress_json(receipt.progress)}
+        told = asdict(receipt)
+        del told["decided"]  # one picture changed at a time, it would tell what others answered
+        return told | {"progress": self._progress_json(receipt.progress)}
 
     def release(self, person: Person, request: Request, _body: Body) -> Values:
         page_id = page_id_of(request)

@@ -199,7 +199,8 @@ const advance = () => {
   else {
     clear();
     state.now = null;
-    if (state.isDry) nothing();
+    if (state.paused) paused(state.paused);
+    else if (state.isDry) nothing();
     else root.replaceChildren(el("p", { class: "dim waiting" }, "Next page…"));
   }
   fill();
