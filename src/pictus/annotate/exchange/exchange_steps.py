@@ -24,6 +24,7 @@ from pictus.annotate.exchange.formats.documents import bundle_of
 from pictus.annotate.exchange.formats.hit_pages import Cell, PreviewPage, preview
 from pictus.annotate.exchange.formats.known import recognised
 from pictus.annotate.exchange.formats.outputs import text_file
+from pictus.annotate.exchange.output_steps import check_free, digest_of
 from pictus.annotate.exchange.references import resolve
 from pictus.annotate.shapes import settled_shapes
 from pictus.annotate.shapes.marks import STANDS
@@ -39,12 +40,6 @@ What = Literal["", "votes", "labels", "marks", "shapes", "tasks"]
 
 _THUMBNAILS = 2000
 """So many pictures are put into a preview; of the others their names. 10 MB of HTML."""
-
-_OWN = (
-    "pictus.toml", "journal.sqlite", "pseudonyms.key", "tables", "shards", "releases", "models", "bundles", "cache",
-    "locks",
-)  # fmt: skip
-_WRITTEN = (".csv", ".tsv", ".tab", ".txt", ".json", ".xml", ".html")
 
 _DEEPEST = 3
 """Folders of a picture's address that its name may need to be told from others."""
@@ -70,6 +65,7 @@ class Written:
 @step("annotate export", changes=True)
 def export(
     project: Project, out: Path, *, format: str = "", what: What = "", pictures: str = "", seed: int = 0,  # noqa: A002
+    force: bool = False,
 ) -> Outcome[Written]:  # fmt: skip
     """Write answers, shapes or what waits to be asked as another tool reads it.
 
@@ -82,6 +78,7 @@ def export(
     what: `votes`, `labels`, `marks`, `shapes` or `tasks`; when left out, the first that the format and the project have
     pictures: where a platform finds the pictures, served as ADDRESS/<image_id>.<format>; else their own web addresses
     seed: of the order of tasks
+    force: replace what is there already, whatever it is; a former output is replaced without, the project's own never
 
     Examples:
         pictus annotate export votes.csv
@@ -98,21 +95,29 @@ def export(
         raise UserError(f"{chosen.name} has no way to hold {wanted}.", fix=f"one of: {listed}")
     if out.is_dir() and chosen.name not in ("voc", "yolo"):
         raise UserError(f"{out} is a folder.", fix=f"name a file: {out}/{wanted}.json")
-    _check_free(project, out)
+    outs = [out, *_forms(chosen.name, wanted, out)]
+    check_free(project, outs, force=force)
     with project.progress.track(f"writing {wanted} as {chosen.name}", None):
         content, total, problems = _content(project, taxonomy, wanted, pictures, seed)
         if not total:
             raise UserError(f"There are no {wanted} in this project yet.", fix=_how(project, wanted))
         written = writer(content, out)
-        project.journal.log("annotate", "exported", out.name, format=chosen.name, what=wanted, rows=written)
+        digests = [digest_of(one) for one in outs]
+        project.journal.log(
+            "annotate", "exported", out.name, format=chosen.name, what=wanted, rows=written, digests=digests
+        )
     if written < total and wanted != "tasks":
         left = counted(total - written, wanted.removesuffix("s"))
         problems.append(f"{left} of {total:,} left out: {chosen.name} has no form for them")
     record = Written(str(out), chosen.name, wanted, written)
     return Outcome(
         step="annotate export",
-        summary={"path": str(out), "format": chosen.name, "what": wanted, "rows": written, "of": total},
-        headline=f"{counted(written, wanted.removesuffix('s'))} written to {out} as {chosen.name}",
+        summary={
+            "path": str(out), "format": chosen.name, "what": wanted, "rows": written, "of": total,
+            "forms": [str(form) for form in outs[1:]],
+        },
+        headline=f"{counted(written, wanted.removesuffix('s'))} written to {out} as {chosen.name}"
+        + "".join(f", and the form that shows them: {form}" for form in outs[1:]),
         problems=tuple(problems),
         next=("pictus annotate import RESULTS",) if wanted == "tasks" else (),
         source=lambda: iter((record,)),
@@ -120,18 +125,19 @@ def export(
 
 
 @step("annotate preview", changes=True)
-def preview_(project: Project, file: Path, out: Path) -> Outcome[Written]:
+def preview_(project: Project, file: Path, out: Path, *, force: bool = False) -> Outcome[Written]:
     """Show the pages of a file of tasks (ImageNet-V2's HITs) as they are, with which pictures are controls.
 
     For the owner: one HTML file, with the pictures that are in the project and placeholders for others.
 
     file: the tasks, .json or .json.xz
     out: the HTML file to write
+    force: replace what is there already, whatever it is; a former output is replaced without, the project's own never
 
     Examples:
         pictus annotate preview hits_submitted.json.xz pages.html
     """
-    _check_free(project, out)
+    check_free(project, (out,), force=force)
     bundle = bundle_of(file)
     known = recognised(bundle)
     if known is None or known.name != "hits":
@@ -154,6 +160,7 @@ def preview_(project: Project, file: Path, out: Path) -> Outcome[Written]:
     ]  # fmt: skip
     with text_file(out) as writer:
         writer.write(preview(file.name, views))
+    project.journal.log("annotate", "previewed", out.name, digests=[digest_of(out)])
     n_controls = sum(len(page.known) for page in pages)
     summary = {"pages": len(pages), "pictures": len(texts), "here": len(here), "controls": n_controls}
     record = Written(str(out), "html", "preview", len(pages))
@@ -165,14 +172,9 @@ def preview_(project: Project, file: Path, out: Path) -> Outcome[Written]:
     )  # fmt: skip
 
 
-def _check_free(project: Project, out: Path) -> None:
-    """Nothing of the project's own, and no file that is not of a kind that is written here, is ever replaced."""
-    where, root = out.resolve(), project.root.resolve()
-    inside = where.relative_to(root).parts if where.is_relative_to(root) else ("",)
-    if not inside or inside[0].startswith(_OWN):
-        raise UserError(f"{out} belongs to the project itself.", fix="name a file beside it, or in a folder of its own")
-    if out.is_file() and out.suffix.lower() not in _WRITTEN:
-        raise UserError(f"{out} is there already, and no file that an export writes.", fix="name another, or move it")
+def _forms(chosen: str, what: str, out: Path) -> list[Path]:
+    """The files that a writer puts beside its own."""
+    return [out.with_suffix(".html")] if (chosen, what) == ("mturk", "tasks") else []
 
 
 def _by_ending(out: Path) -> str:

@@ -233,7 +233,56 @@ def test_an_export_never_replaces_what_is_no_export(tmp_path: Path, shelve: Shel
         annotate.preview_(project, tmp_path / "a.json", project.root / "journal.sqlite")
     assert (project.root / "journal.sqlite").read_bytes()[:16] == before == b"SQLite format 3\0"
     (tmp_path / "photo.jpg").write_bytes(b"picture")
-    with pytest.raises(UserError, match="no file that an export writes"):
-        annotate.export(project, tmp_path / "photo.jpg", format="csv", what="marks")
-    for _ in range(2):
+    (tmp_path / "mine.csv").write_text("image,label\n", encoding="utf-8")
+    for name in ("photo.jpg", "mine.csv"):
+        with pytest.raises(UserError, match="is there already") as raised:
+            annotate.export(project, tmp_path / name, format="csv", what="marks")
+        assert "--force" in raised.value.fix
+    for _ in range(2):  # its own former output
         assert annotate.export(project, project.root / "boxes.csv", what="marks").summary["rows"] == 1
+    with (project.root / "boxes.csv").open("a", encoding="utf-8") as file:
+        file.write("by hand\n")
+    with pytest.raises(UserError, match="changed since"):
+        annotate.export(project, project.root / "boxes.csv", what="marks")
+    assert annotate.export(project, project.root / "boxes.csv", what="marks", force=True).summary["rows"] == 1
+    with pytest.raises(UserError, match="belongs to the project itself"):
+        annotate.export(project, project.root / "pictus.toml", format="csv", what="marks", force=True)
+
+
+def test_a_folder_with_files_of_others_is_not_written_into(tmp_path: Path, shelve: Shelve) -> None:
+    project = pictus.new(tmp_path / "p")
+    shelve(project, {"1.jpg": (200, 100)})
+    annotate.import_(project, (coco(tmp_path, BOXES[:1]),))
+    voc = tmp_path / "voc"
+    for _ in range(2):
+        annotate.export(project, voc, format="voc", what="marks")
+    (voc / "1.xml").write_text("<by-hand/>", encoding="utf-8")
+    with pytest.raises(UserError, match="is there already"):
+        annotate.export(project, voc, format="voc", what="marks")
+    assert (voc / "1.xml").read_text(encoding="utf-8") == "<by-hand/>"
+
+
+def ask(project: pictus.Project, image_id: str) -> None:
+    put = sa.text(
+        "INSERT INTO questions (kind, concept_id, image_id, mark_id, state, priority, reason, votes, leases, wanted,"
+        " posterior, score, fold, known) VALUES ('grid', 'cowl', :image, 0, 'open', 0, '', 0, 0, 1, 0.5, 0, '', '')"
+    )
+    with project.journal.transaction() as connection:
+        connection.execute(put, {"image": image_id})
+
+
+def test_a_form_of_anybody_else_beside_the_tasks_is_left_and_one_that_is_written_is_named(
+    tmp_path: Path, shelve: Shelve
+) -> None:
+    project = pictus.new(tmp_path / "p")
+    ids = shelve(project, {"1.jpg": (200, 100)})
+    ask(project, ids["1.jpg"])
+    form = tmp_path / "tasks.html"
+    form.write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match=r"tasks\.html is there already"):
+        annotate.export(project, tmp_path / "tasks.csv", format="mturk", what="tasks")
+    form.unlink()
+    outcome = annotate.export(project, tmp_path / "tasks.csv", format="mturk", what="tasks")
+    assert str(form) in outcome.headline
+    assert outcome.summary["forms"] == [str(form)]
+    annotate.export(project, tmp_path / "tasks.csv", format="mturk", what="tasks")
