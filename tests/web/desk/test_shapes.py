@@ -117,3 +117,20 @@ def test_a_concept_keeps_the_skeleton_of_its_latest_points(place: Place) -> None
     place.desk.submit(person, page["page_id"], 1, [Given(0, "points", {"shapes": [shape]})], 5.0)
     assert place.client.get("/desk/skeletons?concept=owl").json()["chosen"] == "beak,left eye,right eye"
     assert place.client.get("/desk/skeletons?concept=wren").json()["chosen"] == ""
+
+
+def test_too_many_clicks_at_once_are_asked_to_try_again_and_others_pages_go_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pictus.annotate.shapes import click_steps
+
+    def busy(*_: object) -> None:
+        what = "Many people are finding things at once."
+        raise click_steps.BusyError(what, fix="try again in a moment, or draw it")
+
+    monkeypatch.setattr(click_steps.Finder, "find", busy)
+    answer = place.segment(position=0, clicks=[[100, 80, 1]])
+    assert answer.status_code == 429
+    told = "Many people are finding things at once. Try again in a moment, or draw it."
+    assert answer.json()["error"]["what"] == told
+    assert place.client.get("/desk/progress").status_code == 200
