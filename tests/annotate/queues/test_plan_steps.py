@@ -215,6 +215,14 @@ def test_a_suspect_among_labels_that_never_were_at_the_desk_is_asked(project: pi
     assert (again["added"], again["changed"], again["reopened"], again["answered"]) == (0, 0, 0, 0)
 
 
+def test_a_plan_about_some_concepts_speaks_of_those(project: pictus.Project, fill: Fill) -> None:
+    fill(project, {"owl/1.jpg": "owl", "wren/1.jpg": "wren", "wren/2.jpg": "wren"})
+    plan(project)
+    outcome = plan(project, concept=("owl",))
+    assert (outcome.summary["waiting"], outcome.summary["concepts"]) == (1, 1)
+    assert "wren" not in outcome.headline
+
+
 def test_near_duplicates_share_a_fold(project: pictus.Project, fill: Fill) -> None:
     ids = fill(project, {"owl/1.jpg": "owl", "owl/2.jpg": "owl", "owl/3.jpg": "owl"})
     members = [Duplicate(ids[path], ids["owl/1.jpg"], path == "owl/1.jpg", "near", 3, "", "")

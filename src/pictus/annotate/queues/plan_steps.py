@@ -104,6 +104,7 @@ def plan(
                 Planned(one, heap.concept_id, _name(taxonomy, heap.concept_id), *heap[1:])
                 for one in LOOP if one != kind for heap in queue_rows.heaps_of(project.journal, one)
             ]  # fmt: skip
+        heaps = [heap for heap in heaps if not chosen or heap.concept_id in chosen]
         waiting = sum(heap.waiting for heap in heaps)
         summary: dict[str, Any] = {
             "kind": kind, "added": stored.added, "changed": stored.changed, "reopened": reopened,
