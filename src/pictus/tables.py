@@ -283,7 +283,7 @@ class Tables:
         try:
             return (self.root / f"{name}.lance" / "_versions").stat().st_mtime_ns
         except FileNotFoundError:
-            return 0
+            return 0  # not written yet
 
     def tag(self, name: str, tag: str) -> None:
         """Name the present version, so that it is kept and can be read back."""

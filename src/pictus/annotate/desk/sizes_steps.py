@@ -59,12 +59,12 @@ class Sizes:
         return int(self._sizes_N2[at, 0]), int(self._sizes_N2[at, 1])
 
     def _sniffed(self, place: int) -> tuple[int, int] | None:
-        """The upright size as the picture's own header has it; None where it cannot be read: the wall says why."""
+        """The upright size as the picture's own header has it; None where it cannot be read."""
         row = self._places.slice(place, 1).to_pylist()[0]
         try:
             return pixels.sniff(shards.read(self._project.shards_dir, **row)).upright
-        except (PictureError, UserError, OSError):
-            return None
+        except (PictureError, UserError, OSError):  # the wall says of each picture why it cannot be shown
+            return None  # the size as stored stands
 
     def _now(self) -> tuple[int, ...]:
         return tuple(self._project.tables.stamp(name) for name in ("images", "checks"))
