@@ -11,6 +11,7 @@ from tests.annotate.desks import Clock, all_of, desk_of, put_questions, rows, so
 
 import pictus
 from pictus.annotate.desk import desk_steps, lease_steps, work_steps
+from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import LaterError
 from pictus.annotate.tasks import Given, Page
 from pictus.errors import NotThereError, UserError
@@ -290,3 +291,35 @@ def test_an_answer_known_since_changes_no_count(birds: pictus.Project) -> None:
         connection.execute(sa.text("UPDATE heaps SET waiting = 2"))
     assert desk.submit(ada, page.page_id if page else "", 1, all_of(page), 30).decided == 2
     assert rows(birds, "SELECT waiting FROM heaps") == [(0,)]
+
+
+def test_pages_held_at_once_claim_no_more_time_than_went_by(world: pictus.Project) -> None:
+    put_questions(world, 400)
+    clock = Clock()
+    desk = desk_of(world, clock, limits=Limits())
+    ada = someone(desk)
+    held: list[Page] = []
+    for _ in range(4):
+        page = desk.next_page(ada, except_pages=[one.page_id for one in held])
+        assert page is not None
+        held.append(page)
+    clock.wait(8)
+    receipts = [desk.submit(ada, page.page_id, 1, all_of(page), 60) for page in held[:3]]
+    assert receipts[2].progress.seconds <= 9
+    assert "too fast" in receipts[2].paused
+
+
+def test_pages_that_waited_for_a_connection_are_not_too_fast(world: pictus.Project) -> None:
+    put_questions(world, 400)
+    clock = Clock()
+    desk = desk_of(world, clock, limits=Limits())
+    ada = someone(desk)
+    held: list[Page] = []
+    for _ in range(4):
+        page = desk.next_page(ada, except_pages=[one.page_id for one in held])
+        assert page is not None
+        held.append(page)
+    clock.wait(240)
+    receipts = [desk.submit(ada, page.page_id, 1, all_of(page), 60) for page in held]
+    assert [receipt.paused for receipt in receipts] == [""] * 4
+    assert receipts[3].progress.seconds == pytest.approx(240)

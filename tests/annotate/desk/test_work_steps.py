@@ -226,3 +226,60 @@ def test_what_only_paused_people_decided_is_asked_again(world: pictus.Project) -
     page = again.next_page(someone(again, "eve"))  # a server that runs notices within a second
     assert page is not None
     assert len(page.items) == 20
+
+
+def test_accuracy_is_told_of_pages_that_cannot_be_corrected_any_more_and_round(world: pictus.Project) -> None:
+    put_questions(world, 700)
+    put_questions(world, 100, known="yes", first=1000)
+    clock = Clock()
+    desk = desk_of(world, clock)
+    ada = someone(desk)
+    pages = []
+    for _ in range(13):
+        assert desk.progress(ada).skill is None
+        page = desk.next_page(ada)
+        assert page is not None
+        clock.wait(60)
+        desk.submit(ada, page.page_id, 1, all_of(page), 50)
+        pages.append(page)
+    assert desk.progress(ada).skill == (1.0, 0.5, 1.0), "4 of 4: 0.51 to 1, in twentieths"
+    with pytest.raises(UserError, match="Too many pages of yours followed"):
+        desk.submit(ada, pages[0].page_id, 2, all_of(pages[0], "no"), 50)
+    assert desk.submit(ada, pages[1].page_id, 2, all_of(pages[1], "no"), 50).is_new
+
+
+def test_a_quiz_is_not_tried_without_end(world: pictus.Project) -> None:
+    clock = Clock()
+    desk = desk_of(world, clock)
+    ada = someone(desk)
+    quiz = desk.quiz(ada, "owl")
+    assert quiz is not None
+    wrong = (quiz.choices.index("a nocturnal bird of prey") + 1) % len(quiz.choices)
+    for _ in range(60):
+        desk.answer_quiz(ada, "owl", wrong)
+    with pytest.raises(UserError, match="60 times within an hour"):
+        desk.answer_quiz(ada, "owl", wrong)
+    clock.wait(3601)
+    assert desk.answer_quiz(ada, "owl", wrong) is False
+
+
+def test_only_the_yes_no_questions_are_put_aside_and_few_concepts_a_day(
+    world: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_questions(world, 20)
+    put_questions(world, 20, concept="wren")
+    put_questions(world, 20, kind="box")
+    monkeypatch.setattr("pictus.annotate.desk.work_steps.MOST_A_DAY", 1)
+    clock = Clock()
+    desk = desk_of(world, clock)
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    for person in (ada, bob):
+        for concept in ("owl", "wren"):
+            assert desk.next_page(person, kind="grid", concept_id=concept) is not None
+        desk.unpicturable(person, "owl")
+        with pytest.raises(UserError, match="1 concepts today"):
+            desk.unpicturable(person, "wren")
+    states = {(row.kind, row.concept_id): row.state for row in rows(world, "SELECT kind, concept_id, state FROM heaps")}
+    assert states == {("grid", "owl"): "parked", ("grid", "wren"): "open", ("box", "owl"): "open"}
+    clock.wait(86_401)
+    desk.unpicturable(ada, "wren")

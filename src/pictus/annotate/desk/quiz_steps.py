@@ -7,7 +7,13 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from pictus.annotate.truth.moments import later
+from pictus.errors import UserError
+
 QUIZ = "quiz"
+MOST_TRIES = 60
+"""Of one person in an hour, over all concepts: what anybody may write is bounded. A concept takes a minute or two."""
+HOUR_S = 3600
 
 
 class Said(NamedTuple):
@@ -28,7 +34,11 @@ def is_passed(connection: sa.Connection, name: str, concept_id: str) -> bool:
 
 
 def keep(connection: sa.Connection, said: Said, at: str) -> None:
-    """Write one try down."""
+    """Write one try down; UserError after MOST_TRIES within an hour."""
+    query = "SELECT COUNT(*) FROM answers WHERE annotator = :me AND kind = 'quiz' AND answered_at > :since"
+    tries = connection.execute(sa.text(query), {"me": said.name, "since": later(at, -HOUR_S)}).scalar_one()
+    if tries >= MOST_TRIES:
+        raise UserError(f"You chose {tries} times within an hour.", fix="read the definition, and come back later")
     keep_remark(connection, said.name, (QUIZ, said.concept_id), (str(said.choice), str(said.right)), at)
 
 

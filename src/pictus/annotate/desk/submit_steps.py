@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from pictus.annotate.desk.bulk_steps import insert_rows, update_rows
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import count_heaps, follow
-from pictus.annotate.desk.lease_steps import LEASED, SUBMITTED, answers_of, items_of, locked, own_page
+from pictus.annotate.desk.lease_steps import LEASED, RETURNED, SUBMITTED, answers_of, items_of, locked, own_page
 from pictus.annotate.desk.session_steps import paused_names
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.tally_steps import Tally
-from pictus.annotate.desk.work_steps import quota_left
+from pictus.annotate.desk.work_steps import closed_before, quota_left
 from pictus.annotate.shapes import marks
 from pictus.annotate.stops.stopping import Cast, Decision
 from pictus.annotate.tasks import (
@@ -40,7 +40,7 @@ from pictus.errors import UserError, bad_rows, counted
 MOST_DATA = 400_000
 """Signs of JSON of one drawn item: a mask of a 50-megapixel picture as COCO RLE stays below."""
 
-MOST_REVISIONS = 20
+MOST_REVISIONS = 5
 """Of one page: corrections, and no way to write without end."""
 
 _ANOTHER = "go on with the page as the desk has it: it is loaded again when you open it"
@@ -137,7 +137,7 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
     _check_bounds(connection, person, sent, row)
     questions = locked(connection, [item.question_id for item in items if item.role == ASK])
     known_before = _answered(connection, person.name, list(questions))  # before these answers are there
-    seconds = _seconds(row, sent, at, bench.limits)
+    seconds = _seconds(connection, row, sent, at, bench.limits)
     entry = Entry(row, kind, items, given, sent.revision, seconds, at, person.name not in paused_names(connection))
     _keep_answers(connection, entry)
     if kind.votes:
@@ -160,6 +160,10 @@ def _check_bounds(connection: sa.Connection, person: Person, sent: HandIn, row: 
     if sent.revision > MOST_REVISIONS:
         what = f"This page was handed in {MOST_REVISIONS} times already."
         raise UserError(what, fix="leave it as it is: its last answers count")
+    if row.state == RETURNED:
+        raise UserError("You gave this page back: it is with others.", fix="take the next page")
+    if row.state == SUBMITTED and row.submitted_at < closed_before(connection, person.name):
+        raise UserError("Too many pages of yours followed this one.", fix="leave it as it is: its last answers count")
     left = quota_left(connection, person) if row.state not in (LEASED, SUBMITTED) else -1
     if 0 <= left < row.items:  # and others were taken for it
         what = f"This page came back unanswered before, and of your {person.quota:,} questions {left} are left."
@@ -232,11 +236,18 @@ def _plain(given: Iterable[Given]) -> str:
     return json.dumps([[one.position, one.answer, one.data] for one in given], sort_keys=True)
 
 
-def _seconds(row: Any, sent: HandIn, at: str, limits: Limits) -> float:  # noqa: ANN401  a row of pages
-    """What a browser says it took, as far as the desk's own clock bears it out."""
+def _seconds(connection: sa.Connection, row: Any, sent: HandIn, at: str, limits: Limits) -> float:  # noqa: ANN401  a row
+    """What a browser says it took, as far as the desk's own clock bears it out: all that somebody hands in, whatever
+    the page, takes no longer together than the time that went by. Pages that waited for a connection may come at once.
+    """
     said = sent.seconds if 0 <= sent.seconds < float("inf") else 0.0  # nan too
     since = row.submitted_at or row.leased_at  # what is corrected took its time since it was handed in
-    return min(said, max(0.0, seconds_between(since, at)) + 1, limits.longest_s)
+    query = sa.text(
+        "SELECT COALESCE(SUM(a.seconds), 0) FROM pages p JOIN answers a ON a.page_id = p.page_id"
+        " WHERE p.annotator = :me AND p.state = 'submitted' AND p.submitted_at > :since AND a.answered_at > :since"
+    )
+    claimed = float(connection.execute(query, {"me": row.annotator, "since": since}).scalar_one())
+    return max(0.0, min(said, max(0.0, seconds_between(since, at)) + 1 - claimed, limits.longest_s))
 
 
 def _answered(connection: sa.Connection, me: str, questions: Sequence[int]) -> frozenset[int]:

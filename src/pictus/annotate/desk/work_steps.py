@@ -11,12 +11,19 @@ from pictus.annotate.desk.people import Worker
 from pictus.annotate.desk.quiz_steps import keep_remark
 from pictus.annotate.desk.session_steps import note, pause
 from pictus.annotate.tasks import Person, Progress
+from pictus.annotate.truth.moments import later
 from pictus.errors import UserError
 from pictus.stats import wilson
 
 UNPICTURABLE = "unpicturable"
 ENOUGH = 2
 """People who must say that a concept cannot be pictured."""
+MOST_A_DAY = 5
+"""Concepts that one person may say this of."""
+DAY_S = 86_400
+
+OPEN_PAGES = 12
+"""A page can be corrected until so many others of the same person followed it; undo reaches as far."""
 
 MOST_SIGNS = 2_000
 MOST_APPEALS = 10
@@ -33,6 +40,13 @@ def quota_left(connection: sa.Connection, person: Person) -> int:
     return max(0, person.quota - int(connection.execute(query, {"me": person.name}).scalar_one()))
 
 
+def closed_before(connection: sa.Connection, name: str) -> str:
+    """Pages that this person handed in before this moment stay as they are; "" while there are none."""
+    query = "SELECT submitted_at FROM pages WHERE annotator = :me AND state = 'submitted'"
+    query += " ORDER BY submitted_at DESC LIMIT 1 OFFSET :most"
+    return str(connection.execute(sa.text(query), {"me": name, "most": OPEN_PAGES - 1}).scalar() or "")
+
+
 def waiting(connection: sa.Connection, kinds: Sequence[str]) -> int:
     """Open questions of these kinds."""
     if not kinds:
@@ -44,20 +58,32 @@ def waiting(connection: sa.Connection, kinds: Sequence[str]) -> int:
 
 
 def progress(connection: sa.Connection, person: Person, waiting_now: int) -> Progress:
-    """One person's work; of the pages as they were handed in last."""
+    """One person's work; of the pages as they were handed in last.
+
+    `skill` is of pages that can no longer be corrected, and round: one changed answer must not tell whether it was
+    a known one, and which.
+    """
     query = sa.text(
-        "SELECT COUNT(*), COALESCE(SUM(items), 0), COALESCE(SUM(seconds), 0), COALESCE(SUM(golds), 0),"
-        " COALESCE(SUM(rights), 0) FROM pages WHERE annotator = :me AND state = 'submitted'"
+        "SELECT COUNT(*), COALESCE(SUM(items), 0), COALESCE(SUM(seconds), 0),"
+        " COALESCE(SUM(CASE WHEN submitted_at < :closed THEN golds ELSE 0 END), 0),"
+        " COALESCE(SUM(CASE WHEN submitted_at < :closed THEN rights ELSE 0 END), 0)"
+        " FROM pages WHERE annotator = :me AND state = 'submitted'"
     )
-    pages, questions, seconds, golds, rights = connection.execute(query, {"me": person.name}).one()
+    pages, questions, seconds, golds, rights = connection.execute(
+        query, {"me": person.name, "closed": closed_before(connection, person.name)}
+    ).one()
     left = quota_left(connection, person)
     share = wilson(int(rights), int(golds))
     ahead = waiting_now if left < 0 else left
     return Progress(
         pages=int(pages), questions=int(questions), seconds=float(seconds), left=left, waiting=waiting_now,
-        skill=(share.estimate, share.low, share.high) if golds else None,
+        skill=(_twentieth(share.estimate), _twentieth(share.low), _twentieth(share.high)) if golds else None,
         left_s=ahead * float(seconds) / int(questions) if questions else 0.0,
     )  # fmt: skip
+
+
+def _twentieth(share: float) -> float:
+    return round(20 * share) / 20
 
 
 def judged(connection: sa.Connection, name: str, limits: Limits, at: str) -> str:
@@ -98,9 +124,9 @@ def appeal(connection: sa.Connection, person: Person, text: str, at: str) -> Non
 
 
 def unpicturable(connection: sa.Connection, name: str, concept_id: str, at: str) -> None:
-    """Keep that somebody says so; where enough say so, all heaps of the concept are parked."""
+    """Keep that somebody says so; where enough say so, its yes/no questions are parked."""
     asked = "SELECT 1 FROM pages p JOIN annotators a ON a.name = p.annotator WHERE p.annotator = :me"
-    asked += " AND p.concept_id = :concept AND a.state = 'active' LIMIT 1"
+    asked += " AND p.concept_id = :concept AND p.kind = 'grid' AND a.state = 'active' LIMIT 1"
     if connection.execute(sa.text(asked), {"me": name, "concept": concept_id}).first() is None:
         raise UserError("Only who was asked about a concept can say that it cannot be pictured.")
     said = set(
@@ -116,12 +142,18 @@ def unpicturable(connection: sa.Connection, name: str, concept_id: str, at: str)
     )
     if name in said:
         return
+    today = "SELECT COUNT(*) FROM answers WHERE annotator = :me AND kind = 'unpicturable' AND answered_at > :since"
+    count = connection.execute(sa.text(today), {"me": name, "since": later(at, -DAY_S)}).scalar_one()
+    if count >= MOST_A_DAY:
+        raise UserError(f"You said so of {count} concepts today.", fix="write to the owner about this one")
     keep_remark(connection, name, (UNPICTURABLE, concept_id), ("yes", ""), at)
     note(connection, at, "concept_called_unpicturable", concept_id, by=name)
     if len(said | {name}) >= ENOUGH:
         reason = f"{len(said | {name})} people say that it cannot be pictured"
         connection.execute(
-            sa.text("UPDATE heaps SET state = 'parked', reason = :reason WHERE concept_id = :concept"),
+            sa.text(
+                "UPDATE heaps SET state = 'parked', reason = :reason WHERE concept_id = :concept AND kind = 'grid'"
+            ),
             {"reason": reason, "concept": concept_id},
         )
         note(connection, at, "concept_parked", concept_id, reason=reason)
