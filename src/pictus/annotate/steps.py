@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from pictus.annotate.exchange.entries import VOTE_COLUMNS, claims, entries_of, without_known
-from pictus.annotate.exchange.intake import Wishes
-from pictus.annotate.exchange.intake_steps import other_tools, take_in
+from pictus.annotate.exchange.intake import People, Wishes
+from pictus.annotate.exchange.intake_steps import other_tools, people_of, take_in
 from pictus.annotate.exchange.references import resolve
 from pictus.annotate.exchange.vote_files import read_answers
 from pictus.annotate.truth import dawid_skene, glad, gold, mace, majority, one_coin
@@ -76,7 +76,7 @@ def import_(
     skip_bad: leave out every row that cannot be used; the journal keeps which and why
     format: what the files are, where that is not to be recognised: `coco`, `voc-inclusive`, `csv` …
     as_proposals: take shapes for a start to work from, not for what a person drew
-    keep_names: keep the platform's ids of workers, and e-mail addresses; else pseudonyms stand for them
+    keep_names: keep names of annotators as they are, also ids of a platform, e-mail addresses, `source:` and `model:`
 
     Examples:
         pictus annotate import --from-folders
@@ -95,7 +95,8 @@ def import_(
             left_out: list[str] = []
         else:
             asked = taxonomy.resolve(question) if question else ""
-            skips = Skips(bad=skip_bad, unknown=skip_unknown or skip_bad)
+            people = people_of(project, keeps_names=keep_names)
+            skips = Skips(bad=skip_bad, unknown=skip_unknown or skip_bad, people=people)
             found, left_out, numbers = _read(project, taxonomy, files, asked, skips)
             problems = (f"{counted(len(left_out), 'row')} left out: {left_out[0]}, …",) if left_out else ()
         sources, added = _stored(project, found)
@@ -204,10 +205,14 @@ def _checked(project: Project, files: Sequence[Path], question: str, *, from_fol
 
 
 class Skips(NamedTuple):
-    """Which rows may be left out: those that cannot be understood, those about a picture that is not here."""
+    """Which rows may be left out: those that cannot be understood, those about a picture that is not here.
+
+    people: how annotators are called.
+    """
 
     bad: bool
     unknown: bool
+    people: People
 
 
 def _read(
@@ -226,7 +231,7 @@ def _read(
     left_out: list[str] = []
     has_bad = False
     for path, answers in zip(files, read, strict=True):
-        entries = entries_of(answers, taxonomy, pictures, SOURCE_PREFIX + path.name)
+        entries = entries_of(answers, taxonomy, pictures, SOURCE_PREFIX + path.name, skips.people.called)
         has_bad = has_bad or bool(entries.bad_rows)
         tables.append(_with_source(entries.votes, f"{path.name}@{_digest(path)}"))
         for number in sorted({*entries.bad_rows, *entries.unknown_pictures}):

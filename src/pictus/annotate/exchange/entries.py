@@ -41,8 +41,18 @@ class Entries(NamedTuple):
     unknown_pictures: dict[int, str]
 
 
-def entries_of(answers: Answers, taxonomy: Taxonomy, pictures: Resolved, default_annotator: str) -> Entries:
-    """Every row of `answers` as a vote or as a reason why not."""
+def _as_named(name: str) -> tuple[str, str]:
+    return name, ""
+
+
+def entries_of(
+    answers: Answers, taxonomy: Taxonomy, pictures: Resolved, default_annotator: str,
+    called: Callable[[str], tuple[str, str]] = _as_named,
+) -> Entries:  # fmt: skip
+    """Every row of `answers` as a vote or as a reason why not.
+
+    called: the file's name of an annotator -> (the name that is kept, "") or ("", why there is none).
+    """
     is_asked = np.asarray(pc.not_equal(answers.question, "").to_numpy(zero_copy_only=False))
     problems: dict[int, list[str]] = {}
     unknown: dict[int, list[str]] = {}
@@ -61,7 +71,11 @@ def entries_of(answers: Answers, taxonomy: Taxonomy, pictures: Resolved, default
     named_answer = _mapped(answers.answer, ~is_asked, concept("class"), problems)
     annotator = answers.annotator
     if "annotator" in answers.columns:
-        _mapped(annotator, every, lambda text: (text, "" if text else "nobody is named as its annotator"), problems)
+
+        def named(text: str) -> tuple[str, str]:
+            return called(text) if text else ("", "nobody is named as its annotator")
+
+        annotator = _mapped(annotator, every, named, problems)
     else:
         annotator = pa.repeat(pa.scalar(default_annotator, pa.string()), is_asked.size)
     image = _mapped(answers.image, every, lambda text: _picture(pictures, text), unknown)

@@ -38,12 +38,31 @@ class Wishes(NamedTuple):
 
 
 class World(NamedTuple):
-    """What the project knows. size_of: image_id -> width and height upright, (0, 0) unknown; key: for pseudonyms."""
+    """What the project knows. size_of: image_id -> width and height upright, (0, 0) unknown."""
 
     taxonomy: Taxonomy
     pictures: Resolved
     size_of: Callable[[str], tuple[int, int]]
+    people: People
+
+
+class People(NamedTuple):
+    """How the project calls the annotators of files. here: names with an @ that stand in it already, in clear."""
+
     key: bytes
+    keeps_names: bool = False
+    here: frozenset[str] = frozenset()
+
+    def called(self, name: str, platform: str = "person") -> tuple[str, str]:
+        """The name that is kept, or ("", why there is none). Ids of a platform, and e-mail addresses, are not kept."""
+        if self.keeps_names or name in self.here:
+            return name, ""
+        if platform == "person" and name.startswith(("source:", "model:")):
+            return "", f"{clipped(name)} is no person: such names stand for folders and models (--keep-names takes it)"
+        if platform != "person" or "@" in name:
+            digest = hmac.new(self.key, f"{platform}\0{name}".encode(), hashlib.sha256).hexdigest()
+            return f"{platform}-{digest[:12]}", ""
+        return name, ""
 
 
 class Row(NamedTuple):
@@ -80,9 +99,10 @@ class Fitting:
 
     def __init__(self, bundle: Bundle, known: Format, world: World, wishes: Wishes) -> None:
         self.source = f"source:{bundle.name[:200]}"
-        self._taxonomy, self._pictures, self._size_of, self._key = world
+        self._taxonomy, self._pictures, self._size_of, self._people = world
         self._wishes = wishes
-        self._platform = known.name if known.name in ("mturk", "toloka") else "person"
+        # Names in files that Pictus wrote are its own, or of people whom it may name.
+        self._platform = known.name if known.name in ("mturk", "toloka") and not known.is_ours(bundle) else "person"
         self._concepts: dict[tuple[str, str], tuple[str, str]] = {}
         self._pseudonyms: dict[str, str] = {}
         self._n_unknown = 0
@@ -153,16 +173,11 @@ class Fitting:
     def _who(self, name: str) -> str:
         if not name:
             return self.source
-        is_person = not name.startswith(("source:", "model:"))
-        if is_person and not self._wishes.keep_names and (self._platform != "person" or "@" in name):
-            return self._pseudonym(name)
-        return name[:200]
-
-    def _pseudonym(self, name: str) -> str:
+        if self._platform == "person" and name.startswith(("source:", "model:")):  # proposals, claims, predictions
+            return name[:200]
         if name not in self._pseudonyms:
-            digest = hmac.new(self._key, f"{self._platform}\0{name}".encode(), hashlib.sha256).hexdigest()
-            self._pseudonyms[name] = f"{self._platform}-{digest[:12]}"
-        return self._pseudonyms[name]
+            self._pseudonyms[name], _ = self._people.called(name, self._platform)
+        return self._pseudonyms[name][:200]
 
     def _concept(self, text: str, what: str) -> str:
         key = (text, what)

@@ -25,7 +25,7 @@ from pictus.annotate.exchange.entries import VOTE_COLUMNS, without_known
 from pictus.annotate.exchange.formats.contents import FORMATS, Asked, Drawn, Format, Known, Said
 from pictus.annotate.exchange.formats.documents import Bundle, bundle_of
 from pictus.annotate.exchange.formats.known import broken, readable, recognised
-from pictus.annotate.exchange.intake import Fitting, Question, Row, Wishes, World
+from pictus.annotate.exchange.intake import Fitting, People, Question, Row, Wishes, World
 from pictus.annotate.exchange.references import Resolved, resolve
 from pictus.annotate.queues import queue_rows
 from pictus.annotate.tasks import ACCEPTED, REJECTED
@@ -99,7 +99,8 @@ def take_in(
     """Store what the bundles say: answers as votes, shapes as marks, controls as known answers. All or nothing."""
     label = f"reading {', '.join(bundle.name for bundle, _ in bundles)[:100]}"
     with project.lock("annotate"), project.progress.track(label, None):
-        world = World(taxonomy, _pictures(project, bundles), Sizes(project).of, _key(project.root))
+        people = people_of(project, keeps_names=wishes.keep_names)
+        world = World(taxonomy, _pictures(project, bundles), Sizes(project).of, people)
         fittings = [Fitting(*one, world, wishes) for one in bundles]
         with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
             counts = []
@@ -127,6 +128,14 @@ def _pictures(project: Project, bundles: Sequence[tuple[Bundle, Format]]) -> Res
     sources = project.tables.read("sources", ["address", "image_id"])
     pairs = list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True))
     return resolve(texts, image_ids, pairs)
+
+
+def people_of(project: Project, *, keeps_names: bool) -> People:
+    """How annotators of files are called; e-mail addresses that earlier versions took in stay those people."""
+    query = sa.text("SELECT DISTINCT annotator FROM votes WHERE annotator LIKE '%@%'")
+    with project.journal.reading() as connection:
+        here = frozenset(connection.execute(query).scalars())
+    return People(_key(project.root), keeps_names, here)
 
 
 def _key(root: Path) -> bytes:

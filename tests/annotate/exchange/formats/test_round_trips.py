@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import pictus
 from pictus import annotate
 from pictus.annotate.shapes import rle
+from pictus.errors import UserError
 from pictus.records import Vote
 
 Shelve = Callable[..., dict[str, str]]
@@ -205,14 +206,48 @@ def test_votes_come_back_as_they_were(chosen: str, tmp_path: Path, shelve: Shelv
     assert annotate.import_(new, (out,), keep_names=True).summary["added"] == 0
 
 
-def test_our_own_votes_become_pseudonyms_that_stay_the_same(tmp_path: Path, shelve: Shelve, said: Read) -> None:
+def test_our_own_votes_come_back_under_one_name_from_every_format(
+    tmp_path: Path, shelve: Shelve, said: Read
+) -> None:
     old, new = pictus.new(tmp_path / "old"), pictus.new(tmp_path / "new")
     ids = shelve(old, PICTURES)
     shelve(new, PICTURES)
-    old.journal.add_votes([Vote(ids["owl/1.jpg"], "A1B2C3", "cowl", "yes", "x", "")])
-    annotate.export(old, tmp_path / "batch.csv", format="mturk")
-    annotate.import_(new, (tmp_path / "batch.csv",))
-    ((_, name, _, _),) = said(new)
+    who = ("ada", "ann@x.org", "mturk-0123456789ab")
+    old.journal.add_votes([Vote(ids["owl/1.jpg"], name, "cowl", "yes", "x", "") for name in who])
+    for chosen, name in (
+        ("mturk", "m.csv"), ("toloka", "t.tsv"), ("csv", "c.csv"), ("label-studio", "l.json"), ("cvat", "c.xml"),
+    ):
+        annotate.export(old, tmp_path / name, format=chosen, what="votes")
+        annotate.import_(new, (tmp_path / name,))
+        names = {vote[1] for vote in said(new)}
+        assert len(names) == 3, chosen
+        assert names > {"ada", "mturk-0123456789ab"}
+        assert not any("@" in one for one in names)
+
+
+def test_an_address_that_an_earlier_version_kept_stays_that_person(tmp_path: Path, shelve: Shelve, said: Read) -> None:
+    project = pictus.new(tmp_path / "p")
+    ids = shelve(project, PICTURES)
+    project.journal.add_votes([Vote(ids["owl/1.jpg"], "ann@x.org", "", "cowl", "x", "")])
+    (tmp_path / "v.csv").write_text("worker,image,answer\nann@x.org,owl/1.jpg,owl\n", encoding="utf-8")
+    assert annotate.import_(project, (tmp_path / "v.csv",)).summary["added"] == 0
+    assert {vote[1] for vote in said(project)} == {"ann@x.org"}
+
+
+def test_nobody_in_a_column_of_workers_is_a_folder_or_a_model(tmp_path: Path, shelve: Shelve, said: Read) -> None:
+    project = pictus.new(tmp_path / "p")
+    shelve(project, PICTURES)
+    path = tmp_path / "v.csv"
+    path.write_text("worker,image,answer\nsource:evil,owl/1.jpg,owl\nmodel:x,owl/1.jpg,wren\n", encoding="utf-8")
+    with pytest.raises(UserError, match="line 2: 'source:evil' is no person") as raised:
+        annotate.import_(project, (path,))
+    assert "--keep-names" in str(raised.value)
+    assert not said(project)
+    batch = tmp_path / "batch.csv"
+    header = "HITId,WorkerId,AssignmentStatus,Input.image_url,Input.question,Answer.label\n"
+    batch.write_text(header + "H1,source:evil,Approved,owl/1.jpg,owl,yes\n", encoding="utf-8")
+    annotate.import_(project, (batch,))
+    ((_, name, _, _),) = said(project)
     assert name.startswith("mturk-")
-    assert "A1B2C3" not in name
-    assert annotate.import_(new, (tmp_path / "batch.csv",)).summary["added"] == 0
+    annotate.import_(project, (path,), keep_names=True)
+    assert {vote[1] for vote in said(project)} == {name, "source:evil", "model:x"}

@@ -143,10 +143,11 @@ Writer = Callable[[Export, Path], int]  # writes the file or folder, gives the n
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """One format. `recognises`: whether a bundle is of this kind, by its content."""
+    """One format. `recognises`: whether a bundle is of this kind, by its content; `is_ours`: that Pictus wrote it."""
 
     name: str
     recognises: Callable[[Bundle], bool] = field(default=lambda _bundle: False)
+    is_ours: Callable[[Bundle], bool] = field(default=lambda _bundle: False)
     read: Reader | None = None
     pictures: Callable[[Bundle], Iterable[str]] | None = None  # the pictures' texts, where that is cheaper than `read`
     writes: Mapping[str, Writer] = field(default_factory=dict)  # votes | labels | marks | shapes | tasks -> writer

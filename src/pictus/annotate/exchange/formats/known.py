@@ -36,12 +36,12 @@ for _format in (
     ),
     Format(name="labelme", recognises=labelme.recognises, read=labelme.read),
     Format(
-        name="mturk", recognises=mturk.recognises, read=mturk.read,
+        name="mturk", recognises=mturk.recognises, is_ours=mturk.is_ours, read=mturk.read,
         writes={"votes": mturk.write_votes, "tasks": mturk.write_tasks},
     ),
     Format(name="tfrecord", recognises=tfrecord.recognises, read=tfrecord.read),
     Format(
-        name="toloka", recognises=toloka.recognises, read=toloka.read,
+        name="toloka", recognises=toloka.recognises, is_ours=toloka.is_ours, read=toloka.read,
         writes={"votes": toloka.write_votes, "tasks": toloka.write_tasks},
     ),
     Format(name="voc", recognises=voc.recognises, read=voc.read, writes={"marks": voc.write, "shapes": voc.write}),

@@ -30,6 +30,9 @@ from pictus.errors import UserError, clipped
 _ASKED = ("question", "concept", "concept_id", "asked", "wnid")
 _TOLD = (*COLUMNS["answer"], "category.label", "choice")
 _BESIDE = ("comment", "comments", "feedback", "duration", "time", "submit", "useragent")
+_VOTES = (
+    "HITId", "AssignmentId", "WorkerId", "AssignmentStatus", "Input.image_url", "Input.question", "Answer.answer",
+)  # fmt: skip
 _NUMBER = re.compile(r"\d{1,4}")
 
 
@@ -39,6 +42,11 @@ def recognises(bundle: Bundle) -> bool:
 
 def is_mturk(document: Document) -> bool:
     return {"HITId", "WorkerId"} <= set(header(document))
+
+
+def is_ours(bundle: Bundle) -> bool:
+    """Whether `write_votes` wrote it: the platform's own results have forty columns more."""
+    return all(tuple(header(document)) == _VOTES for document in bundle.ending(".csv") if is_mturk(document))
 
 
 def read(bundle: Bundle) -> Iterator[Read]:
@@ -147,8 +155,7 @@ def write_votes(export: Export, path: Path) -> int:
     count = 0
     with text_file(path) as out:
         rows = table(out, path)
-        rows.writerow(("HITId", "AssignmentId", "WorkerId", "AssignmentStatus", "Input.image_url", "Input.question",
-                       "Answer.answer"))  # fmt: skip
+        rows.writerow(_VOTES)
         hits: dict[tuple[str, str], int] = {}
         for vote in export.votes():
             count += 1

@@ -21,6 +21,10 @@ from pictus.errors import clipped
 
 _ASKED = ("question", "concept", "concept_id", "asked", "wnid")
 _TOLD = (*COLUMNS["answer"], "result", "choice")
+_VOTES = (
+    "INPUT:image", "INPUT:question", "OUTPUT:answer", "ASSIGNMENT:assignment_id", "ASSIGNMENT:worker_id",
+    "ASSIGNMENT:status",
+)  # fmt: skip
 _YES_NO = {"yes": "yes", "true": "yes", "1": "yes", "no": "no", "false": "no", "0": "no"}
 
 
@@ -30,6 +34,12 @@ def recognises(bundle: Bundle) -> bool:
 
 def is_toloka(document: Document) -> bool:
     return any(name.startswith("INPUT:") for name in header(document))
+
+
+def is_ours(bundle: Bundle) -> bool:
+    """Whether `write_votes` wrote it: the platform's own results have more columns."""
+    documents = bundle.ending(".tsv", ".csv", ".txt")
+    return all(tuple(header(document)) == _VOTES for document in documents if is_toloka(document))
 
 
 def read(bundle: Bundle) -> Iterator[Read]:
@@ -92,8 +102,7 @@ def write_votes(export: Export, path: Path) -> int:
     count = 0
     with text_file(path) as out:
         rows = csv.writer(out, delimiter="\t", lineterminator="\n")
-        rows.writerow(("INPUT:image", "INPUT:question", "OUTPUT:answer", "ASSIGNMENT:assignment_id",
-                       "ASSIGNMENT:worker_id", "ASSIGNMENT:status"))  # fmt: skip
+        rows.writerow(_VOTES)
         for vote in export.votes():
             count += 1
             said = (vote.sheet.address, vote.question, vote.answer)
