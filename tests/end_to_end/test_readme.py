@@ -59,6 +59,8 @@ def test_the_walk_of_the_readme_runs_as_written(tmp_path: Path) -> None:
         words = command.split()[1:]
         if words[:2] == ["serve", "start"]:
             predict_over_http(project, tmp_path / "photos" / "owl" / "0.jpg")
+        elif words[:2] == ["annotate", "serve"]:
+            sign_in_by_a_link(words, project)
         else:
             run(words, project)
     status = json.loads(run(["status", "--json"], project))["summary"]
@@ -84,6 +86,23 @@ def predict_over_http(project: Path, picture: Path) -> None:
         assert answer.status_code == 200, answer.text
         assert answer.json()["guesses"][0]["name"] in ("owl", "wren")
         assert "pictus" in httpx.get(f"{address}/metrics").text
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=30)
+
+
+def sign_in_by_a_link(words: list[str], project: Path) -> None:
+    """One of the twelve comes in and is given a page."""
+    server = subprocess.Popen([*PICTUS, *words, "--port", "0"], cwd=project, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        links = [server.stdout.readline().strip() for _ in range(13)]  # the owner's first
+        origin, _, token = links[1].partition("/join/")
+        with httpx.Client(base_url=origin, headers={"x-pictus": "desk"}) as browser:
+            assert browser.post("/desk/join", json={"token": token, "name": "ada"}).status_code == 200
+            page = browser.post("/desk/next", json={}).json()["page"]
+        assert page["concept"]["name"] in ("owl", "wren")
+        assert len(page["items"]) > 12
     finally:
         server.send_signal(signal.SIGINT)
         server.communicate(timeout=30)
