@@ -169,3 +169,14 @@ def test_a_plain_table_of_votes_is_what_it_was(
     assert said(project) == {(ids["1.jpg"], "ada", "", "cowl")}
     with pytest.raises(UserError, match="take them in one after the other"):
         annotate.import_(project, (path, write(tmp_path, (*MTURK, "Answer.label"), name="m.csv")))
+
+
+def test_words_of_a_box_that_are_no_words_are_told(project: pictus.Project, tmp_path: Path, shelve: Shelve) -> None:
+    shelve(project, {"1.jpg": (200, 100)})
+    header = ("image", "label", "xmin", "ymin", "xmax", "ymax", "words")
+    box = ("1.jpg", "owl", "1", "1", "9", "9")
+    path = write(tmp_path, header, (*box, "{torn"), (*box, '{"pose": 3}'), (*box, '{"a":' * 100_000))
+    with pytest.raises(UserError, match="no JSON") as raised:
+        annotate.import_(project, (path,))
+    assert "line 3: its words" in raised.value.what
+    assert "line 4: its words" in raised.value.what

@@ -175,6 +175,22 @@ def test_masks_points_and_words_come_back_as_they_were(
         assert np.allclose(numbers(one.shape), numbers(other.shape), atol=0.0011)
 
 
+def test_the_same_boxes_in_a_table_and_in_other_files_are_there_once(
+    tmp_path: Path, shelve: Shelve, kept: Read
+) -> None:
+    said = {"words": {"truncated": "1", "difficult": "1", "pose": "left, up"}}
+    drawn: list[Any] = [
+        (0, "box", "cowl", "ada", {"box": [1, 2, 30, 40], **said}), (1, "box", "cwren", "bob", {"box": [1, 2, 3, 9]}),
+    ]
+    before, after = there_and_back(tmp_path, shelve, kept, drawn, "csv")
+    assert [mark.shape for mark in after] == [mark.shape for mark in before]
+    new, old = pictus.open(tmp_path / "new"), pictus.open(tmp_path / "old")
+    for chosen, name in (("coco", "a.json"), ("voc", "voc"), ("cvat", "a.xml"), ("label-studio", "b.json")):
+        annotate.export(old, tmp_path / name, format=chosen, what="marks")
+        summary = annotate.import_(new, (tmp_path / name,)).summary
+        assert (summary["marks"], summary["marks_there"]) == (0, 2), chosen
+
+
 def test_a_mask_of_two_rings_stays_one_mask(tmp_path: Path, shelve: Shelve, kept: Read) -> None:
     rings = [[1.0, 1, 100, 1, 100, 100, 1, 100], [200.0, 200, 300, 200, 300, 300, 200, 300]]
     drawn = [(0, "mask", "cowl", "ada", {"polygons": rings})]

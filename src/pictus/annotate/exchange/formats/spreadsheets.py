@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pictus.annotate.exchange.formats.contents import Export, Writer
 from pictus.annotate.exchange.formats.formulas import guarded
-from pictus.annotate.exchange.formats.outputs import decimal, table, text_file
+from pictus.annotate.exchange.formats.outputs import decimal, json_text, table, text_file
 
 
 def _votes(export: Export, path: Path) -> int:
@@ -36,11 +36,12 @@ def _boxes(export: Export, path: Path) -> int:
     count = 0
     with text_file(path) as out:
         rows = table(out, path)
-        rows.writerow(("image", "label", "worker", "xmin", "ymin", "xmax", "ymax"))
+        rows.writerow(("image", "label", "worker", "xmin", "ymin", "xmax", "ymax", "words"))
         for mark in export.marks():
             if mark.kind == "box":
                 sides = (decimal(side) for side in mark.shape["box"])
-                rows.writerow((guarded(mark.sheet.name), guarded(mark.concept), guarded(mark.annotator), *sides))
+                words = json_text(said) if (said := mark.shape.get("words")) else ""
+                rows.writerow((guarded(mark.sheet.name), guarded(mark.concept), guarded(mark.annotator), *sides, words))
                 count += 1
     return count
 
