@@ -113,15 +113,9 @@ def candidates(
     """Questions of a heap that this person may be asked now, those first that are lent to nobody; and whether
     another server holds some back just now. On PostgreSQL the rows are locked; with `waits` until they are free.
     """
-    kind = KINDS.get(heap.kind)
-    blind = (_BLIND if kind.is_blind_to_author else "") + (_APART if kind.is_blind_to_voters else "")
-    base = _HEAP + " AND q.state = 'open' AND q.known = ''" + _ME + blind
+    base, given = _open_to(heap, asker, limit)
     is_postgres = connection.dialect.name == "postgresql"
     lock = (" FOR UPDATE OF q" + ("" if waits else " SKIP LOCKED")) if is_postgres else ""
-    given = _given(heap, asker) | {"limit": limit}
-    if kind.is_blind_to_author and kind.loop:
-        base += _TORN
-        given["sides"] = [one for one in marks.loop_of(kind) if one == kind.name or KINDS.get(one).draws]
     order = " ORDER BY q.priority DESC, q.question_id LIMIT :limit"
     found, rest = [], base
     if heap.first:
@@ -142,6 +136,28 @@ def candidates(
     if not found and is_postgres and not waits:
         is_held = bool(_asks(connection, base + _MAY_BE_LENT + order, given | {"limit": 1}))
     return found, is_held
+
+
+def has_page(connection: sa.Connection, heap: Heap, me: str) -> bool:
+    """Whether there is a page of this heap for somebody, in their hands or to be lent to them. Locks nothing."""
+    held = "SELECT 1 FROM pages WHERE annotator = :me AND state = 'leased' AND kind = :kind AND concept_id = :concept"
+    named = {"me": me, "kind": heap.kind, "concept": heap.concept_id}
+    if connection.execute(sa.text(held + " LIMIT 1"), named).first():
+        return True
+    base, given = _open_to(heap, Asker(me, ()), 1)
+    return bool(_asks(connection, base + _MAY_BE_LENT + " LIMIT :limit", given))
+
+
+def _open_to(heap: Heap, asker: Asker, limit: int) -> tuple[str, dict[str, Any]]:
+    """The open questions of a heap that this person may answer, lent or not: statement and values."""
+    kind = KINDS.get(heap.kind)
+    blind = (_BLIND if kind.is_blind_to_author else "") + (_APART if kind.is_blind_to_voters else "")
+    base = _HEAP + " AND q.state = 'open' AND q.known = ''" + _ME + blind
+    given = _given(heap, asker) | {"limit": limit}
+    if kind.is_blind_to_author and kind.loop:
+        base += _TORN
+        given["sides"] = [one for one in marks.loop_of(kind) if one == kind.name or KINDS.get(one).draws]
+    return base, given
 
 
 def _given(heap: Heap, asker: Asker) -> dict[str, Any]:

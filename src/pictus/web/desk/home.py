@@ -11,8 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pictus.annotate.desk.desk_steps import Person
-from pictus.annotate.desk.lease_steps import Heap, kinds_for, open_heaps
+from pictus.annotate.desk.lease_steps import Heap, has_page, kinds_for, open_heaps
 from pictus.concepts import Taxonomy
+from pictus.web.desk.reasons import told
 from pictus.web.desk.room import Room, Values
 from pictus.web.desk.sign import entrance
 from pictus.web.desk.work import TITLES
@@ -50,14 +51,15 @@ class _View:
 
     def home(self, person: Person, _request: Request) -> Values:
         with self.room.project.journal.reading() as connection:
-            heaps = list(islice(open_heaps(connection, kinds_for(person.role), kind="", concept_id=""), MOST))
+            found = open_heaps(connection, kinds_for(person.role), kind="", concept_id="")
+            heaps = [heap for heap in islice(found, MOST) if has_page(connection, heap, person.name)]
         return {
             "progress": self.room.desk.progress(person), "titles": TITLES, "is_more": len(heaps) == MOST,
-            "kinds": _by_kind(heaps, self.room.shell.taxonomy()),
+            "kinds": _by_kind(heaps, self.room.shell.taxonomy(), person.role),
         }  # fmt: skip
 
 
-def _by_kind(heaps: list[Heap], taxonomy: Taxonomy) -> list[tuple[str, int, list[Waiting]]]:
+def _by_kind(heaps: list[Heap], taxonomy: Taxonomy, role: str) -> list[tuple[str, int, list[Waiting]]]:
     """(kind, how many concepts wait, the most urgent of them), in the order in which they are asked."""
     order = {heap.kind: place for place, heap in reversed(list(enumerate(heaps)))}
     heaps = sorted(heaps, key=lambda heap: order[heap.kind])
@@ -65,7 +67,7 @@ def _by_kind(heaps: list[Heap], taxonomy: Taxonomy) -> list[tuple[str, int, list
     for kind, group in groupby(heaps, key=lambda heap: heap.kind):
         rows = [
             Waiting(one.concept_id, taxonomy.name(one.concept_id) if one.concept_id in taxonomy else one.concept_id,
-                    one.reason)
+                    told(one.reason, role, one.concept_id, taxonomy))
             for one in group
         ]  # fmt: skip
         found.append((kind, len(rows), rows[:EACH]))

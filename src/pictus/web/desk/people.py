@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -19,6 +21,17 @@ APPEALS = 50
 SHOWN = 200
 """Rows of each table: those who are paused first, then by work; the commands list all."""
 OWNER = "owner"
+REMARKS = 1_000
+"""Events looked at for what people said of concepts."""
+
+
+class Unpicturable(NamedTuple):
+    """A concept that somebody said cannot be pictured."""
+
+    concept_id: str
+    name: str
+    by: tuple[str, ...]
+    is_aside: bool  # enough said so: nobody is asked about it any more
 
 
 def routes(room: Room) -> list[Route]:
@@ -31,6 +44,7 @@ def routes(room: Room) -> list[Route]:
             "/desk/people/invite", room.post(view.invite, "many", "role", "days", "quota", "uses", "note", role=OWNER),
             methods=["POST"],
         ),
+        Route("/desk/people/reopen", room.post(view.reopen, "concept", role=OWNER), methods=["POST"]),
         Route("/desk/people/revoke", room.post(view.revoke, "link", role=OWNER), methods=["POST"]),
     ]  # fmt: skip
 
@@ -48,9 +62,31 @@ class _View:
         return {
             "workers": sorted(workers, key=lambda one: (one.state != "paused", -one.questions, one.name))[:SHOWN],
             "n_workers": len(workers), "links": links[:SHOWN], "n_links": len(links), "roles": ROLES,
-            "lacks": self.desk.lacks_people(),
+            "lacks": self.desk.lacks_people(), "unpicturable": self._unpicturable(),
             "appeals": [event for event in events if event.subject in paused],
         }  # fmt: skip
+
+    def _unpicturable(self) -> list[Unpicturable]:
+        """What people called so since it was last asked again, the latest first."""
+        taxonomy, events = self.desk.taxonomy(), self.project.journal.events
+        reopened: dict[str, int] = {}
+        for event in events(event="concept_reopened", limit=REMARKS):
+            reopened.setdefault(event.subject, event.event_id)
+        since = {
+            name: [one for one in events(event=name, limit=REMARKS) if one.event_id > reopened.get(one.subject, 0)]
+            for name in ("concept_called_unpicturable", "concept_parked")
+        }  # fmt: skip
+        aside = {event.subject for event in since["concept_parked"]}
+        who: dict[str, list[str]] = {}
+        for event in since["concept_called_unpicturable"]:
+            who.setdefault(event.subject, []).append(str(event.data.get("by", "")))
+        return [
+            Unpicturable(one, taxonomy.name(one) if one in taxonomy else one, tuple(sorted(set(names))), one in aside)
+            for one, names in who.items()
+        ]
+
+    def reopen(self, _person: Person, _request: Request, body: Body) -> Values:
+        return {"said": annotate.reopen(self.project, bodies.text(body, "concept")).headline}
 
     def pause(self, person: Person, _request: Request, body: Body) -> Values:
         name, reason = bodies.text(body, "name", most=80), bodies.text(body, "reason", most=500).strip()

@@ -14,6 +14,7 @@ from pictus.errors import NotThereError, UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body
 from pictus.web.desk.cards import Cards
+from pictus.web.desk.reasons import told
 from pictus.web.desk.room import PAGE_ID, Room, Values, page_id_of
 
 HELD = 64
@@ -80,10 +81,10 @@ class _View:
         if page is None:
             return {"page": None, "why": self.desk.nothing(person)}
         quiz = self.desk.quiz(person, page.concept_id) if page.kind == "grid" else None
-        return {"page": self._page_json(page), "quiz": _quiz_json(quiz) if quiz else None}
+        return {"page": self._page_json(page, person), "quiz": _quiz_json(quiz) if quiz else None}
 
     def page(self, person: Person, request: Request) -> Values:
-        return {"page": self._page_json(self.desk.page(person, page_id_of(request)))}
+        return {"page": self._page_json(self.desk.page(person, page_id_of(request)), person)}
 
     def submit(self, person: Person, request: Request, body: Body) -> Values:
         page_id = page_id_of(request)
@@ -145,7 +146,7 @@ class _View:
             "skill": progress.skill if self.room.tells_accuracy else None,
         }  # fmt: skip
 
-    def _page_json(self, page: Page) -> Values:
+    def _page_json(self, page: Page, person: Person) -> Values:
         kind = KINDS.get(page.kind)
         items = [
             {
@@ -154,10 +155,11 @@ class _View:
             }
             for item in page.items
         ]  # fmt: skip
+        reason = told(page.reason, person.role, page.concept_id, self.room.shell.taxonomy())
         given = [{"position": one.position, "answer": one.answer, "data": dict(one.data)} for one in page.answers]
         return {
             "page_id": page.page_id, "kind": page.kind, "revision": page.revision, "expires_at": page.expires_at,
-            "reason": page.reason, "concept": self.cards.card(page.concept_id, page.pictures), "items": items,
+            "reason": reason, "concept": self.cards.card(page.concept_id, page.pictures), "items": items,
             "answers": list(kind.answers), "given": given, "help": kind.help,
         }  # fmt: skip
 

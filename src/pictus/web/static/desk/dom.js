@@ -24,6 +24,13 @@ export class Refused extends Error {
   get isPassing() { return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500; }
 }
 
+// What went wrong and what to do, as sentences; a fix that is a command stays as it is typed.
+export const worded = ({ what, fix = "" }) => {
+  if (!fix) return what;
+  const isTyped = /^(pictus|pip) /.test(fix);
+  return `${what} ${isTyped ? fix : `${fix[0].toUpperCase()}${fix.slice(1)}${/[.!?…]$/.test(fix) ? "" : "."}`}`;
+};
+
 // Whose page this is. Another tab may have signed in somebody else since: then the server says so, and nothing is sent
 // or borrowed under the wrong name.
 const mine = document.getElementById("desk")?.dataset.person;

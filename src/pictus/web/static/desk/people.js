@@ -1,15 +1,16 @@
 // The owner's page: pausing, letting go on, making and revoking links.
 
-import { call, counted, el } from "./dom.js";
+import { call, counted, el, worded } from "./dom.js";
 
 const problem = document.getElementById("problem");
 const act = async (path, body) => {
   problem.textContent = "";
-  try { return await call(path, body); } catch (error) { problem.textContent = [error.what, error.fix].filter(Boolean).join(" "); return null; }
+  try { return await call(path, body); } catch (error) { problem.textContent = worded(error); return null; }
 };
 const then = async (path, body) => { if (await act(path, body)) location.reload(); };
 
 for (const button of document.querySelectorAll("[data-resume]")) button.addEventListener("click", () => then("/desk/people/pause", { name: button.dataset.resume, resume: true }));
+for (const button of document.querySelectorAll("[data-reopen]")) button.addEventListener("click", () => then("/desk/people/reopen", { concept: button.dataset.reopen }));
 for (const button of document.querySelectorAll("[data-revoke]")) button.addEventListener("click", () => then("/desk/people/revoke", { link: button.dataset.revoke }));
 
 const dialog = document.getElementById("why"), reason = document.getElementById("reason");

@@ -1,6 +1,6 @@
 // Review: walls on which a reviewer selects pictures and rules on them; the tree; the large view with the history.
 
-import { call, counted, el } from "./dom.js";
+import { call, counted, el, worded } from "./dom.js";
 import { Sheet } from "./sheet.js";
 import { Concepts, Tree } from "./tree.js";
 
@@ -11,7 +11,7 @@ const MOST_ALL = 2000, ASK_FROM = 100, SAID_MS = 7000, RECENT = 6;
 const problem = byId("problem");
 const act = async (path, body) => {
   problem.textContent = "";
-  try { await call(path, body); location.reload(); } catch (error) { problem.textContent = [error.what, error.fix].filter(Boolean).join(" "); }
+  try { await call(path, body); location.reload(); } catch (error) { problem.textContent = worded(error); }
 };
 for (const button of document.querySelectorAll("[data-take-back]")) button.addEventListener("click", () => act("/desk/review/take-back", { batch: button.dataset.takeBack }));
 for (const button of document.querySelectorAll("[data-resume]")) button.addEventListener("click", () => act("/desk/review/pause", { name: button.dataset.resume, resume: true }));
@@ -38,7 +38,7 @@ function start(root) {
     requestAnimationFrame(() => { line.textContent = text; });
     said = setTimeout(() => { line.textContent = ""; }, SAID_MS);
   };
-  const refused = (error) => say(error.isPassing ? "No connection just now: nothing was changed. Try again in a moment." : [error.what, error.fix].filter(Boolean).join(" "));
+  const refused = (error) => say(error.isPassing ? "No connection just now: nothing was changed. Try again in a moment." : worded(error));
   const name = (id) => concepts.name(id);
   const pictures = (count) => counted(count, "picture");
 

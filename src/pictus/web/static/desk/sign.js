@@ -1,6 +1,6 @@
 // Coming in by a link and a name, signing out.
 
-import { call, counted } from "./dom.js";
+import { call, counted, worded } from "./dom.js";
 
 const join = document.getElementById("join");
 join?.addEventListener("submit", async (event) => {
@@ -12,7 +12,7 @@ join?.addEventListener("submit", async (event) => {
     const found = await call("/desk/join", { token: join.dataset.token || pasted, name: join.elements.name.value });
     location.replace(found.to);
   } catch (error) {
-    problem.textContent = [error.what, error.fix].filter(Boolean).join(" ");
+    problem.textContent = worded(error);
     join.elements.name.focus();
   }
 });
