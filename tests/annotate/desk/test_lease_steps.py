@@ -41,12 +41,22 @@ def test_a_page_is_lent_answered_and_settled_by_three(world: pictus.Project) -> 
     assert closed > 0
 
 
-def test_two_who_ask_get_other_questions_while_there_are_any(world: pictus.Project) -> None:
+def test_two_who_ask_get_other_questions_but_for_every_fourth(world: pictus.Project) -> None:
     put_questions(world, 96)
+    put_questions(world, 40, known="yes", first=1000)
     desk = desk_of(world)
     two = (someone(desk, "ada"), someone(desk, "bob"))
-    pages = [pictures_of(desk, desk.next_page(person), person) for person in two]
-    assert len({*pages[0], *pages[1]}) == 96
+    pages = [set(pictures_of(desk, desk.next_page(person), person)) for person in two]
+    known = {image_id(f"owl{number}") for number in range(1000, 1040)}
+    assert len(pages[0] & pages[1] - known) == 11, "seen by two does not mean known"
+
+
+def test_what_is_drawn_is_with_one_person_only(birds: pictus.Project) -> None:
+    put_questions(birds, 60, kind="box", wanted=2)
+    desk = desk_of(birds)
+    pages = [pictures_of(desk, desk.next_page(person, kind="box"), person)
+             for person in (someone(desk, "ada"), someone(desk, "bob"))]  # fmt: skip
+    assert not set(pages[0]) & set(pages[1])
 
 
 def test_a_question_is_lent_no_more_often_than_it_needs_votes(world: pictus.Project) -> None:

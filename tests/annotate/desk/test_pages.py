@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pictus.annotate.desk.pages import Candidate, Mixed, arranged, fold_numbers, mixed, taken
+from pictus.annotate.desk.pages import Candidate, Mixed, arranged, fold_numbers, mixed, shared, taken
 
 
 def ask(number: int, fold: str = "", score: float = 0.0, role: str = "ask") -> Candidate:
@@ -58,3 +58,9 @@ def test_an_arranged_page_holds_what_was_chosen_with_likely_ones_first(rows: lis
 def test_a_known_answer_is_never_folded_into_others() -> None:
     found = arranged([ask(1, "a"), ask(2, "a"), ask(3, "a", role="gold")], Random(0))
     assert [one.role for one in found] in (["ask", "ask", "gold"], ["gold", "ask", "ask"])
+
+
+def test_every_fourth_is_with_somebody_else_and_the_rest_comes_last() -> None:
+    assert shared("abcdef", "XYZ") == list("XabcYdefZ")
+    assert shared("abcdef", "") == list("abcdef")
+    assert shared("", "XY") == ["X", "Y"]

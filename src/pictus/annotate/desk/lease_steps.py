@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from pictus.annotate.desk.bulk_steps import insert_rows
-from pictus.annotate.desk.pages import Candidate, Chance, arranged, fold_numbers, mixed, taken
+from pictus.annotate.desk.pages import SHARED_EVERY, Candidate, Chance, arranged, fold_numbers, mixed, shared, taken
 from pictus.annotate.desk.people import at_least
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.shapes import marks
@@ -110,7 +110,7 @@ def kinds_for(role: str) -> list[str]:
 def candidates(
     connection: sa.Connection, heap: Heap, asker: Asker, limit: int, *, waits: bool
 ) -> tuple[list[Candidate], bool]:
-    """Questions of a heap that this person may be asked now, those first that are lent to nobody; and whether
+    """Questions of a heap that this person may be asked now, three that are lent to nobody, one that is; and whether
     another server holds some back just now. On PostgreSQL the rows are locked; with `waits` until they are free.
     """
     base, given = _open_to(heap, asker, limit)
@@ -122,10 +122,11 @@ def candidates(
         given["first"], rest = heap.first, base + " AND q.question_id NOT IN :first"
         learned = _MAY_BE_LENT + " AND q.question_id IN :first ORDER BY q.leases, q.question_id LIMIT :limit"
         found = _asks(connection, base + learned + lock, given)
-    found += _asks(connection, rest + _UNLENT + order + lock, given)[: limit - len(found)]
-    if len(found) < limit:
-        by_leases = " ORDER BY q.priority DESC, q.leases, q.question_id LIMIT :limit"
-        found += _asks(connection, rest + _LENT + by_leases + lock, given | {"limit": limit - len(found)})
+    free = _asks(connection, rest + _UNLENT + order + lock, given | {"limit": limit - len(found)})
+    room = limit - len(found) - len(free) or (0 if KINDS.get(heap.kind).draws else limit // SHARED_EVERY)
+    by_leases = " ORDER BY q.priority DESC, q.leases, q.question_id LIMIT :limit"
+    lent = _asks(connection, rest + _LENT + by_leases + lock, given | {"limit": room}) if room else []
+    found += shared(free, lent)[: limit - len(found)]
     folds = sorted({one.fold for one in found if one.fold})
     if folds:
         have = {one.question_id for one in found}

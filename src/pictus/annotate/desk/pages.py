@@ -15,6 +15,11 @@ REPEAT_SHARE = 1 / 24
 """Of a page: pictures the same person has answered some pages ago."""
 
 
+SHARED_EVERY = 4
+"""Of what is asked, one in so many is with somebody else at the same time, though others are free: it takes several
+answers anyway, and were only known answers on two people's pages, those who compare theirs would know them."""
+
+
 class Chance(Protocol):
     """What is used of random.Random and random.SystemRandom."""
 
@@ -71,6 +76,17 @@ def taken(asks: Iterable[Candidate], room: int) -> list[Candidate]:
         if len(found) >= room:
             break
     return found
+
+
+def shared(free: Sequence[T], lent: Sequence[T]) -> list[T]:
+    """What nobody has; the first and every SHARED_EVERY-th after it is what somebody has, the rest of that the end."""
+    others = iter(lent)
+    found: list[T] = []
+    for number, one in enumerate(free):
+        if number % (SHARED_EVERY - 1) == 0:
+            found += [other for other in (next(others, None),) if other is not None]
+        found.append(one)
+    return [*found, *others]
 
 
 def arranged(chosen: Sequence[Candidate], chance: Chance) -> list[Candidate]:
