@@ -91,7 +91,7 @@ def _eyes(stage: "Stage") -> Eyes:
     """What people know: what was drawn, by its bytes; the words of the concepts; what is like what."""
     truth = {one.path: one.true_concept for one in read_truth(stage.world)}
     packs: dict[Path, bytes] = {}
-    shows = {}
+    shows: dict[str, str] = {}
     for path, (_, _, pack, offset, size) in where_things_are(stage.world).items():
         body = packs.setdefault(pack, pack.read_bytes() if pack not in packs else b"")[offset : offset + size]
         shows.setdefault(hashlib.sha256(body).hexdigest(), truth[path])
