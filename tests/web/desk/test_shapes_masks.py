@@ -20,6 +20,7 @@ from tests.web.desk.drawing import (
     marks,
     person,
     served,
+    states,
 )  # fmt: skip
 
 import pictus
@@ -378,3 +379,20 @@ def test_a_draft_is_written_as_one_goes_on_not_at_the_end_alone(desk: Desk, chro
                 break
             hand.page.wait_for_timeout(20)
         assert hand.page.evaluate("Object.keys(localStorage).some((key) => key.includes('/draft/'))")
+
+
+def test_none_here_goes_on_to_the_next_picture_and_undo_comes_back(desk: Desk, chromium: Any) -> None:
+    project, address = desk
+    ask(project, "mask", images(project)[1:])  # one page of four
+    with person(chromium, address) as hand:
+        hand.enter("ada", "mask")
+        assert hand.page.inner_text("h1").startswith("Outline each owl, one mask for each")
+        hand.press("n", "n")
+        assert hand.page.inner_text("#tally") == "2 of 4 pictures drawn"
+        hand.press("u")
+        assert hand.page.inner_text("#tally") == "1 of 4 pictures drawn"
+        hand.press("n", "n", "n")
+        assert hand.page.inner_text("#tally") == "4 of 4 pictures drawn"
+        hand.press("Enter")
+        hand.wait_saved()
+    assert [votes for kind, _, votes in states(project) if kind == "mask"] == [1] * 4

@@ -127,7 +127,9 @@ export class Bench {
     this.sheet.leave();
   }
 
-  open(index) {
+  /** `from`: the picture whose answer led here, to which undo goes back. */
+  open(index, from = null) {
+    this.wentFrom = from;
     if (this.sheet) { this.closed(); this.sheet.leave(); }
     this.index = index;
     this.sheet = new Sheet({ width: this.item.width, height: this.item.height, address: this.address(this.item), thumbnail: this.hands.side(THUMBNAIL_PX), label: `${this.name}: picture ${index + 1} of ${this.desks.length}`, hand: this });
@@ -161,7 +163,7 @@ export class Bench {
     if (!this.sheet) return;
     const { history } = this.desk, isLast = this.index === this.desks.length - 1;
     const view = [
-      [{ word: "Undo", key: "u", icon: "undo", isIcon: true, run: () => this.undo(), isOff: !history.done.length && !this.isMidway?.() },
+      [{ word: "Undo", key: "u", icon: "undo", isIcon: true, run: () => this.undo(), isOff: !history.done.length && !this.isMidway?.() && this.wentFrom === null },
         { word: "Redo", key: "U", icon: "redo", isIcon: true, run: () => this.redo(), isOff: !history.undone.length }],
       [{ word: "Smaller", key: "−", icon: "minus", isIcon: true, isWide: true, run: () => this.sheet.zoomBy(0.8) },
         { word: "The whole picture", key: "0", icon: "fit", isIcon: true, run: () => this.sheet.fit() },
@@ -177,7 +179,7 @@ export class Bench {
       one.dataset.answer = answered[index];
     }
     this.film.children[this.index]?.scrollIntoView({ block: "nearest", inline: "nearest" });
-    this.hands.tally(`${answered.filter(Boolean).length} of ${answered.length} ${this.whatFor}`);
+    this.hands.tally(`${answered.filter(Boolean).length} of ${answered.length} ${answered.length === 1 ? "picture" : "pictures"} ${this.whatFor}`);
     clearTimeout(this.keeping);
     this.keeping = setTimeout(() => this.keep(), 150);
     this.measure();
@@ -211,7 +213,8 @@ export class Bench {
 
   undo() {
     if (this.stepBack()) { this.changed(); return true; }
-    const name = this.desk.history.undo();
+    let name = this.desk.history.undo();
+    if (!name && this.wentFrom !== null) { this.open(this.wentFrom); name = this.desk.history.undo(); }
     if (name) this.say(`Taken back: ${name}.`);
     return Boolean(name);
   }
@@ -267,12 +270,25 @@ export class Bench {
 
   // --- on to the next, and handing in: Enter and the desk's button ---
 
+  /** The next picture without an answer, those after this one first; -1: none is left. */
+  nextOpen() {
+    const isOpen = ({ state, item }) => !this.answer(state, item), after = this.desks.findIndex((desk, index) => index > this.index && isOpen(desk));
+    return after >= 0 ? after : this.desks.findIndex(isOpen);
+  }
+
+  /** After "none" was said or taken back: on to the next, as after every answer of one key. */
+  saidNone(words) {
+    if (!this.state.isNone) { this.say("Taken back."); return; }
+    const from = this.index, open = this.nextOpen();
+    if (open >= 0) this.open(open, from);
+    this.say(open >= 0 ? `Picture ${from + 1}: ${words}. u takes it back.` : `Picture ${from + 1}: ${words}. Enter goes on.`);
+  }
+
   submit() {
     if (this.desk.misfit) { this.say(this.desk.misfit); return; }
     if (this.accept()) return;
     if (!this.answer(this.state, this.item)) { this.say(this.missing()); return; }
-    const isOpen = ({ state, item }) => !this.answer(state, item);
-    const after = this.desks.findIndex((desk, index) => index > this.index && isOpen(desk)), open = after >= 0 ? after : this.desks.findIndex(isOpen);
+    const open = this.nextOpen();
     if (open >= 0) { this.open(open); return; }
     if (this.isHandedIn) return;
     this.keep();

@@ -121,7 +121,7 @@ class Boxes extends Bench {
   sayNone() {
     this.stopBegun();
     this.put("the answer", this.state.isNone ? this.state.boxes : [], !this.state.isNone);
-    this.say(this.state.isNone ? `No ${this.name} is left without a box. Enter goes on.` : "Taken back.");
+    this.saidNone(`no ${this.name} is left without a box`);
   }
 
   use(way) {

@@ -4,7 +4,7 @@
 import { Bench, DRAWING_KEYS, arrow } from "./bench.js";
 import { clamp, round, svg } from "./canvas.js";
 import { registerKind } from "./desk.js";
-import { Refused, call, counted, el } from "./dom.js";
+import { Refused, call, counted, el, worded } from "./dom.js";
 import { Paint } from "./paint.js";
 import { Raster, decode, difference, encode, filledAll, flip } from "./rle.js";
 
@@ -116,7 +116,7 @@ class Masks extends Bench {
     this.stopBegun();
     if (this.state.things.length) { this.say("Something is drawn: remove it first."); return; }
     this.put("the answer", [], -1, !this.state.isNone);
-    this.say(this.state.isNone ? `There is no ${this.name} here. Enter goes on.` : "Taken back.");
+    this.saidNone(`no ${this.name}`);
   }
 
   accept() {
@@ -292,7 +292,7 @@ class Masks extends Bench {
       if (isStale()) return;
       if (!(error instanceof Refused)) throw error;
       Object.assign(found, kept);
-      if (!error.isPassing) this.noFinder = [error.what, error.fix].filter(Boolean).join(" ");
+      if (!error.isPassing) this.noFinder = worded(error);
       this.say(error.isPassing && error.status !== 429 ? "No connection just now: the other tools work without one." : error.what);
       this.changed();
     } finally { clearTimeout(this.patience); }
@@ -444,7 +444,7 @@ class Masks extends Bench {
 }
 
 registerKind("mask", {
-  question: (page) => `Cover one ${page.concept.name}, all that can be seen of it`,
+  question: (page) => page.items.some((item) => item.marks.some((one) => one.shape?.box)) ? `Outline the ${page.concept.name} in the dotted box, all that can be seen of it` : `Outline each ${page.concept.name}, one mask for each`,
   keys: [
     ["p b e f c", "outline, brush, eraser, fill, find; only what can be seen, no shadow, nothing that stands before it"], ["Enter", "closes the outline; then the next picture, or hand in"],
     ["Backspace", "the last point of an outline goes"], ["Tab", "choose a point of the outline; arrows move it, Del removes it"], ["[ ]", "a smaller, a larger brush"],

@@ -145,7 +145,7 @@ class Points extends Bench {
   sayNone() {
     if (this.state.things.length) { this.say("Points are set: remove them first."); return; }
     this.put("the answer", [], { chosen: -1, isNone: !this.state.isNone });
-    this.say(this.state.isNone ? `There is no ${this.name} here. Enter goes on.` : "Taken back.");
+    this.saidNone(`no ${this.name}`);
   }
   accept() {
     const { offered } = this;
