@@ -19,6 +19,8 @@ KINDS = {
     "checks": records.Check, "duplicates": records.Duplicate, "verdicts": records.Verdict, "labels": records.Label,
     "splits": records.Split, "features": records.Features, "likenesses": records.Likeness, "leaks": records.Leak,
     "relevance": records.Relevance, "faces": records.Faces, "safety": records.Safety,
+    "presences": records.Presence, "suspects": records.Suspect, "boxes": records.Box,
+    "box_coverage": records.BoxCoverage, "masks": records.Mask, "keypoints": records.Keypoints,
 }  # fmt: skip
 WITHOUT_RECORD = {"matched", "evaluation_hashes"}
 """Read as columns only."""

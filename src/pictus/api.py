@@ -42,12 +42,18 @@ def routes(project: Project, *, is_open: bool = False) -> list[Route]:
     forms = [form for form in all_forms() if form.step.name != "serve start"]  # that one is a server itself
     if is_open:
         forms = [form for form in forms if not form.step.changes and not _takes_paths(form)]
+        forms = [form for form in forms if form.step.name not in OF_PEOPLE]
     found = [Route("/api/steps", _listing(forms), methods=["GET"])]
     for form in forms:
         method = "POST" if form.step.changes else "GET"
         found.append(Route(path_of(form), _endpoint(project, form, is_open=is_open), methods=[method]))
     return found
 
+
+OF_PEOPLE = frozenset({
+    "annotate people", "annotate links", "annotate skills", "annotate trust", "annotate history",
+})  # fmt: skip
+"""Who works how well is for those who run the project: it stays away where others can reach it."""
 
 NAMES_OF_RELEASES = frozenset({"version", "before", "after", "release"})
 
