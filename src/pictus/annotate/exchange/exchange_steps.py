@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from pictus import pixels, shards
 from pictus.annotate.desk.sizes_steps import Sizes
+from pictus.annotate.exchange import hints
 from pictus.annotate.exchange.formats import hits
 from pictus.annotate.exchange.formats.contents import FORMATS, Bad, Export, Mark, Sheet, Task, Vote
 from pictus.annotate.exchange.formats.documents import bundle_of
@@ -30,7 +31,7 @@ from pictus.annotate.shapes import settled_shapes
 from pictus.annotate.shapes.marks import STANDS
 from pictus.annotate.tasks import OPEN
 from pictus.concepts import Taxonomy, load_taxonomy
-from pictus.errors import PictureError, UserError, bad_rows, counted
+from pictus.errors import PictureError, UserError, bad_rows, clipped, counted
 from pictus.journey import first_command
 from pictus.project import Project
 from pictus.registry import Outcome, step
@@ -101,6 +102,8 @@ def export(
         content, total, problems = _content(project, taxonomy, wanted, pictures, seed)
         if not total:
             raise UserError(f"There are no {wanted} in this project yet.", fix=_how(project, wanted))
+        if wanted == "tasks" and not pictures:
+            problems += _told(taxonomy, content, by_name=chosen.name in ("csv", "hits"))
         written = writer(content, out)
         digests = [digest_of(one) for one in outs]
         project.journal.log(
@@ -230,15 +233,28 @@ def _content(
         return Export(project.name, used, named.sheets.values, marks=marks), total, []
     rows = _questions(project)
     named = _named(project, taxonomy, {row.image_id for row in rows}, base)
+    sheets = named.sheets
+    if base:  # there every picture is called by its id, and so it is here
+        sheets = {key: replace(one, name=one.address.rpartition("/")[2]) for key, one in sheets.items()}
     tasks = [
-        Task(named.sheets[row.image_id], "grid", row.concept_id, *_called(taxonomy, row.concept_id), row.known)
-        for row in rows if row.image_id in named.sheets
+        Task(sheets[row.image_id], "grid", row.concept_id, *_called(taxonomy, row.concept_id), row.known)
+        for row in rows if row.image_id in sheets
     ]  # fmt: skip
     asked = sum(not task.known for task in tasks)
     unserved = sum("://" not in task.sheet.address for task in tasks)
     problems = [f"{counted(unserved, 'picture')} without a web address: serve them and say where with --pictures"]
-    content = Export(project.name, (), named.sheets.values, tasks=lambda: tasks, seed=seed)
+    content = Export(project.name, (), sheets.values, tasks=lambda: tasks, seed=seed)
     return content, asked, problems if unserved else []
+
+
+def _told(taxonomy: Taxonomy, content: Export, *, by_name: bool) -> list[str]:
+    """What is to be said of pictures that are called by what they show."""
+    sheets = {task.sheet.image_id: task.sheet for task in content.tasks()}.values()
+    found = hints.telling((one.name if by_name else one.address for one in sheets), taxonomy)
+    if not found:
+        return []
+    some = f"{counted(len(found), 'picture')} whose name tells the answer to whoever works, as {clipped(found[0])}"
+    return [f"{some}: with --pictures ADDRESS, where you serve them, they are called by their ids alone"]
 
 
 def _votes(project: Project) -> pa.Table:

@@ -286,3 +286,22 @@ def test_a_form_of_anybody_else_beside_the_tasks_is_left_and_one_that_is_written
     assert str(form) in outcome.headline
     assert outcome.summary["forms"] == [str(form)]
     annotate.export(project, tmp_path / "tasks.csv", format="mturk", what="tasks")
+
+
+def test_names_of_pictures_that_tell_the_answer_are_told_and_pictures_hides_them(
+    tmp_path: Path, shelve: Shelve
+) -> None:
+    project = pictus.new(tmp_path / "p")
+    ids = shelve(project, {"x/n01_owl12.jpg": (200, 100), "x/IMG_2.jpg": (200, 100)}, ("owl", "wren"), "https://a.org/")
+    for image_id in ids.values():
+        ask(project, image_id)
+    for chosen, name in (("toloka", "t.tsv"), ("mturk", "t.csv"), ("hits", "t.json"), ("csv", "plain.csv")):
+        outcome = annotate.export(project, tmp_path / name, format=chosen, what="tasks")
+        assert "1 picture whose name tells the answer" in " ".join(outcome.problems), chosen
+        assert "--pictures" in " ".join(outcome.problems)
+        outcome = annotate.export(
+            project, tmp_path / name, format=chosen, what="tasks", pictures="https://pictures.example.org"
+        )
+        assert outcome.problems == ()
+        assert "owl12" not in (tmp_path / name).read_text(encoding="utf-8"), chosen
+        assert ids["x/IMG_2.jpg"] in (tmp_path / name).read_text(encoding="utf-8"), chosen
