@@ -287,3 +287,63 @@ def test_an_audit_is_answered_by_the_keys_one_to_four(tmp_path: Any, new_page: N
         found = connection.exec_driver_sql("SELECT answer FROM answers WHERE kind = 'audit' ORDER BY position")
         assert [row[0] for row in found] == ["best", "unsure", "no", "present"]
     assert project.journal.votes(source="").num_rows == 18, "an expert's answers are no votes"
+
+
+def test_who_is_paused_at_work_reads_so_and_goes_on_when_let_go_on(fresh: pictus.Project, new_page: NewPage) -> None:
+    with served(fresh) as server:
+        page = new_page()
+        come_in(page, server.address, "Ada")
+        at_wall(page)
+        next_page(page, "Space")
+        page.wait_for_function(SAVED)
+        annotate.pause(fresh, "Ada", reason="too fast")
+        page.wait_for_selector(".mark")
+        page.keyboard.press("Space")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#appeal-why")
+        page.locator("h1").last.click()
+        page.keyboard.press("u")
+        page.wait_for_function("() => document.getElementById('said').textContent.includes('Taken up again')")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#appeal-why")
+        page.fill("textarea", "I will look longer")
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        annotate.pause(fresh, "Ada", resume=True)
+        assert page.input_value("textarea") == "I will look longer"
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        page.wait_for_selector(".mark")
+
+
+def test_few_pictures_are_whole_sharp_and_no_wider_than_pictures_are(tmp_path: Any, new_page: NewPage) -> None:
+    project = make_project(tmp_path, 1, 4)
+    with served(project) as server:
+        page = new_page(height=720)
+        come_in(page, server.address, "Ada")
+        at_wall(page)
+        wide, tall, fit, source = page.evaluate("""() => {
+            const tile = document.querySelector(".mark"), image = tile.querySelector("img");
+            return [tile.clientWidth, tile.clientHeight, getComputedStyle(image).objectFit, image.src];
+        }""")
+    assert tall >= 200
+    assert wide <= tall * 5 / 3
+    assert fit == "contain"
+    assert source.endswith(("/320", "/640"))
+
+
+def test_one_picture_of_an_audit_has_the_window(tmp_path: Any, new_page: NewPage) -> None:
+    project = make_project(tmp_path, 1, 1)
+    with project.journal.transaction() as connection:
+        connection.exec_driver_sql("UPDATE questions SET kind = 'audit', votes = 0, wanted = 1")
+        connection.exec_driver_sql("UPDATE heaps SET kind = 'audit'")
+    with served(project) as server:
+        page = new_page()
+        link = annotate.invite(project, role="reviewer").summary["links"][0]
+        page.goto(server.address + link)
+        page.fill("#name", "Expert")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#leave")
+        page.goto(server.address + "/desk?kind=audit")
+        page.wait_for_selector(".audited")
+        shown = page.locator(".audited .shown").bounding_box()
+        assert shown["width"] > 900
+        assert shown["height"] > 400

@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 import { registerKind } from "./desk.js";
 
+const FEW = 2, LARGE_PX = 640;  // so few pictures have the window for themselves
 const WORDS = {
   best: ["Best", "it is there, and no other name fits better"], present: ["Present", "it is there, but another name fits better"],
   no: ["No", "it is not in the picture"], unsure: ["Unsure", "it cannot be told"],
@@ -11,7 +12,7 @@ const WORDS = {
 const show = (page, root, hands) => {
   const start = new Map(hands.drafted ?? page.given.map((one) => [one.position, one.answer]));
   const chosen = page.items.map((item) => start.get(item.position) ?? "");
-  const size = hands.side(400);
+  const isFew = page.items.length <= FEW, size = hands.side(isFew ? LARGE_PX : 400);
   let at = 0;
   const cards = page.items.map((item, place) => {
     const name = `answer-${item.position}`;
@@ -21,7 +22,7 @@ const show = (page, root, hands) => {
       el("legend", { class: "sr" }, `Picture ${place + 1} of ${page.items.length}`),
       el("div", { class: "shown" }, el("img", { src: hands.picture(item.position, size), alt: "", width: item.width, height: item.height, class: Math.max(item.width, item.height) <= 100 ? "little" : null })), el("div", { class: "choices" }, choices));
   });
-  root.replaceChildren(el("div", { class: "audit" }, cards));
+  root.replaceChildren(el("div", { class: isFew ? "audit few" : "audit" }, cards));
 
   const tell = () => hands.tally(`${chosen.filter(Boolean).length} of ${page.items.length} answered`);
   const go = (place, focus = true) => {

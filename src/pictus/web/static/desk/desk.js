@@ -283,6 +283,8 @@ const unreached = (error) => {
   screen(error.isPassing ? "No connection" : "That does not work", el("p", {}, error.isPassing ? "The next page comes by itself as soon as the server can be reached." : error.what), error.fix && !error.isPassing ? el("p", { class: "dim" }, error.fix) : null);
 };
 const paused = (why) => {
+  lookForLeave();
+  if (state.paused === why && byId("appeal-why")) return;  // somebody may be writing
   state.paused = why;
   for (const one of [state.now, ...state.ahead].filter(Boolean)) if (!one.page.revision) call(`/desk/pages/${one.page.page_id}/release`, {}).catch(() => {});  // else they run out
   state.ahead = [];
@@ -291,13 +293,29 @@ const paused = (why) => {
     event.preventDefault();
     try {
       await call("/desk/appeal", { text: words.value });
-      event.target.replaceWith(el("p", { role: "status" }, "Sent. The project's owner reads it and decides; look in again later."));
+      event.target.replaceWith(el("p", { role: "status" }, "Sent. The project's owner reads it and decides; this page goes on by itself when you are let go on."));
     } catch (error) { say(error.what); }
   };
   screen("Your work is paused", el("p", { id: "appeal-why" }, why),
     el("form", { class: "appeal", onsubmit: send }, el("label", { for: "appeal" }, "Is that a mistake? Say why, and the project's owner looks again."), words, el("button", {}, "Send")));
   state.now = null;
 };
+// Who is let go on sees it without asking.
+let leaveTimer = 0;
+const lookForLeave = () => { clearTimeout(leaveTimer); leaveTimer = setTimeout(goOnIfMay, LOOK_AGAIN_MS); };
+const goOnIfMay = async () => {
+  if (!state.paused) return;
+  lookForLeave();
+  let found;
+  try { found = await call("/desk/progress"); } catch { return; }  // looked for again
+  if (found.person.state === "paused" || !state.paused) return;
+  clearTimeout(leaveTimer);
+  Object.assign(state, { paused: "", isDry: false });
+  say("You can go on.");
+  if (!state.now) advance();
+  else fill();
+};
+addEventListener("focus", goOnIfMay);
 
 const quiz = (entry, wrong = "") => {
   const { page, quiz: asked } = entry;

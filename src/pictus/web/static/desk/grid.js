@@ -5,23 +5,23 @@ import { counted, el } from "./dom.js";
 import { registerKind } from "./desk.js";
 
 const YES = "yes", NO = "no", UNSURE = "unsure";
-const GAP = 4, LEAST = 92, LOWEST = 0.8, MOST_PX = 320, NARROW = 720, HOLD_MS = 500, STEPS = 60, SLIP_MS = 150;
+const GAP = 4, LEAST = 92, LOWEST = 0.8, MOST_PX = 320, WIDEST = 4 / 3, WHOLE_PX = 200, LITTLE_PX = 100, NARROW = 720, HOLD_MS = 500, STEPS = 60, SLIP_MS = 150;
 const SPOKEN = { [YES]: "true", [NO]: "false", [UNSURE]: "mixed" };
 
 let larger = 0;  // + and − on the wall, for the session
 
-// {columns, height}: all tiles at once as large as they can be, square or up to a fifth lower; where that makes them too
-// small, a comfortable size and a wall that is scrolled.
-const layout = (count, width, height) => {
-  const widthOf = (columns) => (width - GAP * (columns - 1)) / columns;
+// {columns, width, height}: all tiles at once as large as they can be, at most `most` px high and no wider than pictures
+// are, square or up to a fifth lower; where that makes them too small, a comfortable size and a wall that is scrolled.
+const layout = (count, width, height, most) => {
+  const roomOf = (columns) => (width - GAP * (columns - 1)) / columns, widthOf = (columns) => Math.min(roomOf(columns), most * WIDEST);
   let best = { columns: 0, area: 0 };
   for (let columns = 1; columns <= count; columns++) {
-    const rows = Math.ceil(count / columns), wide = widthOf(columns), tall = Math.min(wide, MOST_PX, (height - GAP * (rows - 1)) / rows);
-    if (wide >= LEAST && tall >= LOWEST * Math.min(wide, MOST_PX) && wide * tall > best.area) best = { columns, area: wide * tall, height: tall };
+    const rows = Math.ceil(count / columns), wide = widthOf(columns), tall = Math.min(wide, most, (height - GAP * (rows - 1)) / rows);
+    if (wide >= LEAST && tall >= LOWEST * Math.min(wide, most) && wide * tall > best.area) best = { columns, area: wide * tall, width: wide, height: tall };
   }
   if (!best.columns || larger) {
     const columns = Math.max(2, (best.columns || (width < NARROW ? 3 : Math.max(3, Math.round(width / 124)))) - larger);
-    return { columns, height: widthOf(columns) };
+    return { columns, width: roomOf(columns), height: roomOf(columns) };
   }
   return best;
 };
@@ -44,10 +44,10 @@ const show = (page, root, hands) => {
   let at = 0, anchor = 0, isZoomed = false;
 
   const wall = el("div", { class: "marks", role: "group", "aria-label": "Candidates" });
-  const size = hands.side(150);
+  let size = hands.side(150);
   const tiles = groups.map((group, place) => {
-    const [first] = group, little = Math.max(first.width, first.height) <= 100;
-    const picture = el("img", { src: hands.picture(first.position, size), alt: "", draggable: "false", class: little ? "little" : null, decoding: "async" });
+    const [first] = group, little = Math.max(first.width, first.height) <= LITTLE_PX;
+    const picture = el("img", { src: hands.picture(first.position, size), alt: "", draggable: "false", class: little ? "small" : null, decoding: "async" });
     return el("button", { type: "button", role: "checkbox", class: group.length > 1 ? "mark stack" : "mark", tabindex: place ? "-1" : "0", "data-place": place },
       picture, group.length > 1 ? el("span", { class: "many" }, `${group.length} alike`) : null, el("span", { class: "badge", "aria-hidden": "true" }));
   });
@@ -93,13 +93,21 @@ const show = (page, root, hands) => {
   };
 
   // --- moving --------------------------------------------------------------------------------
+  const largest = Math.max(...page.items.map((item) => Math.max(item.width, item.height)));
+  const most = largest <= LITTLE_PX ? Math.max(LEAST, 2 * largest) : MOST_PX;  // small files are shown at twice their size at most
   let columns = 1;
   const fit = () => {
     const top = wall.getBoundingClientRect().top + scrollY, below = document.getElementById("bar").offsetHeight;
-    const found = layout(groups.length, wall.clientWidth, innerHeight - top - below - 14);
+    const found = layout(groups.length, wall.clientWidth, innerHeight - top - below - 14, most);
     columns = found.columns;
     wall.style.setProperty("--columns", columns);
+    wall.style.setProperty("--wide", `${found.width}px`);
     wall.style.setProperty("--tall", `${Math.floor(found.height)}px`);
+    wall.classList.toggle("whole", found.height >= WHOLE_PX);  // nothing at an edge may be missed; smaller tiles are filled
+    const wanted = hands.side(Math.max(found.width, found.height));
+    if (wanted <= size) return;
+    size = wanted;
+    for (const [place, tile] of tiles.entries()) tile.querySelector("img").src = hands.picture(groups[place][0].position, size);
   };
   const go = (place, { focus = true } = {}) => {
     tiles[at].tabIndex = -1;
