@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.annotate.desks import Clock, all_of, desk_of, put_questions, rows, someone
+from tests.annotate.desks import Clock, all_of, desk_of, link, put_questions, rows, someone
 
 import pictus
 from pictus.annotate.desk import desk_steps, lease_steps, work_steps
@@ -323,3 +323,40 @@ def test_pages_that_waited_for_a_connection_are_not_too_fast(world: pictus.Proje
     receipts = [desk.submit(ada, page.page_id, 1, all_of(page), 60) for page in held]
     assert [receipt.paused for receipt in receipts] == [""] * 4
     assert receipts[3].progress.seconds == pytest.approx(240)
+
+
+def test_people_of_one_link_decide_nothing_alone_while_others_are_at_work(world: pictus.Project) -> None:
+    put_questions(world, 20)
+    put_questions(world, 20, concept="wren", wanted=9, priority=0.5)
+    for token in ("a" * 43, "b" * 43):
+        link(world, token, uses=9)
+    clock = Clock()
+    desk = desk_of(world, clock)
+
+    def answers(token: str, name: str, concept: str = "owl") -> None:
+        person = desk.person(desk.join(token * 43, name))
+        assert person is not None
+        page = desk.next_page(person, concept_id=concept)
+        desk.submit(person, page.page_id if page else "", 1, all_of(page, "no"), 60)
+
+    states = "SELECT state, COUNT(*) FROM questions WHERE concept_id = 'owl' GROUP BY state"
+    answers("b", "other", "wren")
+    for name in ("ring1", "ring2", "ring3", "ring4"):
+        answers("a", name)
+    assert rows(world, states) == [("open", 20)]
+    answers("b", "honest")
+    assert rows(world, states) == [("rejected", 20)]
+
+
+def test_people_of_one_link_decide_where_nobody_else_is_at_work(world: pictus.Project) -> None:
+    put_questions(world, 20)
+    for token in ("a" * 43, "b" * 43):
+        link(world, token, uses=9)
+    desk = desk_of(world)
+    desk.join("b" * 43, "idle")
+    for name in ("ada", "bob", "cyd"):
+        person = desk.person(desk.join("a" * 43, name))
+        assert person is not None
+        page = desk.next_page(person)
+        desk.submit(person, page.page_id if page else "", 1, all_of(page), 60)
+    assert rows(world, "SELECT state, COUNT(*) FROM questions GROUP BY state") == [("accepted", 20)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -14,6 +16,11 @@ from pictus.annotate.truth.moments import later
 from pictus.errors import UserError
 
 ACTIVE, PAUSED = "active", "paused"
+
+LEAST_OTHERS = 0.2
+"""Of the people at work who came by links that let several in: fewer could not answer all that others do."""
+WEEK_S = 7 * 86_400
+"""Who handed in a page within it is at work."""
 
 _DEAD_LINK = "This link is not valid: it has been used, has expired, or was never made."
 
@@ -164,6 +171,37 @@ def people_expected(connection: sa.Connection, at: str) -> int:
         " AND expires_at > :at"
     )
     return int(here) + int(connection.execute(query, {"at": at}).scalar_one())
+
+
+class Crowds(NamedTuple):
+    """Who came by which link that lets several in, and how many of each are at work."""
+
+    link_of: Mapping[str, str]
+    at_work: Mapping[str, int]
+
+
+def crowds(connection: sa.Connection, at: str) -> Crowds:
+    """The links that let several in: by such a one somebody may come under many names."""
+    query = sa.text(
+        "SELECT a.name, a.invitation, a.state, t.uses_left, (SELECT 1 FROM pages p WHERE p.annotator = a.name"
+        " AND p.state = 'submitted' AND p.leased_at > :since LIMIT 1) AS works FROM annotators a"
+        " JOIN tokens t ON t.token_hash = a.invitation AND t.kind = 'link'"
+    )
+    people = list(connection.execute(query, {"since": later(at, -WEEK_S)}))
+    came = Counter(row.invitation for row in people)
+    link_of = {row.name: row.invitation for row in people if came[row.invitation] + row.uses_left > 1}
+    at_work = Counter(link_of[row.name] for row in people if row.name in link_of and row.works and row.state == ACTIVE)
+    return Crowds(link_of, at_work)
+
+
+def is_one_crowd(there: Crowds, names: Iterable[str]) -> bool:
+    """Whether all of these came by one such link, while enough people of others are at work to be asked too."""
+    links = {there.link_of.get(name, "") for name in names}
+    if len(links) != 1 or links == {""}:
+        return False
+    total = sum(there.at_work.values())
+    others = total - there.at_work.get(links.pop(), 0)
+    return others > 0 and others >= LEAST_OTHERS * total
 
 
 def paused_names(connection: sa.Connection) -> frozenset[str]:

@@ -13,7 +13,7 @@ from pictus.annotate.desk.bulk_steps import insert_rows, update_rows
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import count_heaps, follow
 from pictus.annotate.desk.lease_steps import LEASED, RETURNED, SUBMITTED, answers_of, items_of, locked, own_page
-from pictus.annotate.desk.session_steps import paused_names
+from pictus.annotate.desk.session_steps import crowds, is_one_crowd, paused_names
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.desk.work_steps import closed_before, quota_left
@@ -340,6 +340,7 @@ def _changes(
         ]  # fmt: skip
         told = tally.decide(connection, (page.page_id, entry.revision), casts, counts=entry.counts)
         decisions = {cast.question: decision for cast, decision in zip(casts, told, strict=True)}
+    one_sided = _one_sided(connection, entry, [number for number, one in decisions.items() if one.state != OPEN])
     changes = []
     for item, one in sorted(entry.pairs, key=lambda pair: int(pair[0].question_id)):
         question = questions.get(item.question_id)
@@ -351,6 +352,8 @@ def _changes(
         if kind.votes:
             decision = decisions[item.question_id]
             state, posterior, wanted = decision.state, decision.posterior, votes + decision.wanted
+            if item.question_id in one_sided:
+                state, wanted = OPEN, votes + 1
         elif votes < wanted or not entry.counts:
             state = question.state
         else:
@@ -359,6 +362,21 @@ def _changes(
             state = question.state  # found out otherwise since it was lent, or put aside
         changes.append(Change(item.question_id, question.state, state, posterior, votes, wanted, leases))
     return changes
+
+
+def _one_sided(connection: sa.Connection, entry: Entry, decided: Sequence[int]) -> frozenset[int]:
+    """Which of these only people of one link have answered, where people of another could be asked too."""
+    there = crowds(connection, entry.at) if decided else None
+    if there is None or len(there.at_work) < 2:  # noqa: PLR2004  one link is not held against another
+        return frozenset()
+    query = sa.text(
+        "SELECT DISTINCT question_id, annotator FROM answers WHERE question_id IN :ids AND role = 'ask'"
+        " AND annotator NOT IN (SELECT name FROM annotators WHERE state = 'paused')"
+    ).bindparams(sa.bindparam("ids", expanding=True))
+    voices: dict[int, set[str]] = {}
+    for question_id, name in connection.execute(query, {"ids": sorted(decided)}):
+        voices.setdefault(question_id, set()).add(name)
+    return frozenset(number for number, names in voices.items() if is_one_crowd(there, names))
 
 
 def _write(connection: sa.Connection, changes: Sequence[Change]) -> None:
