@@ -40,6 +40,13 @@ def test_every_stage_has_steps_and_a_page_in_docs() -> None:
                 assert f"pictus {form.step.name}" in text, f"docs/{stage}.md does not mention {form.step.name}"
 
 
+def test_the_reference_tells_of_the_desk_with_its_options() -> None:
+    told = reference().partition("### pictus annotate serve")[2].partition("###")[0]
+    port = "| `--port` | int | `8500` |"
+    for option in ("--kiosk", "--invite", "--address", port, "pictus annotate serve --kiosk"):
+        assert option in told, option
+
+
 def test_the_reference_is_what_the_code_says() -> None:
     written = (REPOSITORY / "docs" / "reference.md").read_text(encoding="utf-8")
     assert written == reference(), "run make docs"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
+
+import click
 
 from pictus.forms import REQUIRED, STAGES, Field, Form, stage_forms
 
@@ -26,6 +29,8 @@ def _lines() -> Iterator[str]:
         yield f"{text}."
         for form in stage_forms(stage):
             yield from _form_lines(form)
+        if stage == "annotate":
+            yield from _desk_lines()
 
 
 def _form_lines(form: Form) -> Iterator[str]:
@@ -53,6 +58,33 @@ def _form_lines(form: Form) -> Iterator[str]:
         yield "```"
         yield from form.examples
         yield "```"
+
+
+_KINDS = {"text": "str", "integer range": "int", "float": "float", "boolean": "bool"}
+"""Types of the command line's options as the other tables call them."""
+
+
+def _desk_lines() -> Iterator[str]:
+    """`annotate serve`, which is no step: it runs until somebody stops it."""
+    from pictus.cli import desk_command  # noqa: PLC0415  the command line itself never needs this page
+
+    yield ""
+    yield "### pictus annotate serve"
+    yield ""
+    yield from inspect.cleandoc(desk_command.help or "").splitlines()
+    yield ""
+    yield "| parameter | type | default | |"
+    yield "|---|---|---|---|"
+    for option in desk_command.params:
+        if isinstance(option, click.Option) and not {"--project", "--quiet"} & set(option.opts):
+            default = f"`{option.default}`" if option.show_default else ""
+            yield f"| `{option.opts[0]}` | {_KINDS[option.type.name]} | {default} | {option.help} |"
+    yield ""
+    yield "On the command line alone, without `--json` and `--jsonl`: it runs until you stop it."
+    yield ""
+    yield "```"
+    yield from (line.strip() for line in (desk_command.epilog or "").splitlines() if "pictus" in line)
+    yield "```"
 
 
 def _field_line(field: Field) -> str:

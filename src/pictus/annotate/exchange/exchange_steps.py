@@ -105,10 +105,8 @@ def export(
         if wanted == "tasks" and not pictures:
             problems += _told(taxonomy, content, by_name=chosen.name in ("csv", "hits"))
         written = writer(content, out)
-        digests = [digest_of(one) for one in outs]
-        project.journal.log(
-            "annotate", "exported", out.name, format=chosen.name, what=wanted, rows=written, digests=digests
-        )
+        done = {"format": chosen.name, "what": wanted, "rows": written, "digests": [digest_of(one) for one in outs]}
+        project.journal.log("annotate", "exported", out.name, **done)
     if written < total and wanted != "tasks":
         left = counted(total - written, wanted.removesuffix("s"))
         problems.append(f"{left} of {total:,} left out: {chosen.name} has no form for them")
