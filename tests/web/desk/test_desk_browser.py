@@ -347,3 +347,21 @@ def test_one_picture_of_an_audit_has_the_window(tmp_path: Any, new_page: NewPage
         shown = page.locator(".audited .shown").bounding_box()
         assert shown["width"] > 900
         assert shown["height"] > 400
+
+
+def test_on_a_phone_the_owner_sees_every_column_and_errors_are_sentences(
+    fresh: pictus.Project, new_page: NewPage
+) -> None:
+    with served(fresh) as server:
+        page = new_page(width=400)
+        page.goto(server.address + annotate.invite(fresh, role="owner").summary["links"][0])
+        page.fill("#name", "Olga")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#leave")
+        page.goto(server.address + "/people")
+        wide, seen = page.evaluate("(() => { const one = document.querySelector('.scrolled'); "
+                                   "return [one.scrollWidth, one.clientWidth]; })()")  # fmt: skip
+        assert wide <= seen
+        asked = "import('/static/desk/dom.js').then(({ worded }) => "
+        asked += "[worded({ what: 'It is taken.', fix: 'choose another' }), worded({ what: 'No links.', fix: 'pictus annotate invite' })])"
+        assert page.evaluate(asked) == ["It is taken. Choose another.", "No links. pictus annotate invite"]

@@ -5,7 +5,7 @@ import { counted, el } from "./dom.js";
 import { registerKind } from "./desk.js";
 
 const YES = "yes", NO = "no", UNSURE = "unsure";
-const GAP = 4, LEAST = 92, LOWEST = 0.8, MOST_PX = 320, WIDEST = 4 / 3, WHOLE_PX = 200, LITTLE_PX = 100, NARROW = 720, HOLD_MS = 500, STEPS = 60, SLIP_MS = 150;
+const GAP = 4, LEAST = 92, LOWEST = 0.8, MOST_PX = 320, WIDEST = 4 / 3, WHOLE_PX = 168, LITTLE_PX = 100, NARROW = 720, HOLD_MS = 500, STEPS = 60, SLIP_MS = 150;
 const SPOKEN = { [YES]: "true", [NO]: "false", [UNSURE]: "mixed" };
 
 let larger = 0;  // + and − on the wall, for the session
