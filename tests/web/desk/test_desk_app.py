@@ -475,10 +475,22 @@ def test_a_paused_owner_can_look_after_nobody(visitor: Any, fresh: pictus.Projec
     owner = owner_of(fresh, visitor)
     assert owner.get("/people").status_code == 200
     annotate.pause(fresh, "Owner", reason="the session was stolen")
+    assert owner.get("/desk/progress").status_code == 401, "the stolen session has ended"
+    token = annotate.readmit(fresh, "Owner").summary["link"].rpartition("/")[2]
+    assert owner.put("/desk/join", {"token": token, "name": "Owner"}).status_code == 200
     assert owner.put("/desk/people/invite", {"many": 1, "role": "owner"}).status_code == 403
     assert owner.put("/desk/people/pause", {"name": "Owner", "resume": True}).status_code == 403
     annotate.readmit(fresh, "Owner")
-    assert owner.get("/desk/progress").status_code == 401, "and the stolen session has ended"
+    assert owner.get("/desk/progress").status_code == 401
+
+
+def test_who_is_paused_reads_why_and_is_shown_no_picture_any_more(visitor: Any, fresh: pictus.Project) -> None:
+    ada = visitor("Ada")
+    address = f"/desk/pages/{ada.page()['page_id']}/pictures/0/160"
+    assert ada.get(address).status_code == 200
+    annotate.pause(fresh, "Ada", reason="copied")
+    assert ada.get(address).status_code == 403
+    assert ada.get("/desk/progress").json()["person"]["reason"] == "copied"
 
 
 def test_known_answers_are_no_examples_whatever_number_is_asked_for(tmp_path: Path, desk_of: MakeDesk) -> None:

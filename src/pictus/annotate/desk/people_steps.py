@@ -135,7 +135,8 @@ def pause(project: Project, name: str, *, reason: str = "", resume: bool = False
     """Pause somebody, or let them go on: nothing more is asked of who is paused.
 
     What they answered stays in the journal; on questions still open it does not count, and others are asked. The
-    desk does the same by itself where answers show that somebody does not look.
+    desk does the same by itself where answers show that somebody does not look. Reviewers and owners are signed out
+    everywhere as well: `annotate readmit` lets them in again.
 
     name: their name, as `annotate people` shows it
     reason: why, in words they will read
@@ -159,6 +160,8 @@ def pause(project: Project, name: str, *, reason: str = "", resume: bool = False
             session_steps.resume(connection, name, at)
         elif not is_same:
             session_steps.pause(connection, name, reason[:500], at)
+            if person.role != ROLES[0]:  # an annotator still reads why, and may write to the owner
+                session_steps.leave_everywhere(connection, name)
         found = [one for one in work_steps.workers(connection) if one.name == name]
     told = "can go on" if resume else "is paused"
     return Outcome(
