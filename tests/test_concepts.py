@@ -282,7 +282,12 @@ def test_a_live_taxonomy_is_read_again_exactly_when_it_changed(
     project: pictus.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    monkeypatch.setattr(concepts, "load_taxonomy", lambda one: read.append(1) or load_taxonomy(one))
+
+    def counted(one: pictus.Project) -> Taxonomy:
+        read.append(1)
+        return load_taxonomy(one)
+
+    monkeypatch.setattr(concepts, "load_taxonomy", counted)
     live = LiveTaxonomy(project)
     assert not live().concepts
     assert project.tables.stamp("concepts") == 0
