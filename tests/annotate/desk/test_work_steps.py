@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from tests.annotate.desks import UNHURRIED, Clock, all_of, desk_of, pictures_of, put_questions, rows, someone
+from tests.annotate.desks import UNHURRIED, Clock, all_of, desk_of, link, pictures_of, put_questions, rows, someone
 
 import pictus
 from pictus import annotate
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import Stops
+from pictus.annotate.desk.people import hashed
 from pictus.annotate.tasks import Given
 from pictus.errors import UserError
 
@@ -283,3 +284,13 @@ def test_only_the_yes_no_questions_are_put_aside_and_few_concepts_a_day(
     assert states == {("grid", "owl"): "parked", ("grid", "wren"): "open", ("box", "owl"): "open"}
     clock.wait(86_401)
     desk.unpicturable(ada, "wren")
+
+
+def test_people_shows_who_came_by_which_link(world: pictus.Project) -> None:
+    token = link(world, uses=2)
+    desk = desk_of(world)
+    for name in ("ada", "bob"):
+        desk.join(token, name)
+    someone(desk, "cyd")
+    name = hashed(token)[:12]
+    assert {one.name: one.link for one in annotate.people(world)} == {"ada": name, "bob": name, "cyd": "kiosk"}

@@ -44,6 +44,7 @@ class Worker:
     accuracy_high: float | None
     repeated: float | None  # share of blind repeats answered as before
     reason: str
+    link: str = ""  # the name of the link they came by, as `annotate links` shows it; kiosk for none
 
 
 def hashed(token: str) -> str:

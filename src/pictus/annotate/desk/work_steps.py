@@ -22,6 +22,9 @@ MOST_A_DAY = 5
 """Concepts that one person may say this of."""
 DAY_S = 86_400
 
+LINK_SIGNS = 12
+"""Of a link's hash: its name."""
+
 OPEN_PAGES = 12
 """A page can be corrected until so many others of the same person followed it; undo reaches as far."""
 
@@ -177,14 +180,16 @@ def workers(connection: sa.Connection) -> list[Worker]:
     query = sa.text(
         "SELECT a.name, a.role, a.state, COUNT(p.page_id), COALESCE(SUM(p.items), 0), COALESCE(SUM(p.seconds), 0),"
         " COALESCE(SUM(p.golds), 0), COALESCE(SUM(p.rights), 0), COALESCE(SUM(p.repeats), 0),"
-        " COALESCE(SUM(p.sames), 0), a.reason FROM annotators a LEFT JOIN pages p"
-        " ON p.annotator = a.name AND p.state = 'submitted' GROUP BY a.name, a.role, a.state, a.reason ORDER BY a.name"
+        " COALESCE(SUM(p.sames), 0), a.reason, a.invitation FROM annotators a LEFT JOIN pages p"
+        " ON p.annotator = a.name AND p.state = 'submitted' GROUP BY a.name, a.role, a.state, a.reason, a.invitation"
+        " ORDER BY a.name"
     )
-    found = []
-    for name, role, state, pages, items, seconds, golds, rights, repeats, sames, reason in connection.execute(query):
+    found, lines = [], connection.execute(query)
+    for name, role, state, pages, items, seconds, golds, rights, repeats, sames, reason, link in lines:
         share = wilson(int(rights), int(golds)) if golds else None
         found.append(Worker(
             name, role, state, int(pages), int(items), float(seconds), share and share.estimate, share and share.low,
             share and share.high, int(sames) / int(repeats) if repeats else None, reason,
+            link[:LINK_SIGNS],
         ))  # fmt: skip
     return found
