@@ -294,3 +294,22 @@ def test_people_shows_who_came_by_which_link(world: pictus.Project) -> None:
     someone(desk, "cyd")
     name = hashed(token)[:12]
     assert {one.name: one.link for one in annotate.people(world)} == {"ada": name, "bob": name, "cyd": "kiosk"}
+
+
+def test_pages_are_not_given_back_without_end(world: pictus.Project) -> None:
+    put_questions(world, 60)
+    clock = Clock()
+    desk = desk_of(world, clock)
+    ada = someone(desk)
+    for _ in range(20):
+        page = desk.next_page(ada)
+        assert page is not None
+        desk.give_back(ada, page.page_id)
+    page = desk.next_page(ada)
+    assert page is not None
+    with pytest.raises(UserError, match="gave back 20 pages within an hour"):
+        desk.give_back(ada, page.page_id)
+    clock.wait(3601)
+    page = desk.next_page(ada)
+    assert page is not None
+    desk.give_back(ada, page.page_id)

@@ -202,10 +202,11 @@ class Desk:
         return receipt
 
     def give_back(self, person: Person, page_id: str) -> None:
-        """Return a page unanswered: others may have it."""
+        """Return a page unanswered: others may have it. UserError for who gave back too many within an hour."""
 
         def back(connection: sa.Connection) -> tuple[str, str]:
             row = lease_steps.own_page(connection, person.name, page_id, locks=True)
+            work_steps.check_given_back(connection, person.name, self._clock())
             lease_steps.release(connection, page_id, lease_steps.RETURNED)
             return row.kind, row.concept_id
 

@@ -37,7 +37,7 @@ def invite(
     role: what they may do: `annotator` answers, `reviewer` also judges others' work, `owner` all
     days: how long the links can be used
     quota: questions each person may answer in all; 0 for no limit
-    uses: people that may come in by each link
+    uses: people that may come in by each link; one person may come in as often, under other names
     note: what you want to remember of these links
 
     Examples:

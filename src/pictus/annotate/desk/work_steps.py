@@ -22,6 +22,11 @@ MOST_A_DAY = 5
 """Concepts that one person may say this of."""
 DAY_S = 86_400
 
+MOST_GIVEN_BACK = 20
+"""Pages of one person within HOUR_S. Leaving the desk gives back two or three; many more are a search for what stays.
+"""
+HOUR_S = 3600
+
 LINK_SIGNS = 12
 """Of a link's hash: its name."""
 
@@ -48,6 +53,15 @@ def closed_before(connection: sa.Connection, name: str) -> str:
     query = "SELECT submitted_at FROM pages WHERE annotator = :me AND state = 'submitted'"
     query += " ORDER BY submitted_at DESC LIMIT 1 OFFSET :most"
     return str(connection.execute(sa.text(query), {"me": name, "most": OPEN_PAGES - 1}).scalar() or "")
+
+
+def check_given_back(connection: sa.Connection, name: str, at: str) -> None:
+    """UserError for who gave back too many pages: what comes back again would tell the known answers in the end."""
+    query = "SELECT COUNT(*) FROM pages WHERE annotator = :me AND state = 'returned' AND leased_at > :since"
+    count = connection.execute(sa.text(query), {"me": name, "since": later(at, -HOUR_S)}).scalar_one()
+    if count >= MOST_GIVEN_BACK:
+        what = f"You gave back {count} pages within an hour."
+        raise UserError(what, fix="answer this one, or leave it: in a while others have it")
 
 
 def waiting(connection: sa.Connection, kinds: Sequence[str]) -> int:
