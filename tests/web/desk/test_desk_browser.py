@@ -362,6 +362,7 @@ def test_on_a_phone_the_owner_sees_every_column_and_errors_are_sentences(
         wide, seen = page.evaluate("(() => { const one = document.querySelector('.scrolled'); "
                                    "return [one.scrollWidth, one.clientWidth]; })()")  # fmt: skip
         assert wide <= seen
-        asked = "import('/static/desk/dom.js').then(({ worded }) => "
-        asked += "[worded({ what: 'It is taken.', fix: 'choose another' }), worded({ what: 'No links.', fix: 'pictus annotate invite' })])"
+        asked = "import('/static/desk/dom.js').then(({ worded }) => ["
+        asked += "worded({ what: 'It is taken.', fix: 'choose another' }), "
+        asked += "worded({ what: 'No links.', fix: 'pictus annotate invite' })])"
         assert page.evaluate(asked) == ["It is taken. Choose another.", "No links. pictus annotate invite"]
