@@ -34,9 +34,8 @@ def check_free(project: Project, outs: Iterable[Path], *, force: bool) -> None:
         if force or not out.exists() or (out.is_dir() and not any(out.iterdir())):
             continue
         if digest_of(out) not in _written(project):
-            what = "folder, with files that are" if out.is_dir() else "file, and"
             raise UserError(
-                f"{out} is there already: a {what} no former output of this project, or changed since.",
+                f"{out} is there already, and what is in it this project did not write, or somebody changed since.",
                 fix="name another, or --force to replace it",
             )
 
