@@ -172,7 +172,7 @@ def test_a_newer_version_of_a_file_takes_back_what_it_has_not(
     shelf: pictus.Project, tmp_path: Path, kept: Read
 ) -> None:
     annotate.import_(shelf, (coco(tmp_path, BOXES[:4]),))
-    corrected = [BOXES[0], BOXES[1], [70, 70, 9, 9]]  # one of the first picture was moved, one of the second is gone
+    corrected: list[list[float]] = [BOXES[0], BOXES[1], [70, 70, 9, 9]]  # one was moved, one of the second is gone
     outcome = annotate.import_(shelf, (coco(tmp_path, corrected),))
     assert (outcome.summary["marks"], outcome.summary["marks_there"], outcome.summary["withdrawn"]) == (1, 2, 2)
     assert outcome.problems == ("taken back, an earlier file of this name had them and this one has not: 2 shapes",)
