@@ -122,10 +122,7 @@ class Room:
         """One picture at the side that stands in the address; `find` says which it is. Never sooner than PACE_S."""
 
         def answer(request: Request) -> Response:
-            person = self.person(request)
-            if person.state == "paused":
-                raise HTTPException(403, f"{person.name} is paused: no pictures are shown.")
-            image_id = find(person, request)
+            image_id = find(self.person(request), request)
             return self.shown(image_id, request.path_params["side"])
 
         async def endpoint(request: Request) -> Response:
