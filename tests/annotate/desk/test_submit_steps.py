@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tests.annotate.desks import Clock, all_of, desk_of, link, put_questions, rows, someone
 
 import pictus
+from pictus.annotate import pause
 from pictus.annotate.desk import desk_steps, lease_steps, work_steps
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import LaterError
@@ -217,7 +218,7 @@ def test_who_was_paused_meanwhile_decides_nothing(world: pictus.Project) -> None
     desk = desk_of(world, clock, stops=desk_steps.Stops(most=1))
     eve = someone(desk, "eve")
     pages = [desk.next_page(eve, kind=kind) for kind in ("grid", "box-coverage")]
-    pictus.annotate.pause(world, "eve", reason="read the gloss")
+    pause(world, "eve", reason="read the gloss")
     for page, answer in zip(pages, ("yes", "covered"), strict=True):
         assert page is not None
         assert desk.submit(eve, page.page_id, 1, all_of(page, answer), 20).decided == 0

@@ -37,6 +37,9 @@ FAR = 0.25
 MIXED = 2
 """Rounds are mixed, each with the two before it, once no posterior moves by more than FAR."""
 
+COARSE = 100
+"""Changes of so many times the last one that counts still say where EM goes; nearer to its end they are rounding."""
+
 TEACHING = 2
 """Items with fewer votes teach nothing about annotators: one vote always agrees with itself. Nor are they judged
 by what the others teach about classes: what gets a second vote is seldom a fair sample of what does not.
@@ -254,7 +257,9 @@ def converged(
 
     EM's last digits take most of its rounds, each a fixed share of the one before. Once the changes
     are small, each round starts from the mix of the last three results whose changes cancel best
-    (Anderson 1965): half the rounds, the same end. Should that not settle, the second half is plain.
+    (Anderson 1965): half the rounds, the same end. Where changes are still coarse and grow, a mix that goes
+    back from where the round went is not taken: it leads to a point that EM itself runs away from. Should that
+    not settle, the second half is plain.
     """
     results: list[Floats] = []
     changes: list[Floats] = []
@@ -272,9 +277,12 @@ def converged(
         if len(changes) > 1 and number < rounds // 2:
             steps_HP = np.stack([change_P - earlier_P for earlier_P in changes[:-1]])
             weight_H = np.linalg.lstsq(steps_HP @ steps_HP.T, steps_HP @ change_P, rcond=1e-10)[0]
+            mixed_P = posterior_P
             for weight, earlier_P in zip(weight_H.tolist(), results[:-1], strict=True):
-                posterior_P = posterior_P - weight * (result_P - earlier_P)
-            posterior_P = np.clip(posterior_P, *within)
+                mixed_P = mixed_P - weight * (result_P - earlier_P)
+            runs_away = largest > COARSE * change and float(change_P @ change_P) > float(changes[-2] @ changes[-2])
+            if not (runs_away and float((mixed_P - result_P) @ change_P) < 0):
+                posterior_P = np.clip(mixed_P, *within)
     return result_P
 
 
