@@ -78,7 +78,8 @@ def test_renumbering_items_changes_nothing_but_their_order(name: str, classes: i
         new_I = np.random.default_rng(seed).permutation(40)
         before = METHODS.get(name)(votes_of(*columns, n_classes=classes))
         after = METHODS.get(name)(votes_of(new_I[columns[0]], *columns[1:], n_classes=classes))
-        np.testing.assert_allclose(after.posterior_I[new_I], before.posterior_I, atol=1e-6)
+        # Rounds end where nothing moves by 1e-6; what is left of a slow end is a few times that.
+        np.testing.assert_allclose(after.posterior_I[new_I], before.posterior_I, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)

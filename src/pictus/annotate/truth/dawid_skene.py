@@ -55,7 +55,7 @@ from pictus.annotate.truth.consensus import (
 )
 from pictus.annotate.truth.one_coin import first_guess
 
-CHANGE = 2e-7
+CHANGE = 1e-6
 """The search ends when no posterior moves by more than this: below what f32 leaves, so that a run that starts where
 another one ended finds the same end. On 924,810 votes that is 1.6 s where 1e-3 is 1.0."""
 
