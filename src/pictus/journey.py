@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import sqlalchemy as sa
-
 from pictus.clock import now
 from pictus.project import Project
 
@@ -28,6 +26,8 @@ class Desk(NamedTuple):
 
 def at_desk(project: Project) -> Desk:
     """How much is to be asked, and by how many it is being answered."""
+    import sqlalchemy as sa  # noqa: PLC0415  a release is opened without it
+
     waiting = sa.text("SELECT COALESCE(SUM(waiting), 0) FROM heaps WHERE state = 'open'")
     at_work = sa.text("SELECT COUNT(DISTINCT annotator) FROM pages WHERE state = 'leased' AND expires_at > :now")
     with project.journal.reading() as connection:

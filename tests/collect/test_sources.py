@@ -131,13 +131,14 @@ def test_a_plugin_may_read_what_is_no_file_and_take_a_how(
 
 @pytest.mark.parametrize(
     ("item", "message"),
-    [(ImportError("no module x"), "cannot be loaded: ImportError: 'no module x'"), (len, "is a builtin_function")],
+    [(ImportError("no module x"), "'bad' of x:y cannot be imported: ImportError: no module x"),
+     (len, "bad is a builtin_function")],
 )
 def test_a_broken_plugin_is_told_by_its_name_and_harms_no_files(
     project: Project, tmp_path: Path, plugin: Callable[[str, object], None], item: object, message: str
 ) -> None:
     plugin("bad", item)
-    with pytest.raises(UserError, match=f"The source bad {message}"):
+    with pytest.raises(UserError, match=f"The source {message}"):
         collect.add(project, ("bad:x",))
     assert [one.name for one in chosen([str(tmp_path)])] == ["folder"]
 

@@ -97,13 +97,7 @@ def _kind_of(place: str) -> str:
 
 
 def _loaded(name: str) -> Source:
-    try:
-        source: object = SOURCES.get(name)
-    except UserError:
-        raise
-    except Exception as error:  # a plugin may raise anything while it is imported
-        what = f"The source {name} cannot be loaded: {type(error).__name__}: {clipped(error, 200)}."
-        raise UserError(what, fix="mend or uninstall the package that brings it") from error
+    source: object = SOURCES.get(name)
     if not isinstance(source, Source):
         what = f"The source {name} is a {type(source).__name__}, not a pictus.collect.sources.Source."
         raise UserError(what, fix="mend or uninstall the package that brings it")
