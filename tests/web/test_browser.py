@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,10 +21,6 @@ pytestmark = pytest.mark.browser
 PICTURES = 150
 PAGES = ("/", "/concepts", "/pictures", "/clean", "/clean/duplicates", "/releases", "/runs", "/search")
 LONG = "pneumonoultramicroscopicsilicovolcanoconiosis-" * 3 + "x"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -121,18 +116,6 @@ def evaluated(root: Path) -> None:
     share = {"estimate": 0.5, "low": 0.4, "high": 0.6}
     found = {"n": 20, "version": "1.0.0", "split": "test", "top1": share, "top5": share}
     (folder / "results.json").write_text(json.dumps(found))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    if binary is None:
-        pytest.skip("no Chromium on this machine (Debian: chromium)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=binary, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[1280, 400])

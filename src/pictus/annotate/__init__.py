@@ -3,10 +3,10 @@
 from pictus.annotate.desk import grid
 from pictus.annotate.desk.links_steps import links, revoke
 from pictus.annotate.desk.people_steps import invite, pause, people, readmit, reopen
-from pictus.annotate.exchange.exchange_steps import export, preview_
+from pictus.annotate.exchange.exchange_steps import export, preview
 from pictus.annotate.queues.audit_steps import audit, audited
 from pictus.annotate.queues.plan_steps import plan
-from pictus.annotate.queues.queue_steps import gold_, queue
+from pictus.annotate.queues.queue_steps import gold, queue
 from pictus.annotate.queues.suspect_steps import suspects
 from pictus.annotate.review.review_steps import history, rule, take_back
 from pictus.annotate.shapes import box_loop, shapes
@@ -14,10 +14,10 @@ from pictus.annotate.shapes.shape_steps import shapes_
 from pictus.annotate.shapes.skeleton_steps import skeleton
 from pictus.annotate.steps import import_, settle
 from pictus.annotate.stops import dynamic, thrifty
-from pictus.annotate.truth.trust_steps import skills, trust_
+from pictus.annotate.truth.trust_steps import skills, trust
 
 __all__ = [
-    "audit", "audited", "box_loop", "dynamic", "export", "gold_", "grid", "history", "import_", "invite", "links",
-    "pause", "people", "plan", "preview_", "queue", "readmit", "reopen", "revoke", "rule", "settle", "shapes",
-    "shapes_", "skeleton", "skills", "suspects", "take_back", "thrifty", "trust_",
+    "audit", "audited", "box_loop", "dynamic", "export", "gold", "grid", "history", "import_", "invite", "links",
+    "pause", "people", "plan", "preview", "queue", "readmit", "reopen", "revoke", "rule", "settle", "shapes",
+    "shapes_", "skeleton", "skills", "suspects", "take_back", "thrifty", "trust",
 ]  # fmt: skip

@@ -64,7 +64,7 @@ def annotate_pictures(stage: "Stage") -> Facts:
         **findings.labelled(where, labels, planned, sum(roles.values())), "rule": RULE, "roles": roles,
         "skills": _judged(project, people, truth), "desk": log.facts(), "summary": settled.summary,
         "audit": report, "confidence": {one: tally.confidence(one) for one in stage.scale.concepts},
-        "agreement": annotate.trust_(project, method=METHOD).summary,
+        "agreement": annotate.trust(project, method=METHOD).summary,
     }  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def _planned(stage: "Stage", where: Mapping[str, Where], truth: Mapping[str, str
     writer.writerows(known)
     path = project.root / "crowd" / "known.csv"
     write_text(path, buffer.getvalue())
-    annotate.gold_(project, (path,))
+    annotate.gold(project, (path,))
     return len(claimed) - sum(answer == "yes" for _, _, answer in known)
 
 
@@ -155,7 +155,7 @@ def _judged(project: Project, people: Sequence[Annotator], truth: Mapping[str, s
     votes = project.journal.votes().to_pylist()
     skills = list(annotate.skills(project, method=METHOD))
     signs: dict[str, list[str]] = {}
-    for one in annotate.trust_(project, method=METHOD):
+    for one in annotate.trust(project, method=METHOD):
         signs.setdefault(one.annotator, []).append(one.sign)
     paused = {worker.name: worker.reason for worker in annotate.people(project) if worker.state == "paused"}
     caught = set(paused) | set(signs) | {one.annotator for one in skills if one.is_suspected}

@@ -12,7 +12,7 @@ from tests.annotate.desks import Clock, all_of, desk_of, rows, someone
 
 import pictus
 from pictus.annotate.queues.plan_steps import plan
-from pictus.annotate.queues.queue_steps import gold_, queue
+from pictus.annotate.queues.queue_steps import gold, queue
 from pictus.records import Concept, Label, Picture, Presence, Source, Suspect
 from pictus.tables import table_of
 
@@ -79,13 +79,13 @@ def test_an_experts_file_becomes_known_answers_that_the_desk_mixes_in(world: pic
     plan(world)
     path = tmp_path / "expert.csv"
     path.write_text("image,concept,answer\n" + f"{ids[0]},owl,yes\n{ids[1]},owl,no\n{ids[2]},wren,no\n")
-    outcome = gold_(world, (path,))
+    outcome = gold(world, (path,))
     assert (outcome.summary["marked"], outcome.summary["yes"], outcome.summary["no"]) == (3, 1, 2)
     assert known(world) == {("owl", ids[0]): "yes", ("owl", ids[1]): "no", ("wren", ids[2]): "no"}
     states = {row.image_id: row.state for row in rows(world, "SELECT image_id, state FROM questions WHERE known <> ''")}
     assert states == {ids[0]: "accepted", ids[1]: "rejected", ids[2]: "rejected"}
     assert next(iter(queue(world))).waiting == 58
-    assert gold_(world, (path,)).summary["marked"] == 0
+    assert gold(world, (path,)).summary["marked"] == 0
     plan(world)
     assert known(world)[("owl", ids[0])] == "yes", "planning again forgets nothing"
     desk = desk_of(world)
@@ -104,7 +104,7 @@ def test_known_answers_that_contradict_or_say_nothing_are_refused(
     path = tmp_path / "expert.csv"
     path.write_text("image,concept,answer\nowl/1.jpg,owl,yes\nowl/1.jpg,owl,unsure\nowl/7.jpg,owl,no\n")
     with pytest.raises(pictus.UserError) as error:
-        gold_(project, (path,))
+        gold(project, (path,))
     assert "unsure" in error.value.what
     assert "no picture 'owl/7.jpg'" in error.value.what
     assert known(project) == {}
@@ -143,7 +143,7 @@ def test_what_is_settled_beyond_doubt_gives_yes_and_no(tree: pictus.Project) -> 
     tree.tables.append("sources", table_of("sources", sources))
     tree.tables.append("suspects", table_of("suspects", [Suspect(ids[12], "axe", "owl", 0.1, "m", "")]))
     plan(tree)
-    outcome = gold_(tree, settled=0.999, many=3)
+    outcome = gold(tree, settled=0.999, many=3)
     found = {(one.concept_id, one.image_id): (one.answer, one.source) for one in outcome}
     owls = {image for (concept, image), (answer, _) in found.items() if concept == "owl" and answer == "yes"}
     assert len(owls) == 3
@@ -154,7 +154,7 @@ def test_what_is_settled_beyond_doubt_gives_yes_and_no(tree: pictus.Project) -> 
     assert ("saw", "yes") not in {(concept, answer) for (concept, _), (answer, _) in found.items()}
     assert outcome.summary["without"] == ["saw"]
     assert "saw" in outcome.problems[0]
-    assert gold_(tree, settled=0.999, many=3).summary["marked"] == 0
+    assert gold(tree, settled=0.999, many=3).summary["marked"] == 0
 
 
 def test_a_label_of_a_list_alone_is_not_known(tree: pictus.Project) -> None:
@@ -163,7 +163,7 @@ def test_a_label_of_a_list_alone_is_not_known(tree: pictus.Project) -> None:
     tree.tables.append("labels", table_of("labels", labels))
     tree.tables.append("sources", table_of("sources", [Source(one, one, "url", "owl", "", "", "", "") for one in ids]))
     plan(tree)
-    assert [one.image_id for one in gold_(tree, settled=0.999)] == [ids[1]]
+    assert [one.image_id for one in gold(tree, settled=0.999)] == [ids[1]]
 
 
 def test_a_question_that_somebody_holds_is_not_marked_yet(tree: pictus.Project, tmp_path: Path) -> None:
@@ -174,16 +174,16 @@ def test_a_question_that_somebody_holds_is_not_marked_yet(tree: pictus.Project, 
         connection.execute(sa.text("UPDATE questions SET leases = 1 WHERE image_id = :one"), {"one": ids[0]})
     path = tmp_path / "expert.csv"
     path.write_text("image,concept,answer\n" + "".join(f"{one},owl,yes\n" for one in ids))
-    assert gold_(tree, (path,)).summary["marked"] == 1
+    assert gold(tree, (path,)).summary["marked"] == 1
     assert known(tree) == {("owl", ids[1]): "yes"}
 
 
 def test_where_gold_comes_from_must_be_said(tree: pictus.Project) -> None:
     for files, settled in (((), 0.0), ((Path("x.csv"),), 0.999)):
         with pytest.raises(pictus.UserError, match="Say where"):
-            gold_(tree, files, settled=settled)
+            gold(tree, files, settled=settled)
     with pytest.raises(pictus.UserError, match="is not between"):
-        gold_(tree, settled=0.5)
+        gold(tree, settled=0.5)
 
 
 def test_what_experts_of_an_audit_agree_on_is_known(tree: pictus.Project) -> None:
@@ -201,5 +201,5 @@ def test_what_experts_of_an_audit_agree_on_is_known(tree: pictus.Project) -> Non
             ),
             [{"page": f"{who}{one}", "image": one, "who": who, "answer": answer} for one, who, answer in said],
         )
-    gold_(tree, settled=0.999)
+    gold(tree, settled=0.999)
     assert known(tree) == {("owl", ids[0]): "yes", ("owl", ids[1]): "no"}

@@ -77,13 +77,13 @@ def worked(world: Project) -> Project:
 
 
 def test_answers_are_read_in_batches_to_the_last(worked: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = list(annotate.trust_(worked))
+    whole = list(annotate.trust(worked))
     monkeypatch.setattr(trust_steps, "_BATCH", PEOPLE * PAGES * PER_PAGE // 7)  # the last batch is full, none follows
-    assert list(annotate.trust_(worked)) == whole
+    assert list(annotate.trust(worked)) == whole
 
 
 def test_trust_lists_who_looks_as_if_not_looking_the_worst_first_and_what_can_be_done(worked: Project) -> None:
-    outcome = annotate.trust_(worked)
+    outcome = annotate.trust(worked)
     seen = {(one.annotator, one.sign) for one in outcome}
     assert {("p0", "too-fast"), ("p0", "constant"), ("p1", "position"), ("p2", "copied"), ("p4", "unlike")} <= seen
     assert not {name for name, _ in seen} & {"p5", "p6"}
@@ -115,7 +115,7 @@ def test_a_project_of_files_alone_has_no_pages_and_says_so(project: Project, fil
     (one, two) = fill(project, {"1.jpg": "", "2.jpg": ""}).values()
     everybody = [(image, f"p{who}") for image in (one, two) for who in range(3)]
     project.journal.add_votes([Vote(image, name, "owl", "yes", "f", "") for image, name in everybody])
-    outcome = annotate.trust_(project)
+    outcome = annotate.trust(project)
     assert list(outcome) == []
     assert outcome.headline.startswith("0 annotators of 3 with a sign")
     (first, *_) = annotate.skills(project)

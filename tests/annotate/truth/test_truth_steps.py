@@ -178,7 +178,7 @@ def test_rulings_alone_and_votes_of_paused_people_alone_settle_too(project: Proj
     assert set(label_of(project)) == {one}
     for method in ("majority", "one-coin", "glad", "mace"):
         assert annotate.settle(project, method=method).summary["pictures"] == 1
-    assert list(annotate.trust_(project)) == []
+    assert list(annotate.trust(project)) == []
 
 
 def test_known_answers_teach_who_is_good_and_stand(project: Project, fill: Fill) -> None:

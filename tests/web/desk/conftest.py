@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,10 +22,6 @@ from pictus.web.server import listen
 
 CONCEPTS = 8
 EACH = 12
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 PATIENT = Limits(accuracy=0.0, fast_s=0.0, pages=0)
 """Nobody is paused: a test answers faster than anybody looks."""
 
@@ -146,18 +141,6 @@ def served(project: pictus.Project, *, is_kiosk: bool = True) -> Iterator[Server
 def server(project: pictus.Project) -> Iterator[Server]:
     with served(project) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    if binary is None:
-        pytest.skip("no Chromium on this machine (Debian: chromium)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=binary, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 NewPage = Callable[..., Any]

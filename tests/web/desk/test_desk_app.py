@@ -103,7 +103,7 @@ def test_examples_are_accepted_pictures_that_are_not_on_the_page(tmp_path: Path,
         answer = ada.get(shown["exemplars"][0].replace("{side}", "160"))
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
         assert ada.get("/desk/examples/99/160?concept=c00").status_code == 404
-        annotate.gold_(project, settled=0.9, many=6)
+        annotate.gold(project, settled=0.9, many=6)
         with Visitor(build_desk_app(project, desk_of(project), is_kiosk=True), base_url="http://localhost") as bea:
             bea.put("/desk/join", {"token": "", "name": "Bea"})
             assert bea.page(concept="c00")["concept"]["exemplars"] == [], "known answers are not shown as examples"

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 from pictus import pixels, shards
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.exchange import hints
-from pictus.annotate.exchange.formats import hits
+from pictus.annotate.exchange.formats import hit_pages, hits
 from pictus.annotate.exchange.formats.contents import FORMATS, Bad, Export, Mark, Sheet, Task, Vote
 from pictus.annotate.exchange.formats.documents import bundle_of
-from pictus.annotate.exchange.formats.hit_pages import Cell, PreviewPage, preview
+from pictus.annotate.exchange.formats.hit_pages import Cell, PreviewPage
 from pictus.annotate.exchange.formats.known import recognised
 from pictus.annotate.exchange.formats.outputs import text_file
 from pictus.annotate.exchange.output_steps import check_free, digest_of
@@ -126,7 +126,7 @@ def export(
 
 
 @step("annotate preview", changes=True)
-def preview_(project: Project, file: Path, out: Path, *, force: bool = False) -> Outcome[Written]:
+def preview(project: Project, file: Path, out: Path, *, force: bool = False) -> Outcome[Written]:
     """Show the pages of a file of tasks (ImageNet-V2's HITs) as they are, with which pictures are controls.
 
     For the owner: one HTML file, with the pictures that are in the project and placeholders for others.
@@ -160,7 +160,7 @@ def preview_(project: Project, file: Path, out: Path, *, force: bool = False) ->
         for page in pages
     ]  # fmt: skip
     with text_file(out) as writer:
-        writer.write(preview(file.name, views))
+        writer.write(hit_pages.preview(file.name, views))
     project.journal.log("annotate", "previewed", out.name, digests=[digest_of(out)])
     n_controls = sum(len(page.known) for page in pages)
     summary = {"pages": len(pages), "pictures": len(texts), "here": len(here), "controls": n_controls}

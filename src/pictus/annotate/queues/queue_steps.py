@@ -92,7 +92,7 @@ def queue(project: Project, *, kind: str = "", most: int = 0) -> Outcome[Waiting
 
 
 @step("annotate gold", changes=True)
-def gold_(
+def gold(
     project: Project, files: tuple[Path, ...] = (), *, settled: float = 0.0, many: int = 5, question: str = "",
 ) -> Outcome[Known]:  # fmt: skip
     """Mark questions whose answer is known, so that the desk can mix them in and see who looks.

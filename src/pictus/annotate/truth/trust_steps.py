@@ -14,12 +14,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from pictus.annotate.truth import trust
 from pictus.annotate.truth.agreement import Agreement, agreement
 from pictus.annotate.truth.annotators import LISTED, YES, Skill, plain, rounded, suspects
 from pictus.annotate.truth.consensus import METHODS, Consensus, Ints, probability_of
 from pictus.annotate.truth.questions import SAID, SOURCE_PREFIX, Ballots, Which, YesNo, all_skills
-from pictus.annotate.truth.trust import Pages, Sign
+from pictus.annotate.truth.trust import (
+    Pages,
+    Sign,
+    alternating,
+    by_place,
+    constant,
+    copied,
+    low_share,
+    quick,
+    worst_first,
+)
 from pictus.annotate.truth.truth_steps import KNOWN_KIND, Weighed, evidence_of, weighed
 from pictus.errors import counted
 from pictus.journey import first_command
@@ -83,7 +92,7 @@ def skills(project: Project, *, method: str = "dawid-skene") -> Outcome[Skill]:
 
 
 @step("annotate trust", changes=False)
-def trust_(project: Project, *, method: str = "dawid-skene") -> Outcome[Sign]:
+def trust(project: Project, *, method: str = "dawid-skene") -> Outcome[Sign]:
     """Whose answers look as if nobody looked, with the numbers that say so, the worst first; and how far people agree.
 
     Looked for: far too fast; nearly always the same answer; answers like another's, errors too; answers that follow the
@@ -100,7 +109,7 @@ def trust_(project: Project, *, method: str = "dawid-skene") -> Outcome[Sign]:
     evidence = evidence_of(project, with_paused=True)
     results = weighed(project, evidence, method)
     work = _work(project, evidence.ballots, results.asked[0])
-    found = trust.worst_first(_signs(project, evidence.ballots, results, work))
+    found = worst_first(_signs(project, evidence.ballots, results, work))
     people = list(dict.fromkeys(one.annotator for one in found))
     questions = {"yes/no": results.asked[0].votes, "which": results.free[0].votes}
     kinds = {kind: agreement(votes.item_V, votes.answer_V) for kind, votes in questions.items()}
@@ -141,17 +150,17 @@ def _signs(project: Project, ballots: Ballots, results: Weighed, work: Work) -> 
     kinds: list[tuple[YesNo | Which, Consensus, Sequence[str]]] = [
         (*results.asked, SAID), (*results.free, [*ballots.concepts, ""]),
     ]  # fmt: skip
-    found = [*trust.by_place(pages, names), *trust.alternating(pages, names)]
+    found = [*by_place(pages, names), *alternating(pages, names)]
     for kind, consensus, words in kinds:
         if kind.votes.n_items:
-            found += trust.constant(kind.votes, consensus, names, words)
+            found += constant(kind.votes, consensus, names, words)
     aside = [one.annotator for one in found]
     for kind, consensus, _ in kinds:
         if kind.votes.n_items:
-            found += trust.copied(kind.votes, consensus, names, aside=aside)
-    found += trust.quick(work.pace_s, work.pages)
-    found += trust.low_share(work.known, "known")
-    found += trust.low_share(work.repeats, "unlike")
+            found += copied(kind.votes, consensus, names, aside=aside)
+    found += quick(work.pace_s, work.pages)
+    found += low_share(work.known, "known")
+    found += low_share(work.repeats, "unlike")
     return found
 
 

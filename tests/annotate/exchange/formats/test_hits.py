@@ -51,7 +51,7 @@ def test_the_333_real_pages_are_read_and_shown(real_data: Callable[[str], Path],
             assert len(set(page.pictures)) == 48
             yes, no = (sum(known == answer for known in page.known.values()) for answer in ("yes", "no"))
             assert yes == no in (3, 9)  # 9 of each on one page
-        outcome = annotate.preview_(project, path, tmp_path / "pages.html")
+        outcome = annotate.preview(project, path, tmp_path / "pages.html")
         counts = Counts()
         counts.feed((tmp_path / "pages.html").read_text(encoding="utf-8"))
         assert counts.tags.count("section") == len(pages) == outcome.summary["pages"]
@@ -104,13 +104,13 @@ def test_a_page_that_contradicts_itself_is_told(project: pictus.Project, tmp_pat
 
 def test_a_preview_shows_names_as_text(project: pictus.Project, tmp_path: Path) -> None:
     path = write(tmp_path, [page("<script>1</script>", ["<img src=x onerror=1>"], [], [])], "a.json")
-    annotate.preview_(project, path, tmp_path / "a.html")
+    annotate.preview(project, path, tmp_path / "a.html")
     counts = Counts()
     counts.feed((tmp_path / "a.html").read_text(encoding="utf-8"))
     assert "script" not in counts.tags
     assert "img" not in counts.tags
     with pytest.raises(UserError, match="no pages with controls"):
-        annotate.preview_(project, write(tmp_path, [1], "b.json"), tmp_path / "b.html")
+        annotate.preview(project, write(tmp_path, [1], "b.json"), tmp_path / "b.html")
 
 
 def test_a_preview_shows_the_pictures_that_are_here(
@@ -122,7 +122,7 @@ def test_a_preview_shows_the_pictures_that_are_here(
         (photos / f"{number}.jpg").write_bytes(make_jpeg(seed=number))
     collect.add(project, (str(photos),))
     path = write(tmp_path, [page("cowl", ["0.jpg", "absent"], ["1.jpg"], [])])
-    outcome = annotate.preview_(project, path, tmp_path / "a.html")
+    outcome = annotate.preview(project, path, tmp_path / "a.html")
     assert outcome.summary["here"] == 2
     counts = Counts()
     counts.feed((tmp_path / "a.html").read_text(encoding="utf-8"))

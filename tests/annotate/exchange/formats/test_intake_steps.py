@@ -230,7 +230,7 @@ def test_an_export_never_replaces_what_is_no_export(tmp_path: Path, shelve: Shel
         with pytest.raises(UserError, match="belongs to the project itself"):
             annotate.export(project, project.root / own, format="voc", what="marks")
     with pytest.raises(UserError, match="belongs to the project itself"):
-        annotate.preview_(project, tmp_path / "a.json", project.root / "journal.sqlite")
+        annotate.preview(project, tmp_path / "a.json", project.root / "journal.sqlite")
     assert (project.root / "journal.sqlite").read_bytes()[:16] == before == b"SQLite format 3\0"
     (tmp_path / "photo.jpg").write_bytes(b"picture")
     (tmp_path / "mine.csv").write_text("image,label\n", encoding="utf-8")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from pictus.annotate.exchange.formats.contents import Bad, Read
 from pictus.annotate.exchange.formats.documents import Document
+from pictus.annotate.exchange.formats.figures import WrongFigureError, refuse
 from pictus.annotate.exchange.formats.formulas import unguarded
 from pictus.errors import UserError, counted
 
@@ -60,6 +62,19 @@ def lines(document: Document) -> Iterator[Line]:
         except (csv.Error, UnicodeDecodeError) as error:
             why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
             raise UserError(f"{document.name} cannot be read as CSV: {why}.", fix="save it as CSV in UTF-8") from error
+
+
+def rows(documents: Iterable[Document], read: Callable[[str, Mapping[str, str]], Iterator[Read]]) -> Iterator[Read]:
+    """What `read` makes of each row, given its place and its cells by column; rows that are wrong are told."""
+    for document in documents:
+        for number, cells, wrong in lines(document):
+            place = f"{document.name} line {number:,}"
+            try:
+                if wrong:
+                    refuse(wrong)
+                yield from read(place, cells)
+            except WrongFigureError as error:
+                yield Bad(place, str(error))
 
 
 def _delimiter(first: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pictus.annotate.exchange.formats.cells import header, lines
+from pictus.annotate.exchange.formats.cells import header, rows
 from pictus.annotate.exchange.formats.contents import Bad, Drawn, Export, LeftOut, Read, Said
 from pictus.annotate.exchange.formats.documents import Bundle, Document
 from pictus.annotate.exchange.formats.figures import WrongFigureError, box_at, refuse, size_of
@@ -50,17 +50,7 @@ def is_ours(bundle: Bundle) -> bool:
 
 
 def read(bundle: Bundle) -> Iterator[Read]:
-    for document in bundle.ending(".csv"):
-        if not is_mturk(document):
-            continue
-        for number, cells, wrong in lines(document):
-            place = f"{document.name} line {number:,}"
-            try:
-                if wrong:
-                    refuse(wrong)
-                yield from _assignment(place, cells)
-            except WrongFigureError as error:
-                yield Bad(place, str(error))
+    return rows((document for document in bundle.ending(".csv") if is_mturk(document)), _assignment)
 
 
 def _assignment(place: str, cells: Mapping[str, str]) -> Iterator[Read]:

@@ -9,10 +9,10 @@ import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pictus.annotate.exchange.formats.cells import header, lines
-from pictus.annotate.exchange.formats.contents import Bad, Export, Known, LeftOut, Read, Said
+from pictus.annotate.exchange.formats.cells import header, rows
+from pictus.annotate.exchange.formats.contents import Export, Known, LeftOut, Read, Said
 from pictus.annotate.exchange.formats.documents import Bundle, Document
-from pictus.annotate.exchange.formats.figures import WrongFigureError, refuse
+from pictus.annotate.exchange.formats.figures import WrongFigureError
 from pictus.annotate.exchange.formats.formulas import guarded
 from pictus.annotate.exchange.formats.outputs import text_file
 from pictus.annotate.exchange.formats.task_pages import shuffled
@@ -43,17 +43,7 @@ def is_ours(bundle: Bundle) -> bool:
 
 
 def read(bundle: Bundle) -> Iterator[Read]:
-    for document in bundle.ending(".tsv", ".csv", ".txt"):
-        if not is_toloka(document):
-            continue
-        for number, cells, wrong in lines(document):
-            place = f"{document.name} line {number:,}"
-            try:
-                if wrong:
-                    refuse(wrong)
-                yield from _assignment(place, cells)
-            except WrongFigureError as error:
-                yield Bad(place, str(error))
+    return rows((document for document in bundle.ending(".tsv", ".csv", ".txt") if is_toloka(document)), _assignment)
 
 
 def _assignment(place: str, cells: Mapping[str, str]) -> Iterator[Read]:
