@@ -21,7 +21,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 FOUNDATION = (
     "errors", "extras", "clock", "progress", "records", "registry", "stats", "pixels", "archives", "tiff", "blocks",
     "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "precision", "journey",
-    "clusters", "engine", "concepts", "metrics", "releases", "networks", "models",
+    "clusters", "engine", "concepts", "lookalikes", "metrics", "releases", "networks", "models",
 )  # fmt: skip
 DOORS = ("overview", "forms", "reference", "output", "cli", "api", "web", "demo", "__main__", "__init__")
 OPTIONAL = {"torch", "torchvision", "timm", "safetensors", "tensorboard", "onnx", "onnxruntime", "onnxscript",

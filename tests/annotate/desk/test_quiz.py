@@ -42,3 +42,19 @@ def test_others_help_out_where_siblings_are_few() -> None:
     found = quiz_of(taxonomy, "a", "ada")
     assert found is not None
     assert set(found[0].choices) == {"alpha", "ex", "why"}
+
+
+def test_the_wrong_glosses_are_those_of_the_nearest_for_everybody_the_same() -> None:
+    taxonomy = Taxonomy.of([
+        Concept("thing", ("thing",), "whatever is"), Concept("animal", ("animal",), "what moves", ("thing",)),
+        Concept("feline", ("feline",), "claws", ("animal",)), Concept("goods", ("goods",), "what is sold", ("thing",)),
+        Concept("cat", ("cat",), "purrs", ("feline",), is_class=True),
+        Concept("lion", ("lion",), "roars", ("feline",), is_class=True),
+        Concept("newt", ("newt",), "is slimy", ("animal",), is_class=True),
+        Concept("scorpion", ("scorpion",), "stings", ("animal",), is_class=True),
+        *(Concept(f"rack{number}", ("rack",), f"holds {number}", ("goods",), is_class=True) for number in range(50)),
+    ])  # fmt: skip
+    for person in ("ada", "bob", "cyd"):
+        found = quiz_of(taxonomy, "cat", person)
+        assert found is not None
+        assert set(found[0].choices) == {"purrs", "roars", "is slimy", "stings"}

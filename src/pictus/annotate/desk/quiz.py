@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from random import Random
 
 from pictus.concepts import Taxonomy
+from pictus.lookalikes import alike
 
 CHOICES = 4
 """Glosses shown: the right one and up to three others, as in ImageNet's quiz of definitions."""
+LOOKED_AT = 1_000
+"""Of the most like it, where the nearest have no gloss of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,26 +25,21 @@ class Quiz:
 
 
 def quiz_of(taxonomy: Taxonomy, concept_id: str, person: str) -> tuple[Quiz, int] | None:
-    """The quiz, and which choice is right; None where glosses are missing. The same person is shown the same order."""
+    """The quiz, and which choice is right; None where glosses are missing. The same person is shown the same order.
+
+    The wrong ones are of the concepts that are most like it (lookalikes): who only skims takes one for the other.
+    """
     if concept_id not in taxonomy or not taxonomy.get(concept_id).gloss.strip():
         return None
     right = taxonomy.get(concept_id).gloss.strip()
-    siblings = sorted(
-        {child for parent in taxonomy.parents(concept_id) for child in taxonomy.children(parent)} - {concept_id}
-    )
-    # A sentence seeds it, so that every server shows the same; it keeps nothing secret.
-    chance = Random(hashlib.sha256(f"{person}\n{concept_id}".encode()).digest())  # noqa: S311
-    wrong = _glosses(taxonomy, siblings, right)
-    chance.shuffle(wrong)
+    wrong = _glosses(taxonomy, alike(taxonomy, concept_id, 4 * (CHOICES - 1)), right)
     if len(wrong) < CHOICES - 1:
-        kin = taxonomy.ancestors(concept_id) | taxonomy.descendants(concept_id) | {concept_id}
-        others = [one for one in sorted(taxonomy.concepts) if one not in kin]
-        more = [gloss for gloss in _glosses(taxonomy, chance.sample(others, min(len(others), 200)), right)
-                if gloss not in wrong]  # fmt: skip
-        wrong += more[: CHOICES - 1 - len(wrong)]
+        wrong = _glosses(taxonomy, alike(taxonomy, concept_id, LOOKED_AT), right)
     if not wrong:
         return None
     choices = [right, *wrong[: CHOICES - 1]]
+    # A sentence seeds it, so that every server shows the same; it keeps nothing secret.
+    chance = Random(hashlib.sha256(f"{person}\n{concept_id}".encode()).digest())  # noqa: S311
     chance.shuffle(choices)
     return Quiz(concept_id, taxonomy.name(concept_id), tuple(choices)), choices.index(right)
 
