@@ -2,7 +2,8 @@
 
     question   one thing to find out: (kind, concept, picture, mark); the queue holds them
     heap       all questions of one kind about one concept
-    page       up to `Kind.per_page` questions of one heap, lent to one annotator for `Kind.lease_s`
+    page       up to `Kind.per_page` questions of one heap, lent to one annotator for `Kind.lease_s`; where
+               `Kind.mixes`, of several heaps of its kind, and then the page's concept is "" and each item says its own
     mark       a shape somebody drew: a box, a mask, points
 
 A kind registers once and says everything the desk needs to know of it; the desk knows no kind by name.
@@ -91,6 +92,8 @@ class Kind:
     accepts: str = ""  # without a stopping rule: the answer that makes a question ACCEPTED, any other REJECTED
     shows: tuple[str, ...] = ()  # shapes on the picture: "mark", the one asked about; a kind: all that it accepted
     loop: str = ""  # kinds of one name follow each other on a picture: "box" for box, box-quality and box-coverage
+    mixes: bool = False  # one page may ask about several concepts, each beside its picture; for kinds that neither
+    #                      draw nor vote
     help: str = ""  # what to do, in the words an annotator reads
     check: Check = field(default=_as_it_is)  # raises UserError for what cannot be
     follow: Follow = field(default=_nothing)
@@ -119,6 +122,7 @@ class Item:
     height: int
     fold: int  # items of equal fold > 0 are near-duplicates: shown as one, answered as one
     marks: tuple[Mapping[str, Any], ...] = ()  # shapes to look at or to start from, as marks.shown gives them
+    concept_id: str = ""  # what is asked about it
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class Page:
 
     page_id: str  # 22 characters, not to be guessed
     kind: str
-    concept_id: str
+    concept_id: str  # "" where each item has its own
     items: tuple[Item, ...]
     revision: int  # how often it was handed in; 0: not yet
     expires_at: str

@@ -206,12 +206,12 @@ class Shift:
         self.meter.advance(len(answers))
 
     def _answers(self, person: Annotator, page: Mapping[str, Any], pictures: Sequence[str]) -> list[str]:
-        concept_id = page["concept"]["concept_id"]
         if person.habit == "copier":
             return copied(self._last_answers, len(pictures))
         yes, no = ("best", "no") if self.kind == "audit" else ("yes", "no")
         found = []
-        for digest in pictures:
+        for digest, item in zip(pictures, page["items"], strict=True):
+            concept_id = item.get("concept", page["concept"])["concept_id"]  # of an audit each has its own
             if digest not in self.eyes.shows:
                 self.log.unknown += 1
                 found.append("unsure")

@@ -328,3 +328,51 @@ def test_a_page_that_came_back_is_not_taken_over_the_quota(birds: pictus.Project
     with pytest.raises(UserError, match="came back unanswered before, and of your 48 questions 0 are left"):
         desk.submit(ada, lent[1].page_id, 1, all_of(lent[1]), 60)
     assert desk.submit(ada, lent[0].page_id, 2, all_of(lent[0], "no"), 60).is_new
+
+
+def test_a_page_of_an_audit_asks_about_several_concepts_each_answered_as_its_own(world: pictus.Project) -> None:
+    for concept in ("owl", "wren", "crow"):
+        put_questions(world, 2, concept=concept, kind="audit", wanted=1, priority=20)
+    put_questions(world, 3)
+    desk = desk_of(world)
+    rex, eve = someone(desk, "rex", "reviewer"), someone(desk, "eve", "reviewer")
+    page = desk.next_page(rex)
+    assert page is not None
+    assert (page.kind, page.concept_id) == ("audit", ""), "an audit is above all else"
+    assert [item.concept_id for item in page.items] == ["crow", "crow", "owl", "owl", "wren", "wren"]
+    assert desk.next_page(eve, kind="audit") is None, "they are with another"
+    again = desk.page(rex, page.page_id)
+    assert again.items == page.items
+    desk.submit(rex, page.page_id, 1, all_of(page, "best"), 60)
+    answered = rows(world, "SELECT concept_id, image_id FROM answers ORDER BY position")
+    asked = {(row.concept_id, row.image_id) for row in rows(world, "SELECT * FROM questions WHERE kind = 'audit'")}
+    assert {tuple(row) for row in answered} == asked
+    assert {row.state for row in rows(world, "SELECT state FROM questions WHERE kind = 'audit'")} == {"accepted"}
+    heaps = rows(world, "SELECT concept_id, waiting FROM heaps WHERE kind = 'audit' ORDER BY concept_id")
+    assert [tuple(row) for row in heaps] == [("crow", 0), ("owl", 0), ("wren", 0)]
+
+
+def test_one_concept_of_an_audit_can_be_asked_for_alone(world: pictus.Project) -> None:
+    for concept in ("owl", "wren"):
+        put_questions(world, 2, concept=concept, kind="audit", wanted=1)
+    desk = desk_of(world)
+    page = desk.next_page(someone(desk, "rex", "reviewer"), kind="audit", concept_id="wren")
+    assert page is not None
+    assert page.concept_id == "wren"
+    assert len(page.items) == 2
+
+
+def test_an_expert_who_knows_the_first_concepts_of_an_audit_is_asked_about_the_others(world: pictus.Project) -> None:
+    for number in range(8):
+        put_questions(world, 12, concept=f"c{number}", kind="audit", wanted=2, priority=20)
+    desk = desk_of(world)
+    rex = someone(desk, "rex", "reviewer")
+    seen: set[str] = set()
+    for _ in range(9):
+        page = desk.next_page(rex, kind="audit")
+        if page is None:
+            break
+        seen |= {item.concept_id for item in page.items}
+        desk.submit(rex, page.page_id, 1, all_of(page, "best"), 60)
+    assert len(seen) == 8
+    assert rows(world, "SELECT count(*) AS n FROM answers")[0].n == 96

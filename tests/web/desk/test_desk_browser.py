@@ -349,6 +349,34 @@ def test_one_picture_of_an_audit_has_the_window(tmp_path: Any, new_page: NewPage
         assert shown["height"] > 400
 
 
+def test_a_page_of_an_audit_shows_each_picture_large_with_its_own_question(tmp_path: Any, new_page: NewPage) -> None:
+    project = settled_project(tmp_path, 3, 1, settled=1)
+    annotate.audit(project, "draw", many=3)
+    link = annotate.invite(project, role="reviewer").summary["links"][0]
+    with served(project) as server:
+        page = new_page()
+        page.goto(server.address + link)
+        page.fill("#name", "Expert")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#leave")
+        assert "3 concepts wait" in page.inner_text("main")
+        page.click("text=3 pictures of several concepts")
+        page.wait_for_selector(".audited")
+        asked = page.locator(".audited h2").all_inner_texts()
+        assert asked == [f"How well does “kind {number}” fit?" for number in range(3)]
+        assert page.locator(".audited .shown").first.bounding_box()["width"] > 600
+        for key in "134":
+            page.keyboard.press(key)
+        page.keyboard.press("Enter")
+        page.wait_for_function(SAVED)
+        page.wait_for_selector("text=Nothing to do just now")
+    with project.journal.engine.connect() as connection:
+        query = "SELECT concept_id, answer FROM answers WHERE kind = 'audit' ORDER BY concept_id"
+        found = [tuple(row) for row in connection.exec_driver_sql(query)]
+    assert [answer for _, answer in found] == ["best", "no", "unsure"]
+    assert annotate.audit(project, "report").summary["presence"]["estimate"] == 0.5
+
+
 def test_on_a_phone_the_owner_sees_every_column_and_errors_are_sentences(
     fresh: pictus.Project, new_page: NewPage
 ) -> None:

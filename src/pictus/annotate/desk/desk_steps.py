@@ -300,7 +300,7 @@ class Desk:
                 short.append((heap, asks))
             elif is_held:
                 waited_for.append(heap)
-            else:
+            elif not heap.together:
                 self._vain.setdefault(heap[:2], {})[pick.me] = time.monotonic() + VAIN_S
             if len(short) == AHEAD:
                 break

@@ -31,6 +31,9 @@ RECENT = 2
 LOOKED_BACK = 12
 """Pages before those that repeats are drawn from."""
 
+FILLS = 4
+"""Pages that heaps are joined for, where one page may ask about several concepts."""
+
 SWEPT = 20
 """Abandoned pages that one call takes back: what it costs stays small."""
 
@@ -50,8 +53,8 @@ _APART = (
     " AND (SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
     " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND a.annotator = :me LIMIT 1) IS NULL"
 )
-_COLUMNS = "q.question_id, q.image_id, q.mark_id, q.score, q.fold, q.known"
-_HEAP = f"SELECT {_COLUMNS} FROM questions q WHERE q.kind = :kind AND q.concept_id = :concept"  # noqa: S608  our names
+_COLUMNS = "q.question_id, q.image_id, q.mark_id, q.score, q.fold, q.known, q.concept_id"
+_HEAP = f"SELECT {_COLUMNS} FROM questions q WHERE q.kind = :kind AND q.concept_id IN :concepts"  # noqa: S608  our names
 _PAGE = "p.*, h.reason FROM pages p LEFT JOIN heaps h ON h.kind = p.kind AND h.concept_id = p.concept_id"
 _UNLENT = " AND q.leases = 0"
 _LENT = " AND q.leases > 0 AND q.leases < q.wanted - q.votes"
@@ -80,6 +83,11 @@ class Heap(NamedTuple):
     reason: str
     waiting: int  # open questions, whoever holds them
     first: tuple[int, ...] = ()  # of them, to be asked before all others: what the rule learns from
+    together: tuple[str, ...] = ()  # several small heaps of a kind that mixes, as one: their concepts
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        return self.together or (self.concept_id,)
 
 
 def open_heaps(connection: sa.Connection, kinds: Sequence[str], *, kind: str, concept_id: str) -> Iterator[Heap]:
@@ -98,8 +106,34 @@ def open_heaps(connection: sa.Connection, kinds: Sequence[str], *, kind: str, co
         given = {"kinds": which, "start": start} | ({"concept": concept_id} if concept_id else {})
         rows = connection.execute(query, given)
         found = [Heap(row.kind, row.concept_id, row.priority, row.reason, row.waiting) for row in rows]
-        yield from found
+        yield from _together(found) if not concept_id else found
         start += 64
+
+
+def _together(heaps: Iterable[Heap]) -> Iterator[Heap]:
+    """Heaps as they come, but those of a kind that mixes joined until they fill some pages: concept "", their sum."""
+    members: list[Heap] = []
+    for heap in heaps:
+        kind = KINDS.get(heap.kind)
+        is_full = sum(one.waiting for one in members) >= FILLS * kind.per_page
+        if members and (is_full or not kind.mixes or members[0].kind != heap.kind):
+            yield _joined(members)
+            members = []
+        if kind.mixes:
+            members.append(heap)
+        else:
+            yield heap
+    if members:
+        yield _joined(members)
+
+
+def _joined(members: Sequence[Heap]) -> Heap:
+    first = members[0]
+    if len(members) == 1:
+        return first
+    waiting = sum(one.waiting for one in members)
+    concepts = tuple(one.concept_id for one in members)
+    return Heap(first.kind, "", first.priority, first.reason, waiting, together=concepts)
 
 
 def kinds_for(role: str) -> list[str]:
@@ -142,7 +176,7 @@ def candidates(
 def has_page(connection: sa.Connection, heap: Heap, me: str) -> bool:
     """Whether there is a page of this heap for somebody, in their hands or to be lent to them. Locks nothing."""
     held = "SELECT 1 FROM pages WHERE annotator = :me AND state = 'leased' AND kind = :kind AND concept_id = :concept"
-    named = {"me": me, "kind": heap.kind, "concept": heap.concept_id}
+    named = {"me": me, "kind": heap.kind, "concept": heap.concept_id}  # "" of a page that mixes too
     if connection.execute(sa.text(held + " LIMIT 1"), named).first():
         return True
     base, given = _open_to(heap, Asker(me, ()), 1)
@@ -162,17 +196,20 @@ def _open_to(heap: Heap, asker: Asker, limit: int) -> tuple[str, dict[str, Any]]
 
 
 def _given(heap: Heap, asker: Asker) -> dict[str, Any]:
-    return {"kind": heap.kind, "concept": heap.concept_id, "me": asker.me, "mine": asker.mine or (0,)}
+    return {"kind": heap.kind, "concepts": heap.concepts, "me": asker.me, "mine": asker.mine or (0,)}
 
 
 def _asks(connection: sa.Connection, statement: str, given: dict[str, Any], role: str = ASK) -> list[Candidate]:
-    names = ("mine", "folds", "sides", "first")
+    names = ("concepts", "mine", "folds", "sides", "first")
     lists: list[Any] = [sa.bindparam(name, expanding=True) for name in names if f":{name}" in statement]
     return _candidates(connection.execute(sa.text(statement).bindparams(*lists), given), role)
 
 
 def _candidates(rows: Iterable[Any], role: str) -> list[Candidate]:
-    return [Candidate(one.question_id, one.image_id, one.mark_id, one.score, one.fold, one.known, role) for one in rows]
+    return [
+        Candidate(one.question_id, one.image_id, one.mark_id, one.score, one.fold, one.known, role, one.concept_id)
+        for one in rows
+    ]
 
 
 def composed(
@@ -184,7 +221,8 @@ def composed(
     golds = _golds(connection, heap, asker, plan.golds) if not kind.draws else []
     repeats = _repeats(connection, heap, asker.me, plan.repeats) if kind.votes else []
     room = most - len(golds) - len(repeats)
-    return arranged([*taken(asks, room), *golds, *repeats], chance)
+    found = arranged([*taken(asks, room), *golds, *repeats], chance)
+    return sorted(found, key=lambda one: one.concept_id) if heap.together else found  # one concept after the other
 
 
 def _golds(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> list[Candidate]:
@@ -227,6 +265,8 @@ def _steady(found: list[Candidate], me: str) -> list[Candidate]:
 def lend(connection: sa.Connection, heap: Heap, me: str, chosen: Sequence[Candidate], at: str) -> str:
     """Write the page down and count its questions as lent -> page_id, 128 random bits."""
     page_id = secrets.token_urlsafe(16)
+    concepts = {one.concept_id for one in chosen}
+    concept_id = heap.concept_id if not heap.together else concepts.pop() if len(concepts) == 1 else ""
     expires = later(at, KINDS.get(heap.kind).lease_s)
     connection.execute(
         sa.text(
@@ -234,7 +274,7 @@ def lend(connection: sa.Connection, heap: Heap, me: str, chosen: Sequence[Candid
             " submitted_at, seconds, items) VALUES (:page, :kind, :concept, :me, 'leased', 0, :at, :expires, '', 0,"
             " :items)"
         ),
-        {"page": page_id, "kind": heap.kind, "concept": heap.concept_id, "me": me, "at": at, "expires": expires,
+        {"page": page_id, "kind": heap.kind, "concept": concept_id, "me": me, "at": at, "expires": expires,
          "items": len(chosen)},
     )  # fmt: skip
     rows = [
@@ -326,7 +366,8 @@ def own_page(connection: sa.Connection, me: str, page_id: str, *, locks: bool = 
 def items_of(connection: sa.Connection, page_id: str) -> list[Any]:
     """The items of a page in order, each with its question's fold."""
     query = (
-        "SELECT i.position, i.question_id, i.image_id, i.mark_id, i.role, i.known, q.fold FROM page_items i"
+        "SELECT i.position, i.question_id, i.image_id, i.mark_id, i.role, i.known, q.fold, q.concept_id"
+        " FROM page_items i"
         " JOIN questions q ON q.question_id = i.question_id WHERE i.page_id = :page ORDER BY i.position"
     )
     return list(connection.execute(sa.text(query), {"page": page_id}))
@@ -339,7 +380,7 @@ def page_of(connection: sa.Connection, row: Any, sizes: Sizes) -> Page:  # noqa:
     folds = fold_numbers([item.fold if item.role == ASK else "" for item in items])
     shapes = marks.shown(connection, kind, row.concept_id, [(item.image_id, item.mark_id) for item in items])
     shown = tuple(
-        Item(item.position, *sizes.of(item.image_id), fold, shape)
+        Item(item.position, *sizes.of(item.image_id), fold, shape, item.concept_id)
         for item, fold, shape in zip(items, folds, shapes, strict=True)
     )
     answers = answers_of(connection, row.page_id, row.revision) if row.revision else ()

@@ -40,6 +40,7 @@ class Candidate(NamedTuple):
     fold: str  # near-duplicates have the same one, "" for none
     known: str
     role: str  # tasks.ASK | GOLD | REPEAT
+    concept_id: str = ""
 
 
 class Mixed(NamedTuple):

@@ -147,7 +147,8 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
     changes = _changes(connection, bench.tally, entry, questions, known_before)
     _write(connection, changes)
     heaps: Counter[tuple[str, str]] = Counter()  # `update` adds
-    heaps[row.kind, row.concept_id] += sum((one.state == OPEN) - (one.was == OPEN) for one in changes)
+    for one in changes:  # even without change: its lease is over
+        heaps[row.kind, questions[one.question_id].concept_id] += (one.state == OPEN) - (one.was == OPEN)
     if sent.revision > 1 and kind.draws:
         heaps.update(_park_redrawn(connection, row.page_id, sent.revision))
     heaps.update(follow(connection, bench.tally, bench.taxonomy(), _closed(connection, entry, changes, drawn)))
@@ -262,7 +263,7 @@ def _answered(connection: sa.Connection, me: str, questions: Sequence[int]) -> f
 def _keep_answers(connection: sa.Connection, entry: Entry) -> None:
     page, each_s = entry.page, entry.seconds / max(1, len(entry.items))
     rows = [
-        (page.page_id, entry.revision, item.position, item.question_id, page.kind, page.concept_id, item.image_id,
+        (page.page_id, entry.revision, item.position, item.question_id, page.kind, item.concept_id, item.image_id,
          item.mark_id, item.role, item.known, entry.me, one.answer, json.dumps(dict(one.data)), each_s, entry.at)
         for item, one in entry.pairs
     ]  # fmt: skip
@@ -404,9 +405,10 @@ def _closed(
 ) -> list[tuple[Closed, str]]:
     """Questions closed by this page, or drawn on anew, one for each mark; beside each the picture's fold."""
     by_question = {one.question_id: one for one in changes}
-    kind, concept_id = entry.kind, entry.page.concept_id
+    kind = entry.kind
     found = []
     for item, one in entry.pairs:
+        concept_id = item.concept_id
         change = by_question.get(item.question_id) if item.role == ASK else None
         new = drawn.get(item.position, ())
         if change is None or change.state in (OPEN, PARKED) or (change.was == change.state and not new):

@@ -49,7 +49,8 @@ HELP = (
 
 KINDS.register(AUDIT)(
     Kind(
-        AUDIT, ANSWERS, per_page=12, lease_s=1800, role="reviewer", is_blind_to_voters=True, accepts=BEST, help=HELP
+        AUDIT, ANSWERS, per_page=12, lease_s=1800, role="reviewer", is_blind_to_voters=True, accepts=BEST, mixes=True,
+        help=HELP,
     )
 )  # fmt: skip
 

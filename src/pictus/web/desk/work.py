@@ -33,6 +33,10 @@ TITLES = {
     "box-coverage": "Is every one boxed?", "mask": "Outlines", "points": "Points",
 }  # fmt: skip
 """Kind -> what people call it."""
+SEVERAL = {
+    "concept_id": "", "name": "", "names": [], "gloss": "", "links": [], "siblings": [], "exemplars": [],
+}  # fmt: skip
+"""Of a page that asks about several concepts: each item has its own."""
 
 
 def routes(room: Room) -> list[Route]:
@@ -152,14 +156,15 @@ class _View:
             {
                 "position": item.position, "width": item.width, "height": item.height, "fold": item.fold,
                 "marks": [dict(mark) for mark in item.marks],
-            }
+            } | ({} if page.concept_id else {"concept": self.cards.card(item.concept_id, page.pictures)})
             for item in page.items
         ]  # fmt: skip
         reason = told(page.reason, person.role, page.concept_id, self.room.shell.taxonomy())
         given = [{"position": one.position, "answer": one.answer, "data": dict(one.data)} for one in page.answers]
+        concept = self.cards.card(page.concept_id, page.pictures) if page.concept_id else SEVERAL
         return {
             "page_id": page.page_id, "kind": page.kind, "revision": page.revision, "expires_at": page.expires_at,
-            "reason": reason, "concept": self.cards.card(page.concept_id, page.pictures), "items": items,
+            "reason": reason, "concept": concept, "items": items,
             "answers": list(kind.answers), "given": given, "help": kind.help,
         }  # fmt: skip
 

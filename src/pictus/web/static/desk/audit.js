@@ -1,4 +1,5 @@
-// The audit: an expert's independent look at pictures of one concept, each with one of four answers.
+// The audit: an expert's independent look at pictures, each with one of four answers; a page is about one concept, or
+// each picture has its own beside it.
 
 import { el } from "./dom.js";
 import { registerKind } from "./desk.js";
@@ -9,20 +10,29 @@ const WORDS = {
   no: ["No", "it is not in the picture"], unsure: ["Unsure", "it cannot be told"],
 };
 
+// What is asked about one picture of a page that asks about several concepts.
+const claim = ({ name, names, gloss, links, siblings }) => el("div", { class: "claim" },
+  el("h2", {}, named(name)),
+  names.length ? el("p", { class: "names" }, names.join(", ")) : null,
+  gloss ? el("p", { class: "gloss" }, gloss) : null,
+  siblings.length ? el("p", { class: "dim" }, `Not meant: ${siblings.map((one) => one.name).join(", ")}`) : null,
+  el("p", { class: "links" }, links.map(({ word, address }) => el("a", { href: address, target: "_blank", rel: "noreferrer noopener" }, word, el("span", { class: "sr" }, ` about ${name} (opens elsewhere)`)))));
+const named = (name) => `How well does “${name}” fit?`;
+
 const show = (page, root, hands) => {
   const start = new Map(hands.drafted ?? page.given.map((one) => [one.position, one.answer]));
   const chosen = page.items.map((item) => start.get(item.position) ?? "");
-  const isFew = page.items.length <= FEW, size = hands.side(isFew ? LARGE_PX : 400);
+  const isSeveral = !page.concept.concept_id, isFew = !isSeveral && page.items.length <= FEW, size = hands.side(isFew || isSeveral ? LARGE_PX : 400);
   let at = 0;
   const cards = page.items.map((item, place) => {
     const name = `answer-${item.position}`;
     const choices = page.answers.map((answer, number) => el("label", { class: "choice", title: WORDS[answer]?.[1] ?? null },
       el("input", { type: "radio", name, value: answer, onchange: () => choose(place, answer) }), el("kbd", { "aria-hidden": "true" }, String(number + 1)), el("span", {}, WORDS[answer]?.[0] ?? answer)));
     return el("fieldset", { class: "audited", tabindex: "-1", "data-place": place },
-      el("legend", { class: "sr" }, `Picture ${place + 1} of ${page.items.length}`),
-      el("div", { class: "shown" }, el("img", { src: hands.picture(item.position, size), alt: "", width: item.width, height: item.height, class: Math.max(item.width, item.height) <= 100 ? "little" : null })), el("div", { class: "choices" }, choices));
+      el("legend", { class: "sr" }, `Picture ${place + 1} of ${page.items.length}${item.concept ? `: ${named(item.concept.name)}` : ""}`),
+      el("div", { class: "shown" }, el("img", { src: hands.picture(item.position, size), alt: "", width: item.width, height: item.height, class: Math.max(item.width, item.height) <= 100 ? "little" : null })), el("div", { class: "judged" }, item.concept ? claim(item.concept) : null, el("div", { class: "choices" }, choices)));
   });
-  root.replaceChildren(el("div", { class: isFew ? "audit few" : "audit" }, cards));
+  root.replaceChildren(el("div", { class: isSeveral ? "audit several" : isFew ? "audit few" : "audit" }, cards));
 
   const tell = () => hands.tally(`${chosen.filter(Boolean).length} of ${page.items.length} answered`);
   const go = (place, focus = true) => {
@@ -31,7 +41,7 @@ const show = (page, root, hands) => {
     cards[at].classList.add("here");
     if (focus) {
       (cards[at].querySelector("input:checked") ?? cards[at].querySelector("input")).focus({ preventScroll: true });
-      cards[at].scrollIntoView({ block: "nearest" });
+      cards[at].scrollIntoView({ block: isSeveral ? "center" : "nearest" });
     }
   };
   const choose = (place, answer) => {
@@ -69,7 +79,7 @@ const show = (page, root, hands) => {
 };
 
 registerKind("audit", {
-  question: (page) => `How well does ${page.concept.name} fit each picture?`,
+  question: (page) => page.concept.concept_id ? `How well does ${page.concept.name} fit each picture?` : "How well does each name fit its picture?",
   pictures: 400,
   keys: [["1 2 3 4", "best label, present, not there, unsure; goes on to the next"], ["← → h l", "the picture before, the next one"]],
   show,
