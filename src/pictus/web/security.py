@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -38,18 +39,29 @@ SANDBOX = {
 no form, no origin of ours."""
 
 
-class Guard:
-    """Refuses foreign Host headers (DNS rebinding) and cross-site writes; adds the safety headers."""
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
+"""A Host header as browsers send it (RFC 9110, 7.2): a name or address, and a port."""
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+_NOWHERE = ("", "")
+
+
+class Guard:
+    """Refuses foreign Host headers (DNS rebinding) and cross-site writes; adds the safety headers.
+
+    `origin`: what browsers call us where a proxy stands before us, such as https://label.example.org: where it takes
+    https off, we are asked in http.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], origin: str = "") -> None:
         self._app = app
         self._hosts = hosts
+        self._origin = origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        reason = self._refusal(scope["method"], Headers(scope=scope))
+        reason = self._refusal(scope["method"], scope["scheme"], Headers(scope=scope))
         if reason:
             await _refused(scope["path"], reason)(scope, receive, send)
             return
@@ -63,14 +75,20 @@ class Guard:
 
         await self._app(scope, receive, send_with_headers)
 
-    def _refusal(self, method: str, headers: Headers) -> str:
+    def _refusal(self, method: str, scheme: str, headers: Headers) -> str:
         host = headers.get("host", "")
-        if self._hosts and _name(host) not in self._hosts:
-            return f"This server answers to {', '.join(sorted(self._hosts))}, not to {host!r}."
-        origin = headers.get("origin", "")
-        is_foreign = (origin and _place(origin) != host) or headers.get("sec-fetch-site", "") in _FOREIGN
-        if method not in ("GET", "HEAD") and is_foreign:
+        name = _name(host)
+        if name is None or (self._hosts and name not in self._hosts):
+            return f"This server answers to {', '.join(sorted(self._hosts)) or 'hosts'}, not to {host[:200]!r}."
+        if method in ("GET", "HEAD"):
+            return ""
+        origin, outer = headers.get("origin", ""), _place(self._origin)
+        ours = {outer} if name == _name(outer[1]) else {outer, (scheme, host.lower())}
+        if headers.get("sec-fetch-site", "") in _FOREIGN:
             return "Another site may not write here."
+        if origin and (asking := _place(origin)) not in ours - {_NOWHERE}:
+            hint = f": a page at {asking[0]}://{host} is another one, unless --address says so."
+            return "Another site may not write here" + (hint if asking[1] == host.lower() else ".")
         return ""
 
 
@@ -81,13 +99,17 @@ def _refused(path: str, reason: str) -> Response:
     return PlainTextResponse(reason, status_code=403)
 
 
-def _place(origin: str) -> str | None:
-    """Host and port of an origin; None for "null" and for what cannot be read."""
+def _place(origin: str) -> tuple[str, str]:
+    """Scheme, and host with port, of an origin; _NOWHERE for "null" and for what cannot be read: we are never that."""
     try:
-        return urlsplit(origin).netloc or None
-    except ValueError:  # "http://[": no host is equal to None, so it is refused
-        return None
+        parts = urlsplit(origin)
+    except ValueError:  # "http://["
+        return _NOWHERE
+    usual = {"http": ":80", "https": ":443"}.get(parts.scheme, "")  # browsers leave it out
+    return (parts.scheme, parts.netloc.lower().removesuffix(usual)) if parts.netloc else _NOWHERE
 
 
-def _name(host: str) -> str:
-    return host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+def _name(host: str) -> str | None:
+    """A Host header without its port; None where it is none."""
+    found = _HOST.fullmatch(host)
+    return found[1].lower() if found else None if host else ""

@@ -119,7 +119,7 @@ def test_pictures_of_a_page_are_alike_in_all_but_their_bytes(visitor: Any, fresh
         assert answer.status_code == 200
         heads.append({name: value for name, value in answer.headers.items() if name != "content-length"})
     assert heads == [heads[0]] * len(heads)
-    assert heads[0]["cache-control"].startswith("private")
+    assert heads[0]["cache-control"] == "no-store"
     assert not {"etag", "last-modified"} & set(heads[0]), "they would tell which was shown before"
     whole = ada.get(f"/desk/pages/{found['page_id']}/pictures/0/0")
     assert whole.content[:3] == b"\xff\xd8\xff"
@@ -203,6 +203,24 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(visitor: Any, fre
         assert "HttpOnly" in cookie
         assert "samesite=strict" in cookie.lower()
         assert ("secure" in cookie.lower()) == is_secure
+
+
+def test_an_address_with_https_is_enough_for_a_cookie_that_only_https_carries(
+    fresh: pictus.Project, desk: Desk
+) -> None:  # fmt: skip
+    app = build_desk_app(fresh, desk, is_kiosk=True, address="https://label.example.org")
+    for base in ("http://127.0.0.1", "https://127.0.0.1"):  # the proxy does not say that it took https off
+        cookie = Visitor(app, base_url=base).put("/desk/join", {"token": "", "name": base[:5]}).headers["set-cookie"]
+        assert "secure" in cookie.lower()
+
+
+def test_a_browser_that_people_share_keeps_no_picture(fresh: pictus.Project, desk: Desk) -> None:
+    for is_kiosk, kept in ((True, "no-store"), (False, "private, max-age=3600")):
+        one = Visitor(build_desk_app(fresh, desk, is_kiosk=is_kiosk), base_url="http://127.0.0.1")
+        token = annotate.invite(fresh).summary["links"][0].removeprefix("/join/")
+        assert one.put("/desk/join", {"token": token, "name": f"Ada {is_kiosk}"}).status_code == 200
+        at = f"/desk/pages/{one.page()['page_id']}/pictures/0/"
+        assert [one.get(at + side).headers["cache-control"] for side in ("160", "0")] == [kept, kept]
 
 
 @pytest.mark.parametrize("value", ["", "x", "A" * 43, "../../etc", "A" * 5000, "%00", "a b c d e f g h"])

@@ -19,7 +19,8 @@ import pictus
 from pictus import annotate
 from pictus.cli import root
 from pictus.errors import UserError
-from pictus.web.desk.server import Service, serve_desk
+from pictus.web.desk.server import Service, answers_to, serve_desk
+from pictus.web.security import LOOPBACK
 
 DESK = {"x-pictus": "desk"}
 
@@ -123,6 +124,13 @@ def test_behind_a_proxy_the_name_people_type_is_answered_to_and_no_other(fresh: 
         _, told = process.communicate(timeout=20)
     assert "with all faces as they were found" in told
     assert "https" not in told.partition("!")[2].partition("your own")[0], "it has https"
+
+
+def test_with_an_address_only_that_name_is_answered_wherever_it_listens() -> None:
+    assert answers_to("0.0.0.0", "label.example.org") == {"label.example.org"}
+    assert answers_to("127.0.0.1", "label.example.org") == LOOPBACK | {"label.example.org"}
+    assert answers_to("127.0.0.1", "") == LOOPBACK
+    assert answers_to("0.0.0.0", "") == set(), "any"
 
 
 def test_the_command_tells_of_itself_and_needs_a_project(tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ SIGNED_OUT = "You are not signed in."
 
 def build_desk_app(
     project: Project, desk: Desk, *, hosts: frozenset[str] = LOOPBACK, is_kiosk: bool = False,
-    tells_accuracy: bool = False,
+    tells_accuracy: bool = False, address: str = "",
 ) -> Starlette:  # fmt: skip
-    """Every page at which people answer. `hosts`: names it answers to; empty for any."""
-    room = Room(project, desk, is_kiosk=is_kiosk, tells_accuracy=tells_accuracy)
+    """Every page at which people answer. `hosts`: names it answers to; empty for any. `address`: what people type."""
+    room = Room(project, desk, is_kiosk=is_kiosk, tells_accuracy=tells_accuracy, address=address)
     static = StaticFiles(packages=[("pictus", "web/static")])
     routes: list[Route | Mount] = [
         *sign.routes(room),
@@ -40,7 +40,7 @@ def build_desk_app(
     ]  # fmt: skip
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, hosts=hosts)],
+        middleware=[Middleware(Guard, hosts=hosts, origin=address)],
         exception_handlers={
             UserError: _user_error, HTTPException: _http_error, SignedOutError: _signed_out,
             sa.exc.SQLAlchemyError: _database_error, Exception: _broken,

@@ -33,6 +33,8 @@ LARGEST = 2_000
 """Side in px of what is shown for a file that browsers do not show."""
 PICTURE = {"cache-control": "private, max-age=3600"}
 """For every picture alike. No etag and no time of making: they would tell which were shown to others before."""
+KIOSK_PICTURE = {"cache-control": "no-store"}
+"""Where people sit at one browser in turn: who signed out leaves nothing in it."""
 PACE_S = 0.03
 """A thumbnail that is there takes 5 ms, one to be made 10 to 30: the difference would tell which pictures were shown to
 others before, as known answers are. Pages are fetched ahead, so nobody waits for it."""
@@ -47,13 +49,20 @@ class SignedOutError(Exception):
 
 
 class Room:
-    """One project's desk as its pages see it. `is_kiosk`: people need no link, which only loopback allows."""
+    """One project's desk as its pages see it. `is_kiosk`: people need no link, which only loopback allows.
 
-    def __init__(self, project: Project, desk: Desk, *, is_kiosk: bool, tells_accuracy: bool = False) -> None:
+    `address`: what people type, where a proxy stands before us.
+    """
+
+    def __init__(
+        self, project: Project, desk: Desk, *, is_kiosk: bool, tells_accuracy: bool = False, address: str = ""
+    ) -> None:
         self.project = project
         self.desk = desk
         self.is_kiosk = is_kiosk
         self.tells_accuracy = tells_accuracy
+        self.is_https = address.lower().startswith("https:")
+        self.of_picture = KIOSK_PICTURE if is_kiosk else PICTURE
         self.has_review = False  # set by who adds those pages
         self.shell = Shell(project, is_open=True, taxonomy=desk.taxonomy)
         self.shots = Shots(project)
@@ -139,13 +148,13 @@ class Room:
             raise NotThereError(f"Pictures come in {', '.join(map(str, THUMBNAIL_SIDES))} px, and 0 for as it is.")
         try:
             if side:
-                return Response(self.shots.thumbnail(image_id, side).read_bytes(), 200, PICTURE, "image/jpeg")
+                return Response(self.shots.thumbnail(image_id, side).read_bytes(), 200, self.of_picture, "image/jpeg")
             image_bytes, picture = self.shots.placeless(image_id)
             if picture.format in SHOWN:
-                return Response(image_bytes, 200, PICTURE, f"image/{picture.format}")
-            return Response(self.shots.thumbnail(image_id, LARGEST).read_bytes(), 200, PICTURE, "image/jpeg")
+                return Response(image_bytes, 200, self.of_picture, f"image/{picture.format}")
+            return Response(self.shots.thumbnail(image_id, LARGEST).read_bytes(), 200, self.of_picture, "image/jpeg")
         except PictureError as error:
-            return Response(placeholder(error.cause), 200, SANDBOX | PICTURE, "image/svg+xml")
+            return Response(placeholder(error.cause), 200, SANDBOX | self.of_picture, "image/svg+xml")
 
     @staticmethod
     def _off_loop(answer: Callable[[Request], Response]) -> Endpoint:

@@ -61,11 +61,12 @@ def serve_desk(project: Project, service: Service) -> None:
     outer = _outer(service.address)
     listener = listen(service.host, service.port)
     try:
-        hosts = LOOPBACK | {outer} if outer and service.host in LOOPBACK else LOOPBACK if not is_open else frozenset()
+        hosts = answers_to(service.host, outer)
         desk = open_desk(project, rule=service.rule)
         app = build_desk_app(
-            project, desk, hosts=hosts, is_kiosk=service.is_kiosk, tells_accuracy=service.tells_accuracy
-        )
+            project, desk, hosts=hosts, is_kiosk=service.is_kiosk, tells_accuracy=service.tells_accuracy,
+            address=service.address,
+        )  # fmt: skip
         shown = service.host if service.host not in ("0.0.0.0", "::") else "localhost"  # noqa: S104  compared, not bound
         shown = f"[{shown}]" if ":" in shown else shown
         address = service.address.rstrip("/") or f"http://{shown}:{listener.getsockname()[1]}"
@@ -104,8 +105,14 @@ def _print(address: str, links: list[str]) -> None:
     sys.stdout.flush()  # a pipe would keep them until the end
 
 
+def answers_to(host: str, outer: str) -> frozenset[str]:
+    """Names that may stand in a Host header; empty for any. A proxy on this machine may also ask by this machine's."""
+    here = LOOPBACK if host in LOOPBACK else frozenset[str]()
+    return here | {outer} if outer else here
+
+
 def _outer(address: str) -> str:
-    """The host of --address; "" where there is none."""
+    """The host of --address as it stands in a Host header; "" where there is none."""
     if not address:
         return ""
     try:
@@ -115,4 +122,4 @@ def _outer(address: str) -> str:
         parts, host = urlsplit(""), ""  # such as http://[: said below
     if parts.scheme not in ("http", "https") or not host or parts.path not in ("", "/"):
         raise UserError(f"--address {address[:80]!r} is no address people could type.", fix="https://label.example.org")
-    return host
+    return f"[{host}]" if ":" in host else host

@@ -93,7 +93,7 @@ class _View:
         answer = JSONResponse({"to": "/"}, headers={"cache-control": "no-store"})
         answer.set_cookie(
             self.room.cookie, session, max_age=COOKIE_S, httponly=True, samesite="strict", path="/",
-            secure=request.url.scheme == "https",
+            secure=self.room.is_https or request.url.scheme == "https",
         )  # fmt: skip
         return answer
 
