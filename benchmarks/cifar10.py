@@ -34,7 +34,7 @@ from pictus.project import Project
 from pictus.records import Duplicate, Source
 from pictus.registry import Outcome
 from pictus.releases import find_release
-from pictus.train.loader import Pictures, batches, portions_of_epochs
+from pictus.train.feed.loader import Pictures, batches, portions_of_epochs
 
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 WIDEST = duplicates.HASH_BITS // 3

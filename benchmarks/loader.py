@@ -30,7 +30,8 @@ from pictus.engine import cpu_count
 from pictus.errors import UserError
 from pictus.release import import_
 from pictus.releases import find_release
-from pictus.train import augment, environment, loader
+from pictus.train.feed import augment, loader
+from pictus.train.loop import environment
 from pictus.train.recipes import Recipe
 
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))

@@ -17,8 +17,9 @@ import pictus
 from pictus import models, train
 from pictus.errors import UserError
 from pictus.project import bare
-from pictus.train import card, loop
-from pictus.train.state import Counters
+from pictus.train.kept import card
+from pictus.train.loop import training
+from pictus.train.loop.state import Counters
 
 MakeRelease = Callable[..., Path]
 
@@ -32,7 +33,8 @@ DIE = """
 import os, signal, sys
 import pictus
 from pictus import train
-from pictus.train import checkpoint, loop
+from pictus.train.kept import checkpoint
+from pictus.train.loop import training
 
 where, number, settings = sys.argv[2], int(sys.argv[3]), tuple(sys.argv[4].split())
 calls = 0
@@ -50,9 +52,9 @@ def dying(function, before):
     return called
 
 if where == "step":
-    loop.advance = dying(loop.advance, before=False)
+    training.advance = dying(training.advance, before=False)
 elif where == "validated":
-    loop.end_epoch = dying(loop.end_epoch, before=False)
+    training.end_epoch = dying(training.end_epoch, before=False)
 elif where == "writing":
     checkpoint.write_bytes = dying(checkpoint.write_bytes, before=False)
 train.run(pictus.open(sys.argv[1]), epochs=3, set_=settings, name="killed")
@@ -155,11 +157,11 @@ def test_other_settings_begin_another_run_and_say_so(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    fit = loop.fit
-    monkeypatch.setattr(loop, "fit", stop)
+    fit = training.fit
+    monkeypatch.setattr(training, "fit", stop)
     with pytest.raises(KeyboardInterrupt):
         train.run(stripes, epochs=3, set_=TINY)
-    monkeypatch.setattr(loop, "fit", fit)
+    monkeypatch.setattr(training, "fit", fit)
     assert caplog.messages == []
     outcome = train.run(stripes, epochs=1, set_=TINY)
     why = "small-cnn-1.0.0 was begun with other settings (epochs 3 then, 1 now) and is unfinished"
@@ -263,7 +265,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(stripes: pictus.Project) -> N
 def test_sigterm_lets_a_step_finish_and_the_run_be_continued(
     whole: pictus.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = loop.advance
+    plain = training.advance
 
     def advance(*given: object) -> object:
         result = plain(*given)  # type: ignore[arg-type]
@@ -271,7 +273,7 @@ def test_sigterm_lets_a_step_finish_and_the_run_be_continued(
             os.kill(os.getpid(), signal.SIGTERM)
         return result
 
-    monkeypatch.setattr(loop, "advance", advance)
+    monkeypatch.setattr(training, "advance", advance)
     with pytest.raises(KeyboardInterrupt):
         train.run(whole, epochs=3, set_=SAVED_PER_EPOCH, name="stopped")
     monkeypatch.undo()
@@ -290,7 +292,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(stripes: pictus.Project, monkey
             raise UserError(f"{path} could not be written: No space left on device.")
         plain(path, data)
 
-    monkeypatch.setattr("pictus.train.checkpoint.write_bytes", write_bytes)
+    monkeypatch.setattr("pictus.train.kept.checkpoint.write_bytes", write_bytes)
     with pytest.raises(UserError, match="No space left"):
         train.run(stripes, epochs=1, set_=SAVED_OFTEN, name="full")
     monkeypatch.undo()

@@ -23,15 +23,17 @@ from pictus.models import Preprocessing, Run
 from pictus.project import Project, safe_name
 from pictus.registry import Outcome, step
 from pictus.releases import SPLITS, Release, find_release, open_release
-from pictus.train import card as cards
-from pictus.train import checkpoint, environment, logbook, loop, recipes
-from pictus.train.card import Asked, Card, RunRow
-from pictus.train.loader import Pictures, packed
-from pictus.train.logbook import Epoch
-from pictus.train.parts import chosen, draws_random_numbers
+from pictus.train import recipes
+from pictus.train.feed.loader import Pictures, packed
+from pictus.train.kept import card as cards
+from pictus.train.kept import checkpoint, logbook
+from pictus.train.kept.card import Asked, Card, RunRow
+from pictus.train.kept.logbook import Epoch
+from pictus.train.loop import environment, training
+from pictus.train.loop.parts import chosen, draws_random_numbers
+from pictus.train.loop.signals import stop_asked
+from pictus.train.loop.state import Job, State, fresh, restored
 from pictus.train.recipes import Facts, Recipe
-from pictus.train.signals import stop_asked
-from pictus.train.state import Job, State, fresh, restored
 
 BEST_OF = 5
 """The guesses that top-5 counts."""
@@ -155,7 +157,7 @@ def _continued(project: Project, root: Path, release: Release) -> Outcome[Epoch]
     recipe = _recorded_recipe(root.name, card)
     job = _job(root, release, recipe, models.open_run(root).preprocessing)
     notes = environment.changes(card["environment"], environment.describe(recipe))
-    found = checkpoint.load(root / loop.CHECKPOINTS)
+    found = checkpoint.load(root / training.CHECKPOINTS)
     state = restored(job, found) if found else fresh(job)
     notes += found.problems if found else ()
     _log(project, "run_resumed", root.name, step=state.counters.step)
@@ -178,7 +180,7 @@ def _trained(project: Project, job: Job, state: State, card: Card, notes: Sequen
     name = job.root.name
     left = None if job.recipe.minutes else job.most_steps - state.counters.step
     with stop_asked() as wants_stop, project.progress.track(f"train {name}", left) as meter:
-        loop.fit(job, state, meter, wants_stop)
+        training.fit(job, state, meter, wants_stop)
     card = card | {
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
         "results": cards.results(
@@ -192,7 +194,7 @@ def _trained(project: Project, job: Job, state: State, card: Card, notes: Sequen
     unreadable = job.train.unreadable | job.val.unreadable
     card |= {"status": "finished", "finished_at": now(), "unreadable": dict(list(unreadable.items())[:MOST_UNREADABLE])}
     cards.write(job.root, card)
-    shutil.rmtree(job.root / loop.CHECKPOINTS)
+    shutil.rmtree(job.root / training.CHECKPOINTS)
     if unreadable:
         causes = ", ".join(sorted(set(unreadable.values())))
         notes = (*notes, f"{counted(len(unreadable), 'picture')} left out, not decodable: {causes}")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pictus.models import Preprocessing
-from pictus.train import augment
+from pictus.train.feed import augment
 from pictus.train.recipes import Recipe
 
 KEYS = np.arange(1, 4001, dtype=np.uint64) * np.uint64(0x123456789)

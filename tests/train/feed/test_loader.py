@@ -11,7 +11,7 @@ import pytest
 
 from pictus import pixels
 from pictus.releases import Release, open_release
-from pictus.train import augment, loader
+from pictus.train.feed import augment, loader
 from pictus.train.recipes import Recipe
 
 MakeRelease = Callable[..., Path]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pictus.errors import UserError
-from pictus.train import checkpoint
-from pictus.train.checkpoint import Checkpoint
+from pictus.train.kept import checkpoint
+from pictus.train.kept.checkpoint import Checkpoint
 
 
 def _made(step: int) -> Checkpoint:

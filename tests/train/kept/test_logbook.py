@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pictus.errors import UserError
-from pictus.train import logbook
-from pictus.train.logbook import Epoch, Logbook
+from pictus.train.kept import logbook
+from pictus.train.kept.logbook import Epoch, Logbook
 
 RECORD = Epoch(1, 10, 0.1, 2.5, 0.1, 2.4, 0.2, 0.6, is_best=True)
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from pictus.train import environment
+from pictus.train.loop import environment
+from pictus.train.loop.signals import stop_asked
 from pictus.train.recipes import Recipe
-from pictus.train.signals import stop_asked
 
 
 def test_threads_are_torch_s_only_inside() -> None:

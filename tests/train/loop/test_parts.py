@@ -6,7 +6,7 @@ import pytest
 
 from pictus import networks
 from pictus.models import lanes
-from pictus.train.parts import Parts, chosen, draws_random_numbers
+from pictus.train.loop.parts import Parts, chosen, draws_random_numbers
 
 if TYPE_CHECKING:
     import torch

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pictus.train.schedule import Plan, averaging, learning_rate, replanned
+from pictus.train.loop.schedule import Plan, averaging, learning_rate, replanned
 
 
 def test_the_rate_rises_in_a_line_then_falls_along_half_a_cosine() -> None:

@@ -23,7 +23,7 @@ from pictus import pixels
 from pictus.errors import PictureError, UserError
 from pictus.models import in_order, lanes
 from pictus.releases import PictureReader, Release, split_rows
-from pictus.train import augment
+from pictus.train.feed import augment
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -13,8 +13,8 @@ from pictus import models
 from pictus.models import Preprocessing, Run
 from pictus.project import write_text
 from pictus.releases import Release, class_names
+from pictus.train.loop.state import Counters
 from pictus.train.recipes import Recipe
-from pictus.train.state import Counters
 
 Card = dict[str, Any]
 

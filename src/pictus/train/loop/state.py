@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from pictus import models, networks
 from pictus.extras import need
 from pictus.models import Preprocessing
-from pictus.train import loader
-from pictus.train.checkpoint import Checkpoint
-from pictus.train.loader import Pictures
+from pictus.train.feed import loader
+from pictus.train.feed.loader import Pictures
+from pictus.train.kept.checkpoint import Checkpoint
+from pictus.train.loop.schedule import Plan
 from pictus.train.recipes import Recipe
-from pictus.train.schedule import Plan
 
 if TYPE_CHECKING:
     import torch

@@ -19,12 +19,14 @@ from pictus.errors import UserError
 from pictus.extras import need
 from pictus.progress import Meter
 from pictus.project import write_bytes
-from pictus.train import augment, checkpoint, environment, loader, schedule
-from pictus.train.loader import Batch, Pixels
-from pictus.train.logbook import Epoch, Logbook
-from pictus.train.parts import FEWEST, MOST, Parts, Result, parted
+from pictus.train.feed import augment, loader
+from pictus.train.feed.loader import Batch, Pixels
+from pictus.train.kept import checkpoint
+from pictus.train.kept.logbook import Epoch, Logbook
+from pictus.train.loop import environment, schedule
+from pictus.train.loop.parts import FEWEST, MOST, Parts, Result, parted
+from pictus.train.loop.state import Counters, Job, State, snapshot
 from pictus.train.recipes import REFERENCE_BATCH
-from pictus.train.state import Counters, Job, State, snapshot
 
 if TYPE_CHECKING:
     import torch
