@@ -24,7 +24,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (  # 2: people, the queue of questions, pages, what was answered, shapes, rulings, audits
         """CREATE TABLE annotators (annotator_id {id}, name TEXT NOT NULL UNIQUE, role TEXT NOT NULL,
            state TEXT NOT NULL, reason TEXT NOT NULL, quota INTEGER NOT NULL, invitation TEXT NOT NULL,
-           made_at TEXT NOT NULL, resumed_at TEXT NOT NULL DEFAULT '')""",
+           made_at TEXT NOT NULL, resumed_at TEXT NOT NULL DEFAULT '', alike TEXT NOT NULL DEFAULT '',
+           waits TEXT NOT NULL DEFAULT '')""",
+        "CREATE UNIQUE INDEX annotators_alike ON annotators (alike) WHERE alike <> ''",
+        "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
         """CREATE TABLE tokens (token_hash TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL,
            uses_left INTEGER NOT NULL, quota INTEGER NOT NULL, note TEXT NOT NULL, made_at TEXT NOT NULL,
            expires_at TEXT NOT NULL)""",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.annotate.desks import Clock, desk_of, link, rows, someone
 
 import pictus
@@ -101,9 +103,75 @@ def test_a_name_that_is_taken_leaves_the_link_unused(world: pictus.Project) -> N
     assert desk.person(desk.join(token, "bob")) is not None
 
 
+LOOK_ALIKES = [
+    "Ada", "ada\u034f", "ada\ufe0f", "ada\u17b5", "ada\U000e0100", "\u0430\u0501\u0430", "\uff41\uff44\uff41", "ada\u3164"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOOK_ALIKES, ids=ascii)
+def test_a_name_that_looks_like_anothers_is_taken(world: pictus.Project, name: str) -> None:
+    desk = desk_of(world)
+    desk.join(link(world, "a" * 43), "ada")
+    token = link(world)
+    with pytest.raises(UserError, match="is taken"):
+        desk.join(token, name)
+    with pytest.raises(UserError, match="is taken"):
+        desk.kiosk(name)
+    assert rows(world, "SELECT name FROM annotators") == [("ada",)]
+
+
+def test_capitals_with_dots_are_the_same_in_both_databases(world: pictus.Project) -> None:
+    desk = desk_of(world)
+    desk.kiosk("\u00c4nne")
+    with pytest.raises(UserError, match="is taken"):
+        desk.kiosk("\u00e4nne")
+
+
+def test_nobody_looks_like_who_voted_in_a_file_or_drew_a_shape(world: pictus.Project) -> None:
+    desk = desk_of(world)
+    world.journal.add_votes([Vote("a" * 64, "Carla", "owl", "yes", "votes.csv", "2026-01-01T00:00:00Z")])
+    with world.journal.transaction() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO marks (kind, image_id, concept_id, annotator, shape, source, place, replaces, made_at)"
+                " VALUES ('box', :image, 'owl', 'dan', '{}', 'boxes.json', 0, 0, '')"
+            ),
+            {"image": "a" * 64},
+        )
+    for name in ("carla", "DAN"):
+        with pytest.raises(UserError, match="is taken"):
+            desk.kiosk(name)
+    desk.kiosk("eve")
+    world.journal.add_votes([Vote("a" * 64, "fay", "owl", "yes", "more.csv", "2026-01-01T00:00:00Z")])
+    with pytest.raises(UserError, match="is taken"):
+        desk.kiosk("FAY")
+    assert desk.person(desk.kiosk("eve")) is not None, "who is here comes in again"
+
+
+def test_two_who_look_alike_and_come_at_once_are_one(world: pictus.Project) -> None:
+    token = link(world, uses=8)
+    desks = [desk_of(world), desk_of(world)]
+    came: list[str] = []
+    ready = threading.Barrier(4)
+
+    def enter(number: int, name: str) -> None:
+        ready.wait(30)
+        with suppress(UserError):
+            desks[number % 2].join(token, name)
+            came.append(name)
+
+    threads = [threading.Thread(target=enter, args=each) for each in enumerate(["ada", "ADA", "Ada", "\uff41da"])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(came) == 1
+    assert rows(world, "SELECT uses_left FROM tokens WHERE kind = 'link'") == [(7,)]
+
+
 @pytest.mark.parametrize(
     "name",
-    ["", "   ", "x" * 41, "a\0b", "a\u202eb", "a\u0007b", "source:list.csv", "Source:x", "model:run", "\ud800"],
+    ["", "   ", "x" * 41, "a\0b", "--resume", "!!!", "\u3164", "source\uff1ax", "\u0430da", "a\u202eb", "a\u0007b", "source:list.csv", "Source:x", "model:run", "\ud800"],
 )
 def test_a_name_that_cannot_be_one_is_refused(birds: pictus.Project, name: str) -> None:
     desk = desk_of(birds)

@@ -361,3 +361,39 @@ def test_people_of_one_link_decide_where_nobody_else_is_at_work(world: pictus.Pr
         page = desk.next_page(person)
         desk.submit(person, page.page_id if page else "", 1, all_of(page), 60)
     assert rows(world, "SELECT state, COUNT(*) FROM questions GROUP BY state") == [("accepted", 20)]
+
+
+def test_a_known_answer_that_is_corrected_later_proves_nothing(world: pictus.Project) -> None:
+    put_questions(world, 60, wanted=5)
+    put_questions(world, 10, known="yes", first=2000)
+    desk = desk_of(world)
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    assert page is not None
+    kinds = dict(rows(world, "SELECT position, role FROM page_items WHERE page_id = :page", page=page.page_id))
+    golds = [position for position, role in kinds.items() if role == "gold"]
+    first = [Given(place, "unsure" if place == golds[0] else "no") for place in kinds]
+    desk.submit(ada, page.page_id, 1, first, 60)
+    desk.submit(ada, page.page_id, 2, all_of(page, "yes"), 20)
+    counted = rows(world, "SELECT golds, rights, unsures, revision FROM pages WHERE revision > 0")
+    assert counted == [(len(golds) - 1, 0, 1, 2)], "what was said first is judged"
+    last = rows(world, "SELECT DISTINCT answer FROM votes WHERE source LIKE '%#2'")
+    assert last == [("yes",)], "votes are the last ones"
+
+
+def test_the_same_question_on_two_pages_of_one_person_counts_once(world: pictus.Project) -> None:
+    put_questions(world, 30, wanted=5)
+    clock = Clock()
+    desk = desk_of(world, clock)
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    clock.wait(3600)  # abandoned, and lent to her again
+    again = desk.next_page(ada)
+    assert page is not None
+    assert again is not None
+    assert again.page_id != page.page_id
+    for one in (page, again):
+        clock.wait(60)
+        receipt = desk.submit(ada, one.page_id, 1, all_of(one), 60)
+    assert receipt.progress.questions == 30
+    assert [one.questions for one in pictus.annotate.people(world)] == [30]

@@ -111,3 +111,20 @@ def test_a_pause_said_elsewhere_is_heard_and_so_is_its_end(birds: pictus.Project
     clock.wait(1)
     work(desk, "bob")
     assert {who for _, who in recorder(desk).seen} == {"ada", "bob", "eve"}
+
+
+def test_of_a_known_answer_the_rule_learns_the_first(world: pictus.Project) -> None:
+    put_questions(world, 40, wanted=9)
+    put_questions(world, 10, known="yes", first=2000)
+    desk = desk_of(world, rule="test-recorder")
+    page_id = work(desk, "ada", "no")
+    ada = someone(desk, "ada")
+    desk.submit(ada, page_id, 2, all_of(desk.page(ada, page_id), "yes"), 20)
+    query = "SELECT question_id FROM answers WHERE role = 'gold' AND revision = 1"
+    with world.journal.reading() as connection:
+        golds = {int(row[0]) for row in connection.exec_driver_sql(query)}
+    assert golds
+    for one in (desk, desk_of(world, rule="test-recorder")):
+        seen = {question: answers for (question, _), answers in recorder(one).seen.items()}
+        assert {tuple(seen[question]) for question in golds} == {("no",)}
+        assert {answers[-1] for question, answers in seen.items() if question not in golds} == {"yes"}

@@ -1,21 +1,40 @@
-"""When somebody is paused, and why, from what they did on their pages. Pure."""
+"""When somebody is paused, and why, from what they did on their pages. Pure.
+
+Known answers are judged by a sequential test (Wald 1945, "Sequential tests of statistical hypotheses", Annals of
+Mathematical Statistics 16, §3), which may be looked at after every page. With `accuracy` p and `guessing` g, r right
+and w wrong answers make a pause where
+
+    r log(g / p) + w log((1 - g) / (1 - p))  >=  log(chance)
+
+Under p or better this ratio of likelihoods is a supermartingale: whoever is right so often is ever paused with
+probability at most 1 / chance, however often one looks (Ville 1939). That is exact for a first hundred known answers;
+from then on the latest hundred are looked at, so that a good beginning excuses nobody, and what this adds is
+counted in `benchmarks/pauses.py`.
+
+"Unsure" says nothing of skill and is left out, as long as there are no more than twice as many as there are other
+answers: those beyond count as wrong, else who never answers would never be judged.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-from pictus.stats import wilson
+UNSURES = 2
+"""So many "unsure" for each other answer to a known picture are left out."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """Where the desk draws its lines. A line of 0 is not drawn."""
 
-    accuracy: float = 0.6  # on known answers: the upper end of its 95 % interval must reach this
-    golds: int = 20  # so many known answers before it is looked at
+    accuracy: float = 0.75  # on known answers: who is right so often or more is paused by chance alone
+    guessing: float = 0.5  # who is right so often should be paused soon
+    chance: float = 500.0  # one in so many
+    latest: int = 100  # known answers that are looked at; whole pages, the latest first
     fast_s: float = 0.15  # per item: nobody sees a picture and decides in less
     pages: int = 3  # that "too fast" and "always the same" look back on
     items: int = 40  # on these pages together, at least
@@ -23,25 +42,60 @@ class Limits:
 
 
 class Worked(NamedTuple):
-    """One page as it was handed in."""
+    """One page: as it was handed in last, but its known answers as they were given first."""
 
     items: int
     seconds: float
     only_answer: str  # where all items got the same
     knowns: str  # the known answers on it, each once, with commas
+    golds: int = 0  # known answers, without those answered "unsure"
+    rights: int = 0
+    unsures: int = 0
 
 
-def reason_to_pause(golds: int, rights: int, last: Sequence[Worked], limits: Limits) -> str:
-    """Why to pause somebody, in words for them to read; "" for no reason.
+class Known(NamedTuple):
+    """The latest known answers of somebody, summed."""
 
-    golds, rights: known answers so far, and how many were given right; last: the latest `limits.pages` pages.
-    """
-    if golds and golds >= limits.golds and (sure := wilson(rights, golds)).high < limits.accuracy:
+    golds: int
+    rights: int
+    unsures: int
+
+    @property
+    def wrongs(self) -> int:
+        """With those "unsure" that are too many."""
+        return self.golds - self.rights + max(0, self.unsures - UNSURES * self.golds)
+
+
+def latest_known(pages: Sequence[Worked], most: int) -> Known:
+    """Sums over the latest pages until `most` known answers are there. pages: the latest first."""
+    found = Known(0, 0, 0)
+    for page in pages:
+        if found.golds + found.unsures >= most:
+            break
+        found = Known(found.golds + page.golds, found.rights + page.rights, found.unsures + page.unsures)
+    return found
+
+
+def is_guessing(known: Known, limits: Limits) -> bool:
+    """Whether Wald's test says so."""
+    if not limits.accuracy:
+        return False
+    right, wrong = limits.guessing / limits.accuracy, (1 - limits.guessing) / (1 - limits.accuracy)
+    return known.rights * math.log(right) + known.wrongs * math.log(wrong) >= math.log(limits.chance)
+
+
+def reason_to_pause(pages: Sequence[Worked], limits: Limits) -> str:
+    """Why to pause somebody, in words for them to read; "" for no reason. pages: the latest first."""
+    known = latest_known(pages, limits.latest)
+    if is_guessing(known, limits):
+        unsure = f" ({known.unsures} were left unsure)" if known.unsures else ""
         return (
-            f"{rights} of {golds} pictures whose answer is known were answered right: at most"
-            f" {100 * sure.high:.0f} % (95 % interval), and {100 * limits.accuracy:.0f} % are needed"
+            f"{known.rights} of {known.golds + known.unsures} pictures whose answer is known were answered right"
+            f"{unsure}: of people who are right on {100 * limits.accuracy:.0f} %, one in {limits.chance:.0f} comes to"
+            " this by chance"
         )
-    if len(last) < limits.pages or sum(page.items for page in last) < limits.items:
+    last = pages[: limits.pages]
+    if not last or len(last) < limits.pages or sum(page.items for page in last) < limits.items:
         return ""
     pace = median(page.seconds / max(1, page.items) for page in last)
     if limits.fast_s and pace < limits.fast_s:

@@ -22,11 +22,12 @@ from pictus.annotate.desk import grid, lease_steps, quiz_steps, session_steps, w
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import reopen
 from pictus.annotate.desk.pages import Candidate, Chance
-from pictus.annotate.desk.people import clean_name
+from pictus.annotate.desk.names import clean_name
 from pictus.annotate.desk.quiz import Quiz, quiz_of
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.submit_steps import Bench, HandIn, hand_in, prepared
 from pictus.annotate.desk.tally_steps import Tally
+from pictus.annotate.desk.voices_steps import Voices
 from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import ACCEPTED, KINDS, ROLES, Given, Item, Page, Person, Progress, Receipt
 from pictus.clock import now
@@ -74,6 +75,7 @@ class Desk:
         self._vain: dict[tuple[str, str], dict[str, float]] = {}  # of a heap: who found nothing in it, until when
         self._waiting: dict[str, tuple[float, int]] = {}
         self._passed: set[tuple[str, str]] = set()
+        self._voices = Voices()
 
     # People
 
@@ -82,7 +84,10 @@ class Desk:
 
         UserError where the link was used up, has expired or never was, and where the name is taken or cannot be one.
         """
-        return self._do(lambda connection: session_steps.join(connection, token, name, self._clock()))
+        self._look(self._voices.read)  # seconds of a million votes: not while others wait to write
+        return self._do(
+            lambda connection: session_steps.join(connection, token, name, self._clock(), voices=self._voices)
+        )
 
     def kiosk(self, name: str, *, role: str = "annotator") -> str:
         """Sign somebody in without a link -> a session's token. Only for desks that listen on their own machine."""
@@ -90,11 +95,13 @@ class Desk:
 
         def enter(connection: sa.Connection) -> str:
             if session_steps.named(connection, chosen) is None:
-                session_steps.add_person(connection, chosen, role=role, quota=0, invitation=KIOSK, at=at)
+                newcomer = session_steps.Newcomer(chosen, role, 0, KIOSK)
+                session_steps.add_person(connection, newcomer, at, voices=self._voices)
             elif session_steps.invitation_of(connection, chosen) != KIOSK:
                 raise UserError(f"The name {chosen!r} is taken.", fix="choose another, or come by your own link")
             return session_steps.session(connection, chosen, at)
 
+        self._look(self._voices.read)
         return self._do(enter)
 
     def person(self, session: str) -> Person | None:

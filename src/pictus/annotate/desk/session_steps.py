@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from pictus.annotate.desk.people import LINK, SESSION, SESSION_S, TOKEN_BYTES, Invitation, clean_name, hashed
+from pictus.annotate.desk.names import alike, clean_name
+from pictus.annotate.desk.people import LINK, SESSION, SESSION_S, TOKEN_BYTES, Invitation, hashed
+from pictus.annotate.desk.voices_steps import Voices
 from pictus.annotate.tasks import Person
 from pictus.annotate.truth.moments import later
 from pictus.errors import UserError
@@ -40,7 +42,7 @@ def invite(connection: sa.Connection, invitation: Invitation, at: str, name: str
     _put_token(connection, LINK, invitation, at, name)
 
 
-def join(connection: sa.Connection, token: str, name: str, at: str) -> str:
+def join(connection: sa.Connection, token: str, name: str, at: str, *, voices: Voices) -> str:
     """Use a link up by one, make the person, and a session -> its token. UserError undoes all of it.
 
     Of two who come at once for the last use, one gets it: the count falls in one statement.
@@ -56,25 +58,37 @@ def join(connection: sa.Connection, token: str, name: str, at: str) -> str:
         raise UserError(_DEAD_LINK, fix="ask whoever gave it to you for a new one")
     if row.name:  # a new way in for somebody who is there already
         return session(connection, row.name, at)
-    chosen = clean_name(name)
-    add_person(connection, chosen, role=row.role, quota=row.quota, invitation=row.token_hash, at=at)
-    return session(connection, chosen, at)
+    newcomer = Newcomer(clean_name(name), row.role, row.quota, row.token_hash)
+    add_person(connection, newcomer, at, voices=voices)
+    return session(connection, newcomer.name, at)
 
 
-def add_person(connection: sa.Connection, name: str, *, role: str, quota: int, invitation: str, at: str) -> None:
-    """A new annotator; UserError when somebody is called so, or votes stand under this name already."""
-    others = "SELECT 1 FROM annotators WHERE lower(name) = lower(:name)"
-    votes = "SELECT 1 FROM votes WHERE annotator = :name LIMIT 1"
-    taken = any(connection.execute(sa.text(query), {"name": name}).first() for query in (others, votes))
-    done = None if taken else connection.execute(
+class Newcomer(NamedTuple):
+    """Somebody who is to be added. `invitation`: a link's hash, or what stands for having come without one."""
+
+    name: str
+    role: str
+    quota: int
+    invitation: str
+
+
+def add_person(connection: sa.Connection, newcomer: Newcomer, at: str, *, voices: Voices) -> None:
+    """A new annotator; UserError when somebody is called so, votes or shapes stand under this name already, or the
+    name looks like such a one.
+    """
+    name, role, quota, invitation = newcomer
+    voices.read(connection)
+    compared = alike(name)
+    done = None if compared in voices else connection.execute(
         sa.text(
-            "INSERT INTO annotators (name, role, state, reason, quota, invitation, made_at)"
-            " VALUES (:name, :role, 'active', '', :quota, :invitation, :at) ON CONFLICT DO NOTHING"
+            "INSERT INTO annotators (name, role, state, reason, quota, invitation, made_at, alike)"
+            " VALUES (:name, :role, 'active', '', :quota, :invitation, :at, :alike) ON CONFLICT DO NOTHING"
         ),
-        {"name": name, "role": role, "quota": quota, "invitation": invitation, "at": at},
+        {"name": name, "role": role, "quota": quota, "invitation": invitation, "at": at, "alike": compared},
     )  # fmt: skip
     if done is None or not done.rowcount:
-        raise UserError(f"The name {name!r} is taken.", fix="choose another; if it is yours, ask for a link to it")
+        what = f"The name {name!r} is taken, or looks like one that is."
+        raise UserError(what, fix="choose another; if it is yours, ask for a link to it")
     note(connection, at, "person_joined", name, role=role, invitation=invitation[:12])
 
 

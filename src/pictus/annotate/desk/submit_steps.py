@@ -18,6 +18,7 @@ from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.desk.work_steps import closed_before, quota_left
 from pictus.annotate.shapes import marks
+from pictus.annotate.stops.ballots import UNSURE
 from pictus.annotate.stops.stopping import Cast, Decision
 from pictus.annotate.tasks import (
     ACCEPTED,
@@ -136,14 +137,15 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
         raise UserError(what, fix=_ANOTHER)
     _check_bounds(connection, person, sent, row)
     questions = locked(connection, [item.question_id for item in items if item.role == ASK])
-    known_before = _answered(connection, person.name, list(questions))  # before these answers are there
+    once = [item.question_id for item in items if item.role != REPEAT]
+    known_before = _answered(connection, person.name, once)  # before these answers are there
     seconds = _seconds(connection, row, sent, at, bench.limits)
     entry = Entry(row, kind, items, given, sent.revision, seconds, at, person.name not in paused_names(connection))
     _keep_answers(connection, entry)
     if kind.votes:
         _keep_votes(connection, entry)
     drawn = _keep_marks(connection, entry) if kind.draws else {}
-    _keep_page(connection, entry)
+    _keep_page(connection, entry, known_before)
     changes = _changes(connection, bench.tally, entry, questions, known_before)
     _write(connection, changes)
     heaps: Counter[tuple[str, str]] = Counter()  # `update` adds
@@ -301,8 +303,7 @@ def _keep_marks(connection: sa.Connection, entry: Entry) -> dict[int, list[int]]
     return drawn
 
 
-def _keep_page(connection: sa.Connection, entry: Entry) -> None:
-    golds = [(item, one) for item, one in entry.pairs if item.role == GOLD]
+def _keep_page(connection: sa.Connection, entry: Entry, known_before: frozenset[int]) -> None:
     repeats = {item.question_id: one.answer for item, one in entry.pairs if item.role == REPEAT}
     before: dict[int, str] = {}
     if repeats:
@@ -313,18 +314,32 @@ def _keep_page(connection: sa.Connection, entry: Entry) -> None:
         rows = connection.execute(query, {"ids": sorted(repeats), "me": entry.me})
         before = {row.question_id: row.answer for row in rows}
     answers = {one.answer for one in entry.given}
+    first = _first(entry, known_before) if entry.revision == 1 else {}
     connection.execute(
         sa.text(
-            "UPDATE pages SET state = 'submitted', revision = :revision, submitted_at = :at,"
-            " seconds = seconds + :seconds, golds = :golds, rights = :rights, repeats = :repeats, sames = :sames,"
-            " only_answer = :only, knowns = :knowns WHERE page_id = :page"
+            "UPDATE pages SET state = 'submitted', revision = :revision, submitted_at = :at,"  # noqa: S608  our names
+            " seconds = seconds + :seconds, repeats = :repeats, sames = :sames, only_answer = :only, knowns = :knowns"
+            + "".join(f", {name} = :{name}" for name in first)
+            + " WHERE page_id = :page"
         ),
         {"revision": entry.revision, "at": entry.at, "seconds": entry.seconds, "page": entry.page.page_id,
-         "golds": len(golds), "rights": sum(one.answer == item.known for item, one in golds), "repeats": len(repeats),
-         "sames": sum(before.get(question) == answer for question, answer in repeats.items()),
+         "repeats": len(repeats), "sames": sum(before.get(one) == answer for one, answer in repeats.items()),
          "only": answers.pop() if len(answers) == 1 else "",
-         "knowns": ",".join(sorted({item.known for item, _ in golds}))},
+         "knowns": ",".join(sorted({item.known for item in entry.items if item.role == GOLD})), **first},
     )  # fmt: skip
+
+
+def _first(entry: Entry, known_before: frozenset[int]) -> dict[str, int]:
+    """What only the first revision says: a known answer that was corrected proves nothing. `fresh`: items that this
+    person answered on no other page, and repeats, which the desk asked for.
+    """
+    golds = [(item.known, one.answer) for item, one in entry.pairs if item.role == GOLD]
+    told = [(known, answer) for known, answer in golds if answer != UNSURE]
+    fresh = sum(item.role == REPEAT or item.question_id not in known_before for item in entry.items)
+    return {
+        "golds": len(told), "rights": sum(known == answer for known, answer in told),
+        "unsures": len(golds) - len(told), "fresh": fresh,
+    }  # fmt: skip
 
 
 def _changes(
@@ -337,7 +352,7 @@ def _changes(
         tally.expect((one.question_id, one.concept_id, one.score) for one in questions.values())
         casts = [
             Cast(item.question_id, page.concept_id, entry.me, one.answer, item.known)
-            for item, one in entry.pairs if item.role in (ASK, GOLD)
+            for item, one in entry.pairs if item.role == ASK or (item.role == GOLD and entry.revision == 1)
         ]  # fmt: skip
         told = tally.decide(connection, (page.page_id, entry.revision), casts, counts=entry.counts)
         decisions = {cast.question: decision for cast, decision in zip(casts, told, strict=True)}

@@ -23,9 +23,10 @@ OVERLAP = 3
 """Calls of `follow` whose answers are looked for again: PostgreSQL's numbers come in another order than commits."""
 
 _CASTS = (
-    "SELECT question_id, concept_id, annotator, answer, known FROM answers WHERE role IN ('ask', 'gold')"
-    " AND kind IN :kinds"
+    "SELECT question_id, concept_id, annotator, answer, known FROM answers"
+    " WHERE (role = 'ask' OR (role = 'gold' AND revision = 1)) AND kind IN :kinds"
 )
+"""Of known answers the first one counts: what is corrected after others were seen says nothing of skill."""
 
 
 class Tally:
