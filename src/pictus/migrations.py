@@ -48,6 +48,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
            annotator TEXT NOT NULL, state TEXT NOT NULL, revision INTEGER NOT NULL, leased_at TEXT NOT NULL,
            expires_at TEXT NOT NULL, submitted_at TEXT NOT NULL, seconds DOUBLE PRECISION NOT NULL,
            items INTEGER NOT NULL DEFAULT 0, golds INTEGER NOT NULL DEFAULT 0, rights INTEGER NOT NULL DEFAULT 0,
+           unsures INTEGER NOT NULL DEFAULT 0, fresh INTEGER NOT NULL DEFAULT 0,
            repeats INTEGER NOT NULL DEFAULT 0, sames INTEGER NOT NULL DEFAULT 0,
            only_answer TEXT NOT NULL DEFAULT '', knowns TEXT NOT NULL DEFAULT '')""",
         "CREATE INDEX pages_by_annotator ON pages (annotator, state, leased_at)",

@@ -81,7 +81,7 @@ def progress(connection: sa.Connection, person: Person, waiting_now: int) -> Pro
     a known one, and which.
     """
     query = sa.text(
-        "SELECT COUNT(*), COALESCE(SUM(items), 0), COALESCE(SUM(seconds), 0),"
+        "SELECT COUNT(*), COALESCE(SUM(fresh), 0), COALESCE(SUM(seconds), 0),"
         " COALESCE(SUM(CASE WHEN submitted_at < :closed THEN golds ELSE 0 END), 0),"
         " COALESCE(SUM(CASE WHEN submitted_at < :closed THEN rights ELSE 0 END), 0)"
         " FROM pages WHERE annotator = :me AND state = 'submitted'"
@@ -91,11 +91,10 @@ def progress(connection: sa.Connection, person: Person, waiting_now: int) -> Pro
     ).one()
     left = quota_left(connection, person)
     share = wilson(int(rights), int(golds))
-    ahead = waiting_now if left < 0 else left
     return Progress(
         pages=int(pages), questions=int(questions), seconds=float(seconds), left=left, waiting=waiting_now,
         skill=(_twentieth(share.estimate), _twentieth(share.low), _twentieth(share.high)) if golds else None,
-        left_s=ahead * float(seconds) / int(questions) if questions else 0.0,
+        left_s=left * float(seconds) / int(questions) if questions and left > 0 else 0.0,
     )  # fmt: skip
 
 
@@ -110,17 +109,16 @@ def judged(connection: sa.Connection, name: str, limits: Limits, at: str) -> str
     ).first()
     if since is None or since.state != "active":
         return ""
-    which = "FROM pages WHERE annotator = :me AND state = 'submitted' AND submitted_at > :since"
+    which = "FROM pages WHERE annotator = :me AND state = 'submitted' AND leased_at > :since"
     given = {"me": name, "since": since.resumed_at}
     last = connection.execute(
         sa.text(
-            "SELECT items, seconds, only_answer, knowns, SUM(golds) OVER () AS golds, SUM(rights) OVER () AS rights"
-            f" {which} ORDER BY submitted_at DESC, page_id LIMIT :most"
+            "SELECT items, seconds, only_answer, knowns, golds, rights, unsures"
+            f" {which} ORDER BY leased_at DESC, page_id LIMIT :most"
         ),
-        given | {"most": max(1, limits.pages)},
+        given | {"most": max(limits.latest, limits.pages)},
     ).all()
-    golds, rights = (int(last[0].golds), int(last[0].rights)) if last else (0, 0)
-    reason = reason_to_pause(golds, rights, [Worked(*row[:4]) for row in last][: limits.pages], limits)
+    reason = reason_to_pause([Worked(*row) for row in last], limits)
     if reason:
         pause(connection, name, reason, at)
     return reason
@@ -192,7 +190,7 @@ def reopen(connection: sa.Connection, concept_id: str, at: str) -> int:
 def workers(connection: sa.Connection) -> list[Worker]:
     """Everybody who ever came in, and what they did, by name."""
     query = sa.text(
-        "SELECT a.name, a.role, a.state, COUNT(p.page_id), COALESCE(SUM(p.items), 0), COALESCE(SUM(p.seconds), 0),"
+        "SELECT a.name, a.role, a.state, COUNT(p.page_id), COALESCE(SUM(p.fresh), 0), COALESCE(SUM(p.seconds), 0),"
         " COALESCE(SUM(p.golds), 0), COALESCE(SUM(p.rights), 0), COALESCE(SUM(p.repeats), 0),"
         " COALESCE(SUM(p.sames), 0), a.reason, a.invitation FROM annotators a LEFT JOIN pages p"
         " ON p.annotator = a.name AND p.state = 'submitted' GROUP BY a.name, a.role, a.state, a.reason, a.invitation"
