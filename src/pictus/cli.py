@@ -338,6 +338,7 @@ def web_command(folder: Path | None, host: str, port: int, *, quiet: bool) -> No
 @click.option("--kiosk", is_flag=True, help="No links: a name is enough. For this machine only.")
 @click.option("--rule", default="dynamic", show_default=True, help="When a picture was asked about enough: dynamic, "
               "online, thrifty or fixed.")
+@click.option("--pay", default="", help='What an hour is paid, "15 EUR": owners see what the rest costs.')
 @click.option("--tell-accuracy", "tells_accuracy", is_flag=True, help="People see their accuracy on known answers.")
 @click.option("-C", "--project", "path", type=click.Path(path_type=Path), help="The project's folder.")
 @click.option("-q", "--quiet", is_flag=True, help="As in every command; addresses and links are said all the same.")

@@ -150,7 +150,7 @@ class Progress:
     left: int  # of the quota; -1 for no limit
     waiting: int  # open questions of all heaps this person may be asked
     skill: tuple[float, float, float] | None = None  # accuracy on known answers with its 95 % interval
-    left_s: float = 0.0  # about how long what is left of the quota, or waiting, takes at this pace; 0: not known
+    left_s: float = 0.0  # about how long what is left of the quota takes at this pace; 0: no quota, or not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from tests.annotate.conftest import image_id
 from tests.annotate.desks import Clock, all_of, desk_of, rows, someone
 
 import pictus
+from pictus.annotate.desk.people_steps import people
 from pictus.annotate.queues.plan_steps import plan
 from pictus.annotate.queues.queue_steps import gold, queue
 from pictus.records import Concept, Label, Picture, Presence, Source, Suspect
@@ -203,3 +204,29 @@ def test_what_experts_of_an_audit_agree_on_is_known(tree: pictus.Project) -> Non
         )
     gold(tree, settled=0.999)
     assert known(tree) == {("owl", ids[0]): "yes", ("owl", ids[1]): "no"}
+
+
+def test_the_queue_and_people_tell_the_time_that_is_left_and_what_it_costs(world: pictus.Project) -> None:
+    claimed(world)
+    plan(world)
+    assert "how long it takes is told once somebody has worked on it (grid)" in queue(world).headline
+    clock = Clock()
+    desk = desk_of(world, clock)
+    for name, seconds in (("ada", 36.0), ("bob", 60.0)):
+        person = someone(desk, name)
+        page = desk.next_page(person)
+        assert page is not None
+        clock.wait(100)
+        desk.submit(person, page.page_id, 1, all_of(page), seconds)
+    told = queue(world, pay="15 EUR")  # 6 answers are expected, at the median of 6 and 10 s
+    assert "about 48 seconds of work left (8.0 s an answer of grid, the median of 12 by 2 people)" in told.headline
+    assert "at 15.00 EUR an hour about 0.20 EUR for the rest" in told.headline
+    assert told.summary["cost"] == pytest.approx(0.2, abs=0.01)
+    assert told.summary["pace"] == {"grid": {"seconds": 8.0, "answers": 12, "people": 2}}
+    found = people(world, pay="15 EUR")
+    assert "12 questions in 2 minutes, 0.40 EUR earned" in found.headline
+    assert found.summary["cost_left"] == 0.2
+    assert {one.name: one.earned for one in found} == {"ada": 0.15, "bob": 0.25}
+    assert [one.earned for one in people(world)] == [None, None]
+    with pytest.raises(pictus.UserError, match="--pay"):
+        queue(world, pay="much")

@@ -40,6 +40,7 @@ class Worker:
     repeated: float | None  # share of blind repeats answered as before
     reason: str
     link: str = ""  # the name of the link they came by, as `annotate links` shows it; kiosk for none
+    earned: float | None = None  # with --pay: for the seconds so far
 
 
 def hashed(token: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from dataclasses import replace
 
 from pictus.annotate.desk import session_steps, work_steps
 from pictus.annotate.desk.people import TOKEN_BYTES, Invitation, Worker
+from pictus.annotate.queues import effort, effort_steps
 from pictus.annotate.tasks import ROLES
 from pictus.annotate.truth.moments import later
 from pictus.clock import now
@@ -100,29 +102,42 @@ def readmit(project: Project, name: str, *, days: float = 2.0) -> Outcome[Invita
 
 
 @step("annotate people", changes=False)
-def people(project: Project) -> Outcome[Worker]:
-    """Who annotates: pages, questions, time, accuracy on known answers, and who is paused.
+def people(project: Project, *, pay: str = "") -> Outcome[Worker]:
+    """Who annotates: pages, questions, time, accuracy on known answers, and who is paused; what is left to do.
+
+    pay: what an hour is paid, to tell what each has earned and the rest costs: 15, or with a currency as you type it
 
     Examples:
         pictus annotate people
+        pictus annotate people --pay "15 EUR"
         pictus annotate people --jsonl
     """
+    paid = effort.pay_of(pay)
     with project.journal.transaction() as connection:
         found = work_steps.workers(connection)
+    if paid:
+        found = [replace(one, earned=round(paid.of(one.seconds), 4)) for one in found]
+    works = effort_steps.works(project)
     paused = [one for one in found if one.state == session_steps.PAUSED]
     appeals = [
         f"{event.subject} asks to go on: {str(event.data.get('text', ''))[:300]!r}"
         for event in project.journal.events(event="appeal_made")
         if event.subject in {one.name for one in paused}
     ]
-    hours = sum(one.seconds for one in found) / 3600
-    questions = sum(one.questions for one in found)
+    seconds, questions = sum(one.seconds for one in found), sum(one.questions for one in found)
+    left = effort.left_s(works)
+    earned = f", {paid.words(paid.of(seconds))} earned" if paid else ""
+    headline = (
+        f"{counted(len(found), 'person', 'people')}, {len(paused)} paused; {counted(questions, 'question')}"
+        + (f" in {effort.lasting(seconds)}" if seconds else "") + earned
+    )  # fmt: skip
     return Outcome(
         step="annotate people",
         summary={"people": len(found), "paused": [one.name for one in paused], "questions": questions,
-                 "hours": round(hours, 2)},
-        headline=f"{counted(len(found), 'person', 'people')}, {len(paused)} paused; "
-        f"{counted(questions, 'question')} in {hours:.1f} hours",
+                 "hours": round(seconds / 3600, 2), "hours_left": None if left is None else round(left / 3600, 2),
+                 "earned": round(paid.of(seconds), 2) if paid else None,
+                 "cost_left": round(paid.of(left), 2) if paid and left is not None else None},
+        headline="\n".join((headline, *effort.words(works, paid))),
         problems=(*(f"{one.name} is paused: {one.reason}" for one in paused), *appeals),
         next=(f"pictus annotate pause {shlex.quote(paused[0].name)} --resume",) if paused else
              (() if found else ("pictus annotate invite",)),

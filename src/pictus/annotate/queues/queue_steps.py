@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
@@ -16,7 +15,7 @@ import sqlalchemy as sa
 from pictus.annotate.exchange.entries import entries_of
 from pictus.annotate.exchange.references import resolve
 from pictus.annotate.exchange.vote_files import read_answers
-from pictus.annotate.queues import queue_rows
+from pictus.annotate.queues import effort, effort_steps, queue_rows
 from pictus.annotate.queues.audits import AUDIT, BEST, NO, PRESENT
 from pictus.annotate.truth.questions import SOURCE_PREFIX
 from pictus.concepts import Taxonomy, load_taxonomy
@@ -62,19 +61,25 @@ class Known:
 
 
 @step("annotate queue", changes=False)
-def queue(project: Project, *, kind: str = "", most: int = 0) -> Outcome[Waiting]:
+def queue(project: Project, *, kind: str = "", most: int = 0, pay: str = "") -> Outcome[Waiting]:
     """What will be asked next, and why: every heap with its priority, reason, votes so far and hours expected.
+
+    Times are at the median pace of all people, kind by kind; nobody's pace is known before somebody has worked.
 
     kind: only this kind of question
     most: only the first so many heaps; 0 for all
+    pay: what an hour is paid, to tell what the rest costs: 15, or with a currency as you type it
 
     Examples:
         pictus annotate queue
         pictus annotate queue --kind box --jsonl
+        pictus annotate queue --pay "15 EUR"
     """
+    paid = effort.pay_of(pay)
     if not project.tables.count("images"):
         raise UserError("There are no pictures in this project yet.", fix=first_command(project, "pictures"))
-    heaps = _heaps(project, load_taxonomy(project), kind)
+    works = effort_steps.works(project, kind)
+    heaps = _heaps(project, load_taxonomy(project), kind, works)
     heaps = heaps[:most] if most else heaps
     hours = [heap.hours for heap in heaps if heap.hours is not None]
     by_kind = Counter[str]()
@@ -84,9 +89,14 @@ def queue(project: Project, *, kind: str = "", most: int = 0) -> Outcome[Waiting
         "waiting": sum(heap.waiting for heap in heaps), "heaps": len(heaps), "kinds": dict(by_kind),
         "votes": sum(heap.votes for heap in heaps), "decided": sum(heap.decided for heap in heaps),
         "expected": sum(heap.expected for heap in heaps), "hours": round(sum(hours), 2) if hours else None,
+        "pace": {
+            work.kind: {"seconds": round(work.pace_s, 3), "answers": work.answers, "people": work.people}
+            for work in works if work.pace_s is not None
+        },
+        "cost": round(paid.of(3600 * sum(hours)), 4) if paid and hours else None,
     }  # fmt: skip
     return Outcome(
-        "annotate queue", summary, _queue_headline(summary, heaps),
+        "annotate queue", summary, _queue_headline(summary, heaps, effort.words(works, paid)),
         next=("pictus annotate serve",) if heaps else ("pictus annotate plan",), source=lambda: iter(heaps),
     )  # fmt: skip
 
@@ -146,7 +156,7 @@ def gold(
     )  # fmt: skip
 
 
-def _heaps(project: Project, taxonomy: Taxonomy, kind: str) -> list[Waiting]:
+def _heaps(project: Project, taxonomy: Taxonomy, kind: str, works: Sequence[effort.Work]) -> list[Waiting]:
     sums = sa.text(
         "SELECT kind, concept_id, sum(votes) AS votes, sum(CASE WHEN state = 'open' THEN 1 ELSE 0 END) AS waiting,"
         " sum(CASE WHEN state IN ('accepted', 'rejected', 'undecided') AND known = '' THEN 1 ELSE 0 END) AS decided,"
@@ -157,7 +167,7 @@ def _heaps(project: Project, taxonomy: Taxonomy, kind: str) -> list[Waiting]:
     with project.journal.reading() as connection:
         counts = {(row.kind, row.concept_id): row for row in connection.execute(sums)}
         heaps = connection.execute(query).all()
-    pace = _pace(project)
+    pace = {work.kind: work.pace_s for work in works}
     found = []
     for heap in heaps:
         row = counts.get((heap.kind, heap.concept_id))
@@ -173,26 +183,12 @@ def _heaps(project: Project, taxonomy: Taxonomy, kind: str) -> list[Waiting]:
     return sorted(found, key=lambda one: (not one.waiting, one.state != "open", -one.priority, one.kind, one.name))
 
 
-def _pace(project: Project) -> dict[str, float]:
-    """Median seconds for one answer of each kind, over the pages handed in last (a thousand of each at most)."""
-    query = sa.text(
-        "SELECT p.seconds / count(*) AS each_s FROM (SELECT page_id, seconds FROM pages WHERE kind = :kind"
-        " AND revision > 0 AND seconds > 0 ORDER BY submitted_at DESC LIMIT 1000) AS p JOIN page_items i"
-        " ON i.page_id = p.page_id GROUP BY p.page_id, p.seconds"
-    )
-    with project.journal.reading() as connection:
-        kinds = connection.execute(sa.text("SELECT DISTINCT kind FROM heaps")).scalars().all()
-        found = {kind: [float(one) for one in connection.execute(query, {"kind": kind}).scalars()] for kind in kinds}
-    return {kind: float(np.median(seconds)) for kind, seconds in found.items() if seconds}
-
-
-def _queue_headline(summary: Mapping[str, Any], heaps: Sequence[Waiting]) -> str:
+def _queue_headline(summary: Mapping[str, Any], heaps: Sequence[Waiting], rest: Sequence[str]) -> str:
     if not heaps:
         return "nothing waits to be asked"
-    time = "" if summary["hours"] is None else f", {summary['hours']:,.1f} hours at the pace so far"
     waiting = f"{counted(summary['waiting'], 'question')} waiting in {counted(len(heaps), 'heap')}"
     decided = f"{counted(summary['votes'], 'answer')} so far decided {summary['decided']:,}"
-    lines = [f"{waiting}; {decided}; {summary['expected']:,} more expected{time}"]
+    lines = [f"{waiting}; {decided}; {summary['expected']:,} more expected", *rest]
     for heap in heaps[:SHOWN]:
         about = heap.name if heap.kind == GRID else f"{heap.name} ({heap.kind})"
         state = "" if heap.state == "open" else f" [{heap.state}]"

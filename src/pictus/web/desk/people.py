@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from pictus import annotate
 from pictus.annotate.desk.desk_steps import Person
+from pictus.annotate.queues import effort
 from pictus.annotate.tasks import ROLES
 from pictus.errors import UserError
 from pictus.web.desk import bodies
@@ -54,14 +55,17 @@ class _View:
         self.project = room.project
         self.desk = room.desk
 
-    def people(self, _person: Person, _request: Request) -> Values:
-        workers = list(annotate.people(self.project))
+    def people(self, _person: Person, request: Request) -> Values:
+        pay = str(getattr(request.app.state, "pay", ""))  # set by `annotate serve --pay`
+        outcome = annotate.people(self.project, pay=pay)
+        workers = list(outcome)
         links = list(annotate.links(self.project))
         paused = {one.name for one in workers if one.state == "paused"}
         events = self.project.journal.events(event="appeal_made", limit=APPEALS)
         return {
             "workers": sorted(workers, key=lambda one: (one.state != "paused", -one.questions, one.name))[:SHOWN],
             "n_workers": len(workers), "links": links[:SHOWN], "n_links": len(links), "roles": ROLES,
+            "effort": outcome.headline.splitlines()[1:], "pay": effort.pay_of(pay), "lasting": effort.lasting,
             "lacks": self.desk.lacks_people(), "unpicturable": self._unpicturable(),
             "appeals": [event for event in events if event.subject in paused],
         }  # fmt: skip

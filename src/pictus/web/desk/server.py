@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pictus import annotate
 from pictus.annotate.desk.desk_steps import open_desk
+from pictus.annotate.queues import effort, effort_steps
 from pictus.errors import UserError, counted
 from pictus.project import Project
 from pictus.web.desk.app import build_desk_app
@@ -43,6 +44,7 @@ class Service:
     is_kiosk: bool = False
     rule: str = "dynamic"
     tells_accuracy: bool = False  # people see how many known answers they gave right
+    pay: str = ""  # for an hour, as it was typed: the owner sees what was earned and what the rest costs
 
 
 def serve_desk(project: Project, service: Service) -> None:
@@ -52,6 +54,7 @@ def serve_desk(project: Project, service: Service) -> None:
     """
     import uvicorn  # noqa: PLC0415  0.2 s that --help does not pay
 
+    pay = effort.pay_of(service.pay)
     is_open = service.host not in LOOPBACK or bool(service.address)
     if service.is_kiosk and is_open:
         raise UserError(
@@ -67,6 +70,7 @@ def serve_desk(project: Project, service: Service) -> None:
             project, desk, hosts=hosts, is_kiosk=service.is_kiosk, tells_accuracy=service.tells_accuracy,
             address=service.address,
         )  # fmt: skip
+        app.state.pay = service.pay  # for the owner's page
         shown = service.host if service.host not in ("0.0.0.0", "::") else "localhost"  # noqa: S104  compared, not bound
         shown = f"[{shown}]" if ":" in shown else shown
         address = service.address.rstrip("/") or f"http://{shown}:{listener.getsockname()[1]}"
@@ -77,6 +81,7 @@ def serve_desk(project: Project, service: Service) -> None:
         needed, there = desk.lacks_people()
         if needed:
             sys.stderr.write(FEW.format(rule=service.rule, needed=needed, people=counted(there, "person", "people")))
+        sys.stderr.write("".join(f"{line}\n" for line in effort.words(effort_steps.works(project), pay)))
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=QUIET_S, server_header=False)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: nobody's page waits while the collector walks through all of it

@@ -91,7 +91,6 @@ const tellProgress = (progress) => {
   if (pages) words.push(counted(pages, "page"), counted(questions, "picture"), minutes(seconds));
   const about = left_s && questions > 20 ? `about ${minutes(left_s)}` : "";
   if (left >= 0) words.push(`${left.toLocaleString("en")} left of your share${about && `, ${about}`}`);
-  else if (about) words.push(`${about} of work left`);
   if (progress.skill) {
     const [share, low, high] = progress.skill.map((one) => Math.round(100 * one));
     words.push(`${share} % right on known pictures (${low}–${high})`);
