@@ -13,8 +13,8 @@ from pictus.records import Concept, Split
 from pictus.tables import SCHEMAS, equals, one_of, table_of
 
 KINDS = {
-    "queries": records.Query, "left_out": records.LeftOut, "candidates": records.Candidate,
-    "searches": records.Searched,
+    "queries": records.Query, "concept_urls": records.ConceptUrl, "left_out": records.LeftOut,
+    "candidates": records.Candidate, "searches": records.Searched,
     "concepts": records.Concept, "images": records.Picture, "sources": records.Source, "fetches": records.Attempt,
     "checks": records.Check, "duplicates": records.Duplicate, "verdicts": records.Verdict, "labels": records.Label,
     "splits": records.Split, "features": records.Features, "likenesses": records.Likeness, "leaks": records.Leak,

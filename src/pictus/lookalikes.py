@@ -12,7 +12,7 @@ GROUP_FRAC = 0.8
 """A group counts so much of a class as near, beside a class: people mix up classes, but not "owl" and "mammals"."""
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_EMPTY = frozenset({"and", "any", "are", "for", "from", "has", "its", "not", "one", "that", "the", "used", "which", "with"})
+_EMPTY = frozenset({"and", "any", "are", "for", "from", "has", "its", "not", "one", "that", "the", "used", "with"})
 _NONE: Mapping[str, int] = {}
 
 

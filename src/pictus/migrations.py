@@ -77,6 +77,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE audit_items (audit_id TEXT NOT NULL, position INTEGER NOT NULL, image_id TEXT NOT NULL,
            concept_id TEXT NOT NULL, stratum TEXT NOT NULL, weight DOUBLE PRECISION NOT NULL,
            PRIMARY KEY (audit_id, position))""",
+        """CREATE TABLE examples (example_id {id}, concept_id TEXT NOT NULL, image_id TEXT NOT NULL,
+           chosen_at TEXT NOT NULL, UNIQUE (concept_id, image_id))""",
     ),
 )
 

@@ -23,6 +23,14 @@ class Concept:
 
 
 @dataclass(frozen=True, slots=True)
+class ConceptUrl:
+    """Where people read on about a concept: http or https. A table of its own: that of concepts keeps its columns."""
+
+    concept_id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One query for one concept. `because`: "" for a synonym, else the ancestor whose word is appended."""
 

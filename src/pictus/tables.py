@@ -38,6 +38,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "concepts": pa.schema(
         [_CONCEPT, *_columns(names=pa.list_(_S), gloss=_S, parents=pa.list_(_S), is_class=_B, source=_S)]
     ),
+    "concept_urls": pa.schema([_CONCEPT, *_columns(url=_S)]),
     "queries": pa.schema([_CONCEPT, *_columns(query=_S, because=_S, language=_S)]),
     "left_out": pa.schema([_CONCEPT, *_columns(reason=_S, source=_S)]),
     # collect

@@ -14,7 +14,7 @@ import pictus
 from pictus import taxonomy
 from pictus.concepts import load_taxonomy
 from pictus.errors import UserError
-from pictus.records import Concept, Source
+from pictus.records import Concept, ConceptUrl, Source
 from pictus.registry import STEPS
 from pictus.tables import table_of
 
@@ -41,7 +41,7 @@ class TestImport:
     def test_of_a_csv_gives_concepts_and_an_event(self, project: pictus.Project, write: Write) -> None:
         outcome = taxonomy.import_(project, file=write("birds.csv", BIRDS))
         assert outcome.summary == {
-            "concepts": 3, "classes": 2, "added": 3, "changed": 0, "removed": 0, "same": 0,
+            "concepts": 3, "classes": 2, "added": 3, "changed": 0, "removed": 0, "same": 0, "urls": 0,
         }  # fmt: skip
         assert outcome.headline == "3 concepts, 2 classes (3 new)"
         assert {concept.names[0] for concept in outcome} == {"bird", "owl", "gull"}
@@ -50,6 +50,27 @@ class TestImport:
         assert found["owl"].source == "file:birds.csv"
         (event,) = project.journal.events()
         assert (event.stage, event.event, event.data["added"]) == ("taxonomy", "concepts_imported", 3)
+
+    def test_urls_of_concepts_are_kept_changed_and_taken_away(self, project: pictus.Project, write: Write) -> None:
+        def urls() -> dict[str, str]:
+            names = {one.concept_id: one.names[0] for one in load_taxonomy(project)}
+            return {names[one.concept_id]: one.url for one in project.tables.records("concept_urls", ConceptUrl)}
+
+        first = write("a.csv", "name,url\nowl,https://example.org/owl\ngull,http://example.org/gull\nwren,\n")
+        outcome = taxonomy.import_(project, file=first)
+        assert urls() == {"owl": "https://example.org/owl", "gull": "http://example.org/gull"}
+        assert outcome.headline == "3 concepts, 3 classes (3 new, 2 links changed)"
+        version = project.tables.version("concepts")
+        assert taxonomy.import_(project, file=first).headline.endswith("(nothing new)")
+        taxonomy.import_(project, file=write("b.csv", "name\nowl\n"))
+        assert len(urls()) == 2, "a file without the column says nothing of it"
+        yaml = "- name: owl\n  url: https://example.org/owls\n- name: gull\n  url:\n"
+        outcome = taxonomy.import_(project, file=write("c.yaml", yaml))
+        assert urls() == {"owl": "https://example.org/owls"}
+        assert project.journal.events()[0].data["urls"] == outcome.summary["urls"] == 2
+        assert project.tables.version("concepts") >= version
+        taxonomy.import_(project, file=write("d.csv", "name\nowl\n"), fresh=True)
+        assert urls() == {}
 
     def test_of_the_same_again_writes_nothing(self, project: pictus.Project, write: Write) -> None:
         path = write("birds.csv", BIRDS)

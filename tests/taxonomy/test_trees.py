@@ -150,3 +150,14 @@ def test_what_a_file_has_no_column_for_stays(
 def test_a_file_of_names_makes_no_class_of_a_group() -> None:
     (found,) = concepts_of(parse_csv("id,name\nn3,jay\n", "c.csv"), RICH, "file:c.csv", "c.csv")
     assert (found.is_class, found.parents) == (False, ("n1",))
+
+
+@pytest.mark.parametrize("url", [
+    "javascript:alert(1)", "ftp://example.org/x", "example.org/x", "https://", "https://ann:secret@example.org/",
+    "https://exa mple.org/", "https://example.org/\u202e", "https://example.org:port/", "https://[::1", "//example.org",
+    "https://example.org/" + "x" * 2_000,
+])  # fmt: skip
+def test_a_url_that_is_no_web_address_is_a_bad_row(url: str) -> None:
+    rows = [*parse_csv("name,url\nsix,https://example.org/six\n", "good"), Row("line 3", ("five",), url=url)]
+    with pytest.raises(UserError, match=r"line 3: the url .* is no web address"):
+        concepts_of(rows, Taxonomy.of(()), "file:x", "x")

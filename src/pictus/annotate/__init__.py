@@ -1,6 +1,7 @@
 """Labels and votes in; what is true, and how sure."""
 
 from pictus.annotate.desk import grid
+from pictus.annotate.desk.example_steps import examples
 from pictus.annotate.desk.links_steps import links, revoke
 from pictus.annotate.desk.people_steps import invite, pause, people, readmit, reopen
 from pictus.annotate.exchange.exchange_steps import export, preview
@@ -17,7 +18,7 @@ from pictus.annotate.stops import dynamic, thrifty
 from pictus.annotate.truth.trust_steps import skills, trust
 
 __all__ = [
-    "audit", "audited", "box_loop", "dynamic", "export", "gold", "grid", "history", "import_", "invite", "links",
-    "pause", "people", "plan", "preview", "queue", "readmit", "reopen", "revoke", "rule", "settle", "shapes",
+    "audit", "audited", "box_loop", "dynamic", "examples", "export", "gold", "grid", "history", "import_", "invite",
+    "links", "pause", "people", "plan", "preview", "queue", "readmit", "reopen", "revoke", "rule", "settle", "shapes",
     "shapes_", "skeleton", "skills", "suspects", "take_back", "thrifty", "trust",
 ]  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from pictus import archives
 from pictus.concepts import Problem, Taxonomy, load_taxonomy, plain
 from pictus.errors import UserError, bad_rows, counted
 from pictus.project import Project
-from pictus.records import Concept, LeftOut
+from pictus.records import Concept, ConceptUrl, LeftOut
 from pictus.registry import Outcome, step
 from pictus.releases import split_of_folder
 from pictus.tables import Tables, table_of
@@ -37,6 +38,7 @@ class _Found:
     notes: tuple[str, ...] = ()
     individuals: frozenset[str] = frozenset()
     people: frozenset[str] = frozenset()  # kinds of person that nothing in the taxonomy itself says are
+    urls: Mapping[str, str] = field(default_factory=dict)  # of the concepts that a file speaks of; "" takes one away
 
 
 @step("taxonomy import", changes=True)
@@ -50,7 +52,7 @@ def import_(
 
     ilsvrc: a list of wnids (.txt, .xz, .json), or the ILSVRC devkit's meta.mat or folder;
         names, glosses and parents come from WordNet, or from words.txt and wordnet.is_a.txt beside the list.
-    file: a CSV or YAML file; columns name, and id, parent, gloss, is_class if wanted.
+    file: a CSV or YAML file; columns name, and id, parent, gloss, is_class, url (a page to read on) if wanted.
     folders: one class for each folder in this one, or in this archive, by its name or wnid.
     wordnet: the folder of WordNet 3.0's files (data.noun); /usr/share/wordnet where it exists.
     root: with WordNet, take everything below this: a wnid, a sense (seed.n.01) or a name.
@@ -84,17 +86,18 @@ def import_(
         merge = merged(base, found.concepts, found.where)
         n_removed = len(set(before.concepts) - set(merge.taxonomy.concepts))
         numbers = {"added": merge.n_added, "changed": merge.n_changed, "removed": n_removed}
-        if merge.taxonomy.concepts != before.concepts:
+        n_urls = _note_urls(project.tables, found.urls, merge.taxonomy, fresh=fresh)
+        if is_other := merge.taxonomy.concepts != before.concepts:
             _write(project, merge.taxonomy)
-            project.journal.log("taxonomy", "concepts_imported", subject=found.where, **numbers)
+        if is_other or n_urls:
+            project.journal.log("taxonomy", "concepts_imported", subject=found.where, **numbers, urls=n_urls)
         _note_individuals(project.tables, found)
-    n_same = len(found.concepts) - merge.n_added - merge.n_changed
     size = {"concepts": len(merge.taxonomy), "classes": len(merge.taxonomy.classes)}
-    told = ", ".join(f"{count:,} {'new' if name == 'added' else name}" for name, count in numbers.items() if count)
+    n_same = len(found.concepts) - merge.n_added - merge.n_changed
     return Outcome(
         step="taxonomy import",
-        summary={**size, **numbers, "same": n_same},
-        headline=f"{_sized(merge.taxonomy)} ({told or 'nothing new'})",
+        summary={**size, **numbers, "same": n_same, "urls": n_urls},
+        headline=f"{_sized(merge.taxonomy)} ({_did(numbers, n_urls)})",
         problems=(*found.notes, *_told(merge.taxonomy.lint(), shown=5)),
         next=("pictus taxonomy show", "pictus collect add FOLDER --by-folder", "pictus taxonomy queries"),
         source=lambda: project.tables.records("concepts", Concept),
@@ -228,9 +231,10 @@ def _from_file(path: Path, wordnet_dir: Path | None, existing: Taxonomy) -> _Fou
     is_yaml = path.suffix.lower() in (".yaml", ".yml")
     rows = parse_yaml(text, str(path)) if is_yaml else trees.parse_csv(text, str(path))
     concepts = trees.concepts_of(rows, existing, f"file:{path.name}", str(path))
+    urls = {one.concept_id: row.url for one, row in zip(concepts, rows, strict=True) if "url" in row.columns}
     wnids = {one.concept_id for one in concepts if lexicons.WNID.fullmatch(one.concept_id)}
     if not wnids:
-        return _Found(concepts, str(path))
+        return _Found(concepts, str(path), urls=urls)
     try:
         people = _lexicon(wordnet_dir, path.parent).people & wnids
     except UserError as error:
@@ -238,8 +242,8 @@ def _from_file(path: Path, wordnet_dir: Path | None, existing: Taxonomy) -> _Fou
             raise
         words = counted(len(wnids), "id of WordNet is a person", "ids of WordNet are persons")
         note = f"whether {words} is not known, so they will be searched for: {error.fix}"
-        return _Found(concepts, str(path), (note,))
-    return _noted(_Found(concepts, str(path), people=people), people)
+        return _Found(concepts, str(path), (note,), urls=urls)
+    return _noted(_Found(concepts, str(path), people=people, urls=urls), people)
 
 
 def _from_wordnet(wordnet_dir: Path | None, root: tuple[str, ...]) -> _Found:
@@ -380,6 +384,22 @@ def taxonomy_of(project: Project) -> Taxonomy:
 
 def _write(project: Project, taxonomy: Taxonomy) -> None:
     project.tables.replace("concepts", table_of("concepts", taxonomy))
+
+
+def _did(numbers: Mapping[str, int], n_urls: int) -> str:
+    told = [f"{count:,} {'new' if name == 'added' else name}" for name, count in numbers.items() if count]
+    told += [counted(n_urls, "link changed", "links changed")] if n_urls else []
+    return ", ".join(told) or "nothing new"
+
+
+def _note_urls(tables: Tables, urls: Mapping[str, str], taxonomy: Taxonomy, *, fresh: bool) -> int:
+    """Keep the pages to read on of the concepts there are -> how many are new, other or gone."""
+    before = {one.concept_id: one.url for one in tables.records("concept_urls", ConceptUrl)}
+    after = {**({} if fresh else before), **urls}
+    after = {concept_id: url for concept_id, url in sorted(after.items()) if url and concept_id in taxonomy}
+    if after != before:
+        tables.replace("concept_urls", table_of("concept_urls", (ConceptUrl(*pair) for pair in after.items())))
+    return sum(before.get(one) != after.get(one) for one in before.keys() | after.keys())
 
 
 def _note_individuals(tables: Tables, found: _Found) -> None:

@@ -1,7 +1,7 @@
 """A user's own taxonomy: rows of CSV or YAML, and names, become concepts with ids that stay.
 
 A row has a name (or several, separated by `|` or `;`), and may have an id, parents (by id or by
-name), a gloss, and whether it is a class; by default a row that no other names as its parent is.
+name), a gloss, a page to read on, and whether it is a class; by default a row that no other names as its parent is.
 A row without id gets one of ours: `x` and eight digits made from its name.
 """
 
@@ -13,9 +13,10 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 from pictus.concepts import Taxonomy, plain
-from pictus.errors import UserError, bad_rows
+from pictus.errors import UserError, bad_rows, clipped
 from pictus.records import Concept
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -26,7 +27,10 @@ _COLUMNS = {
     "parent": ("parent", "parents", "parent_id", "parent_name", "is_a"),
     "gloss": ("gloss", "definition", "description"),
     "is_class": ("is_class",),
+    "url": ("url",),
 }
+_LONGEST_URL = 2_000
+"""Characters: what browsers and servers take."""
 _YES, _NO = {"yes", "true", "1", "y"}, {"no", "false", "0", "n"}
 
 
@@ -40,6 +44,7 @@ class Row:
     parents: tuple[str, ...] = ()
     gloss: str = ""
     is_class: str = ""
+    url: str = ""
     columns: frozenset[str] = field(default=frozenset(), compare=False)
 
 
@@ -162,7 +167,7 @@ def _row(position: str, found: Mapping[str, str]) -> Row:
     gloss = " ".join(found.get("gloss", "").split())
     parents, is_class = _several(found.get("parent", "")), found.get("is_class", "").lower()
     said = frozenset(key for key in found if key != "name" or found[key])  # without a name the id stands in
-    return Row(position, names, concept_id, parents, gloss, is_class, said)
+    return Row(position, names, concept_id, parents, gloss, is_class, found.get("url", ""), said)
 
 
 def _several(cell: str) -> tuple[str, ...]:
@@ -178,6 +183,20 @@ def _bad_cells(rows: list[Row]) -> Iterator[str]:
             yield f"{row.position}: the id {row.concept_id[:70]!r} must be 1 to 64 letters, digits, '.', '_' or '-'"
         if row.is_class not in {"", *_YES, *_NO}:
             yield f"{row.position}: is_class is {row.is_class!r}, not yes or no"
+        if row.url and not _is_address(row.url):
+            yield f"{row.position}: the url {clipped(row.url)} is no web address (https://… or http://…)"
+
+
+def _is_address(text: str) -> bool:
+    """Whether a link may lead there: a web address with a host, that holds no password and nothing unseen."""
+    if len(text) > _LONGEST_URL or not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        return False
+    return is_web and parts.username is None and parts.password is None
 
 
 def _bad_twins(rows: list[Row]) -> Iterator[str]:

@@ -86,7 +86,7 @@ def rule(
         raise UserError("--not says what they are not; --instead-of what they are.", fix="leave one of them out")
     taxonomy = load_taxonomy(project)
     concept_id, old = taxonomy.resolve(concept), taxonomy.resolve(instead_of) if instead_of else ""
-    image_ids = _meant(project, images)
+    image_ids = pictures_meant(project, images)
     wanted = [Decision(one, concept_id, IS_NOT) for one in image_ids] if not_ else reassigned(
         [(one, old) for one in image_ids], concept_id
     )  # fmt: skip
@@ -129,7 +129,7 @@ def history(project: Project, image: str) -> Outcome[Entry]:
     Examples:
         pictus annotate history 3f2a91
     """
-    image_id = _meant(project, (image,))[0]
+    image_id = pictures_meant(project, (image,))[0]
     found = entries(project, load_taxonomy(project), image_id)
     lines = [
         f"  {one.at}  {one.who}: {one.what}" + (f" ({one.why})" if one.why else "")
@@ -316,7 +316,7 @@ def _outcome(project: Project, name: str, done: Done, headline: str) -> Outcome[
     )  # fmt: skip
 
 
-def _meant(project: Project, texts: Sequence[str]) -> list[str]:
+def pictures_meant(project: Project, texts: Sequence[str]) -> list[str]:
     """The pictures that texts mean, each once; all that mean none, or several, in one error."""
     found: dict[str, str] = {}
     bad: list[str] = []
