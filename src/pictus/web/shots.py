@@ -24,10 +24,26 @@ class Shots:
 
     def thumbnail(self, image_id: str, side: int) -> Path:
         """A JPEG of at most side × side px in the project's cache; PictureError for what cannot be decoded."""
-        path = self._project.cache_dir / "thumbnails" / str(side) / image_id[:2] / f"{image_id}.jpg"
+        path = self._path(image_id, side)
         if not path.exists():
             write_bytes(path, pixels.thumbnail(self.read(image_id)[0], side))
         return path
+
+    def make(self, image_id: str, largest: int) -> None:
+        """All thumbnails that are not there yet; `largest`: the side of one more for a file no browser shows.
+
+        PictureError for what cannot be decoded.
+        """
+        sides = [side for side in THUMBNAIL_SIDES if not self._path(image_id, side).exists()]
+        image_bytes, picture = self.read(image_id)
+        if picture.format not in SHOWN and not self._path(image_id, largest).exists():
+            sides.append(largest)
+        if sides:
+            for side, small in zip(sides, pixels.thumbnails(image_bytes, sides), strict=True):
+                write_bytes(self._path(image_id, side), small)
+
+    def _path(self, image_id: str, side: int) -> Path:
+        return self._project.cache_dir / "thumbnails" / str(side) / image_id[:2] / f"{image_id}.jpg"
 
     def read(self, image_id: str) -> tuple[bytes, Picture]:
         """The picture's own bytes and its row; NotThereError where there is none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ import pictus
 from pictus import annotate, taxonomy
 from pictus.annotate.desk.desk_steps import Desk, LaterError, open_desk
 from pictus.concepts import load_taxonomy
-from pictus.errors import NotThereError
+from pictus.errors import NotThereError, UserError
 from pictus.web.desk.app import build_desk_app
 from pictus.web.desk.cards import Cards
 from pictus.web.desk.reasons import told
@@ -395,6 +397,64 @@ def test_a_database_that_is_away_is_to_be_tried_again(
 
     monkeypatch.setattr(desk, "next_page", away)
     assert ada.put("/desk/next", {}).status_code == 503
+
+
+@pytest.mark.parametrize("error", [
+    OSError(errno.EMFILE, "Too many open files", "/x/1.bin"),
+    UserError("The table /x/t.lance is damaged or cannot be read: Too many open files (os error 24)."),
+])  # fmt: skip
+def test_too_many_open_files_is_later_and_no_path_is_told(
+    visitor: Any, desk: Desk, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = visitor("Ada")
+
+    def short(*_what: object, **_how: object) -> None:
+        raise error
+
+    monkeypatch.setattr(desk, "next_page", short)
+    answer = ada.put("/desk/next", {})
+    assert answer.status_code == 503
+    assert answer.json()["error"]["what"] == "Too much is asked of the desk just now."
+
+
+def test_where_the_project_lies_is_told_to_its_owner_alone(
+    visitor: Any, fresh: pictus.Project, desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ada = visitor("Ada")
+    path = fresh.root / "tables" / "images.lance"
+
+    def damaged(*_what: object, **_how: object) -> None:
+        raise UserError(f"The table {path} is damaged.", fix=f"rm -r {path}")
+
+    monkeypatch.setattr(desk, "next_page", damaged)
+    answer = ada.put("/desk/next", {})
+    assert answer.status_code == 503
+    assert str(fresh.root) not in answer.text
+    assert f"The table {path} is damaged." in capsys.readouterr().err
+
+
+def test_who_leaves_in_the_middle_of_a_body_leaves_no_traceback(visitor: Any) -> None:
+    ada = visitor("Ada")
+    headers = {
+        "host": "127.0.0.1:8500", "content-type": "application/json", "x-pictus": "desk", "content-length": "100",
+        "cookie": "; ".join(f"{name}={value}" for name, value in ada.cookies.items()),
+    }  # fmt: skip
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": "/desk/next", "raw_path": b"/desk/next",
+        "query_string": b"", "scheme": "http", "server": ("127.0.0.1", 8500), "client": ("127.0.0.1", 1),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    parts = [{"type": "http.request", "body": b'{"kind', "more_body": True}, {"type": "http.disconnect"}]
+    said: list[Any] = []
+
+    async def receive() -> Any:
+        return parts.pop(0) if parts else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    asyncio.run(ada.app(scope, receive, send))  # raises nothing, which the server would write to stderr
+    assert said[0]["status"] == 400
 
 
 @pytest.mark.parametrize("path", ["/", "/desk", "/people", "/desk/progress", "/desk/done"])

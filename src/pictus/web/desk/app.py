@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import sys
+
 import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -20,6 +23,10 @@ from pictus.web.layout import TEMPLATES
 from pictus.web.security import LOOPBACK, Guard
 
 SIGNED_OUT = "You are not signed in."
+MISSING = (errno.EMFILE, errno.ENFILE)
+"""No file can be opened just now, by this process or by any."""
+TOO_MANY = "too many open files"
+"""The same as other languages' libraries tell it."""
 
 
 def build_desk_app(
@@ -43,17 +50,24 @@ def build_desk_app(
         middleware=[Middleware(Guard, hosts=hosts, origin=address)],
         exception_handlers={
             UserError: _user_error, HTTPException: _http_error, SignedOutError: _signed_out,
-            sa.exc.SQLAlchemyError: _database_error, Exception: _broken,
+            sa.exc.SQLAlchemyError: _database_error, OSError: _file_error, ClientDisconnect: _left,
+            Exception: _broken,
         },
     )  # fmt: skip
     app.state.project_name = project.name
+    app.state.root = str(project.root)
     return app
 
 
 async def _user_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, UserError)
-    if is_away(error) and not isinstance(error, LaterError):  # told in the words of the command line, paths and all
+    if _is_short(error):
+        error = _busy()
+    elif is_away(error) and not isinstance(error, LaterError):  # told in the words of the command line, paths and all
         error = later_error()
+    elif request.app.state.root in error.what + error.fix:  # the owner's to mend, and where it lies nobody else's
+        sys.stderr.write(f"! {error.what} {error.fix}\n")
+        error = LaterError("Something is wrong with the project's files; its owner can read what.", fix="try later")
     status = 503 if isinstance(error, LaterError) else 404 if isinstance(error, NotThereError) else 400
     return _said(request, status, error.what, error.fix)
 
@@ -62,6 +76,30 @@ async def _database_error(request: Request, error: Exception) -> Response:
     if not is_away(error):
         raise error
     return await _user_error(request, later_error())
+
+
+async def _file_error(request: Request, error: Exception) -> Response:
+    if not _is_short(error):
+        raise error
+    return await _user_error(request, _busy())
+
+
+def _is_short(error: BaseException | None) -> bool:
+    """Whether files could not be opened because so many are."""
+    while error is not None:
+        if getattr(error, "errno", None) in MISSING or TOO_MANY in str(error).lower():
+            return True
+        error = error.__cause__
+    return False
+
+
+def _busy() -> LaterError:
+    return LaterError("Too much is asked of the desk just now.", fix="wait a little: nothing is lost")
+
+
+async def _left(_request: Request, _error: Exception) -> Response:
+    """Whoever asked is gone before all was said: nobody reads this, and nothing went wrong here."""
+    return Response(status_code=400)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -7,6 +7,8 @@ import hashlib
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -16,11 +18,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from pictus.annotate.desk.desk_steps import Desk, Person
-from pictus.annotate.tasks import ROLES
-from pictus.errors import NotThereError, PictureError
+from pictus.annotate.tasks import ROLES, Page
+from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project
 from pictus.web.charts import placeholder
 from pictus.web.desk.bodies import MAX_SMALL, Body, check_ours, json_of
+from pictus.web.desk.ready import Ready, made
 from pictus.web.layout import Shell
 from pictus.web.security import SANDBOX
 from pictus.web.shots import SHOWN, THUMBNAIL_SIDES, Shots
@@ -36,8 +39,9 @@ PICTURE = {"cache-control": "private, max-age=3600"}
 KIOSK_PICTURE = {"cache-control": "no-store"}
 """Where people sit at one browser in turn: who signed out leaves nothing in it."""
 PACE_S = 0.03
-"""A thumbnail that is there takes 5 ms, one to be made 10 to 30: the difference would tell which pictures were shown to
-others before, as known answers are. Pages are fetched ahead, so nobody waits for it."""
+"""No picture comes sooner: how long the disk takes would tell which were shown to others before, as known answers are.
+What takes longer, making them small, is done before any of a page is answered (`ready.py`). Pages are fetched ahead, so
+nobody waits for it."""
 MEANT = "x-pictus-person"
 """Whom a page was made for, percent-encoded."""
 PAGE_ID = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
@@ -66,6 +70,7 @@ class Room:
         self.has_review = False  # set by who adds those pages
         self.shell = Shell(project, is_open=True, taxonomy=desk.taxonomy)
         self.shots = Shots(project)
+        self.ready = Ready(self._make)
         self.cookie = "pictus_desk_" + hashlib.sha256(project.name.encode()).hexdigest()[:8]  # ports share cookies
 
     def session(self, request: Request) -> str:
@@ -127,20 +132,36 @@ class Room:
 
         return endpoint
 
-    def picture(self, find: Callable[[Person, Request], str]) -> Endpoint:
-        """One picture at the side that stands in the address; `find` says which it is. Never sooner than PACE_S."""
+    def picture(
+        self, find: Callable[[Person, Request], str], page: Callable[[Person, str], Page] | None = None
+    ) -> Endpoint:
+        """One picture at the side that stands in the address; `find` says which it is. Never sooner than PACE_S.
 
-        def answer(request: Request) -> Response:
-            image_id = find(self.person(request), request)
-            return self.shown(image_id, request.path_params["side"])
+        `page`: finds the page it is on by its id; then not before all pictures of the page are made.
+        """
+
+        def look(request: Request) -> tuple[str, Future[None] | None]:
+            person = self.person(request)
+            image_id = find(person, request)
+            if page is None:
+                return image_id, None
+            page_id = page_id_of(request)
+            return image_id, self.ready.known(page_id) or self.ready.begun(page_id, page(person, page_id).pictures)
 
         async def endpoint(request: Request) -> Response:
             begun = time.monotonic()
-            found = await run_in_threadpool(answer, request)
+            image_id, whole = await run_in_threadpool(look, request)
+            if whole is not None:
+                await made(whole)
+            found = await run_in_threadpool(self.shown, image_id, request.path_params["side"])
             await asyncio.sleep(max(0.0, begun + PACE_S - time.monotonic()))
             return found
 
         return endpoint
+
+    def _make(self, image_id: str) -> None:
+        with suppress(PictureError, UserError, OSError):  # whoever asks for it is told what is wrong
+            self.shots.make(image_id, LARGEST)
 
     def shown(self, image_id: str, side: int) -> Response:
         """A thumbnail, or the file itself for side 0; with the same headers whatever picture it is."""

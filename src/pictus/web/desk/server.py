@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from pictus import annotate
@@ -55,6 +56,8 @@ def serve_desk(project: Project, service: Service) -> None:
     import uvicorn  # noqa: PLC0415  0.2 s that --help does not pay
 
     pay = effort.pay_of(service.pay)
+    from pictus.web.desk.connections import Door, Patience, most_connections  # noqa: PLC0415  as above
+
     is_open = service.host not in LOOPBACK or bool(service.address)
     if service.is_kiosk and is_open:
         raise UserError(
@@ -81,8 +84,12 @@ def serve_desk(project: Project, service: Service) -> None:
         needed, there = desk.lacks_people()
         if needed:
             sys.stderr.write(FEW.format(rule=service.rule, needed=needed, people=counted(there, "person", "people")))
+        door: Any = Door(Patience(most=most_connections()))
         sys.stderr.write("".join(f"{line}\n" for line in effort.words(effort_steps.works(project), pay)))
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=QUIET_S, server_header=False)
+        config = uvicorn.Config(
+            app, http=door.protocol, ws="none", log_level="warning", timeout_graceful_shutdown=QUIET_S,
+            server_header=False,
+        )  # fmt: skip
         gc.collect()
         gc.freeze()  # what is loaded by now stays: nobody's page waits while the collector walks through all of it
         uvicorn.Server(config).run(sockets=[listener])

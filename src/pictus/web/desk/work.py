@@ -57,7 +57,7 @@ def routes(room: Room) -> list[Route]:
             at_page, room.post(view.submit, "revision", "answers", "seconds", most=bodies.MAX_BODY), methods=["POST"]
         ),
         Route(at_page + "/release", room.post(view.release), methods=["POST"]),
-        Route(at_page + "/pictures/{position:int}/{side:int}", room.picture(view.picture)),
+        Route(at_page + "/pictures/{position:int}/{side:int}", room.picture(view.picture, room.desk.page)),
     ]  # fmt: skip
 
 
@@ -84,6 +84,7 @@ class _View:
         page = self.desk.next_page(person, kind=kind, concept_id=concept_id, except_pages=tuple(held))
         if page is None:
             return {"page": None, "why": self.desk.nothing(person)}
+        self.room.ready.begin(page.page_id, page.pictures)
         quiz = self.desk.quiz(person, page.concept_id) if page.kind == "grid" else None
         return {"page": self._page_json(page, person), "quiz": _quiz_json(quiz) if quiz else None}
 
