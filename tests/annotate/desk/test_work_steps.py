@@ -8,6 +8,7 @@ from tests.annotate.desks import UNHURRIED, Clock, all_of, desk_of, link, pictur
 
 import pictus
 from pictus import annotate
+from pictus.annotate.desk import lease_steps
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import Stops
 from pictus.annotate.desk.people import hashed
@@ -120,6 +121,10 @@ def test_two_people_who_call_a_concept_unpicturable_park_it(world: pictus.Projec
         desk.give_back(person, page.page_id)
     desk.unpicturable(ada, "owl")
     desk.unpicturable(ada, "owl")
+    assert desk.next_page(ada) is None, "who says so is not asked about it any more"
+    with world.journal.reading() as connection:
+        heap = lease_steps.Heap("grid", "owl", 1.0, "", 60)
+        assert [lease_steps.has_page(connection, heap, name) for name in ("ada", "bob")] == [False, True]
     assert desk.next_page(bob) is not None
     desk.unpicturable(bob, "owl")
     assert desk.next_page(someone(desk, "cyd")) is None
@@ -128,6 +133,7 @@ def test_two_people_who_call_a_concept_unpicturable_park_it(world: pictus.Projec
     assert pictus.annotate.reopen(world, "owl").summary == {"concept_id": "owl", "heaps": 1}
     assert pictus.annotate.reopen(world, "owl").headline == "owl was not put aside"
     assert desk.next_page(someone(desk, "cyd")) is not None
+    assert desk_of(world, Clock()).next_page(ada) is not None, "it was opened again"
     with pytest.raises(UserError, match="no-such"):
         desk.unpicturable(ada, "no-such")
 

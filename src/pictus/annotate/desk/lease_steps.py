@@ -18,6 +18,7 @@ from pictus.annotate.desk.bulk_steps import insert_rows
 from pictus.annotate.desk.pages import SHARED_EVERY, Candidate, Chance, arranged, fold_numbers, mixed, shared, taken
 from pictus.annotate.desk.people import at_least
 from pictus.annotate.desk.sizes_steps import Sizes
+from pictus.annotate.desk.work_steps import UNCALLED
 from pictus.annotate.shapes import marks
 from pictus.annotate.tasks import ASK, GOLD, KINDS, REPEAT, Given, Item, Kind, Page
 from pictus.annotate.truth.moments import later
@@ -187,7 +188,7 @@ def _open_to(heap: Heap, asker: Asker, limit: int) -> tuple[str, dict[str, Any]]
     """The open questions of a heap that this person may answer, lent or not: statement and values."""
     kind = KINDS.get(heap.kind)
     blind = (_BLIND if kind.is_blind_to_author else "") + (_APART if kind.is_blind_to_voters else "")
-    base = _HEAP + " AND q.state = 'open' AND q.known = ''" + _ME + blind
+    base = _HEAP + " AND q.state = 'open' AND q.known = ''" + _ME + blind + (UNCALLED if kind.votes else "")
     given = _given(heap, asker) | {"limit": limit}
     if kind.is_blind_to_author and kind.loop:
         base += _TORN

@@ -22,6 +22,13 @@ MOST_A_DAY = 5
 """Concepts that one person may say this of."""
 DAY_S = 86_400
 
+UNCALLED = (
+    " AND (SELECT 1 FROM answers u WHERE u.annotator = :me AND u.kind = 'unpicturable' AND u.concept_id IN :concepts"
+    " AND u.answered_at > (SELECT COALESCE(MAX(at), '') FROM events WHERE subject = u.concept_id"
+    " AND event = 'concept_reopened') LIMIT 1) IS NULL"
+)
+"""Questions about `concepts` go to nobody (`me`) who says that it cannot be pictured, until it is opened again."""
+
 MOST_GIVEN_BACK = 20
 """Pages of one person within HOUR_S. Leaving the desk gives back two or three; many more are a search for what stays.
 """
