@@ -36,7 +36,8 @@ def clock_path(root: Path) -> Path:
 class Clock:
     """Seconds since 1970 that only go where they are set, written where the desk reads them.
 
-    It goes on where a demo was stopped; the first time it begins `BEFORE_S` ago, so that nothing lies in the future.
+    It goes on where a demo was stopped; the first time it begins `BEFORE_S` ago, so that nothing lies in the future, at
+    a whole minute: what the desk sees are whole seconds, rounded alike in every run.
     """
 
     def __init__(self, root: Path) -> None:
@@ -44,7 +45,8 @@ class Clock:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
         text = self._file.read(_SIGNS).decode("ascii", "replace")
-        begun = datetime.fromisoformat(text) if len(text) == _SIGNS else datetime.now(UTC) - timedelta(seconds=BEFORE_S)
+        first = (datetime.now(UTC) - timedelta(seconds=BEFORE_S)).replace(second=0, microsecond=0)
+        begun = datetime.fromisoformat(text) if len(text) == _SIGNS else first
         self.seconds = begun.timestamp()
         self.set(self.seconds)
 

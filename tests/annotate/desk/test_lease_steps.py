@@ -273,6 +273,23 @@ def test_of_two_pages_handed_in_within_a_second_the_later_one_is_undone_first(wo
     assert [page.page_id for page in desk.done(ada, 3)] == order[:0:-1]
 
 
+def test_a_heap_without_anything_for_somebody_is_searched_again_by_the_desks_own_clock(birds: pictus.Project) -> None:
+    """Not by the machine's: played at any speed, the same people are lent the same pages."""
+    put_questions(birds, 1)
+    clock = Clock()
+    desk = desk_of(birds, clock)
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    assert page is not None
+    desk.submit(ada, page.page_id, 1, all_of(page), 5)
+    assert desk.next_page(ada) is None
+    put_questions(birds, 4, first=10)  # by whom this desk does not know
+    clock.wait(4)
+    assert desk.next_page(ada) is None
+    clock.wait(1)
+    assert desk.next_page(ada) is not None
+
+
 def test_what_the_rule_learns_from_is_asked_first_and_of_ten_people(world: pictus.Project) -> None:
     put_questions(world, 150)
     desk = desk_of(world, rule="dynamic", stops=Stops())

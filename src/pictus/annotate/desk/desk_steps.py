@@ -30,6 +30,7 @@ from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.desk.voices_steps import Voices
 from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import ACCEPTED, KINDS, ROLES, Given, Item, Page, Person, Progress, Receipt
+from pictus.annotate.truth.moments import later
 from pictus.clock import now
 from pictus.concepts import LiveTaxonomy, Taxonomy
 from pictus.errors import NotThereError, UserError
@@ -72,7 +73,7 @@ class Desk:
         self._turn = threading.Lock() if is_sqlite else nullcontext()
         self._kinds = {role: lease_steps.kinds_for(role) for role in ROLES}  # looking for plugins takes 5 ms
         self._swept_at = ""
-        self._vain: dict[tuple[str, str], dict[str, float]] = {}  # of a heap: who found nothing in it, until when
+        self._vain: dict[tuple[str, str], dict[str, str]] = {}  # of a heap: who found nothing in it, and when
         self._waiting: dict[str, tuple[float, int]] = {}
         self._passed: set[tuple[str, str]] = set()
         self._voices = Voices()
@@ -298,7 +299,7 @@ class Desk:
         """
         short: list[tuple[lease_steps.Heap, list[Candidate]]] = []
         waited_for = []
-        for heap in self._heaps(connection, pick, kinds):
+        for heap in self._heaps(connection, pick, kinds, terms.at):
             most = _most(heap, terms.left)
             asks, is_held = lease_steps.candidates(connection, heap, terms.asker, 2 * most, waits=False)
             if asks and 2 * len(asks) >= min(most, heap.waiting):
@@ -308,7 +309,7 @@ class Desk:
             elif is_held:
                 waited_for.append(heap)
             elif not heap.together:
-                self._vain.setdefault(heap[:2], {})[pick.me] = time.monotonic() + VAIN_S
+                self._vain.setdefault(heap[:2], {})[pick.me] = terms.at
             if len(short) == AHEAD:
                 break
         if short:
@@ -320,11 +321,12 @@ class Desk:
         return ""
 
     def _heaps(
-        self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str]
+        self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str], at: str
     ) -> Iterator[lease_steps.Heap]:  # fmt: skip
         """Heaps that may have something for this person, with what the rule wants asked first."""
+        since = later(at, -VAIN_S)
         for heap in lease_steps.open_heaps(connection, kinds, kind=pick.kind, concept_id=pick.concept_id):
-            if self._vain.get(heap[:2], {}).get(pick.me, 0.0) <= time.monotonic():
+            if not since < self._vain.get(heap[:2], {}).get(pick.me, "") <= at:
                 learns = KINDS.get(heap.kind).votes
                 yield heap._replace(first=self._bench.tally.first(heap.concept_id)) if learns else heap
 
@@ -413,7 +415,7 @@ PART = 500
 AHEAD = 4
 """Heaps with little that are looked at before the first of them is taken all the same."""
 
-VAIN_S = 5.0
+VAIN_S = 5
 """So long a heap that had nothing for somebody is not searched for them again, unless questions came free here."""
 
 WAITING_S = 2.0

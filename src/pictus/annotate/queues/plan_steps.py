@@ -324,7 +324,9 @@ def _world(project: Project, taxonomy: Taxonomy, chosen: Sequence[str]) -> World
     dropped = project.tables.read("verdicts", ["image_id"], where="verdict = 'drop'").column("image_id")
     if len(dropped):
         images = images.filter(pc.invert(pc.is_in(images, value_set=dropped.combine_chunks())))
+    # By their bytes: on equal priority the speed of the web that pictures came from must not decide what comes first.
     images = pc.unique(images)
+    images = images.take(pc.sort_indices(images))
     concepts = chosen or tuple(concept.concept_id for concept in taxonomy)
     return World(images, concepts)
 

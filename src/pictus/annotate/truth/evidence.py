@@ -25,7 +25,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass(frozen=True)
 class World:
-    """The pictures that may be asked about and the concepts, numbered. `images`: string[N], in the table's order."""
+    """The pictures that may be asked about and the concepts, numbered. `images`: string[N], sorted."""
 
     images: pa.Array
     concepts: Sequence[str]
