@@ -9,6 +9,7 @@ from pictus.annotate.queues.audit_steps import audit, audited
 from pictus.annotate.queues.plan_steps import plan
 from pictus.annotate.queues.queue_steps import gold, queue
 from pictus.annotate.queues.suspect_steps import suspects
+from pictus.annotate.queues.unplan_steps import unplan
 from pictus.annotate.review.review_steps import history, rule, take_back
 from pictus.annotate.shapes import box_loop, shapes
 from pictus.annotate.shapes.shape_steps import shapes_
@@ -20,5 +21,5 @@ from pictus.annotate.truth.trust_steps import skills, trust
 __all__ = [
     "audit", "audited", "box_loop", "dynamic", "examples", "export", "gold", "grid", "history", "import_", "invite",
     "links", "pause", "people", "plan", "preview", "queue", "readmit", "reopen", "revoke", "rule", "settle", "shapes",
-    "shapes_", "skeleton", "skills", "suspects", "take_back", "thrifty", "trust",
+    "shapes_", "skeleton", "skills", "suspects", "take_back", "thrifty", "trust", "unplan",
 ]  # fmt: skip

@@ -155,3 +155,11 @@ def test_a_heap_says_what_it_lacks_and_what_is_in_it() -> None:
     )
     assert heap_reason(one, rows, 10) == "1 suspect; 1 disputed; 2 that nobody has looked at"
     assert heap_reason(one, rows[:0], 500) == ""
+
+
+def test_a_group_lacks_no_labels_and_a_number_is_named_where_one_was_asked_for() -> None:
+    one = evidence(accepted_C=np.array([12, 500]), is_group_C=np.array([True, False]))
+    assert said(one)[1] == "nobody has looked"
+    assert heap_reason(one, np.arange(1), 500) == "1 that nobody has looked at"
+    plain = evidence(accepted_C=np.array([12, 500]))
+    assert heap_reason(plain, np.arange(1), 500, "accepted so far").startswith("starving: 12 accepted so far; 1 that")

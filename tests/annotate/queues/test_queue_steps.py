@@ -37,7 +37,7 @@ def test_the_queue_says_what_is_next_and_how_long_it_will_take(world: pictus.Pro
     plan(world)
     before = next(iter(queue(world)))
     assert (before.waiting, before.votes, before.expected, before.hours) == (6, 0, 18, None)
-    assert before.reason == "starving: 0 of 500 accepted; 6 that nobody has looked at"
+    assert before.reason == "starving: 0 accepted so far; 6 that nobody has looked at"
     clock = Clock()
     desk = desk_of(world, clock)
     for name in ("ada", "bob", "cyd"):

@@ -208,6 +208,7 @@ def _ask(project: Project, images: Sequence[str], concepts: Sequence[str], exper
         "mark_id": np.zeros(n, np.int64), "priority": np.full(n, PRIORITY), "reason": [reason] * n,
         "wanted": np.full(n, experts, np.int32), "posterior": np.full(n, 0.5), "score": np.zeros(n), "fold": [""] * n,
     }, schema=queue_rows.SCHEMA).sort_by([("concept_id", "ascending"), ("image_id", "ascending")])  # fmt: skip
+    queue_rows.put_back(project.journal, AUDIT, sorted(set(concepts)))
     queue_rows.put(project.journal, AUDIT, rows, lambda _: None)
     again = sa.text(
         "UPDATE questions SET wanted = :experts, state = CASE WHEN votes < :experts THEN 'open' ELSE state END"

@@ -13,7 +13,8 @@ LATEST = 1_000
 
 _SUMS = sa.text(
     "SELECT kind, sum(CASE WHEN state <> 'open' OR known <> '' THEN 0 WHEN wanted > votes THEN wanted - votes"
-    " ELSE 1 END) AS expected, sum(CASE WHEN state IN ('accepted', 'rejected', 'undecided') AND known = '' AND votes > 0"
+    " ELSE 1 END) AS expected,"
+    " sum(CASE WHEN state IN ('accepted', 'rejected', 'undecided') AND known = '' AND votes > 0"
     " THEN 1 ELSE 0 END) AS decided FROM questions GROUP BY kind"
 )
 _SPENT = sa.text("SELECT kind, sum(seconds) AS seconds FROM pages WHERE state = 'submitted' GROUP BY kind")

@@ -93,6 +93,7 @@ def plan(
     chosen = tuple(dict.fromkeys(taxonomy.resolve(one) for one in concept))
     with project.lock("annotate-plan"), project.progress.track("planning", None) as meter:
         meter.say("reading what is known")
+        back = sum(queue_rows.put_back(project.journal, one, chosen) for one in (LOOP if kind == "box" else (kind,)))
         facts = _drawn_facts(project, taxonomy, chosen, kind) if kind in DRAWN else _grid_facts(
             project, taxonomy, chosen, many=labels == "many"
         )  # fmt: skip
@@ -107,7 +108,7 @@ def plan(
         heaps = [heap for heap in heaps if not chosen or heap.concept_id in chosen]
         waiting = sum(heap.waiting for heap in heaps)
         summary: dict[str, Any] = {
-            "kind": kind, "added": stored.added, "changed": stored.changed, "reopened": reopened,
+            "kind": kind, "added": stored.added, "changed": stored.changed, "reopened": reopened, "put_back": back,
             "parked": parked[queue_rows.GONE], "answered": parked[queue_rows.ANSWERED],
             "waiting": waiting, "concepts": len({heap.concept_id for heap in heaps}), "enough": enough,
             "weights": priorities.WEIGHTS,
@@ -132,7 +133,8 @@ def _planned(
 ) -> tuple[queue_rows.Stored, int, Counter[str], list[Planned]]:
     """Put the candidates into the queue -> what changed, questions asked again, parked for which reason, the heaps."""
     kind, world = choice.kind, facts.world
-    lacks = "accepted" if kind not in DRAWN else "drawn"
+    done = "accepted" if kind not in DRAWN else "drawn"
+    lacks = f"{done} so far" if choice.enough == ENOUGH else f"of {choice.enough:,} {done}"  # nobody named a number
     names = [taxonomy.name(one) for one in world.concepts]
     meter.say("weighing")
     found = priorities.priorities(facts.evidence, names, choice.enough, lacks)
@@ -198,6 +200,7 @@ def _grid_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], *, 
         evidence.looked_up(keys, suspects.keys, suspects.quality, np.nan),
         evidence.looked_up(keys, suspects.keys, suspects.other, -1), np.isin(keys, drift),
         *(_telling(taxonomy, world, concept_R, accepted_C) if many else ()),
+        is_group_C=np.array([not taxonomy.get(one).is_class for one in world.concepts], np.bool_),
     )  # fmt: skip
     ruled = keys_of_rulings(world, rulings(project))
     decided = evidence.looked_up(keys, settled.keys, settled.is_accepted | settled.is_rejected, 0)
@@ -478,6 +481,7 @@ def _headline(summary: Mapping[str, Any], heaps: Sequence[Planned]) -> str:
         f"{counted(summary['waiting'], 'question')} waiting about {counted(summary['concepts'], 'concept')}: "
         f"{summary['added']:,} new, {summary['changed']:,} changed"
         + (f", {summary['reopened']:,} asked again" if summary["reopened"] else "")
+        + (f", {summary['put_back']:,} put back" if summary["put_back"] else "")
         + (f", {summary['parked']:,} parked (their pictures were dropped)" if summary["parked"] else "")
         + (f", {summary['answered']:,} parked (settled or ruled on since)" if summary["answered"] else "")
     ]

@@ -70,6 +70,7 @@ class Evidence:
     is_drift_R   bool[R]
     telling_C    f64[C]; empty where each question is about one label
     below_C      i64[C] classes below a concept that is none itself; empty likewise
+    is_group_C   bool[C] no class itself: no picture is ever labelled so, and it lacks none; empty for all classes
     """
 
     concept_R: Ints
@@ -84,6 +85,7 @@ class Evidence:
     is_drift_R: Bools
     telling_C: Floats = field(default_factory=lambda: np.zeros(0))
     below_C: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    is_group_C: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
 
 
 class Priorities(NamedTuple):
@@ -111,13 +113,15 @@ def parts(evidence: Evidence, enough: int) -> dict[str, Floats]:
     }
 
 
-def priorities(evidence: Evidence, names: Sequence[str], enough: int, lacks: str = "accepted") -> Priorities:
-    """The sum and its words. `names`: of the C concepts; `lacks`: what a starving concept has too few of."""
+def priorities(evidence: Evidence, names: Sequence[str], enough: int, lacks: str = "") -> Priorities:
+    """The sum and its words. `names`: of the C concepts; `lacks`: what is said after the number that a starving
+    concept has, "of 500 accepted" when left out.
+    """
     found = parts(evidence, enough)
     total_R = np.zeros(evidence.concept_R.size)
     for part, weight in WEIGHTS.items():
         total_R += weight * found[part]
-    reason_R, reasons = _reasons(evidence, found, names, (enough, lacks))
+    reason_R, reasons = _reasons(evidence, found, names, lacks or f"of {enough:,} accepted")
     return Priorities(np.round(total_R, 6), reason_R, reasons)
 
 
@@ -129,16 +133,16 @@ def entropy(probability: Floats) -> Floats:
 
 
 def _reasons(
-    evidence: Evidence, found: dict[str, Floats], names: Sequence[str], lack: tuple[int, str]
+    evidence: Evidence, found: dict[str, Floats], names: Sequence[str], lacks: str
 ) -> tuple[Ints, list[str]]:
     """Rows of equal words are worded once: a million rows need a few thousand sentences."""
-    enough, lacks = lack
     is_open = found["uncertain"] >= _UNSURE_FROM
     voted = evidence.yes_R + evidence.no_R > 0
     share = np.where(np.isnan(evidence.posterior_R) | ~voted, evidence.score_R, evidence.posterior_R)
     below_R = evidence.below_C[evidence.concept_R] if evidence.below_C.size else np.zeros(voted.size, np.int64)
+    is_group_R = evidence.is_group_C[evidence.concept_R] if evidence.is_group_C.size else np.zeros(voted.size, np.bool_)
     columns = np.stack([
-        np.where(found["starving"] > 0, evidence.concept_R, -1), np.minimum(evidence.yes_R, 99),
+        np.where((found["starving"] > 0) & ~is_group_R, evidence.concept_R, -1), np.minimum(evidence.yes_R, 99),
         np.minimum(evidence.no_R, 99), np.where(is_open, np.round(100 * np.nan_to_num(share)), -1).astype(np.int64),
         (found["suspect"] > 0).astype(np.int64), evidence.other_R, evidence.is_drift_R.astype(np.int64),
         (found["novel"] > 0).astype(np.int64), (is_open & (np.isnan(evidence.posterior_R) | ~voted)).astype(np.int64),
@@ -158,7 +162,7 @@ def _reasons(
         if suspected:
             said.append("suspect: " + (f"looks like {names[other]}" if other >= 0 else "the model doubts the label"))
         if starving >= 0:
-            said.append(f"starving: {evidence.accepted_C[starving]:,} of {enough:,} {lacks}")
+            said.append(f"starving: {evidence.accepted_C[starving]:,} {lacks}")
         if yes and no:
             said.append(f"disputed: {yes} yes, {no} no")
         elif yes or no:
@@ -228,11 +232,12 @@ def projection(features: int) -> Vectors:
     return scaled
 
 
-def heap_reason(evidence: Evidence, rows: Ints, enough: int, lacks: str = "accepted") -> str:
-    """Why one concept's heap is as high as it is, in words. `rows`: its rows."""
+def heap_reason(evidence: Evidence, rows: Ints, enough: int, lacks: str = "") -> str:
+    """Why one concept's heap is as high as it is, in words. `rows`: its rows; `lacks` as in `priorities`."""
     if not rows.size:
         return ""
-    accepted = int(evidence.accepted_C[evidence.concept_R[rows[0]]])
+    concept = int(evidence.concept_R[rows[0]])
+    accepted, is_group = int(evidence.accepted_C[concept]), evidence.is_group_C.size and evidence.is_group_C[concept]
     yes, no = evidence.yes_R[rows], evidence.no_R[rows]
     counts = (
         (int(evidence.is_drift_R[rows].sum()), "case from production", "cases from production"),
@@ -240,5 +245,6 @@ def heap_reason(evidence: Evidence, rows: Ints, enough: int, lacks: str = "accep
         (int(((yes > 0) & (no > 0)).sum()), "disputed", "disputed"),
         (int((yes + no == 0).sum()), "that nobody has looked at", "that nobody has looked at"),
     )
-    said = [f"starving: {accepted:,} of {enough:,} {lacks}"] if accepted < enough else []
+    is_starving = accepted < enough and not is_group
+    said = [f"starving: {accepted:,} {lacks or f'of {enough:,} accepted'}"] if is_starving else []
     return "; ".join(said + [counted(count, one, many) for count, one, many in counts if count])

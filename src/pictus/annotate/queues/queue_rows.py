@@ -35,6 +35,11 @@ GONE = "its picture was dropped"
 ANSWERED = "settled or ruled on elsewhere"
 """Reasons of a question that was parked by a plan; the next plan opens it again where they no longer hold."""
 
+TAKEN_OUT = "taken out of the queue"
+TAKEN_OUT_WHOLE = "taken out of the queue with all of its kind"
+"""Reasons of a question that its owner took out: a plan that names its concept puts the first back, any of its kind the
+second (`put_back`)."""
+
 CHUNK = 500
 """Heaps, or questions found one by one, of one transaction."""
 
@@ -188,7 +193,7 @@ class Open(NamedTuple):
 
 
 def park(journal: Journal, kind: str, why: Callable[[Sequence[Open]], Sequence[str]]) -> Counter[str]:
-    """Park open questions that nobody holds -> how many for which reason. `why`: GONE, ANSWERED, or "" to leave it."""
+    """Park open questions that nobody holds -> how many for which reason. `why`: the reason, or "" to leave it."""
     query = sa.text(
         "SELECT question_id, concept_id, image_id, votes FROM questions WHERE kind = :kind AND state = 'open'"
         " AND leases = 0 AND question_id > :after ORDER BY question_id LIMIT :many"
@@ -214,6 +219,28 @@ def park(journal: Journal, kind: str, why: Callable[[Sequence[Open]], Sequence[s
                     given = {"ids": ids[start : start + CHUNK], "reason": reason}
                     parked[reason] += connection.execute(update, given).rowcount
         after = found[-1].question_id
+
+
+def put_back(journal: Journal, kind: str, concepts: Sequence[str]) -> int:
+    """Open what was taken out of a kind: of these concepts; where none is named, what went with the whole kind."""
+    which = " AND concept_id IN :concepts" if concepts else ""
+    query = sa.text(
+        "SELECT question_id FROM questions WHERE kind = :kind AND state = 'parked' AND reason IN :reasons"  # noqa: S608
+        f"{which} ORDER BY question_id"
+    ).bindparams(*(sa.bindparam(name, expanding=True) for name in ("reasons", *["concepts"] * bool(concepts))))
+    update = sa.text(
+        "UPDATE questions SET state = 'open', reason = '' WHERE question_id IN :ids AND state = 'parked'"
+    ).bindparams(sa.bindparam("ids", expanding=True))
+    reasons = (TAKEN_OUT, TAKEN_OUT_WHOLE) if concepts else (TAKEN_OUT_WHOLE,)
+    given = {"kind": kind, "reasons": reasons} | ({"concepts": list(concepts)} if concepts else {})
+    with journal.reading() as connection:
+        ids = list(connection.execute(query, given).scalars())
+    for start in range(0, len(ids), CHUNK):
+        with journal.transaction() as connection:
+            connection.execute(update, {"ids": ids[start : start + CHUNK]})
+    if ids:
+        sum_up(journal, kind, {})
+    return len(ids)
 
 
 def sum_up(journal: Journal, kind: str, reasons: Mapping[str, str]) -> list[Heap]:
