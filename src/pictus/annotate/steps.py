@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from pictus.annotate.desk.work_steps import LINK_SIGNS
 from pictus.annotate.exchange.entries import VOTE_COLUMNS, claims, entries_of, without_known
 from pictus.annotate.exchange.intake import People, Wishes
 from pictus.annotate.exchange.intake_steps import other_tools, people_of, take_in
@@ -32,7 +33,7 @@ from pictus.annotate.truth.questions import (
     label_table,
     labels,
 )
-from pictus.annotate.truth.truth_steps import Evidence, evidence_of, weighed
+from pictus.annotate.truth.truth_steps import Evidence, evidence_of, held, weighed
 from pictus.clock import now
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, bad_rows, counted
@@ -145,6 +146,8 @@ def settle(
         n_votes, n_pictures = counted(len(ballots.image_V), "vote"), counted(len(ballots.images), "picture")
         stack.enter_context(project.progress.track(f"settling {n_votes} on {n_pictures} by {method}", None))
         (asked, said), (free, named) = weighed(project, evidence, method)
+        one_link = held(project, ballots, (asked, said), threshold)
+        asked = asked._replace(is_held_U=one_link.is_held_U)
         settled = labels(ballots, (asked, said), (free, named), threshold, rulings)
         count = METHODS.get("majority")
         by_majority = labels(ballots, (asked, count(asked.votes)), (free, count(free.votes)), threshold, rulings)
@@ -156,6 +159,7 @@ def settle(
         found = all_skills(ballots, (asked, said), (free, named))
         summary = {**_summary(evidence, settled, asked, free), "method": method, "threshold": threshold}
         summary["presences"], summary["on_the_edge"] = presences.num_rows, _on_the_edge(settled, threshold)
+        summary["one_link"] = {link[:LINK_SIGNS]: count for link, count in sorted(one_link.links.items())}
         summary["lowest_skill"] = [plain(one) for one in found[:LISTED]]
         summary["suspected"] = [one.annotator for one in found if one.is_suspected]
         project.journal.log("annotate", "labels_settled", **summary)
@@ -164,8 +168,8 @@ def settle(
         summary=summary,
         headline=_headline(summary),
         problems=(
-            *told(doubts, summary["pictures"], method=method, threshold=threshold),
-            *_silenced(evidence), *suspects(found), *_orphans(project, ballots), *_edge(summary),
+            *told(doubts, summary["pictures"], method=method, threshold=threshold, holds=bool(one_link.links)),
+            *_silenced(evidence), *_held(summary), *suspects(found), *_orphans(project, ballots), *_edge(summary),
         ),
         next=_next(summary, doubts.by_majority if method != "majority" else 0),
         source=lambda: project.tables.records("labels", Label),
@@ -349,6 +353,14 @@ def _silenced(evidence: Evidence) -> tuple[str, ...]:
     some = ", ".join(evidence.paused[:LISTED]) + (", …" if len(evidence.paused) > LISTED else "")
     people = counted(len(evidence.paused), "person", "people")
     return (f"left out: {counted(evidence.left_out, 'vote')} of {people} who are paused: {some}",)
+
+
+def _held(summary: dict[str, Any]) -> tuple[str, ...]:
+    if not summary["one_link"]:
+        return ()
+    count, links = counted(sum(summary["one_link"].values()), "question"), ", ".join(list(summary["one_link"])[:LISTED])
+    told = f"left undecided: {count} that people of one link alone would decide ({links}), while others were at work"
+    return (f"{told}: pictus annotate plan has others asked; pictus annotate people says who came by which link",)
 
 
 def _edge(summary: dict[str, Any]) -> tuple[str, ...]:

@@ -121,3 +121,29 @@ def test_a_project_of_files_alone_has_no_pages_and_says_so(project: Project, fil
     (first, *_) = annotate.skills(project)
     assert (first.n_known, first.known_accuracy, first.consistency, first.pace_s) == (0, None, None, None)
     assert first.looks == ()
+
+
+def test_names_of_one_link_that_nobody_contradicts_are_listed(world: Project) -> None:
+    with world.journal.transaction() as connection:
+        connection.execute(
+            sa.text("INSERT INTO tokens VALUES (:link, 'link', '', 'annotator', 6, 0, '', '', '')"), {"link": "c" * 64}
+        )
+        connection.execute(
+            sa.text(STATEMENTS["annotators"].replace("0, '', ''", "0, :link, ''")),
+            [{"name": name, "link": "c" * 64} for name in ("r1", "r2", "r3")],
+        )
+    rows = [(f"{number:064x}", name) for number in range(260) for name in ("r1", "r2", "r3")]
+    world.journal.add_votes([Vote(image, name, "owl", "no", f"page:{name}", "") for image, name in rows])
+    outcome = annotate.trust(world)
+    assert [(one.annotator, one.sign) for one in outcome] == [("r1", "ring"), ("r2", "ring"), ("r3", "ring")]
+    assert outcome.problems[0].startswith("r1: looks like one with r2, r3, who came by the same link: of one mind on")
+    assert outcome.next[0] == "pictus annotate pause r1 --reason WHY"
+    assert next(iter(annotate.skills(world))).looks == ("ring",)
+
+
+def test_unsure_is_no_wrong_answer_to_a_known_picture(worked: Project) -> None:
+    before = {one.annotator: one for one in annotate.skills(worked)}["p5"]
+    worked.journal.add_votes([Vote(f"{number:064x}", "p5", "owl", "unsure", "page:p5#2", "") for number in range(20)])
+    after = {one.annotator: one for one in annotate.skills(worked)}["p5"]
+    assert (before.n_known, after.n_known) == (60, 40)
+    assert after.known_accuracy == pytest.approx(before.known_accuracy, abs=0.1)

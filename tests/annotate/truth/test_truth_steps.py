@@ -386,3 +386,132 @@ def old_votes() -> list[tuple[str, str, str, str]]:
         if picture % 5 == 0:
             rows.append((f"i{picture:03}", "source:folder", "", CLASSES[truth]))
     return rows
+
+
+LINKS = ("a" * 64, "b" * 64)
+
+
+def came(project: Project, name: str, link: str, *days: str, uses_left: int = 5) -> None:
+    """Somebody who came by a link (or "kiosk"), and handed in a page on each of these days."""
+    with project.journal.transaction() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO annotators (name, role, state, reason, quota, invitation, made_at)"
+                " VALUES (:name, 'annotator', 'active', '', 0, :link, '')"
+            ),
+            {"name": name, "link": link},
+        )
+        if link != "kiosk":
+            connection.execute(
+                sa.text(
+                    "INSERT INTO tokens VALUES (:link, 'link', '', 'annotator', :uses, 0, '', '', '')"
+                    " ON CONFLICT DO NOTHING"
+                ),
+                {"link": link, "uses": uses_left},
+            )
+        for day in days:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO pages (page_id, kind, concept_id, annotator, state, revision, leased_at, expires_at,"
+                    " submitted_at, seconds) VALUES (:page, 'grid', 'owl', :name, 'submitted', 1, :at, '', '', 60)"
+                ),
+                {"page": f"{name}-{day}", "name": name, "at": f"{day}T10:00:00Z"},
+            )
+
+
+def on_pages(project: Project, rows: Sequence[tuple[str, str, str, str]], day: str = "2026-01-08") -> None:
+    project.journal.add_votes([Vote(*row, f"page:{row[1]}-{day}", f"{day}T11:00:00Z") for row in rows])
+
+
+def ringed(project: Project, fill: Fill, *, other_day: str = "2026-01-05", other_link: str = LINKS[1]) -> list[str]:
+    """Three names of one link say no to everything; somebody else worked too, on other pictures."""
+    ids = list(fill(project, {f"{number}.jpg": "" for number in range(8)}).values())
+    for name in ("r1", "r2", "r3"):
+        came(project, name, LINKS[0], "2026-01-08")
+        on_pages(project, [(image, name, "owl", "no") for image in ids])
+    came(project, "other", other_link, other_day)
+    return ids
+
+
+def statuses_of(project: Project) -> list[str]:
+    return [label_of(project)[image].status for image in sorted(label_of(project))]
+
+
+def test_what_people_of_one_link_alone_would_decide_stays_undecided_while_others_are_at_work(
+    project: Project, fill: Fill
+) -> None:
+    ids = ringed(project, fill)
+    outcome = annotate.settle(project)
+    assert statuses_of(project) == ["unsettled"] * 8
+    assert {row.status for row in presences(project)} == {"unsettled"}
+    assert outcome.summary["one_link"] == {"a" * 12: 8}
+    told = next(problem for problem in outcome.problems if problem.startswith("left undecided: 8 questions"))
+    assert "pictus annotate plan" in told
+    assert "it rests on people of one link alone" in outcome.problems[0]
+    on_pages(project, [(ids[0], "other", "owl", "yes"), (ids[1], "other", "owl", "no")])
+    came(project, "kit", "kiosk")
+    on_pages(project, [(ids[2], "kit", "owl", "no")])
+    cast(project, [(ids[3], "expert", "owl", "no")])
+    rule(project, ids[4], "owl", "is")
+    know(project, {ids[5]: "no"}, "owl")
+    outcome = annotate.settle(project)
+    found = [label_of(project)[image].status for image in ids]
+    assert found[1:4] == ["rejected"] * 3, "somebody of another link, of the kiosk, of a file says so too"
+    assert found[4:6] == ["accepted", "rejected"], "rulings and known answers stand"
+    assert [found[0], *found[6:]] == ["unsettled"] * 3, "who says otherwise does not make their word two"
+
+
+@pytest.mark.parametrize(
+    ("day", "link"),
+    [("2025-12-20", LINKS[1]), ("2026-01-09", LINKS[1]), ("2026-01-05", LINKS[0]), ("2026-01-05", "kiosk")],
+    ids=["long before", "afterwards", "of the same link", "nobody by another link"],
+)
+def test_people_of_one_link_decide_where_nobody_of_another_was_at_work(
+    project: Project, fill: Fill, day: str, link: str
+) -> None:
+    ringed(project, fill, other_day=day, other_link=link)
+    outcome = annotate.settle(project)
+    assert statuses_of(project) == ["rejected"] * 8
+    assert outcome.summary["one_link"] == {}
+
+
+def test_links_for_one_person_are_never_held_against_anybody(project: Project, fill: Fill) -> None:
+    ids = list(fill(project, {"1.jpg": ""}).values())
+    for number, name in enumerate(("ada", "bob", "cyd", "dan")):
+        came(project, name, f"{number}" * 64, "2026-01-08", uses_left=0)
+    on_pages(project, [(ids[0], name, "owl", "yes") for name in ("ada", "bob", "cyd")])
+    assert annotate.settle(project).summary["one_link"] == {}
+    assert statuses_of(project) == ["accepted"]
+
+
+def test_of_known_answers_the_first_revision_tells_how_good_somebody_is(project: Project, fill: Fill) -> None:
+    ids = list(fill(project, {f"{number}.jpg": "" for number in range(24)}).values())
+    know(project, dict.fromkeys(ids, "yes"), "owl")
+    for name in ("ada", "eve"):
+        came(project, name, "kiosk")
+    cast(project, [(image, "ada", "owl", "yes") for image in ids])
+    cast(project, [(image, "eve", "owl", "no") for image in ids], "page:e")
+    cast(project, [(image, "eve", "owl", "yes") for image in ids], "page:e#2")
+    known = {one.annotator: one.known_accuracy for one in annotate.skills(project)}
+    assert known == {"ada": 1.0, "eve": 1.0}, "who answered an asked picture has no known answers on a page"
+    with project.journal.transaction() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO pages (page_id, kind, concept_id, annotator, state, revision, leased_at, expires_at,"
+                " submitted_at, seconds) VALUES ('e', 'grid', 'owl', 'eve', 'submitted', 2, '', '', '', 60)"
+            )
+        )
+        for revision, answer in ((1, "no"), (2, "yes")):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO answers (page_id, revision, position, question_id, kind, concept_id, image_id,"
+                    " mark_id, role, known, annotator, answer, data, seconds, answered_at) VALUES ('e', :revision,"
+                    " :place, 0, 'grid', 'owl', :image, 0, 'gold', 'yes', 'eve', :answer, '{}', 1, '')"
+                ),
+                [{"revision": revision, "place": place, "image": image, "answer": answer}
+                 for place, image in enumerate(ids)],
+            )  # fmt: skip
+    known = {one.annotator: one.known_accuracy for one in annotate.skills(project)}
+    assert known == {"ada": 1.0, "eve": 0.0}
+    votes = project.journal.votes().to_pylist()
+    assert {row["answer"] for row in votes if row["annotator"] == "eve"} == {"yes"}, "votes are the last ones"

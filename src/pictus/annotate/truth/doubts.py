@@ -42,11 +42,18 @@ def doubts_of(ballots: Ballots, settled: Settled, by_majority: Settled) -> Doubt
     )  # fmt: skip
 
 
-def told(doubts: Doubts, labels: int, *, method: str, threshold: float) -> tuple[str, ...]:
-    """What a person should know of unsettled labels, the reason first; nothing where all are settled."""
+def told(
+    doubts: Doubts, labels: int, *, method: str, threshold: float, holds: bool = False
+) -> tuple[str, ...]:
+    """What a person should know of unsettled labels, the reason first; nothing where all are settled.
+
+    holds: some are left undecided for another reason (`links`), which is told elsewhere.
+    """
     if not doubts.unsettled:
         return ()
     lines = [f"{doubts.unsettled:,} of {counted(labels, 'label')} unsettled: no posterior reaches {threshold:g}"]
+    if holds:
+        lines[0] += ", or it rests on people of one link alone"
     if doubts.conflicts:
         some = ", ".join(image_id[:12] for image_id in doubts.conflicts[:SHOWN])
         more = ", …" if len(doubts.conflicts) > SHOWN else ""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from pictus.annotate.truth.annotators import NO, YES
+from pictus.annotate.truth.annotators import YES
 from pictus.annotate.truth.consensus import Consensus, probability_of
-from pictus.annotate.truth.questions import RULING, STATUSES, Ballots, Facts, YesNo, status_of
+from pictus.annotate.truth.questions import RULING, STATUSES, Ballots, Facts, YesNo, statuses
 
 
 def presence_table(
@@ -24,14 +24,13 @@ def presence_table(
     is_person_V = ~votes.is_source_W[votes.annotator_V]
     n_votes_U = np.bincount(votes.item_V[is_person_V], minlength=votes.n_items)
     n_yes_U = np.bincount(votes.item_V[is_person_V & (votes.answer_V == YES)], minlength=votes.n_items)
-    yes_U, no_U = probability_of(said, YES), probability_of(said, NO)
     key_U = asked.image_U * width + asked.concept_U
     key_F = rulings.image_F * width + rulings.concept_F
     key_R = np.union1d(key_U, key_F)
     at_U, at_F = np.searchsorted(key_R, key_U), np.searchsorted(key_R, key_F)
     posterior_R, status_R = np.zeros(key_R.size), np.zeros(key_R.size, np.int64)
     n_votes_R, n_yes_R, is_ruled_R = np.zeros(key_R.size, np.int64), np.zeros(key_R.size, np.int64), key_R < 0
-    posterior_R[at_U], status_R[at_U] = yes_U, status_of(yes_U, no_U, threshold)
+    posterior_R[at_U], status_R[at_U] = probability_of(said, YES), statuses(asked, said, threshold)
     n_votes_R[at_U], n_yes_R[at_U] = n_votes_U, n_yes_U
     posterior_R[at_F], status_R[at_F], is_ruled_R[at_F] = rulings.value_F, 2 - 2 * rulings.value_F, True
     image_R, concept_R = np.divmod(key_R, width)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -102,6 +102,7 @@ class YesNo(NamedTuple):
     votes: Votes
     image_U: Ints
     concept_U: Ints
+    is_held_U: NDArray[np.bool_] | None = None  # those that stay undecided whatever their votes say (links.py)
 
 
 class Which(NamedTuple):
@@ -158,6 +159,28 @@ def continued(known: Coded, votes: pa.Table) -> Coded:
         for column, more in zip((*old, known.answer_V), (*new, of_word[fresh.answer_V]), strict=True)
     )
     return Coded(image, annotator, question, answer, images, annotators, words)
+
+
+def with_answers(votes: Coded, given: Sequence[tuple[str, str, str, str]]) -> Coded:
+    """The same votes, but some with other answers; given: image_id, annotator, question and answer of each, the first
+    of several counts. Those that nobody cast are left out.
+    """
+    if not given:
+        return votes
+    image, annotator = ({name: place for place, name in enumerate(one)} for one in (votes.images, votes.annotators))
+    words = _joined(votes.words, [row[3] for row in given])[0]
+    word = {text: place for place, text in enumerate(words)}
+    many, width = len(votes.annotators), len(words)
+    wanted = {
+        (image[row[0]] * many + annotator[row[1]]) * width + word[row[2]]: word[row[3]] for row in reversed(given)
+        if row[0] in image and row[1] in annotator and row[2] in word
+    }  # fmt: skip
+    key_V = (votes.image_V * many + votes.annotator_V) * width + votes.question_V
+    key_G = np.array(sorted(wanted), np.int64)
+    at_V = np.flatnonzero(np.isin(key_V, key_G))
+    answer_V = votes.answer_V.copy()
+    answer_V[at_V] = [wanted[key] for key in key_V[at_V].tolist()]
+    return replace(votes, answer_V=answer_V, words=words)
 
 
 def _joined(known: list[str], more: list[str]) -> tuple[list[str], Ints]:
@@ -267,8 +290,7 @@ def labels(
     """
     asked, said = yes_no
     free, named = which
-    yes_U, no_U = probability_of(said, YES), probability_of(said, NO)
-    status_U = status_of(yes_U, no_U, threshold)
+    yes_U, status_U = probability_of(said, YES), statuses(asked, said, threshold)
     concept_I, best_I = _best_allowed(ballots, free, named, rulings)
     width = max(1, len(ballots.concepts))
     is_asked_I = _is_in(free.image_I * width + concept_I, asked.image_U * width + asked.concept_U)
@@ -301,9 +323,11 @@ def labels(
     return Settled(image_L, concept[best], posterior[best], n_votes[best], status[best], ruling[best] > 0)
 
 
-def status_of(yes_U: Floats, no_U: Floats, threshold: float) -> Ints:
-    """Positions in STATUSES of yes/no questions."""
-    return np.where(yes_U >= threshold, 0, np.where(no_U >= threshold, 2, 1))
+def statuses(asked: YesNo, said: Consensus, threshold: float) -> Ints:
+    """Positions in STATUSES of yes/no questions. i64[U]"""
+    yes_U, no_U = probability_of(said, YES), probability_of(said, NO)
+    status_U = np.where(yes_U >= threshold, 0, np.where(no_U >= threshold, 2, 1))
+    return status_U if asked.is_held_U is None else np.where(asked.is_held_U, 1, status_U)
 
 
 def _best_allowed(ballots: Ballots, free: Which, named: Consensus, rulings: Facts) -> tuple[Ints, Floats]:

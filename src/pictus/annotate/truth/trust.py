@@ -3,6 +3,7 @@
     too-fast      seconds a picture far below everybody's, or below what eyes need
     constant      nearly always the same answer, where others' answers say that the pictures differ
     copied        two people differ far less often than their skill and the pictures explain
+    ring          people who came by one link answer as one (`rings`)
     position      answers follow the place on the page instead of the picture
     alternating   answers change from picture to picture far more often than the pictures do
     known         few of the known answers right
@@ -117,7 +118,7 @@ def constant(votes: Votes, consensus: Consensus, names: Sequence[str], words: Se
     found = []
     for who in np.flatnonzero(odd_W).tolist():
         expected, left = float(others_W[who]), int(left_W[who])
-        if left < expected and _poisson(left, expected) < RARE:
+        if left < expected and poisson(left, expected) < RARE:
             says = (
                 f"looks as if always saying {words[usual_W[who]]}: {int(often_W[who]):,} of "
                 f"{counted(int(count_W[who]), 'answer')}; by others' answers {2 * expected:,.0f} were something else"
@@ -337,7 +338,7 @@ def _explained(values: Floats, group: Ints) -> float:
     return 1 - (within / (n - many)) / (total / (n - 1))
 
 
-def _poisson(count: int, mean: float) -> float:
+def poisson(count: int, mean: float) -> float:
     """P(at most so many | mean)."""
     from scipy.special import pdtr  # noqa: PLC0415
 

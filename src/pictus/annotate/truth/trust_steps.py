@@ -14,10 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from pictus.annotate.desk.session_steps import crowds
 from pictus.annotate.truth.agreement import Agreement, agreement
 from pictus.annotate.truth.annotators import LISTED, YES, Skill, plain, rounded, suspects
 from pictus.annotate.truth.consensus import METHODS, Consensus, Ints, probability_of
-from pictus.annotate.truth.questions import SAID, SOURCE_PREFIX, Ballots, Which, YesNo, all_skills
+from pictus.annotate.truth.links import link_numbers
+from pictus.annotate.truth.questions import SAID, SOURCE_PREFIX, UNSURE, Ballots, Which, YesNo, all_skills
+from pictus.annotate.truth.rings import rings
 from pictus.annotate.truth.trust import (
     Pages,
     Sign,
@@ -30,6 +33,7 @@ from pictus.annotate.truth.trust import (
     worst_first,
 )
 from pictus.annotate.truth.truth_steps import KNOWN_KIND, Weighed, evidence_of, weighed
+from pictus.clock import now
 from pictus.errors import counted
 from pictus.journey import first_command
 from pictus.project import Project
@@ -95,9 +99,10 @@ def skills(project: Project, *, method: str = "dawid-skene") -> Outcome[Skill]:
 def trust(project: Project, *, method: str = "dawid-skene") -> Outcome[Sign]:
     """Whose answers look as if nobody looked, with the numbers that say so, the worst first; and how far people agree.
 
-    Looked for: far too fast; nearly always the same answer; answers like another's, errors too; answers that follow the
-    place on the page, or take turns; known answers missed; pictures that came back answered otherwise. A sign is no
-    proof, and nothing is done by itself: `pictus annotate pause NAME` leaves somebody's votes out, and can be undone.
+    Looked for: far too fast; nearly always the same answer; answers like another's, errors too; people of one link who
+    answer as one; answers that follow the place on the page, or take turns; known answers missed; pictures that came
+    back answered otherwise. A sign is no proof, and nothing is done by itself: `pictus annotate pause NAME` leaves
+    somebody's votes out, and can be undone.
 
     method: how votes are weighed: `dawid-skene`, `one-coin`, `glad`, `mace`, `gold` or `majority`
 
@@ -155,19 +160,26 @@ def _signs(project: Project, ballots: Ballots, results: Weighed, work: Work) -> 
         if kind.votes.n_items:
             found += constant(kind.votes, consensus, names, words)
     aside = [one.annotator for one in found]
+    link_W = _links(project, ballots)
     for kind, consensus, _ in kinds:
         if kind.votes.n_items:
             found += copied(kind.votes, consensus, names, aside=aside)
+            found += rings(kind.votes, names, link_W, aside=aside)
     found += quick(work.pace_s, work.pages)
     found += low_share(work.known, "known")
     found += low_share(work.repeats, "unlike")
     return found
 
 
+def _links(project: Project, ballots: Ballots) -> Ints:
+    with project.journal.reading() as connection:
+        return link_numbers(ballots, crowds(connection, now()).link_of)[0]
+
+
 def _work(project: Project, ballots: Ballots, asked: YesNo) -> Work:
     votes = asked.votes
     truth_V = votes.known_I[votes.item_V] if votes.n_items else votes.item_V
-    is_known_V = truth_V >= 0
+    is_known_V = (truth_V >= 0) & (votes.answer_V != UNSURE)  # which is no wrong answer
     many = len(ballots.annotators)
     asked_W = np.bincount(votes.annotator_V[is_known_V], minlength=many)
     right_W = np.bincount(votes.annotator_V[is_known_V & (truth_V == votes.answer_V)], minlength=many)

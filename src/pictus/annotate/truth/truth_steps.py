@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from pictus.annotate.desk.session_steps import crowds
 from pictus.annotate.truth.consensus import METHODS, Consensus, candidates_of, settled
 from pictus.annotate.truth.kept import before_of, places, posterior_table, vote_table, votes_from
+from pictus.annotate.truth.links import Held, Shifts, alone, link_numbers
 from pictus.annotate.truth.questions import (
     SAID,
+    STATUSES,
     Ballots,
     Coded,
     Facts,
@@ -29,9 +34,12 @@ from pictus.annotate.truth.questions import (
     coded,
     continued,
     facts_of,
+    statuses,
     which,
+    with_answers,
     yes_no,
 )
+from pictus.clock import now
 from pictus.concepts import load_taxonomy
 from pictus.errors import UserError
 from pictus.journey import first_command
@@ -73,17 +81,18 @@ def evidence_of(
     """
     votes, reached = _votes(project, fresh=fresh, keeps=keeps)
     known, rulings, paused = _decided(project)
+    firsts = _firsts(project, known)
     if not votes.image_V.size and not rulings:
         raise UserError("There are no votes in this project yet.", fix=first_command(project, "votes"))
     classes = load_taxonomy(project).classes
     silenced = () if with_paused else tuple(name for name in votes.annotators if name in paused)
     ballots = ballots_from(
-        votes, [*classes, *(concept for _, concept, _ in rulings)], without=silenced,
+        with_answers(votes, firsts), [*classes, *(concept for _, concept, _ in rulings)], without=silenced,
         images=[image for image, _, _ in rulings],
     )  # fmt: skip
     mark = ""
     if reached:
-        told = json.dumps([reached, sorted(known), rulings, silenced, sorted(ballots.concepts)])
+        told = json.dumps([reached, sorted(known), rulings, silenced, sorted(ballots.concepts), firsts])
         mark = hashlib.sha256(told.encode()).hexdigest()
     return Evidence(
         ballots, facts_of(ballots, known), facts_of(ballots, rulings), silenced,
@@ -118,6 +127,68 @@ def weighed(project: Project, evidence: Evidence, method: str) -> Weighed:
         if evidence.keeps and consensus.posterior_P.size == candidates.item_P.size:
             _write(path, posterior_table(place, consensus).replace_schema_metadata({"mark": evidence.mark}))
     return Weighed((asked, found[0]), (free, found[1]))
+
+
+_PART = 500
+"""Pictures of one query: databases bound how many values a statement has."""
+
+
+def held(project: Project, ballots: Ballots, asked: tuple[YesNo, Consensus], threshold: float) -> Held:
+    """Questions that would be decided by people of one link alone while others were at work (`links`)."""
+    kind, said = asked
+    is_held_U = np.zeros(kind.votes.n_items, np.bool_)
+    pages = sa.text(
+        "SELECT DISTINCT p.annotator, SUBSTR(p.leased_at, 1, 10) FROM pages p JOIN annotators a ON a.name = p.annotator"
+        " WHERE p.state = 'submitted' AND a.state = 'active'"
+    )
+    with project.journal.reading() as connection:
+        link_of = crowds(connection, now()).link_of
+        worked = [] if len(set(link_of.values())) < 2 else connection.execute(pages).all()  # noqa: PLR2004  alone
+    if not worked:
+        return Held(is_held_U, {})
+    link_W, links = link_numbers(ballots, link_of)
+    link_U = alone(kind, said, link_W)
+    doubtful = np.flatnonzero((link_U >= 0) & (statuses(kind, said, threshold) != STATUSES.index("unsettled")))
+    pairs = [
+        (ballots.images[image], ballots.concepts[concept])
+        for image, concept in zip(kind.image_U[doubtful].tolist(), kind.concept_U[doubtful].tolist(), strict=True)
+    ]
+    days = _last_days(project, [image for image, _ in pairs])
+    shifts = Shifts([(name, day) for name, day in worked], link_of)
+    found: Counter[str] = Counter()
+    for place, link, pair in zip(doubtful.tolist(), link_U[doubtful].tolist(), pairs, strict=True):
+        if pair in days and shifts.had_others(links[link], days[pair]):
+            is_held_U[place] = True
+            found[links[link]] += 1
+    return Held(is_held_U, dict(found))
+
+
+def _last_days(project: Project, images: Sequence[str]) -> dict[tuple[str, str], str]:
+    """The day of the latest answer on a page, of each picture and concept."""
+    query = sa.text(
+        "SELECT image_id, question, SUBSTR(MAX(voted_at), 1, 10) FROM votes WHERE image_id IN :images"
+        " AND source LIKE 'page:%' GROUP BY image_id, question"
+    ).bindparams(sa.bindparam("images", expanding=True))
+    wanted, found = sorted(set(images)), {}
+    with project.journal.reading() as connection:
+        for start in range(0, len(wanted), _PART):
+            for image, question, day in connection.execute(query, {"images": wanted[start : start + _PART]}):
+                found[image, question] = day
+    return found
+
+
+def _firsts(project: Project, known: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, str, str]]:
+    """Known answers that somebody corrected later, as they gave them first: picture, annotator, concept, answer. Who
+    saw what follows from an answer could correct it, so only the first one tells how good they are.
+    """
+    query = sa.text(
+        "SELECT a.image_id, a.annotator, a.concept_id, a.answer FROM pages p JOIN answers a ON a.page_id = p.page_id"
+        " AND a.revision = 1 WHERE p.revision > 1 AND p.kind = :kind AND a.role = 'gold' ORDER BY a.answer_id"
+    )
+    with project.journal.reading() as connection:
+        rows = connection.execute(query, {"kind": KNOWN_KIND}).all()
+    is_known = {(image, concept) for image, concept, _ in known} if rows else set()
+    return [(row[0], row[1], row[2], row[3]) for row in rows if (row[0], row[2]) in is_known]
 
 
 def _decided(project: Project) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, int]], frozenset[str]]:
