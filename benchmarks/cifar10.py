@@ -34,6 +34,7 @@ from pictus.project import Project
 from pictus.records import Duplicate, Source
 from pictus.registry import Outcome
 from pictus.releases import find_release
+from pictus.tasks import TASKS
 from pictus.train.feed.loader import Pictures, batches, portions_of_epochs
 
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
@@ -91,11 +92,12 @@ def journey(project: Project, archive: Path, scratch: Path) -> tuple[dict[str, f
 def first_batch(project: Project) -> Outcome[Any]:
     """What training does first: open the release by its files alone, decode and order one batch."""
     opened = find_release(project)
-    pictures = Pictures(opened, "train", decode, memory_bytes=2**28)
+    labels = TASKS.get("classification").targets(opened, "train")
+    pictures = Pictures(opened, "train", decode, memory_bytes=2**28, targets_N=labels)
     portions = portions_of_epochs(7, len(pictures), 256, 0, 1)
     with batches(pictures, portions, lambda pixels, _: pixels, seed=7, threads=2) as stream:
         batch = next(iter(stream))
-    assert batch.pixels.shape == (256, 32, 32, 3)
+    assert batch.views[0].shape == (256, 32, 32, 3)
     return Outcome("train open", {}, f"{len(pictures):,} training pictures of {len(opened.classes)} classes")
 
 

@@ -30,6 +30,7 @@ from pictus.engine import cpu_count
 from pictus.errors import UserError
 from pictus.release import import_
 from pictus.releases import find_release
+from pictus.tasks import TASKS
 from pictus.train.feed import augment, loader
 from pictus.train.loop import environment
 from pictus.train.recipes import Recipe
@@ -51,11 +52,13 @@ def main() -> None:
         project = pictus.new(Path(folder) / "project")
         import_(project, photos, "1.0.0")
         release = find_release(project)
+        labels = TASKS.get("classification").targets(release, "train")
         cores = cpu_count()
         environment.keep_memory()  # as training does; the other side runs in the same process and gains as well
 
         def pictures(pack: int, memory: int) -> loader.Pictures:
-            return loader.Pictures(release, "train", partial(loader.packed, short_side=pack, may_grow=False), memory)
+            packed = partial(loader.packed, short_side=pack, may_grow=False)
+            return loader.Pictures(release, "train", packed, memory, labels)
 
         original, kept = pictures(-1, 0), pictures(256, 2**30)
         sides: dict[str, Callable[[], int]] = {
@@ -78,7 +81,7 @@ def ours(pictures: loader.Pictures, threads: int, first: int = 0, seed: int = 0)
     portions = loader.portions_of_epochs(seed, len(pictures), BATCH, first, steps)
     with loader.batches(pictures, portions, VIEW, seed=seed, threads=threads) as stream:
         for batch in stream:
-            yield batch.pixels
+            yield batch.views[0]
 
 
 def imagefolder(folder: Path, workers: int) -> int:

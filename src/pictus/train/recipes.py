@@ -28,6 +28,8 @@ class Recipe:
     """
 
     model: str
+    task: str = "classification"
+    objective: str = "labels"  # what a step makes smaller, and by that what a batch is made of
     seed: int = 0
     epochs: int = 20
     minutes: float = 0.0  # > 0: as many epochs as fit into it, planned anew after each, at most `epochs`

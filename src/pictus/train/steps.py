@@ -23,6 +23,7 @@ from pictus.models import Preprocessing, Run
 from pictus.project import Project, safe_name
 from pictus.registry import Outcome, step
 from pictus.releases import SPLITS, Release, find_release, open_release
+from pictus.tasks import TASKS
 from pictus.train import recipes
 from pictus.train.feed.loader import Pictures, packed
 from pictus.train.kept import card as cards
@@ -221,8 +222,10 @@ def _outcome(root: Path, card: Card, notes: Sequence[str], remark: str) -> Outco
 def _job(root: Path, release: Release, recipe: Recipe, preprocessing: Preprocessing) -> Job:
     pack = partial(packed, short_side=recipe.pack, may_grow=recipe.crop == "padded")
     memory = environment.pack_bytes()
-    train = Pictures(release, "train", pack, memory * 3 // 4)
-    val = Pictures(release, "val", partial(models.prepare, preprocessing=preprocessing), memory // 4)
+    task = TASKS.get(recipe.task)
+    train = Pictures(release, "train", pack, memory * 3 // 4, task.targets(release, "train"))
+    seen = partial(models.prepare, preprocessing=preprocessing)
+    val = Pictures(release, "val", seen, memory // 4, task.targets(release, "val"))
     return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), environment.device())
 
 

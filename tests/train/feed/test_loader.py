@@ -11,6 +11,7 @@ import pytest
 
 from pictus import pixels
 from pictus.releases import Release, open_release
+from pictus.tasks import TASKS
 from pictus.train.feed import augment, loader
 from pictus.train.recipes import Recipe
 
@@ -26,14 +27,16 @@ def release(tmp_path_factory: pytest.TempPathFactory, make_release: MakeRelease)
 
 
 def _pictures(release: Release, memory_bytes: int = 2**20) -> loader.Pictures:
-    return loader.Pictures(release, "train", partial(loader.packed, short_side=-1, may_grow=False), memory_bytes)
+    labels = TASKS.get("classification").targets(release, "train")
+    packed = partial(loader.packed, short_side=-1, may_grow=False)
+    return loader.Pictures(release, "train", packed, memory_bytes, labels)
 
 
 def _hashes(pictures: loader.Pictures, first: int, last: int, threads: int, seed: int = 0) -> list[str]:
     portions = loader.portions_of_epochs(seed, len(pictures), 10, first, last)
     with loader.batches(pictures, portions, VIEW, seed=seed, threads=threads) as stream:
         return [
-            hashlib.sha256(batch.pixels.tobytes() + batch.labels.tobytes() + batch.draws.tobytes()).hexdigest()
+            hashlib.sha256(batch.views[0].tobytes() + batch.targets.tobytes() + batch.draws[0].tobytes()).hexdigest()
             for batch in stream
         ]
 
@@ -62,7 +65,7 @@ def test_an_epoch_shows_no_picture_twice_and_labels_belong_to_their_pictures(rel
     positions = np.concatenate(seen).tolist()
     assert len(set(positions)) == 40
     with loader.batches(pictures, iter([loader.Portion(0, seen[0])]), VIEW, seed=0, threads=1) as stream:
-        labels = next(stream).labels.tolist()
+        labels = next(stream).targets.tolist()
     assert labels == [truth[pictures.image_ids[position]] for position in seen[0]]
 
 
@@ -76,7 +79,7 @@ def test_an_undecodable_picture_is_left_out_and_recorded(tmp_path: Path, make_re
     portion = loader.Portion(0, np.arange(len(pictures)))
     with loader.batches(pictures, [portion], VIEW, seed=0, threads=2) as stream:
         batch = next(stream)
-    assert len(batch.pixels) == len(batch.labels) == len(batch.draws) == 48 - 3
+    assert len(batch) == len(batch.views[0]) == len(batch.targets) == len(batch.draws[0]) == 48 - 3
     assert sorted(pictures.unreadable.values()) == ["truncated"] * 3
 
 
@@ -85,7 +88,7 @@ def test_a_batch_without_a_single_picture_is_empty_and_says_which(tmp_path: Path
     portions = [loader.Portion(0, np.arange(5)), loader.Portion(0, np.arange(5, 12))]
     with loader.batches(pictures, portions, VIEW, seed=0, threads=1) as stream:
         batches = list(stream)
-    assert [(len(batch.pixels), len(batch.labels), len(batch.draws)) for batch in batches] == [(0, 0, 0)] * 2
+    assert [(len(batch.views[0]), len(batch.targets), len(batch.draws[0])) for batch in batches] == [(0, 0, 0)] * 2
     assert sorted(pictures.unreadable) == sorted(pictures.image_ids)
     said = pictures.too_few()
     assert said.what == (

@@ -28,6 +28,8 @@ Hashes = npt.NDArray[np.uint64]
 _TRIES = 10  # torchvision's RandomResizedCrop gives up after ten, too
 _FLIP, _ERASE, _COLOUR, _CROP = 0, 1, 6, 12  # first column of each; erase takes 5, colour 5
 N_DRAWS = _CROP + 4 * _TRIES
+VIEWS = 1000
+"""Streams of numbers from here on belong to further views of a picture."""
 
 
 class Box(NamedTuple):
@@ -46,9 +48,9 @@ def hashed(values: Hashes) -> Hashes:
     return values ^ (values >> np.uint64(31))
 
 
-def draws(seed: int, epoch: int, keys_N: Hashes) -> Draws:
-    """Uniform numbers in [0, 1), f64[N, D]: row = picture, whatever its place in the batch."""
-    state_N = hashed(keys_N ^ _stream(seed, epoch, 1))
+def draws(seed: int, epoch: int, keys_N: Hashes, view: int = 0) -> Draws:
+    """Uniform numbers in [0, 1), f64[N, D]: row = picture, whatever its place in the batch; others for each view."""
+    state_N = hashed(keys_N ^ _stream(seed, epoch, 1 if view == 0 else VIEWS + view))
     steps_D = np.arange(1, N_DRAWS + 1, dtype=np.uint64) * _GOLDEN
     words_ND = hashed(state_N[:, None] + steps_D[None, :])
     return (words_ND >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -23,6 +23,7 @@ from pictus import pixels
 from pictus.errors import PictureError, UserError
 from pictus.models import in_order, lanes
 from pictus.releases import PictureReader, Release, split_rows
+from pictus.tasks import Targets
 from pictus.train.feed import augment
 
 Pixels = npt.NDArray[np.uint8]
@@ -31,14 +32,19 @@ AHEAD = 2
 """Batches prepared beyond one for each thread."""
 
 
-class Batch(NamedTuple):
-    """u8[B, S, S, 3], i64[B], and a row of uniform numbers for each f64[B, D]. Unreadable pictures are left
-    out: where all are, B = 0.
+@dataclass(frozen=True)
+class Batch:
+    """`views`: u8[B, S, S, 3] each, with a row of uniform numbers for each picture f64[B, D]; `targets`: the task's
+    rows; `positions`: i64[B], in the split. Unreadable pictures are left out: where all are, B = 0.
     """
 
-    pixels: Pixels
-    labels: npt.NDArray[np.int64]
-    draws: augment.Draws
+    views: tuple[Pixels, ...]
+    draws: tuple[augment.Draws, ...]
+    targets: Targets
+    positions: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
 
 class Portion(NamedTuple):
@@ -58,12 +64,13 @@ class Pictures:
     split: str
     decode: Callable[[bytes], Pixels]
     memory_bytes: int
+    targets_N: Targets  # the task's, a row to each picture
+    weights_N: npt.NDArray[np.float32] | None = None  # of each picture in the loss
     unreadable: dict[str, str] = field(default_factory=dict)  # image_id -> cause
 
     def __post_init__(self) -> None:
         rows = split_rows(self.release, self.split)
         self.image_ids: list[str] = rows.column("image_id").to_pylist()
-        self.labels_N = rows.column("label").to_numpy().astype(np.int64)
         self.keys_N = np.array([int(image_id[:16], 16) for image_id in self.image_ids], dtype=np.uint64)
         places = (rows.column(name).to_pylist() for name in ("shard", "offset", "size"))
         self._places = list(zip(*places, strict=True))
@@ -107,11 +114,14 @@ View = Callable[[Pixels, augment.Draws], Pixels]
 
 @contextmanager
 def batches(
-    pictures: Pictures, portions: Iterable[Portion], view: View, *, seed: int, threads: int
+    pictures: Pictures, portions: Iterable[Portion], view: View, *, seed: int, threads: int, views: int = 1
 ) -> Iterator[Iterator[Batch]]:
-    """Batches in the order of `portions`, some ahead of the caller. `view(pixels, draws)` -> u8[S, S, 3]."""
+    """Batches in the order of `portions`, some ahead of the caller. `view(pixels, draws)` -> u8[S, S, 3], made
+    `views` times of each picture with other draws.
+    """
+    made = partial(_made, pictures, view=view, seed=seed, views=views)
     with lanes(threads) as pool:
-        yield in_order(pool, partial(_made, pictures, view=view, seed=seed), portions, ahead=threads + AHEAD)
+        yield in_order(pool, made, portions, ahead=threads + AHEAD)
 
 
 def packed(image_bytes: bytes, short_side: int, *, may_grow: bool) -> Pixels:
@@ -148,16 +158,22 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     return max(1, count // batch_size)
 
 
-def _made(pictures: Pictures, portion: Portion, view: View, seed: int) -> Batch:
-    draws_BD = augment.draws(seed, portion.epoch, pictures.keys_N[portion.positions])
-    made: Pixels | None = None
+def _made(pictures: Pictures, portion: Portion, view: View, seed: int, views: int) -> Batch:
+    keys_B = pictures.keys_N[portion.positions]
+    draws_VBD = tuple(augment.draws(seed, portion.epoch, keys_B, number) for number in range(views))
+    made: tuple[Pixels, ...] = ()
     places: list[int] = []
     for place, position in enumerate(portion.positions.tolist()):
         picture = pictures.get(position)
         if picture is not None:
-            shown = view(picture, draws_BD[place])
-            made = np.empty((len(portion.positions), *shown.shape), np.uint8) if made is None else made
-            made[len(places)] = shown
+            shown = [view(picture, draws_BD[place]) for draws_BD in draws_VBD]
+            made = made or tuple(np.empty((len(portion.positions), *one.shape), np.uint8) for one in shown)
+            for whole, one in zip(made, shown, strict=True):
+                whole[len(places)] = one
             places.append(place)
-    made = np.zeros((0, 0, 0, 3), np.uint8) if made is None else made
-    return Batch(made[: len(places)], pictures.labels_N[portion.positions[places]], draws_BD[places])
+    made = made or tuple(np.zeros((0, 0, 0, 3), np.uint8) for _ in range(views))
+    positions = portion.positions[places]
+    return Batch(
+        tuple(whole[: len(places)] for whole in made), tuple(draws_BD[places] for draws_BD in draws_VBD),
+        pictures.targets_N[positions], positions,
+    )  # fmt: skip

@@ -70,6 +70,7 @@ def preprocessing_of(recipe: Recipe, mean: tuple[float, ...], std: tuple[float, 
 def results(counters: Counters, *, n_train: int, steps_per_epoch: int, batch_size: int) -> Card:
     """What came of a run so far. Scores are None before the first epoch has been validated, and where they diverged."""
     scores = {"val_top1": counters.best_top1, "val_top5": counters.best_top5, "val_loss": counters.best_loss}
+    scores |= {f"val_{name}": value for name, value in counters.best_others.items()}
     has_scores = counters.best_epoch > 0
     seen = counters.step * min(batch_size, n_train)
     return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,6 +33,7 @@ class Epoch:
     val_top1: float
     val_top5: float
     is_best: bool
+    val_others: dict[str, float] = field(default_factory=dict)  # further figures of the task, by name
 
 
 class Logbook:
@@ -56,7 +57,8 @@ class Logbook:
         """One line per epoch, after its validation."""
         self._line({"kind": "epoch", **asdict(record)})
         values = (("train/top-1", record.train_top1), ("val/loss", record.val_loss), ("val/top-1", record.val_top1),
-                  ("val/top-5", record.val_top5), ("train/pictures per second", pictures_per_s))  # fmt: skip
+                  ("val/top-5", record.val_top5), ("train/pictures per second", pictures_per_s),
+                  *((f"val/{name}", value) for name, value in record.val_others.items()))  # fmt: skip
         for name, value in values:
             self._board.add_scalar(name, value, record.step)
 

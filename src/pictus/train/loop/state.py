@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pictus import models, networks
 from pictus.extras import need
 from pictus.models import Preprocessing
+from pictus.tasks import TASKS, Task
 from pictus.train.feed import loader
 from pictus.train.feed.loader import Pictures
 from pictus.train.kept.checkpoint import Checkpoint
 from pictus.train.loop.schedule import Plan
+from pictus.train.objectives import OBJECTIVES, Objective, network_of
 from pictus.train.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -36,6 +38,14 @@ class Job:
     device: str
 
     @property
+    def task(self) -> Task:
+        return TASKS.get(self.recipe.task)
+
+    @property
+    def objective(self) -> Objective:
+        return OBJECTIVES.get(self.recipe.objective)
+
+    @property
     def steps_per_epoch(self) -> int:
         return loader.steps_per_epoch(len(self.train), self.recipe.batch_size)
 
@@ -52,9 +62,11 @@ class Counters:
     loss_sum: float = 0.0  # of this epoch, over pictures
     n_right: int = 0
     n_seen: int = 0
-    best_top1: float = -1.0
+    best_main: float = -1.0  # the task's figure that epochs are compared by
+    best_top1: float = 0.0
     best_top5: float = 0.0
     best_loss: float = math.inf
+    best_others: dict[str, float] = field(default_factory=dict)
     best_epoch: int = 0
     plan_start: int = 0
     plan_position: float = 0.0
@@ -75,17 +87,20 @@ class Counters:
 
 @dataclass
 class State:
-    """A run in progress. `averaged` is the moving average of the weights, where the recipe wants one."""
+    """A run in progress. `model` is what gradients train: the network, or the objective's student that holds it;
+    `averaged` the moving average of the network, where the recipe wants one; `companions` the objective's.
+    """
 
     model: "nn.Module"
     averaged: "nn.Module | None"
     optimizer: "torch.optim.Optimizer"
+    companions: "dict[str, nn.Module]" = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
 
     @property
     def kept(self) -> "nn.Module":
         """The network that is validated and kept."""
-        return self.model if self.averaged is None else self.averaged
+        return network_of(self.model) if self.averaged is None else self.averaged
 
 
 def fresh(job: Job) -> State:
@@ -103,7 +118,7 @@ def fresh(job: Job) -> State:
 def restored(job: Job, found: Checkpoint) -> State:
     """The run as `found` left it. Strict: a missing, unexpected or wrongly shaped tensor is an error."""
     state = _assembled(job, networks.make(job.recipe.model, job.n_classes, size=job.recipe.size))
-    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "averaged": {}, "optimizer": {}}
+    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "averaged": {}, "optimizer": {}, "companions": {}}
     for key, tensor in found.tensors.items():
         part, _, name = key.partition(".")
         parts[part][name] = tensor
@@ -111,6 +126,10 @@ def restored(job: Job, found: Checkpoint) -> State:
     models.load_strictly(state.model, parts["model"], where)
     if state.averaged is not None:
         models.load_strictly(state.averaged, parts["averaged"], where)
+    for name, companion in _kept(state.companions):
+        prefix = f"{name}."
+        own = {key.removeprefix(prefix): one for key, one in parts["companions"].items() if key.startswith(prefix)}
+        models.load_strictly(companion, own, where)
     parameters = dict(state.model.named_parameters())
     for key, tensor in parts["optimizer"].items():
         name, _, slot = key.rpartition(".")
@@ -126,17 +145,28 @@ def snapshot(state: State) -> Checkpoint:
     tensors = {f"model.{key}": value for key, value in state.model.state_dict().items()}
     if state.averaged is not None:
         tensors |= {f"averaged.{key}": value for key, value in state.averaged.state_dict().items()}
+    for name, companion in _kept(state.companions):
+        tensors |= {f"companions.{name}.{key}": value for key, value in companion.state_dict().items()}
     for name, parameter in state.model.named_parameters():
         for slot, value in state.optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{name}.{slot}"] = value
     return Checkpoint(state.counters.step, tensors, asdict(state.counters))
 
 
-def _assembled(job: Job, model: "nn.Module") -> State:
+def _assembled(job: Job, network: "nn.Module") -> State:
     torch = need("torch", "train")
-    model = model.to(job.device, memory_format=torch.channels_last)
-    averaged = copy.deepcopy(model).eval().requires_grad_(requires_grad=False) if job.recipe.ema else None
-    return State(model.train(), averaged, _optimizer(model, job.recipe))
+    objective = job.objective
+    student = objective.student(network, job) if objective.student else network
+    student = student.to(job.device, memory_format=torch.channels_last)
+    averaged = copy.deepcopy(network_of(student)).eval().requires_grad_(requires_grad=False) if job.recipe.ema else None
+    companions = objective.companions(student, job) if objective.companions else {}
+    for companion in companions.values():
+        companion.to(job.device, memory_format=torch.channels_last).requires_grad_(requires_grad=False)
+    return State(student.train(), averaged, _optimizer(student, job.recipe), companions)
+
+
+def _kept(companions: "dict[str, nn.Module]") -> "list[tuple[str, nn.Module]]":
+    return [(name, one) for name, one in companions.items() if not name.startswith("fixed")]
 
 
 def _optimizer(model: "nn.Module", recipe: Recipe) -> "torch.optim.Optimizer":

@@ -12,20 +12,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pictus import models
 from pictus.errors import UserError
 from pictus.extras import need
 from pictus.progress import Meter
 from pictus.project import write_bytes
+from pictus.tasks import Floats, Scores, Targets
 from pictus.train.feed import augment, loader
 from pictus.train.feed.loader import Batch, Pixels
+from pictus.train.feed.pieces import piece_of
 from pictus.train.kept import checkpoint
 from pictus.train.kept.logbook import Epoch, Logbook
 from pictus.train.loop import environment, schedule
 from pictus.train.loop.parts import FEWEST, MOST, Parts, Result, parted
+from pictus.train.loop.precision import precision
 from pictus.train.loop.state import Counters, Job, State, snapshot
+from pictus.train.objectives import network_of
 from pictus.train.recipes import REFERENCE_BATCH
 
 if TYPE_CHECKING:
@@ -36,19 +42,8 @@ LOGGED_STEPS = 2000
 """About so many points of the training curve are written, whatever the length of the run."""
 
 VALIDATION_BATCH = 128
-TOP = 5
 LAST_NAME = "last.safetensors"
 CHECKPOINTS = "checkpoints"
-
-
-class Scores(NamedTuple):
-    """Of one pass over the validation split; top-1 and top-5 in 0..1 of all its pictures: as in an evaluation,
-    one that cannot be decoded counts as wrong. `loss` is the mean of the others.
-    """
-
-    loss: float
-    top1: float
-    top5: float
 
 
 def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) -> None:
@@ -60,7 +55,9 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
     before_s, before_step = counters.elapsed_s, counters.step
     with (
         Logbook(job.root, kept_bytes=counters.metrics_bytes, step=counters.step) as book,
-        loader.batches(job.train, portions, training_view(job), seed=recipe.seed, threads=job.cores) as stream,
+        loader.batches(
+            job.train, portions, training_view(job), seed=recipe.seed, threads=job.cores, views=job.objective.views,
+        ) as stream,
         parted(state.model, recipe.parts, recipe.threads) as parts,
         environment.torch_threads(recipe.threads),
         _memory_told(job),
@@ -99,16 +96,18 @@ def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
     """
     torch = need("torch", "train")
     recipe, counters = job.recipe, state.counters
-    if len(batch.labels) < FEWEST:
+    if len(batch) < FEWEST:
         counters.step += 1
         return Result(0.0, 0, 0)
     torch.manual_seed(augment.hashed_step(recipe.seed, counters.step))  # dropout: a function of the step
     for group in state.optimizer.param_groups:
         group["lr"] = _lr(job, counters, counters.step)
-    result = parts.gradients(len(batch.labels), partial(_loss, job, batch))
+    result = parts.gradients(len(batch), partial(_loss, job, state, batch))
     if recipe.clip:
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip)
     state.optimizer.step()
+    if job.objective.after_step:
+        job.objective.after_step(state, job)
     _average(state, schedule.averaging(counters.step, recipe.ema))
     counters.step += 1
     counters.loss_sum += result.loss * result.n_seen
@@ -117,16 +116,11 @@ def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
     return result
 
 
-def _loss(job: Job, batch: Batch, network: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
+def _loss(
+    job: Job, state: State, batch: Batch, student: "nn.Module", piece: slice
+) -> tuple["torch.Tensor", int]:
     """Mean loss of a piece of the batch, and how many of it were right."""
-    torch = need("torch", "train")
-    pixels = torch.from_numpy(batch.pixels[piece]).to(job.device)
-    inputs = augment.coloured(pixels, batch.draws[piece], job.recipe.colour, job.preprocessing)
-    labels = torch.from_numpy(batch.labels[piece]).to(job.device)
-    with _precision(job):
-        logits = network(inputs).float()
-    loss = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=job.recipe.smoothing)
-    return loss, int((logits.argmax(1) == labels).sum())
+    return job.objective.loss(student, piece_of(job, state, batch, piece), job)
 
 
 def end_epoch(job: Job, state: State, book: Logbook, epoch: int, pictures_per_s: float) -> None:
@@ -135,14 +129,15 @@ def end_epoch(job: Job, state: State, book: Logbook, epoch: int, pictures_per_s:
     if not counters.n_seen:
         raise job.train.too_few()
     scores = validate(job, state)
-    is_best = (scores.top1, -scores.loss) > (counters.best_top1, -counters.best_loss)
+    is_best = (scores.main, -scores.loss) > (counters.best_main, -counters.best_loss)
     if is_best:
         counters.best_top1, counters.best_top5, counters.best_loss = scores.top1, scores.top5, scores.loss
+        counters.best_main, counters.best_others = scores.main, scores.others
         counters.best_epoch = epoch
         write_weights(state, job.root / models.WEIGHTS_NAME)
     record = Epoch(
         epoch, counters.step, _lr(job, counters, counters.step - 1), counters.loss_sum / counters.n_seen,
-        counters.n_right / counters.n_seen, *scores, is_best,
+        counters.n_right / counters.n_seen, scores.loss, scores.top1, scores.top5, is_best, scores.others,
     )  # fmt: skip
     book.epoch(record, pictures_per_s=pictures_per_s)
     counters.loss_sum, counters.n_right, counters.n_seen = 0.0, 0, 0
@@ -166,30 +161,31 @@ def validate(job: Job, state: State) -> Scores:
     network = state.kept.eval()
     portions = loader.portions_in_order(len(job.val), VALIDATION_BATCH)
     lanes = min(job.cores, MOST) if job.device == "cpu" else 1
+    tally, n_seen = job.task.tally(), 0
     with (
         loader.batches(job.val, portions, _as_it_is, seed=0, threads=job.cores) as stream,
         models.lanes(lanes, job.recipe.threads) as pool,
     ):
-        found = list(models.in_order(pool, partial(_scored, job, network), stream, ahead=lanes))
-    loss, right, right_top, seen = (sum(column) for column in zip(*found, strict=True))
-    if not seen:
+        for logits, losses, targets in models.in_order(pool, partial(_scored, job, network), stream, ahead=lanes):
+            if len(targets):
+                tally.add(logits, losses, targets)
+                n_seen += len(targets)
+    if not n_seen:
         raise job.val.too_few()
-    return Scores(loss / seen, right / len(job.val), right_top / len(job.val))
+    return tally.scores(len(job.val))
 
 
-def _scored(job: Job, network: "nn.Module", batch: Batch) -> tuple[float, int, int, int]:
-    """Of one batch: the sum of its losses, pictures right at the first guess, within five, and all."""
-    if not len(batch.labels):
-        return 0.0, 0, 0, 0
+def _scored(job: Job, network: "nn.Module", batch: Batch) -> tuple[Floats, Floats, Targets]:
+    """Of one batch: logits f32[B, K], losses f32[B] without smoothing, and targets."""
+    if not len(batch):
+        return np.zeros((0, job.n_classes), np.float32), np.zeros(0, np.float32), batch.targets
     torch = need("torch", "train")
     with torch.inference_mode():
-        labels = torch.from_numpy(batch.labels).to(job.device)
-        inputs = models.normalised(torch.from_numpy(batch.pixels).to(job.device), job.preprocessing)
-        with _precision(job):
+        inputs = models.normalised(torch.from_numpy(batch.views[0]).to(job.device), job.preprocessing)
+        with precision(job):
             logits = network(inputs).float()
-        loss = float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
-        guesses = logits.topk(min(TOP, job.n_classes), dim=1).indices == labels[:, None]
-        return loss, int(guesses[:, 0].sum()), int(guesses.any(1).sum()), len(labels)
+        losses = job.task.loss(logits, torch.from_numpy(batch.targets).to(job.device), 0.0)
+        return logits.cpu().numpy(), losses.cpu().numpy(), batch.targets
 
 
 def save(job: Job, state: State, book: Logbook) -> None:
@@ -220,17 +216,12 @@ def _lr(job: Job, counters: Counters, step: int) -> float:
     return schedule.learning_rate(counters.plan.at(step + 0.5), peak, job.recipe.warmup)
 
 
-def _precision(job: Job) -> "torch.autocast":
-    torch = need("torch", "train")
-    return torch.autocast(job.device, dtype=torch.bfloat16, enabled=job.recipe.precision == "bf16")
-
-
 def _average(state: State, decay: float) -> None:
     """Weights and running statistics drift towards the model's; counters are copied."""
     if state.averaged is None:
         return
     with need("torch", "train").no_grad():
-        now = state.model.state_dict()
+        now = network_of(state.model).state_dict()
         for key, mean in state.averaged.state_dict().items():
             if mean.is_floating_point():
                 mean.lerp_(now[key], 1 - decay)
