@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pictus.annotate.desk.moments import later
 from tests.annotate.conftest import image_id
 
 import pictus
@@ -23,7 +24,6 @@ from pictus.annotate.desk.desk_steps import Desk, open_desk
 from pictus.annotate.desk.people import Invitation
 from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import Given, Page, Person
-from pictus.annotate.truth.moments import later
 from pictus.records import Concept, Picture
 from pictus.tables import table_of
 

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from tests.annotate.desks import all_of, desk_of, emptied, someone
 
 import pictus
-from pictus.annotate.queues import queue_rows
+from pictus.annotate.queues import evidence, queue_rows
 from pictus.annotate.queues.plan_steps import plan
-from pictus.annotate.truth import evidence
 from pictus.records import Concept, Duplicate, Label, Picture, Presence, Source, Suspect, Verdict, Vote
 from pictus.tables import SCHEMAS, table_of
 

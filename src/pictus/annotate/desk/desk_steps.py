@@ -21,8 +21,9 @@ import sqlalchemy as sa
 from pictus.annotate.desk import grid, lease_steps, quiz_steps, session_steps, work_steps
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import reopen
-from pictus.annotate.desk.pages import Candidate, Chance
+from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.names import clean_name
+from pictus.annotate.desk.pages import Candidate, Chance
 from pictus.annotate.desk.quiz import Quiz, quiz_of
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.submit_steps import Bench, HandIn, hand_in, prepared
@@ -30,7 +31,6 @@ from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.desk.voices_steps import Voices
 from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import ACCEPTED, KINDS, ROLES, Given, Item, Page, Person, Progress, Receipt
-from pictus.annotate.truth.moments import later
 from pictus.clock import now
 from pictus.concepts import LiveTaxonomy, Taxonomy
 from pictus.errors import NotThereError, UserError

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from pictus.annotate.desk.bulk_steps import insert_rows
+from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.pages import SHARED_EVERY, Candidate, Chance, arranged, fold_numbers, mixed, shared, taken
 from pictus.annotate.desk.people import at_least
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.work_steps import UNCALLED
 from pictus.annotate.shapes import marks
 from pictus.annotate.tasks import ASK, GOLD, KINDS, REPEAT, Given, Item, Kind, Page
-from pictus.annotate.truth.moments import later
 from pictus.errors import NotThereError
 
 LEASED, SUBMITTED, ABANDONED, RETURNED = "leased", "submitted", "abandoned", "returned"

@@ -7,10 +7,10 @@ import shlex
 from dataclasses import replace
 
 from pictus.annotate.desk import session_steps, work_steps
+from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.people import TOKEN_BYTES, Invitation, Worker
 from pictus.annotate.queues import effort, effort_steps
 from pictus.annotate.tasks import ROLES
-from pictus.annotate.truth.moments import later
 from pictus.clock import now
 from pictus.concepts import load_taxonomy
 from pictus.errors import NotThereError, UserError, counted

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from pictus.annotate.truth.moments import later
+from pictus.annotate.desk.moments import later
 from pictus.errors import UserError
 
 QUIZ = "quiz"

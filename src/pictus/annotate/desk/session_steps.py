@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.names import alike, clean_name
 from pictus.annotate.desk.people import LINK, SESSION, SESSION_S, TOKEN_BYTES, Invitation, hashed
 from pictus.annotate.desk.voices_steps import Voices
 from pictus.annotate.tasks import Person
-from pictus.annotate.truth.moments import later
 from pictus.errors import UserError
 
 ACTIVE, PAUSED = "active", "paused"

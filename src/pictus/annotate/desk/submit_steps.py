@@ -13,6 +13,7 @@ from pictus.annotate.desk.bulk_steps import insert_rows, update_rows
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import count_heaps, follow
 from pictus.annotate.desk.lease_steps import LEASED, RETURNED, SUBMITTED, answers_of, items_of, locked, own_page
+from pictus.annotate.desk.moments import seconds_between
 from pictus.annotate.desk.session_steps import crowds, is_one_crowd, paused_names
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.tally_steps import Tally
@@ -34,7 +35,6 @@ from pictus.annotate.tasks import (
     Kind,
     Person,
 )
-from pictus.annotate.truth.moments import seconds_between
 from pictus.concepts import Taxonomy
 from pictus.errors import UserError, bad_rows, counted
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from pictus.annotate.desk.conduct import Limits, Worked, reason_to_pause
+from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.people import Worker
 from pictus.annotate.desk.quiz_steps import keep_remark
 from pictus.annotate.desk.session_steps import note, pause
 from pictus.annotate.tasks import Person, Progress
-from pictus.annotate.truth.moments import later
 from pictus.errors import UserError
 from pictus.stats import wilson
 

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from pictus import models
 from pictus.annotate.exchange.references import resolve
 from pictus.annotate.queues import priorities
+from pictus.annotate.queues.evidence import World
 from pictus.annotate.queues.priorities import Bools, Floats, Ints
-from pictus.annotate.truth.evidence import World
 from pictus.errors import UserError, counted
 from pictus.project import Project
 

@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from pictus.annotate.queues import hierarchy, model_scores, priorities, queue_rows
+from pictus.annotate.queues import evidence, hierarchy, model_scores, priorities, queue_rows
+from pictus.annotate.queues.evidence import World
 from pictus.annotate.queues.priorities import Bools, Floats, Ints
 from pictus.annotate.shapes import shape_steps
 from pictus.annotate.shapes.box_loop import LOOP
-from pictus.annotate.truth import evidence
-from pictus.annotate.truth.evidence import World
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, counted
 from pictus.journey import TAXONOMY, first_command

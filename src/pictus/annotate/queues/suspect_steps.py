@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pictus import models
-from pictus.annotate.queues import model_scores
-from pictus.annotate.truth import confidence
+from pictus.annotate.queues import confidence, model_scores
 from pictus.concepts import Taxonomy, concept_of, load_taxonomy
 from pictus.errors import UserError, counted
 from pictus.project import Project
