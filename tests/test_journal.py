@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -438,3 +439,84 @@ def test_a_transaction_is_all_or_nothing(url: str) -> None:
     with journal.transaction() as connection:
         assert connection.execute(sa.text("SELECT concept_id FROM heaps")).scalars().all() == ["kept"]
     journal.engine.dispose()
+
+
+@pytest.fixture
+def lost(tmp_path: Path) -> Iterator[tuple[Journal, Path]]:
+    """A journal in use, with one heap in it, and its file."""
+    path = tmp_path / "journal.sqlite"
+    journal = Journal.open(f"sqlite:///{path}")
+    with journal.transaction() as connection:
+        connection.execute(sa.text("INSERT INTO heaps VALUES ('grid', 'owl', 'open', 1, '', 0)"))
+    yield journal, path
+    journal.engine.dispose()
+
+
+def _used(journal: Journal) -> list[Callable[[], object]]:
+    def transact() -> None:
+        with journal.transaction() as connection:
+            connection.execute(sa.text("UPDATE heaps SET waiting = 5"))
+
+    def read() -> object:
+        with journal.reading() as connection:
+            return connection.execute(sa.text("SELECT waiting FROM heaps")).scalar_one()
+
+    log, add = partial(journal.log, "annotate", "x"), partial(journal.add_votes, [vote()])
+    return [transact, read, log, journal.vote_count, add]
+
+
+def test_a_file_that_was_deleted_takes_in_nothing_more(
+    lost: tuple[Journal, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    journal, path = lost
+    for side in path.parent.glob("journal.sqlite*"):
+        side.unlink()
+    for use in _used(journal):
+        with pytest.raises(UserError, match="is not there any more") as told:
+            use()
+        assert isinstance(told.value.__cause__, sqlite3.OperationalError), "for the desk: the database is away"
+    assert not path.exists(), "and no empty one is made in its place"
+    assert [record.message for record in caplog.records] == [f"{path} is not there any more: nothing is written."]
+
+
+def test_a_file_in_whose_place_another_was_put_takes_in_nothing_more(
+    lost: tuple[Journal, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    journal, path = lost
+    copy = path.with_name("copy.sqlite")
+    with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    for one in (source, target):
+        one.close()
+    kept = path.rename(path.with_name("kept.sqlite"))
+    copy.rename(path)
+    for use in _used(journal):
+        with pytest.raises(UserError, match="Another file was put in the place of"):
+            use()
+    path.unlink()
+    kept.rename(path)
+    for use in _used(journal):
+        use()
+    assert len(caplog.records) == 1
+
+
+def test_a_file_deleted_while_somebody_writes_is_not_acknowledged(lost: tuple[Journal, Path]) -> None:
+    journal, path = lost
+
+    def write() -> None:
+        with journal.transaction() as connection:
+            connection.execute(sa.text("UPDATE heaps SET waiting = 7"))
+            path.unlink()
+
+    with pytest.raises(UserError, match="is not there any more"):
+        write()
+
+
+def test_a_folder_that_went_with_the_file_is_told_the_same_way(lost: tuple[Journal, Path]) -> None:
+    journal, path = lost
+    moved = path.parent.with_name("moved")
+    path.parent.rename(moved)
+    with pytest.raises(UserError, match="is not there any more"):
+        journal.vote_count()
+    moved.rename(path.parent)
+    assert journal.vote_count() == 0

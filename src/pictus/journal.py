@@ -7,6 +7,8 @@ latest one; earlier ones stay as history.
 from __future__ import annotations
 
 import json
+import logging
+import os
 import shlex
 import shutil
 import sqlite3
@@ -51,6 +53,8 @@ VOTES = sa.Table(
     sa.Column("voted_at", sa.Text, nullable=False),
 )
 
+_log = logging.getLogger(__name__)
+
 _BATCH = 50_000
 _VOTE_COLUMNS = tuple(Vote.__dataclass_fields__)
 
@@ -60,6 +64,7 @@ class Journal:
     """One opened database."""
 
     engine: sa.Engine
+    file: "_File"
 
     @classmethod
     def open(cls, url: str) -> "Journal":
@@ -83,27 +88,32 @@ class Journal:
                 f"The database {_where(engine)} cannot be opened: {error.orig}.",
                 fix="correct database_url in pictus.toml, or what the database complains of",
             ) from error
-        return cls(engine)
+        return cls(engine, _File(_where(engine) if engine.dialect.name == "sqlite" else ""))
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """All or nothing: statements of a stage about its own tables. SQLite takes its write lock at the beginning."""
+        self.file.check()
         with _guarded(self.engine), self.engine.connect() as connection, connection.begin():
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+            self.file.check()
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """For statements of a stage that only read: on SQLite they wait for nobody."""
+        self.file.check()
         with _guarded(self.engine), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _connection(self, *, writes: bool = False) -> Iterator[sa.Connection]:
         """The one way to the database: damage, a full disk and a server that is gone come out as messages."""
+        self.file.check()
         with _guarded(self.engine), self.engine.begin() if writes else self.engine.connect() as connection:
             yield connection
+            self.file.check()
 
     def log(self, stage: str, event: str, subject: str = "", **data: Any) -> None:  # noqa: ANN401  JSON values
         """Write one event: past tense, in the stage's words."""
@@ -179,6 +189,37 @@ class Journal:
     @staticmethod
     def _count(connection: sa.Connection) -> int:
         return int(connection.execute(sa.select(sa.func.count()).select_from(VOTES)).scalar_one())
+
+
+class _File:
+    """The file of a SQLite database: what is written into one that was deleted is gone when the program ends."""
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.abspath(path)  # noqa: PTH100  as it is called now, links unresolved, should we go elsewhere
+        self._opened = self._found() if path else None
+        self._is_told = False
+
+    def check(self) -> None:
+        """UserError where it is not the one that was opened; some microseconds. One line in the log of each loss."""
+        found = self._found() if self._opened else None
+        if found == self._opened:
+            self._is_told = False
+            return
+        what = f"Another file was put in the place of {self._path}" if found else f"{self._path} is not there any more"
+        if not self._is_told:
+            _log.warning("%s: nothing is written.", what)
+            self._is_told = True
+        cause = sqlite3.OperationalError("the database file is not the one that was opened")
+        raise UserError(f"{what}.", fix="put the file back, or start this program again") from cause
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            there = os.stat(self._path)  # noqa: PTH116  half the time of Path.stat
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            return self._opened  # the database tells it better
+        return there.st_dev, there.st_ino
 
 
 def _insert_by_rows(connection: sa.Connection, votes: pa.Table) -> int:

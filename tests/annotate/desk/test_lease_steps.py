@@ -11,6 +11,7 @@ from tests.annotate.conftest import image_id
 from tests.annotate.desks import Clock, all_of, desk_of, link, pictures_of, put_questions, rows, someone
 
 import pictus
+from pictus.annotate.desk import turns_steps
 from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import KINDS, Given, Kind
 from pictus.errors import UserError
@@ -115,7 +116,10 @@ def test_what_was_answered_is_not_asked_again(world: pictus.Project) -> None:
     assert not seen & set(pictures_of(desk, second, ada))
 
 
-def test_a_page_that_was_lent_comes_again_until_it_is_excepted(birds: pictus.Project) -> None:
+def test_a_page_that_was_lent_comes_again_until_it_is_excepted(
+    birds: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_steps, "NEWCOMER", 4)  # as for somebody who handed in a few
     put_questions(birds, 120)
     put_questions(birds, 10, concept="wren", priority=0.5)
     desk = desk_of(birds)
@@ -256,7 +260,10 @@ def test_small_heaps_are_taken_and_the_rest_of_a_large_one_waits_for_what_comes_
     assert concepts == [("crow", 5), ("owl", 48), ("wren", 48), ("owl", 12), ("wren", 12), None]
 
 
-def test_of_two_pages_handed_in_within_a_second_the_later_one_is_undone_first(world: pictus.Project) -> None:
+def test_of_two_pages_handed_in_within_a_second_the_later_one_is_undone_first(
+    world: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_steps, "NEWCOMER", 4)  # as for somebody who handed in a few
     put_questions(world, 48 * 4)
     clock = Clock()
     desk = desk_of(world, clock)

@@ -6,7 +6,7 @@ import pytest
 from tests.annotate.desks import all_of, desk_of, put_questions, rows, someone
 
 import pictus
-from pictus.annotate import invite, pause, people, readmit
+from pictus.annotate import invite, links, pause, people, readmit
 from pictus.errors import UserError
 
 
@@ -75,3 +75,11 @@ def test_who_lost_their_link_comes_back_as_the_same_person(world: pictus.Project
         desk.join(made.token, "ada")
     with pytest.raises(UserError, match="Nobody"):
         readmit(world, "bob")
+
+
+def test_people_and_links_are_shown_while_somebody_writes(birds: pictus.Project) -> None:
+    invite(birds)
+    someone(desk_of(birds))
+    with birds.journal.transaction():
+        assert people(birds).summary["people"] == 1
+        assert links(birds).summary["links"] == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.annotate.desks import Clock, desk_of, link, rows, someone
+from tests.annotate.desks import Clock, desk_of, link, put_questions, rows, someone
 
 import pictus
 from pictus.annotate.desk.desk_steps import Desk
@@ -104,7 +104,8 @@ def test_a_name_that_is_taken_leaves_the_link_unused(world: pictus.Project) -> N
 
 
 LOOK_ALIKES = [
-    "Ada", "ada\u034f", "ada\ufe0f", "ada\u17b5", "ada\U000e0100", "\u0430\u0501\u0430", "\uff41\uff44\uff41", "ada\u3164"
+    "Ada", "ada\u034f", "ada\ufe0f", "ada\u17b5", "ada\U000e0100", "\u0430\u0501\u0430", "\uff41\uff44\uff41",
+    "ada\u3164",
 ]  # fmt: skip
 
 
@@ -171,7 +172,8 @@ def test_two_who_look_alike_and_come_at_once_are_one(world: pictus.Project) -> N
 
 @pytest.mark.parametrize(
     "name",
-    ["", "   ", "x" * 41, "a\0b", "--resume", "!!!", "\u3164", "source\uff1ax", "\u0430da", "a\u202eb", "a\u0007b", "source:list.csv", "Source:x", "model:run", "\ud800"],
+    ["", "   ", "x" * 41, "a\0b", "--resume", "!!!", "\u3164", "source\uff1ax", "\u0430da",
+     "a\u202eb", "a\u0007b", "source:list.csv", "Source:x", "model:run", "\ud800"],
 )
 def test_a_name_that_cannot_be_one_is_refused(birds: pictus.Project, name: str) -> None:
     desk = desk_of(birds)
@@ -212,3 +214,30 @@ def test_who_came_is_in_the_journal(birds: pictus.Project) -> None:
     assert event.subject == "ada"
     data: dict[str, Any] = event.data
     assert data["role"] == "annotator"
+
+
+def test_which_known_answers_somebody_is_shown_hangs_on_a_secret_of_the_project(world: pictus.Project) -> None:
+    put_questions(world, 100)
+    put_questions(world, 60, known="yes", first=1000)
+
+    def golds(seed: int) -> list[int]:
+        desk = desk_of(world, seed=seed)
+        ada = someone(desk)
+        page = desk.next_page(ada)
+        assert page is not None
+        query = "SELECT question_id FROM page_items WHERE page_id = :page AND role = 'gold' ORDER BY question_id"
+        found = [row.question_id for row in rows(world, query, page=page.page_id)]
+        desk.give_back(ada, page.page_id)
+        return found
+
+    assert rows(world, "SELECT * FROM secrets") == []
+    assert golds(7) == golds(7), "a seed gives the same again"
+    assert golds(7) != golds(8)
+    assert rows(world, "SELECT * FROM secrets") == [], "a seed is no secret to keep"
+    first = golds(0)
+    (kept,) = rows(world, "SELECT name, value FROM secrets")
+    assert len(kept.value) == 64
+    assert golds(0) == first, "another server of the project"
+    with world.journal.transaction() as connection:
+        connection.execute(sa.text("UPDATE secrets SET value = 'another project'"))
+    assert golds(0) != first

@@ -11,7 +11,7 @@ from tests.annotate.desks import Clock, all_of, desk_of, link, put_questions, ro
 
 import pictus
 from pictus.annotate import pause
-from pictus.annotate.desk import desk_steps, lease_steps, work_steps
+from pictus.annotate.desk import desk_steps, lease_steps, turns_steps, work_steps
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import LaterError
 from pictus.annotate.tasks import Given, Page
@@ -294,7 +294,10 @@ def test_an_answer_known_since_changes_no_count(birds: pictus.Project) -> None:
     assert rows(birds, "SELECT waiting FROM heaps") == [(0,)]
 
 
-def test_pages_held_at_once_claim_no_more_time_than_went_by(world: pictus.Project) -> None:
+def test_pages_held_at_once_claim_no_more_time_than_went_by(
+    world: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_steps, "NEWCOMER", 4)  # as for somebody who handed in a few
     put_questions(world, 400)
     clock = Clock()
     desk = desk_of(world, clock, limits=Limits())
@@ -310,7 +313,10 @@ def test_pages_held_at_once_claim_no_more_time_than_went_by(world: pictus.Projec
     assert "too fast" in receipts[2].paused
 
 
-def test_pages_that_waited_for_a_connection_are_not_too_fast(world: pictus.Project) -> None:
+def test_pages_that_waited_for_a_connection_are_not_too_fast(
+    world: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_steps, "NEWCOMER", 4)  # as for somebody who handed in a few
     put_questions(world, 400)
     clock = Clock()
     desk = desk_of(world, clock, limits=Limits())

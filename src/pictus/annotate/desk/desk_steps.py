@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
-from pictus.annotate.desk import grid, lease_steps, quiz_steps, session_steps, work_steps
+from pictus.annotate.desk import grid, lease_steps, quiz_steps, session_steps, turns_steps, work_steps
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import reopen
 from pictus.annotate.desk.moments import later
@@ -46,9 +46,6 @@ T = TypeVar("T")
 KIOSK = "kiosk"
 """The invitation of who came without one, on the machine the desk runs on."""
 
-MOST_HELD = 8
-"""Pages one person may have at once: what is prefetched in two windows. The questions of more would be out of reach."""
-
 TRIES = 4
 """Of two transactions that wait for each other PostgreSQL ends one, which is then done again."""
 
@@ -63,7 +60,9 @@ class LaterError(UserError):
 class Desk:
     """Where annotators work. Made by `open_desk`."""
 
-    def __init__(self, project: Project, bench: Bench, chance: Chance, clock: Callable[[], str]) -> None:
+    def __init__(
+        self, project: Project, bench: Bench, chance: Chance, clock: Callable[[], str], secret: bytes
+    ) -> None:  # fmt: skip
         self.project = project
         self._bench = bench
         self._chance = chance
@@ -77,6 +76,7 @@ class Desk:
         self._waiting: dict[str, tuple[float, int]] = {}
         self._passed: set[tuple[str, str]] = set()
         self._voices = Voices()
+        self._secret = secret
 
     # People
 
@@ -148,8 +148,8 @@ class Desk:
                 return f"You are paused: {now_is.reason if now_is else 'nobody is called so any more'}."
             if work_steps.quota_left(connection, now_is) == 0:
                 return f"You have answered the {now_is.quota:,} questions you were asked for. Thank you."
-            if len(lease_steps.held(connection, person.name)) >= MOST_HELD:
-                return "You have several pages open already; hand one in or give it back first."
+            if turns_steps.is_full(connection, person.name, len(lease_steps.held(connection, person.name))):
+                return "You hold several pages: the next comes when one of them has reached the desk or was given back."
             return "Nothing is waiting for you just now: what is left is with others, or you have answered it."
 
         return self._look(why)
@@ -284,11 +284,15 @@ class Desk:
             if is_asked_for and row.page_id not in pick.excepted and row.expires_at >= at:
                 return self._page(connection, pick.me, row.page_id)
         left = work_steps.quota_left(connection, person)
-        if left == 0 or len(held) >= MOST_HELD:
+        if left == 0 or turns_steps.is_full(connection, pick.me, len(held)):
             return None
         asker = lease_steps.asker_of(connection, pick.me, [row.page_id for row in held])
+        not_now = turns_steps.left_to_others(connection, pick.me, at)
+        asker = asker._replace(mine=asker.mine + not_now, secret=self._secret)
         terms = _Terms(asker, left, at)
         page_id = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
+        if not page_id and not held:
+            turns_steps.waits(connection, pick.me, (pick.kind, pick.concept_id), at)
         return self._page(connection, pick.me, page_id) if page_id else None
 
     def _lend_any(self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str], terms: "_Terms") -> str:
@@ -474,6 +478,11 @@ def open_desk(
     # Not the journal's transaction: on SQLite others could not write for the seconds that a million answers take.
     with project.progress.track("reading what was answered", None), project.journal.reading() as connection:
         tally.load(connection)
-    desk = Desk(project, bench, chance, clock)
+        secret = session_steps.secret_of(connection, seed)
+    if not secret:
+        with project.journal.transaction() as connection:
+            session_steps.make_secret(connection)
+            secret = session_steps.secret_of(connection, seed)
+    desk = Desk(project, bench, chance, clock, secret)
     desk.reopen()
     return desk

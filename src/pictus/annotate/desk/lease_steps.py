@@ -7,6 +7,7 @@ each in the order of their keys, so that two servers cannot wait for each other.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -72,7 +73,8 @@ class Asker(NamedTuple):
     """Who is to be lent a page."""
 
     me: str
-    mine: tuple[int, ...]  # questions on the pages in their hands
+    mine: tuple[int, ...]  # questions not to be lent to them: those on the pages in their hands, and some more
+    secret: bytes = b""  # the project's: orders what is mixed in for them
 
 
 class Heap(NamedTuple):
@@ -184,6 +186,14 @@ def has_page(connection: sa.Connection, heap: Heap, me: str) -> bool:
     return bool(_asks(connection, base + _MAY_BE_LENT + " LIMIT :limit", given))
 
 
+def open_among(connection: sa.Connection, heap: Heap, me: str, questions: Sequence[int]) -> set[int]:
+    """Those of these questions of a heap that could be lent to somebody now. Locks nothing."""
+    base, given = _open_to(heap, Asker(me, ()), len(questions))
+    given["first"] = questions
+    found = _asks(connection, base + _MAY_BE_LENT + " AND q.question_id IN :first LIMIT :limit", given)
+    return {one.question_id for one in found}
+
+
 def _open_to(heap: Heap, asker: Asker, limit: int) -> tuple[str, dict[str, Any]]:
     """The open questions of a heap that this person may answer, lent or not: statement and values."""
     kind = KINDS.get(heap.kind)
@@ -220,7 +230,7 @@ def composed(
     kind = KINDS.get(heap.kind)
     plan = mixed(most, len(asks), chance)
     golds = _golds(connection, heap, asker, plan.golds) if not kind.draws else []
-    repeats = _repeats(connection, heap, asker.me, plan.repeats) if kind.votes else []
+    repeats = _repeats(connection, heap, asker, plan.repeats) if kind.votes else []
     room = most - len(golds) - len(repeats)
     found = arranged([*taken(asks, room), *golds, *repeats], chance)
     return sorted(found, key=lambda one: one.concept_id) if heap.together else found  # one concept after the other
@@ -230,14 +240,14 @@ def _golds(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> li
     if not most:
         return []
     statement = _HEAP + " AND q.known <> '' AND q.state <> 'parked'" + _ME + " ORDER BY q.question_id LIMIT 200"
-    return _steady(_asks(connection, statement, _given(heap, asker), GOLD), asker.me)[:most]
+    return _steady(_asks(connection, statement, _given(heap, asker), GOLD), asker)[:most]
 
 
-def _repeats(connection: sa.Connection, heap: Heap, me: str, most: int) -> list[Candidate]:
+def _repeats(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> list[Candidate]:
     """Of the pages of this heap that this person handed in some while ago; nothing is repeated twice."""
     if not most:
         return []
-    given = {"kind": heap.kind, "concept": heap.concept_id, "me": me, "limit": LOOKED_BACK, "recent": RECENT}
+    given = {"kind": heap.kind, "concept": heap.concept_id, "me": asker.me, "limit": LOOKED_BACK, "recent": RECENT}
     pages = (
         "SELECT page_id FROM pages WHERE annotator = :me AND state = 'submitted' AND kind = :kind"
         " AND concept_id = :concept ORDER BY leased_at DESC, page_id LIMIT :limit OFFSET :recent"
@@ -252,15 +262,17 @@ def _repeats(connection: sa.Connection, heap: Heap, me: str, most: int) -> list[
         " ORDER BY q.question_id"
     )
     query = sa.text(statement).bindparams(sa.bindparam("pages", expanding=True))
-    rows = connection.execute(query, {"pages": before, "me": me})
-    return _steady(_candidates(rows, REPEAT), me)[:most]
+    rows = connection.execute(query, {"pages": before, "me": asker.me})
+    return _steady(_candidates(rows, REPEAT), asker)[:most]
 
 
-def _steady(found: list[Candidate], me: str) -> list[Candidate]:
+def _steady(found: list[Candidate], asker: Asker) -> list[Candidate]:
     """In an order that is random, but always the same for one person: who gives a page back and takes the next is
     mixed in the same pictures until they are answered. Those that change would be told from those that are asked.
+    Nobody can reckon it who has not the project's secret.
     """
-    return sorted(found, key=lambda one: hashlib.sha256(f"{me}\n{one.question_id}".encode()).digest())
+    secret, me = asker.secret, asker.me
+    return sorted(found, key=lambda one: hmac.digest(secret, f"{me}\n{one.question_id}".encode(), "sha256"))
 
 
 def lend(connection: sa.Connection, heap: Heap, me: str, chosen: Sequence[Candidate], at: str) -> str:

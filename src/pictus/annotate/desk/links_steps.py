@@ -46,7 +46,7 @@ def links(project: Project) -> Outcome[Link]:
         " GROUP BY t.token_hash, t.role, t.uses_left, t.quota, t.note, t.made_at, t.expires_at"
         " ORDER BY t.made_at DESC, t.token_hash"
     )
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         rows = connection.execute(query, {"at": at}).all()
     found = [Link(row.token_hash[:SHOWN], *row[1:]) for row in rows]
     places = sum(one.uses_left for one in found)

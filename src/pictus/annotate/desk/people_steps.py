@@ -113,7 +113,7 @@ def people(project: Project, *, pay: str = "") -> Outcome[Worker]:
         pictus annotate people --jsonl
     """
     paid = effort.pay_of(pay)
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         found = work_steps.workers(connection)
     if paid:
         found = [replace(one, earned=round(paid.of(one.seconds), 4)) for one in found]

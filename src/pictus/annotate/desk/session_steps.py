@@ -92,6 +92,20 @@ def add_person(connection: sa.Connection, newcomer: Newcomer, at: str, *, voices
     note(connection, at, "person_joined", name, role=role, invitation=invitation[:12])
 
 
+def secret_of(connection: sa.Connection, seed: int) -> bytes:
+    """What only the project knows, b"" while there is none; with a seed that is not 0, what follows from the seed."""
+    if seed:
+        return hashed(f"pictus desk {seed}").encode()
+    found = connection.execute(sa.text("SELECT value FROM secrets WHERE name = 'desk'")).scalar()
+    return str(found or "").encode()
+
+
+def make_secret(connection: sa.Connection) -> None:
+    """Choose the project's secret, at random and once."""
+    made = "INSERT INTO secrets (name, value) VALUES ('desk', :value) ON CONFLICT DO NOTHING"
+    connection.execute(sa.text(made), {"value": secrets.token_hex(TOKEN_BYTES)})
+
+
 def session(connection: sa.Connection, name: str, at: str) -> str:
     """Sign somebody in for 30 days -> the token that says so."""
     token = secrets.token_urlsafe(TOKEN_BYTES)

@@ -1,0 +1,103 @@
+"""Whose turn it is: how many pages one person may hold, who waits in vain, and what is left to those who wait.
+
+A few names could otherwise hold all that is open, and give it back and take it again for ever. Every function works
+in a transaction that the desk opened.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from pictus.annotate.desk import lease_steps
+from pictus.annotate.desk.moments import later
+from pictus.annotate.tasks import ASK, KINDS
+
+NEWCOMER = 2
+"""Pages for who has not handed one in yet: the one on the screen, and the next."""
+
+MOST_HELD = 8
+"""Pages one person may have at once: what is prefetched in two windows. The questions of more would be out of reach."""
+
+WAITS_S = 60
+"""Who found nothing within it still waits: the desk's page looks again every 20 seconds."""
+
+MOST_WAITING = 5
+"""People that are looked at: what it costs stays small."""
+
+
+class Waiting(NamedTuple):
+    """Somebody who holds nothing and was told that there is nothing. `kind`, `concept_id`: all they want, if not ""."""
+
+    name: str
+    role: str
+    kind: str
+    concept_id: str
+
+
+def is_full(connection: sa.Connection, me: str, held: int) -> bool:
+    """Whether somebody who holds so many pages gets no further one: two at first, one more for each handed in."""
+    if held < NEWCOMER:
+        return False
+    query = "SELECT COUNT(*) FROM (SELECT 1 FROM pages WHERE annotator = :me AND state = 'submitted' LIMIT :most) AS p"
+    done = connection.execute(sa.text(query), {"me": me, "most": MOST_HELD}).scalar_one()
+    return held >= min(MOST_HELD, NEWCOMER + int(done))
+
+
+def waits(connection: sa.Connection, me: str, wanted: tuple[str, str], at: str) -> None:
+    """Write down that somebody who holds nothing found nothing. wanted: kind, concept; "" for any."""
+    line = f"{at} {wanted[0]} {wanted[1]}"
+    connection.execute(sa.text("UPDATE annotators SET waits = :waits WHERE name = :me"), {"waits": line, "me": me})
+
+
+def waiting(connection: sa.Connection, me: str, at: str) -> list[Waiting]:
+    """Others who wait, the latest who said so first."""
+    query = sa.text(
+        "SELECT a.name, a.role, a.waits FROM annotators a WHERE a.waits > :since AND a.name <> :me"
+        " AND a.state = 'active' AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.annotator = a.name"
+        " AND p.state = 'leased') ORDER BY a.waits DESC, a.name LIMIT :most"
+    )
+    rows = connection.execute(query, {"since": later(at, -WAITS_S), "me": me, "most": MOST_WAITING}).all()
+    return [Waiting(row.name, row.role, *row.waits.split(" ", 2)[1:]) for row in rows]
+
+
+def left_to_others(connection: sa.Connection, me: str, at: str) -> tuple[int, ...]:
+    """Questions that are not lent to this person just now: they had them, gave them back or let their time run out
+    less than a lease ago, and somebody who waits may have them. Mostly none, and who works alone loses nothing.
+
+    What was mixed into the same pages rests with them: pictures that come back while others do not would be known.
+    """
+    others = waiting(connection, me, at)
+    if not others:
+        return ()
+    longest = max(KINDS.get(name).lease_s for name in KINDS.names())
+    query = sa.text(
+        "SELECT p.page_id, p.kind, p.expires_at, i.question_id, i.role, q.concept_id FROM pages p"
+        " JOIN page_items i ON i.page_id = p.page_id JOIN questions q ON q.question_id = i.question_id"
+        " WHERE p.annotator = :me AND p.state IN ('returned', 'abandoned') AND p.expires_at > :since"
+    )
+    rows = connection.execute(query, {"me": me, "since": later(at, -longest)}).all()
+    rows = [row for row in rows if later(row.expires_at, KINDS.get(row.kind).lease_s) > at]
+    asked: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for row in rows:
+        if row.role == ASK:
+            asked[row.kind, row.concept_id].add(row.question_id)
+    wanted: set[int] = set()
+    for (kind, concept_id), questions in asked.items():
+        for one in others:
+            if one.kind in ("", kind) and one.concept_id in ("", concept_id):
+                wanted |= _open_to(connection, (kind, concept_id), one, sorted(questions))
+    pages = {row.page_id for row in rows if row.question_id in wanted}
+    return tuple(sorted({row.question_id for row in rows if row.page_id in pages}))
+
+
+def _open_to(
+    connection: sa.Connection, which: tuple[str, str], one: Waiting, questions: Sequence[int]
+) -> set[int]:  # fmt: skip
+    if which[0] not in lease_steps.kinds_for(one.role):
+        return set()
+    heap = lease_steps.Heap(*which, 0.0, "", 0)
+    return lease_steps.open_among(connection, heap, one.name, questions)
