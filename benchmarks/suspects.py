@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from pictus.annotate.queues.confidence import dense, find
 
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from pictus.annotate.desk.moments import later
 from tests.annotate.conftest import image_id
 
 import pictus
 from pictus.annotate.desk import session_steps
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import Desk, open_desk
+from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.people import Invitation
 from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import Given, Page, Person

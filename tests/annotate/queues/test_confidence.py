@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pictus.annotate.queues.confidence import BLOCK, NONE, Predictions, dense, find, thresholds
 
 # Five pictures, two classes. Thresholds: class 0 (.9 + .8 + .1) / 3 = .6; class 1 (.7 + .6) / 2 = .65

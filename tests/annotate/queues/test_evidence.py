@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pictus.annotate.queues.evidence import World, folds_of, looked_up, settled_of, votes_of_persons
 
 WORLD = World(pa.array(["a", "b", "c"]), ("owl", "wren"))
