@@ -17,7 +17,10 @@ torch = pytest.importorskip("torch", reason="pip install 'pictus[train]'")
 SETTINGS = ("objective=agreeing", "batch_size=8", "size=32", "checkpoint_s=0", "parts=1", "threads=1", "precision=fp32")
 
 
-class Student(torch.nn.Module):  # type: ignore[misc]  # torch has no stubs
+Module: Any = torch.nn.Module
+
+
+class Student(Module):  # type: ignore[misc]  # torch has no stubs
     holds_network = True
 
     def __init__(self, network: Any) -> None:
