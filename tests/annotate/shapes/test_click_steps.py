@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pictus.annotate.shapes import regions, rle
-from pictus.annotate.shapes.click_steps import VIEW_PX, Asked, BusyError, Finder, Turns
+from pictus.annotate.shapes.click_steps import VIEW_PX, Asked, Finder
+from pictus.annotate.shapes.turns import BusyError, Turns
 from pictus.errors import UserError
 
 MakeJpeg = Callable[..., bytes]

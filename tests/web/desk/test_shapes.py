@@ -14,6 +14,7 @@ import pictus
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import Desk, open_desk
 from pictus.annotate.shapes import rle
+from pictus.annotate.shapes.turns import BusyError
 from pictus.annotate.tasks import Given
 from pictus.web.desk.app import build_desk_app
 
@@ -119,6 +120,13 @@ def test_a_concept_keeps_the_skeleton_of_its_latest_points(place: Place) -> None
     assert place.client.get("/desk/skeletons?concept=wren").json()["chosen"] == ""
 
 
+def test_things_are_found_on_pages_of_outlines_only(place: Place) -> None:
+    page = place.client.post("/desk/next", json={"kind": "points"}, headers=HEADERS).json()["page"]
+    address = f"/desk/pages/{page['page_id']}/segment"
+    answer = place.client.post(address, json={"position": 0, "clicks": [[100, 80, 1]]}, headers=HEADERS)
+    assert (answer.status_code, answer.json()["error"]["what"]) == (400, "Things are found on pages of outlines only.")
+
+
 def test_too_many_clicks_at_once_are_asked_to_try_again_and_others_pages_go_on(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,11 +134,11 @@ def test_too_many_clicks_at_once_are_asked_to_try_again_and_others_pages_go_on(
 
     def busy(*_: object) -> None:
         what = "Many people are finding things at once."
-        raise click_steps.BusyError(what, fix="try again in a moment, or draw it")
+        raise BusyError(what, fix="try again in a moment, or draw it")
 
     monkeypatch.setattr(click_steps.Finder, "find", busy)
     answer = place.segment(position=0, clicks=[[100, 80, 1]])
-    assert answer.status_code == 429
+    assert answer.status_code == 503
     told = "Many people are finding things at once. Try again in a moment, or draw it."
     assert answer.json()["error"]["what"] == told
     assert place.client.get("/desk/progress").status_code == 200

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from pictus import pixels
 from pictus.annotate.shapes import outlines, regions, rle
 from pictus.annotate.shapes.regions import Clicks
 from pictus.annotate.shapes.segmenters import SEGMENTERS, Prepared, Segmenter, default_segmenter
+from pictus.annotate.shapes.turns import BusyError, Turns
 from pictus.errors import PictureError, UserError, clipped
 
 VIEW_PX = 1024
@@ -21,27 +22,26 @@ VIEW_PX = 1024
 
 MOST_CLICKS = 200
 
-AT_ONCE = 2
-"""Pictures cut up or answered at a time: each takes a processor."""
+WHOLE_PX = 12_000_000
+"""Only a JPEG is decoded smaller than it is. Of other pictures larger than this one is decoded at a time: of 80 million
+px that takes 1.4 GB for some seconds."""
 
-MOST_WAITING = 16
-WAIT_S = 5.0
-"""So many clicks wait for their turn, so long; the others are asked to try again, and the desk's pages go on."""
+_WHOLE = threading.Lock()
 
 _OUTLINE_PX = 1.0
 _BOX = 4
 
 
-class BusyError(UserError):
-    """Too many people click at once."""
-
-
 class Asked(NamedTuple):
-    """A picture, and what was clicked on it: [x, y, 1 for it | 0 for not it] and perhaps a box, px of the picture."""
+    """A picture, and what was clicked on it: [x, y, 1 for it | 0 for not it] and perhaps a box, px of the picture.
+
+    `person`: who asks, "" for nobody in particular.
+    """
 
     image_id: str
     clicks: Sequence[Any]
     box: Sequence[Any] | None
+    person: str = ""
 
 
 class _View(NamedTuple):
@@ -49,35 +49,6 @@ class _View(NamedTuple):
     width: int
     scale: float  # px of the view for one of the picture
     state: Any  # the segmenter's own
-
-
-class Turns:
-    """`at_once` work; `most` more wait for `wait_s`, and whoever may not, or no longer, is told to try again.
-
-    What is done ahead, before anybody waits for it, takes at most half of the room for waiting.
-    """
-
-    def __init__(self, at_once: int = AT_ONCE, most: int = MOST_WAITING, wait_s: float = WAIT_S) -> None:
-        self._places = threading.Semaphore(at_once)
-        self._clicks = threading.Semaphore(at_once + most)
-        self._ahead = threading.Semaphore(at_once + most // 2)
-        self._wait_s = wait_s
-
-    @contextmanager
-    def turn(self, *, is_ahead: bool) -> Iterator[None]:
-        """One's turn; BusyError where there is none."""
-        with _held(self._ahead if is_ahead else self._clicks, 0), _held(self._places, self._wait_s):
-            yield
-
-
-@contextmanager
-def _held(places: threading.Semaphore, wait_s: float) -> Iterator[None]:
-    if not places.acquire(timeout=wait_s):
-        raise BusyError("Many people are finding things at once.", fix="try again in a moment, or draw it")
-    try:
-        yield
-    finally:
-        places.release()
 
 
 class Finder:
@@ -94,11 +65,11 @@ class Finder:
         """The mask as {"size", "counts", "polygons", "tool"}. read: gives the file's bytes, called once per picture.
 
         Without clicks and box the picture is only prepared, and the answer is {}; where too many ask, nothing is done,
-        and the first click does it. BusyError where too many click.
+        and the first click does it. BusyError where too many click, or one person faster than is answered.
         """
         is_click = bool(len(asked.clicks)) or asked.box is not None
         try:
-            with self._turns.turn(is_ahead=not is_click):
+            with self._turns.turn(asked.person, is_ahead=not is_click):
                 return self._found(asked, read) if is_click else self._ready(asked, read)
         except BusyError:
             if is_click:
@@ -134,9 +105,12 @@ class Finder:
 
 
 def _prepared(segmenter: Segmenter, image_bytes: bytes) -> _View:
-    width, height = pixels.sniff(image_bytes).upright
+    header = pixels.sniff(image_bytes)
+    width, height = header.upright
     scale = min(1.0, VIEW_PX / max(height, width))
-    found = pixels.decode_scaled(image_bytes, math.ceil(min(height, width) * scale))  # 80 MP whole would take 0.5 GB
+    is_whole = width * height > WHOLE_PX and header.format != "jpeg"
+    with _WHOLE if is_whole else nullcontext():
+        found = pixels.decode_scaled(image_bytes, math.ceil(min(height, width) * scale))
     if found.shape[:2] != (height, width) or scale < 1:
         found = pixels.resize(found, max(1, round(width * scale)), max(1, round(height * scale)))
     return _View(height, width, scale, segmenter.prepare(found))

@@ -69,7 +69,8 @@ class Masks extends Bench {
     const tool = ([name, word, key]) => ({ word, key, icon: name, isOn: this.tool === name, run: () => this.use(name) });
     const range = (word, low, high, value, set, isOff = false) => el("label", { class: "range" }, word, el("input", { type: "range", disabled: isOff, min: low, max: high, step: "any", value, oninput: (event) => set(Number(event.target.value)), onchange: () => { this.changed(); this.sheet.root.focus({ preventScroll: true }); } }));
     const groups = [TOOLS.map(tool)], isBrush = this.tool === "brush" || this.tool === "eraser";
-    groups.push([range("Size", 0, 1, Math.log(this.size / LEAST_BRUSH) / Math.log(MOST_BRUSH / LEAST_BRUSH), (value) => this.resize(LEAST_BRUSH * (MOST_BRUSH / LEAST_BRUSH) ** value), !isBrush), range("Opacity", 0.05, 0.9, this.opacity, (value) => { this.opacity = value; this.sheet.redraw(); })]);
+    groups.push([range("Size", 0, 1, Math.log(this.size / LEAST_BRUSH) / Math.log(MOST_BRUSH / LEAST_BRUSH), (value) => this.resize(LEAST_BRUSH * (MOST_BRUSH / LEAST_BRUSH) ** value), !isBrush), range("Opacity", 0.05, 0.9, this.opacity, (value) => { this.opacity = value; this.sheet.redraw(); }),
+      { word: "Outlines only", key: "o", isOn: Boolean(this.isBare), isWide: true, run: () => this.bare() }]);
     if (this.tool === "clicks") groups.push([{ word: this.isMinus ? "− not it" : "+ it", key: "x", isOn: this.isMinus, title: "Clicks say what is not it", run: () => this.turnSign() }]);
     return [...groups, [{ word: "Remove", key: "Del", icon: "trash", isIcon: true, isOff: !this.chosen, run: () => this.remove() }]];
   }
@@ -128,6 +129,7 @@ class Masks extends Bench {
     return true;
   }
 
+  bare() { this.isBare = !this.isBare; this.changed(); this.say(this.isBare ? "Outlines only." : "Outlines and what is inside."); }
   use(tool) { this.stopBegun(); this.tool = tool; this.corner = null; this.sheet.hideLoupe(); this.changed(); this.say(`${TOOLS.find(([name]) => name === tool)[1]}.`); }
   resize(size) { this.size = clamp(size, LEAST_BRUSH, MOST_BRUSH); this.sheet.redraw(); }
   stopBegun() { this.corners = []; this.grabbed = null; this.cancelStroke(); }
@@ -293,7 +295,7 @@ class Masks extends Bench {
       if (!(error instanceof Refused)) throw error;
       Object.assign(found, kept);
       if (!error.isPassing) this.noFinder = worded(error);
-      this.say(error.isPassing && error.status !== 429 ? "No connection just now: the other tools work without one." : error.what);
+      this.say(error.status === 0 ? "No connection just now: the other tools work without one." : error.what);
       this.changed();
     } finally { clearTimeout(this.patience); }
   }
@@ -378,7 +380,7 @@ class Masks extends Bench {
     if (tool) this.use(tool[0]);
     else if (key === "[" || key === "]") { this.resize(this.size * (key === "[" ? 0.8 : 1.25)); this.changed(); this.say(`Brush: ${Math.round(this.size / this.sheet.k)} px across.`); }
     else if (key === "x" && this.tool === "clicks") this.turnSign();
-    else if (key === "o") { this.isBare = !this.isBare; this.sheet.redraw(); this.say(this.isBare ? "Only the edge of the mask is shown." : "The mask is shown."); }
+    else if (key === "o") this.bare();
     else if (key === "m" && this.chosen) this.another();
     else if (key === "n") this.sayNone();
     else if (/^[1-9]$/.test(key) && this.state.things[Number(key) - 1]) this.choose(Number(key) - 1);
@@ -444,12 +446,12 @@ class Masks extends Bench {
 }
 
 registerKind("mask", {
-  question: (page) => page.items.some((item) => item.marks.some((one) => one.shape?.box)) ? `Outline the ${page.concept.name} in the dotted box, all that can be seen of it` : `Outline each ${page.concept.name}, one mask for each`,
+  question: (page) => page.items.some((item) => item.marks.some((one) => one.shape?.box)) ? `Outline the ${page.concept.name} in the dotted box: this one alone` : `Outline every ${page.concept.name}, each on its own`,
   keys: [
     ["p b e f c", "outline, brush, eraser, fill, find; only what can be seen, no shadow, nothing that stands before it"], ["Enter", "closes the outline; then the next picture, or hand in"],
     ["Backspace", "the last point of an outline goes"], ["Tab", "choose a point of the outline; arrows move it, Del removes it"], ["[ ]", "a smaller, a larger brush"],
-    ["x", "clicks say what is not it (also Alt or the right button)"], ["m", "another one: what is drawn next is its own mask"], ["1 2 3", "choose one of several"],
-    ["o", "only the edge of the mask, and back"], ["n", "none here"], ...DRAWING_KEYS,
+    ["x", "clicks say what is not it (also Alt or the right button)"], ["m", "another one: what is drawn next is on its own"], ["1 2 3", "choose one of several"],
+    ["o", "outlines only, and back"], ["n", "none here, and on to the next picture"], ...DRAWING_KEYS,
   ],
   show: (page, root, hands) => new Masks(page, root, hands),
 });
