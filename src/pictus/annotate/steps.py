@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pictus.annotate.desk.work_steps import LINK_SIGNS
+from pictus.annotate.exchange import own_steps
 from pictus.annotate.exchange.entries import VOTE_COLUMNS, claims, entries_of, without_known
 from pictus.annotate.exchange.intake import People, Wishes
 from pictus.annotate.exchange.intake_steps import other_tools, people_of, take_in
@@ -86,9 +87,13 @@ def import_(
         pictus annotate import instances.json annotations.zip
     """
     taxonomy = _checked(project, files, question, from_folders=from_folders)
+    files, ours = own_steps.foreign(project, files)
+    if ours and not files:
+        return own_steps.nothing(ours)
     if others := other_tools(files, format):
         about = taxonomy.resolve(question) if question else ""
-        return take_in(project, taxonomy, others, Wishes(about, skip_bad, skip_unknown, as_proposals, keep_names))
+        wishes = Wishes(about, skip_bad, skip_unknown, as_proposals, keep_names)
+        return own_steps.telling(take_in(project, taxonomy, others, wishes), ours)
     label = "reading what folders claim" if from_folders else f"reading answers from {counted(len(files), 'file')}"
     with project.lock("annotate"), project.progress.track(label, None):
         if from_folders:
@@ -112,7 +117,7 @@ def import_(
         headline=f"{counted(added, 'vote')} added of {counted(summary['annotators'], 'annotator')} on "
         f"{counted(summary['pictures'], 'picture')}"
         + (f"; {summary['already_there']:,} were there already" if summary["already_there"] else ""),
-        problems=problems,
+        problems=(*ours, *problems),
         next=("pictus annotate settle",),
         source=lambda: (Vote(**row) for name in sources for row in project.journal.votes(source=name).to_pylist()),
     )

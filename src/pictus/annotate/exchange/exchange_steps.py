@@ -26,6 +26,7 @@ from pictus.annotate.exchange.formats.hit_pages import Cell, PreviewPage
 from pictus.annotate.exchange.formats.known import recognised
 from pictus.annotate.exchange.formats.outputs import text_file
 from pictus.annotate.exchange.output_steps import check_free, digest_of
+from pictus.annotate.exchange.own_steps import content_of
 from pictus.annotate.exchange.references import resolve
 from pictus.annotate.shapes import settled_shapes
 from pictus.annotate.shapes.marks import STANDS
@@ -105,7 +106,8 @@ def export(
         if wanted == "tasks" and not pictures:
             problems += _told(taxonomy, content, by_name=chosen.name in ("csv", "hits"))
         written = writer(content, out)
-        done = {"format": chosen.name, "what": wanted, "rows": written, "digests": [digest_of(one) for one in outs]}
+        done = {"format": chosen.name, "what": wanted, "rows": written, "digests": [digest_of(one) for one in outs],
+                "content": content_of(out)}
         project.journal.log("annotate", "exported", out.name, **done)
     if written < total and wanted != "tasks":
         left = counted(total - written, wanted.removesuffix("s"))

@@ -267,3 +267,45 @@ def test_nobody_in_a_column_of_workers_is_a_folder_or_a_model(tmp_path: Path, sh
     assert name.startswith("mturk-")
     annotate.import_(project, (path,), keep_names=True)
     assert {vote[1] for vote in said(project)} == {name, "source:evil", "model:x"}
+
+
+@pytest.mark.parametrize("chosen", ["yolo", "voc"])
+def test_an_own_export_that_has_lost_something_is_left_out_when_it_comes_back(
+    tmp_path: Path, shelve: Shelve, kept: Read, chosen: str
+) -> None:
+    project = pictus.new(tmp_path / "birds")
+    shelve(project, PICTURES)
+    draw(project, [("box", id_of("owl/1.jpg"), "owl", "ada", {"box": [1, 2, 30, 40]})])
+    annotate.export(project, tmp_path / "boxes", format=chosen, what="marks")
+    outcome = annotate.import_(project, (tmp_path / "boxes",))
+    assert outcome.headline == "nothing new"
+    assert f"'boxes' is what this project wrote itself (marks as {chosen}), and is left out" in outcome.problems[0]
+    assert len(kept(project)) == 1
+    moved = (tmp_path / "boxes").rename(tmp_path / "other")
+    assert annotate.import_(project, (moved,)).headline == "nothing new", "whatever it is called"
+    votes = tmp_path / "votes.csv"
+    votes.write_text("worker,image,answer\nbob,owl/1.jpg,owl\n")
+    with pytest.raises(UserError, match="There is no file"):
+        annotate.import_(project, (tmp_path / "gone",))
+    assert annotate.import_(project, (moved, votes)).summary["added"] == 1, "what else was named is taken in"
+    label = next(one for one in moved.rglob("1.*") if one.is_file())
+    label.write_text(label.read_text().replace("0 0.", "0 0.1", 1).replace("<ymax>40", "<ymax>50"))
+    assert annotate.import_(project, (moved,)).summary["marks"] == 1, "what somebody changed is another file"
+    elsewhere = pictus.new(tmp_path / "elsewhere")
+    shelve(elsewhere, PICTURES)
+    assert annotate.import_(elsewhere, (moved,)).summary["marks"] == 1
+
+
+def test_labels_that_were_settled_here_are_no_further_voice(tmp_path: Path, shelve: Shelve) -> None:
+    project = pictus.new(tmp_path / "birds")
+    shelve(project, PICTURES)
+    votes = tmp_path / "votes.csv"
+    votes.write_text("worker,image,answer\nada,owl/1.jpg,owl\nbob,owl/1.jpg,owl\n")
+    annotate.import_(project, (votes,))
+    annotate.settle(project)
+    out = tmp_path / "labels.csv"
+    annotate.export(project, out, what="labels")
+    told = annotate.import_(project, (out,))
+    assert told.summary["added"] == 0
+    assert "(labels as csv), and is left out" in told.problems[0]
+    assert project.journal.votes().num_rows == 2
