@@ -48,17 +48,29 @@ class Lines:
         raise UserError("The demo's desk on 127.0.0.1 does not answer.", fix="run the same command again: it continues")
 
     async def ask(self, method: str, path: str, body: bytes, cookie: str) -> Answer:
-        """One request; OSError or EOFError where the connection ends."""
+        """One request; OSError or EOFError where the connection ends.
+
+        A server hangs up on connections that were idle for some seconds: as a browser does, such a request is sent
+        again, over a new one.
+        """
+        request = self._head(method, path, body, cookie) + body
         async with self._room:
-            reader, writer = self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self.port)
-            try:
-                writer.write(self._head(method, path, body, cookie) + body)
-                answer = await asyncio.wait_for(_read(reader), ANSWER_S)
-            except BaseException:
-                writer.close()
-                raise
-            self._free.append((reader, writer))
-            return answer
+            while self._free:
+                try:
+                    return await self._over(self._free.pop(), request)
+                except (EOFError, ConnectionError):
+                    continue
+            return await self._over(await asyncio.open_connection("127.0.0.1", self.port), request)
+
+    async def _over(self, line: tuple[asyncio.StreamReader, asyncio.StreamWriter], request: bytes) -> Answer:
+        try:
+            line[1].write(request)
+            answer = await asyncio.wait_for(_read(line[0]), ANSWER_S)
+        except BaseException:
+            line[1].close()
+            raise
+        self._free.append(line)
+        return answer
 
     async def lose(self, path: str, body: bytes, cookie: str) -> None:
         """Send a request and hang up before the answer: what a connection does that is lost."""
