@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pictus.annotate.shapes.points_consensus import likenesses, size_of, weigh_points
+from pictus.annotate.shapes.points_consensus import likeness_of_pairs, sizes_of, weigh_points
 
 
 def scene(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -47,10 +47,12 @@ def test_a_point_that_most_do_not_see_is_not_there() -> None:
 
 def test_likeness_is_half_at_a_fifth_of_the_size() -> None:
     one = np.array([[0, 0, 2], [100, 100, 2.0]])
-    assert size_of(one) == 100
+    drawn = np.stack([one, one + np.array([20.0, 0, 0]), np.zeros((2, 3))])
+    sizes = sizes_of(drawn)
+    assert sizes.tolist() == [100, 100, 20]
     # Both points moved by 20 px = FAR × 100: half.
-    assert likenesses([one, one + np.array([20.0, 0, 0])])[0, 1] == pytest.approx(0.5)
-    assert likenesses([one, np.array([[0, 0, 0], [0, 0, 0.0]])])[0, 1] == 0
+    first, second = np.array([0, 0]), np.array([1, 2])
+    assert likeness_of_pairs(drawn, sizes, first, second).tolist() == pytest.approx([0.5, 0])
 
 
 def test_no_drawing_is_refused() -> None:

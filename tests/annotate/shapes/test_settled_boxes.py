@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pictus.annotate.shapes.settled_boxes import Mark, Said, box_records, coverages, sure_of, verifiers
@@ -12,7 +14,7 @@ def said(kind: str, answer: str, who: str, mark: int = 1, *, role: str = "ask", 
 
 
 def mark(number: int, box: tuple[float, ...] = (0, 0, 10, 10), who: str = "ada", *, here: bool = True) -> Mark:
-    return Mark(number, "box", "p", "owl", who, {"box": list(box)}, here)
+    return Mark(number, "box", "p", "owl", who, json.dumps({"box": list(box)}), here)
 
 
 def test_known_answers_tell_how_good_a_verifier_is() -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from tests.annotate.desks import START, Clock, desk_of, put_questions, rows, som
 
 import pictus
 from pictus.annotate.desk.desk_steps import Desk
-from pictus.annotate.shapes import shape_steps
+from pictus.annotate.shapes import drawn_steps, settled_again, shape_steps
 from pictus.annotate.tasks import Given, Page, Person
 from pictus.errors import UserError
 from pictus.tables import table_of
@@ -325,36 +326,139 @@ def test_a_third_person_says_who_of_two_is_right(world: pictus.Project) -> None:
     assert shape_steps.shapes_(world).summary["covered"] == 1
 
 
-def test_only_pictures_with_new_masks_are_filled_again_and_the_rows_are_the_same(
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[set[tuple[str, str]] | None]:
+    """Which pictures each settling reads; None for all."""
+    found: list[set[tuple[str, str]] | None] = []
+    read = drawn_steps.drawn
+
+    def noting(project: pictus.Project, keys: set[tuple[str, str]] | None = None) -> drawn_steps.Drawn:
+        found.append(None if keys is None else set(keys))
+        return read(project, keys)
+
+    monkeypatch.setattr(drawn_steps, "drawn", noting)
+    return found
+
+
+def settled_tables(world: pictus.Project) -> dict[str, list[dict[str, Any]]]:
+    return {name: world.tables.read(name).drop_columns(["settled_at"]).to_pylist() for name in shape_steps.TABLES}
+
+
+def test_only_pictures_with_something_new_are_settled_again_and_the_tables_are_as_of_all(
     world: pictus.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pictus.annotate.shapes import settled_drawings
-
     def square(left: int, top: int = 100) -> dict[str, Any]:
         return {"polygons": [[left, top, left + 90, top, left + 90, top + 90, left, top + 90]]}
 
+    owl = {name: (image_id(name), "owl") for name in ("owl0", "owl1", "owl2")}
     put_mark(world, "mask", "ada", square(10), 0)
     put_mark(world, "mask", "bob", square(300), 1)
     put_mark(world, "mask", "ada", square(50), 2, picture="owl1")
     put_mark(world, "mask", "bob", square(52), 3, picture="owl1")  # one thing of two people: weighed with all others
     put_mark(world, "mask", "ada", square(10), 4, picture="owl2")
     shape_steps.shapes_(world)
-    put_mark(world, "mask", "eve", square(12), 5, picture="owl2")
-    filled: list[int] = []
-    runs = settled_drawings._runs
-
-    def counting(mark: Any, sizes: Any) -> Any:
-        filled.append(mark.mark_id)
-        return runs(mark, sizes)
-
-    monkeypatch.setattr(settled_drawings, "_runs", counting)
+    seen = looked_at(monkeypatch)
+    assert shape_steps.shapes_(world).headline.endswith("; nothing new since the last time")
+    assert seen == []
+    put_mark(world, "points", "ada", {"skeleton": "point", "points": [[5, 5, 2]]}, 5, picture="owl2")
     shape_steps.shapes_(world)
-    assert filled == [3, 4, 5, 6]
-    again = world.tables.read("masks").drop_columns(["settled_at"])
+    assert seen == [{owl["owl2"]}]
+    put_mark(world, "mask", "eve", square(12), 6, picture="owl2")
+    shape_steps.shapes_(world)
+    assert seen[1:] == [{owl["owl2"]}, {owl["owl1"], owl["owl2"]}]
+    again = settled_tables(world)
+    shape_steps.shapes_(world, whole=True)
+    assert seen[3:] == [None]
+    assert settled_tables(world) == again
     world.tables.replace("masks", table_of("masks", []))
     shape_steps.shapes_(world)
-    assert len(filled) == 4 + 6
-    assert world.tables.read("masks").drop_columns(["settled_at"]).equals(again)
+    assert seen[4:] == [None], "a table that is not as the last settling left it is settled whole"
+    assert settled_tables(world) == again
+    shape_steps.shapes_(world, threshold=0.95)
+    assert seen[5:] == [None], "another threshold is another settling"
+
+
+def say_of(world: pictus.Project, mark: int, who: str, answer: str, picture: str, *, known: str = "") -> None:
+    with world.journal.transaction() as connection:
+        number = connection.execute(sa.text("SELECT COUNT(*) FROM answers")).scalar_one()
+        connection.execute(
+            sa.text(
+                "INSERT INTO answers (page_id, revision, position, question_id, kind, concept_id, image_id, mark_id,"
+                " role, known, annotator, answer, data, seconds, answered_at) VALUES (:page, 1, 0, 0, 'box-quality',"
+                " 'owl', :image, :mark, :role, :known, :who, :answer, '{}', 8, :at)"
+            ),
+            {"page": f"p{number}", "image": image_id(picture), "mark": mark, "role": "gold" if known else "ask",
+             "known": known, "who": who, "answer": answer, "at": START},
+        )  # fmt: skip
+
+
+def close_to(found: dict[str, list[dict[str, Any]]], whole: dict[str, list[dict[str, Any]]]) -> bool:
+    """The same tables, but for probabilities of boxes within the tolerance that is stated."""
+    near = [abs(a.pop("posterior") - b.pop("posterior")) for a, b in zip(found["boxes"], whole["boxes"], strict=True)]
+    return found == whole and max(near, default=0.0) <= settled_again.MOVED
+
+
+def test_settled_bit_by_bit_or_as_a_whole_is_the_same(world: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    seen = looked_at(monkeypatch)
+    people, pictures = ("ada", "bob", "eve"), ("owl0", "owl1", "owl2", "owl3")
+    place = 0
+    for at in range(40):
+        picture, who = pictures[int(rng.integers(4))], people[int(rng.integers(3))]
+        x, y = (float(value) for value in rng.integers(0, 200, 2))
+        shape: dict[str, Any]
+        for kind, shape in (
+            ("box", {"box": [x, y, x + 150, y + 150]}),
+            ("mask", {"polygons": [[x, y, x + 150, y, x + 150, y + 150]]}),
+            ("points", {"skeleton": "point", "points": [[x / 20, y / 20, 2]]}),
+        ):
+            put_mark(world, kind, who if at % 3 else "model:run-1", shape, place, picture=picture)
+            place += 1
+        say_of(world, 3 * at + 1, who, "good" if rng.random() < 0.7 else "bad", picture)
+        say_of(world, 0, who, "good", picture, known="good" if rng.random() < 0.8 else "bad")
+        if at % 4 == 3:
+            shape_steps.shapes_(world)
+            before = settled_tables(world)
+            shape_steps.shapes_(world, whole=True)
+            assert close_to(before, settled_tables(world)), f"after {at + 1}"
+    assert sum(keys is not None for keys in seen) >= 9, "most were settled bit by bit"
+
+
+def test_a_verifier_found_worse_moves_boxes_on_pictures_where_nothing_is_new(
+    world: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_mark(world, "box", "model:run-1", {"box": FIRST}, 0)
+    put_mark(world, "box", "model:run-1", {"box": SECOND}, 1, picture="owl1")
+    say_of(world, 1, "ada", "good", "owl0")
+    say_of(world, 2, "bob", "good", "owl1")
+    shape_steps.shapes_(world)
+    for _ in range(5):
+        say_of(world, 2, "ada", "bad", "owl1", known="good")
+    seen = looked_at(monkeypatch)
+    shape_steps.shapes_(world)
+    assert seen[-1] == {(image_id("owl0"), "owl"), (image_id("owl1"), "owl")}
+    # Right 9 + 0 times of 10 + 5: odds 6 / 1 (both boxes good, and 4 to 1 before) times 0.6 / 0.4.
+    assert sorted(box.posterior for box in shape_steps.shapes_(world)) == pytest.approx([9 / 10, 54 / 55])
+
+
+def test_rows_that_another_server_commits_late_are_not_overlooked(
+    world: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_mark(world, "box", "model:run-1", {"box": FIRST}, 0)
+    put_mark(world, "box", "model:run-1", {"box": SECOND}, 1)
+    with world.journal.transaction() as connection:
+        late = connection.execute(sa.text("SELECT * FROM marks WHERE mark_id = 1")).mappings().one()
+        connection.execute(sa.text("DELETE FROM marks WHERE mark_id = 1"))
+    assert shape_steps.shapes_(world).summary["boxes_unsettled"] == 1
+    with world.journal.transaction() as connection:
+        names = ", ".join(map(str, late))
+        override = "OVERRIDING SYSTEM VALUE " if connection.dialect.name == "postgresql" else ""
+        connection.execute(
+            sa.text(f"INSERT INTO marks ({names}) {override}VALUES ({', '.join(':' + name for name in map(str, late))})"),
+            dict(late),
+        )
+    seen = looked_at(monkeypatch)
+    assert shape_steps.shapes_(world).summary["boxes_unsettled"] == 2
+    assert seen == [None]
 
 
 def test_a_page_of_verified_boxes_asks_once_for_each_picture_whether_one_is_missing(world: pictus.Project) -> None:

@@ -8,7 +8,6 @@ Legend: T things, N drawings (one thing by one annotator), K points of the skele
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +44,7 @@ def weigh_points(things: ArrayLike, annotators: ArrayLike, points_NK3: ArrayLike
         raise ValueError(message)
     n_points, n_things = drawn_NK3.shape[1], int(thing_N.max()) + 1
     n_people = int(who_N.max()) + 1
-    scale_N = np.array([size_of(drawing) for drawing in drawn_NK3])
+    scale_N = sizes_of(drawn_NK3)
     scale_T = np.bincount(thing_N, weights=scale_N, minlength=n_things) / np.maximum(np.bincount(thing_N), 1)
     seen_NK = drawn_NK3[:, :, 2].astype(np.int64)
     item_NK = thing_N[:, None] * n_points + np.arange(n_points)
@@ -71,27 +70,27 @@ def weigh_points(things: ArrayLike, annotators: ArrayLike, points_NK3: ArrayLike
     return PointConsensus(points_TK3, sd_TK, said.posterior_I.reshape(n_things, n_points), found.spread_W)
 
 
-def size_of(drawing_K3: Floats) -> float:
-    """The size of what was drawn, px: the root of the area around its points, at least 10 px."""
-    there = drawing_K3[drawing_K3[:, 2] > 0][:, :2]
-    if len(there) < 2:  # noqa: PLR2004  one point has no extent
-        return 20.0
-    sides = there.max(axis=0) - there.min(axis=0)
-    return float(max(np.sqrt(sides[0] * sides[1]), sides.max() / 2, 10.0))
+def sizes_of(drawn_NK3: Floats) -> Floats:
+    """The size of what was drawn, f64[N] px: the root of the area around its points, at least 10 px."""
+    is_there_NK = drawn_NK3[:, :, 2] > 0
+    low_N2, high_N2 = (
+        edge(np.where(is_there_NK[:, :, None], drawn_NK3[:, :, :2], away), axis=1)
+        for edge, away in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    is_wide_N = is_there_NK.sum(axis=1) > 1  # one point has no extent
+    side_N2 = np.where(is_wide_N[:, None], high_N2 - low_N2, 0.0)
+    size_N = np.maximum(np.sqrt(side_N2[:, 0] * side_N2[:, 1]), np.maximum(side_N2.max(axis=1) / 2, 10.0))
+    return np.asarray(np.where(is_wide_N, size_N, 20.0))
 
 
-def likenesses(drawings: Sequence[Floats]) -> Floats:
-    """How alike each pair of drawings of one skeleton is, f64[N, N] in [0, 1]: the mean over points that both have.
+def likeness_of_pairs(drawn_NK3: Floats, size_N: Floats, first_P: Ints, second_P: Ints) -> Floats:
+    """How alike drawings of one skeleton are, f64[P] in [0, 1]: the mean over points that both have.
 
-    In the manner of COCO's object keypoint similarity, with one width for all points.
+    In the manner of COCO's object keypoint similarity, with one width for all points. size_N: of `sizes_of`.
     """
-    size_N = np.array([size_of(one) for one in drawings])
-    drawn_NK3 = np.stack(drawings)
-    found_NN = np.zeros((len(drawings), len(drawings)))
-    for first, one in enumerate(drawings):
-        both_NK = (one[:, 2] > 0) & (drawn_NK3[:, :, 2] > 0)
-        apart_NK = np.sum((one[:, :2] - drawn_NK3[:, :, :2]) ** 2, axis=2)
-        scale_N = FAR * (size_N[first] + size_N) / 2
-        like_NK = np.exp(-np.log(2) * apart_NK / scale_N[:, None] ** 2) * both_NK
-        found_NN[first] = like_NK.sum(axis=1) / np.maximum(both_NK.sum(axis=1), 1)
-    return found_NN
+    first_PK3, second_PK3 = drawn_NK3[first_P], drawn_NK3[second_P]
+    both_PK = (first_PK3[:, :, 2] > 0) & (second_PK3[:, :, 2] > 0)
+    apart_PK = np.sum((first_PK3[:, :, :2] - second_PK3[:, :, :2]) ** 2, axis=2)
+    scale_P = FAR * (size_N[first_P] + size_N[second_P]) / 2
+    like_PK = np.exp(-np.log(2) * apart_PK / scale_P[:, None] ** 2) * both_PK
+    return np.asarray(like_PK.sum(axis=1) / np.maximum(both_PK.sum(axis=1), 1))

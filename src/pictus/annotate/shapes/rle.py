@@ -27,7 +27,7 @@ MOST_PIXELS = 400_000_000
 _GROUPS = 7
 """5-bit groups a run may take: 35 bits hold any run of MOST_PIXELS with its sign."""
 
-_FINE = 5
+FINE = 5
 """COCO draws outlines on a grid of fifths of a pixel."""
 
 
@@ -129,6 +129,12 @@ def to_text(rle: Rle) -> str:
     """The compressed form of the runs."""
     value = rle.counts.astype(np.int64).copy()
     value[3:] -= rle.counts[1:-2]
+    groups, used = groups_of(value)
+    return groups[np.arange(_GROUPS) < used[:, None]].tobytes().decode("ascii")
+
+
+def groups_of(value: Ints) -> tuple[NDArray[np.uint8], Ints]:
+    """Numbers in groups of 5 bits -> the character of each group u8[R, 7], and how many are used i64[R]."""
     groups = np.zeros((value.size, _GROUPS), np.uint8)
     used = np.zeros(value.size, np.int64)
     left, is_open = value, np.ones(value.size, np.bool_)
@@ -139,7 +145,9 @@ def to_text(rle: Rle) -> str:
         groups[:, number] = np.where(is_open, low + np.where(has_more, 0x20, 0) + 48, 0)
         used = np.where(is_open, number + 1, used)
         is_open = is_open & has_more
-    return groups[np.arange(_GROUPS) < used[:, None]].tobytes().decode("ascii")
+        if not is_open.any():
+            break
+    return groups, used
 
 
 def from_json(given: object, *, height: int = 0, width: int = 0) -> Rle:
@@ -234,13 +242,13 @@ def _from_text(text: str | bytes) -> Ints:
 
 def _filled(points: NDArray[np.float64], height: int, width: int) -> Rle:
     """One polygon, f64[P, 2] px: where its outline crosses the middle of a column, the column changes from there."""
-    corner = (_FINE * points + 0.5).astype(np.int64)
+    corner = (FINE * points + 0.5).astype(np.int64)
     u, v = _outline(corner)
     moved = np.flatnonzero(u[1:] != u[:-1]) + 1
     before, after = moved - 1, moved
-    column = (np.where(u[after] < u[before], u[after], u[after] - 1) + 0.5) / _FINE - 0.5
+    column = (np.where(u[after] < u[before], u[after], u[after] - 1) + 0.5) / FINE - 0.5
     is_middle = (np.floor(column) == column) & (column >= 0) & (column <= width - 1)
-    row = (np.where(v[after] < v[before], v[after], v[before]) + 0.5) / _FINE - 0.5
+    row = (np.where(v[after] < v[before], v[after], v[before]) + 0.5) / FINE - 0.5
     row = np.ceil(np.clip(row, 0, height))
     places = np.sort((column[is_middle] * height + row[is_middle]).astype(np.int64))
     places = np.append(places, height * width)

@@ -7,6 +7,7 @@ the loop, are merged by `box_consensus`; where the loop has a box of the same pl
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +15,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from pictus.annotate.shapes.box_consensus import BoxConsensus, drawn_of, overlaps, weigh_boxes
 from pictus.annotate.shapes.box_loop import BOX, COVERAGE, MOST_ROUNDS, QUALITY
 from pictus.annotate.shapes.marks import PROPOSERS
+from pictus.annotate.shapes.shape_texts import read_shapes
 from pictus.errors import counted
 from pictus.records import Box, BoxCoverage
 
@@ -40,12 +43,18 @@ class Mark(NamedTuple):
     image_id: str
     concept_id: str
     annotator: str
-    shape: Mapping[str, Any]
+    text: str  # the shape, as JSON
     is_drawn_here: bool  # on a page of the desk, else it came from a file or a model
 
     @property
     def key(self) -> Key:
         return self.image_id, self.concept_id
+
+    @property
+    def shape(self) -> Mapping[str, Any]:
+        """Read anew each time."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found
 
     @property
     def is_proposal(self) -> bool:
@@ -78,6 +87,24 @@ class Sure(NamedTuple):
     bad: tuple[str, ...]
 
 
+class Evidence(NamedTuple):
+    """What is known beyond the answers at hand: skill of verifiers, answers good and bad about other boxes."""
+
+    skill: Mapping[str, float]
+    good: int
+    bad: int
+
+
+def right_of(rights: int, many: int) -> float:
+    """How often a verifier is right who was so with `rights` of `many` known answers."""
+    return (RIGHT * CERTAINTY + rights) / (CERTAINTY + many)
+
+
+def share_of(good: int, bad: int) -> tuple[float, float]:
+    """Answers for and against, with those that stand for what is expected."""
+    return good + _SHARE[0], bad + _SHARE[1]
+
+
 def verifiers(said: Iterable[Said]) -> dict[str, float]:
     """How often each verifier is right, from known answers; those who had none as expected."""
     right: dict[str, int] = defaultdict(int)
@@ -86,39 +113,55 @@ def verifiers(said: Iterable[Said]) -> dict[str, float]:
         if one.kind == QUALITY:
             many[one.annotator] += one.role == "gold"
             right[one.annotator] += one.role == "gold" and one.answer == one.known
-    return {name: (RIGHT * CERTAINTY + right[name]) / (CERTAINTY + many[name]) for name in many}
+    return {name: right_of(right[name], many[name]) for name in many}
 
 
-def sure_of(said: Sequence[Said]) -> dict[int, Sure]:
-    """How sure each box is that somebody verified; of one person's answers to one question the last counts."""
-    skill = verifiers(said)
+def sure_of(said: Sequence[Said], beyond: Evidence | None = None) -> dict[int, Sure]:
+    """How sure each box is that somebody verified; of one person's answers to one question the last counts.
+
+    beyond: where `said` is about some boxes only; without, it is all there is.
+    """
+    skill = verifiers(said) if beyond is None else beyond.skill
     answers: dict[int, dict[str, str]] = defaultdict(dict)
     for one in said:
         if one.kind == QUALITY and one.role != "gold" and one.mark_id:
             answers[one.mark_id][one.annotator] = one.answer
-    good = sum(answer == "good" for votes in answers.values() for answer in votes.values()) + _SHARE[0]
-    bad = sum(answer == "bad" for votes in answers.values() for answer in votes.values()) + _SHARE[1]
+    found_by = {
+        mark: tuple(tuple(name for name, answer in votes.items() if answer == word) for word in ("good", "bad"))
+        for mark, votes in answers.items()
+    }
+    good, bad = share_of(
+        (beyond.good if beyond else 0) + sum(len(yes) for yes, _ in found_by.values()),
+        (beyond.bad if beyond else 0) + sum(len(no) for _, no in found_by.values()),
+    )
+    common = math.log(good / bad)
+    says = {name: math.log(right / (1 - right)) for name, right in skill.items()}
+    expected = math.log(RIGHT / (1 - RIGHT))
     found = {}
-    for mark, votes in answers.items():
-        odds = math.log(good / bad)
-        for name, answer in votes.items():
-            says = math.log(skill[name] / (1 - skill[name]))
-            odds += says if answer == "good" else -says
-        yes, no = (tuple(name for name, answer in votes.items() if answer == word) for word in ("good", "bad"))
+    for mark, (yes, no) in found_by.items():
+        odds = common + sum(says.get(name, expected) for name in yes) - sum(says.get(name, expected) for name in no)
         found[mark] = Sure(1 / (1 + math.exp(-odds)), yes, no)
     return found
 
 
 def box_records(
-    marks: Sequence[Mark], said: Sequence[Said], ruled_out: frozenset[Key], threshold: float, settled_at: str
-) -> list[Box]:
+    marks: Sequence[Mark], said: Sequence[Said], ruled_out: frozenset[Key], threshold: float, settled_at: str,
+    *, beyond: Evidence | None = None,
+) -> list[Box]:  # fmt: skip
     """One record per box, rejected ones too, by picture and concept.
 
-    ruled_out: pictures that, as a reviewer ruled, do not show the concept.
+    ruled_out: pictures that, as a reviewer ruled, do not show the concept; beyond: as `sure_of` takes it.
     """
-    sure = sure_of(said)
-    alone, together = _apart([mark for mark in marks if mark.kind == BOX], sure)
-    records = [_verified(mark, sure.get(mark.mark_id), settled_at) for mark in alone]
+    drawn = [mark for mark in marks if mark.kind == BOX]
+    standing = {mark.mark_id for mark in drawn}
+    about = [one for one in said if one.kind == QUALITY and (one.role == "gold" or one.mark_id in standing)]
+    sure = sure_of(about, beyond)
+    alone, together = _apart(drawn, sure)
+    read = read_shapes([mark.text for mark in alone], box=pa.list_(pa.float64())).column("box").to_pylist()
+    records = [
+        _verified(mark, sides, sure.get(mark.mark_id), settled_at)
+        for mark, sides in zip(alone, read, strict=True)
+    ]
     taken: dict[Key, list[Box]] = defaultdict(list)
     for record in records:
         if record.status == "accepted":
@@ -189,8 +232,8 @@ def _apart(marks: Sequence[Mark], sure: Mapping[int, Sure]) -> tuple[list[Mark],
     return alone, together
 
 
-def _verified(mark: Mark, sure: Sure | None, settled_at: str) -> Box:
-    x1, y1, x2, y2 = mark.shape["box"]
+def _verified(mark: Mark, sides: Sequence[float], sure: Sure | None, settled_at: str) -> Box:
+    x1, y1, x2, y2 = sides
     if sure is None:
         status, posterior = "unsettled", _SHARE[0] / sum(_SHARE)
         reason = "a proposal that nobody verified" if mark.is_proposal else "drawn, and not verified yet"

@@ -2,63 +2,58 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.queues import queue_rows
-from pictus.annotate.shapes.box_loop import BOX, LOOP, Asked, questions_for
+from pictus.annotate.shapes import drawn_steps, settled_again
+from pictus.annotate.shapes.box_loop import BOX, LOOP, QUALITY, Asked, questions_for
+from pictus.annotate.shapes.drawn_steps import Drawn, LeftOut, Upto
 from pictus.annotate.shapes.marks import STANDS
-from pictus.annotate.shapes.settled_boxes import Key, Mark, Said, box_records, coverages
+from pictus.annotate.shapes.settled_boxes import Evidence, Key, box_records, coverages, share_of
 from pictus.annotate.shapes.settled_drawings import AGREED, mask_records, point_records
 from pictus.annotate.tasks import Wanted
 from pictus.clock import now
 from pictus.errors import UserError, counted
 from pictus.project import Project
-from pictus.records import Box, BoxCoverage, Keypoints, Mask
+from pictus.records import Box
 from pictus.registry import Outcome, step
 from pictus.stats import wilson
 from pictus.tables import equals, table_of
 
-DRAWING = (*LOOP, "mask", "points")
-LONGEST_S = 600.0
-"""What a single answer may count in seconds per box: who takes longer was elsewhere."""
+TABLES = ("boxes", "box_coverage", "masks", "keypoints")
+EVENT = "shapes_settled"
+
+FEW = 1_000
+MOST_SHARE = 1 / 8
+"""Pictures to settle again, as a share of all shapes, from which it is quicker to settle all; FEW never are."""
 
 
-class Drawn(NamedTuple):
-    """All that counts: marks that stand, answers of the latest revisions in the order given, seconds of each kind."""
+class Work(NamedTuple):
+    """What is to be settled: all of it (keys None), or these pictures, with what is known of the others' boxes."""
 
-    marks: list[Mark]
-    said: list[Said]
-    seconds: dict[str, float]
-    ruled_out: frozenset[Key]
-    left_out: int  # answers of people who are paused
-    left_out_shapes: int  # what they drew, where nobody verifies it
-
-
-class Settled(NamedTuple):
-    """The rows of the tables of these names."""
-
-    boxes: list[Box]
-    box_coverage: list[BoxCoverage]
-    masks: list[Mask]
-    keypoints: list[Keypoints]
+    drawn: Drawn
+    keys: set[Key] | None
+    beyond: Evidence | None
 
 
 @step("annotate shapes", changes=True)
-def shapes_(project: Project, *, threshold: float = 0.9) -> Outcome[Box]:
+def shapes_(project: Project, *, threshold: float = 0.9, whole: bool = False) -> Outcome[Box]:
     """Settle boxes, masks and points that people drew, with what speaks for each.
 
     Boxes of the loop are accepted when more of those who verified them say good than bad; what several people drew
-    each on their own is merged. Settling again replaces the tables boxes, box_coverage, masks and keypoints.
+    each on their own is merged. Settling again looks only at pictures about which something is new, and where a box
+    became more or less probable by 0.005; the tables boxes, box_coverage, masks and keypoints are as of all.
 
     threshold: the probability a box merged from several people's needs, above 0.5 and below 1
+    whole: settle everything anew
 
     Examples:
         pictus annotate shapes
@@ -67,27 +62,106 @@ def shapes_(project: Project, *, threshold: float = 0.9) -> Outcome[Box]:
     if not 0.5 < threshold < 1:  # noqa: PLR2004  below a half, yes and no could both be accepted
         raise UserError(f"--threshold {threshold} is not between 0.5 and 1.", fix="--threshold 0.9")
     with project.lock("annotate"):
-        drawn = _drawn(project)
-        if not drawn.marks and not drawn.said:
-            raise UserError(
-                "Nobody has drawn anything in this project yet.",
-                fix="pictus annotate plan --kind box && pictus annotate serve",
-            )
-        with project.progress.track(f"settling {counted(len(drawn.marks), 'shape')}", None):
-            settled = _settled(project, drawn, threshold)
-            for name, rows in settled._asdict().items():
-                if rows or project.tables.exists(name):
-                    project.tables.replace(name, table_of(name, rows))
-        summary = {**_summary(settled, drawn), "threshold": threshold}
-        project.journal.log("annotate", "shapes_settled", **summary)
+        earlier = None if whole else _earlier(project, threshold)
+        upto = drawn_steps.upto(project, earlier)
+        with project.progress.track("settling what was drawn", None):
+            work = _work(project, earlier)
+            if work.keys is None and not work.drawn.marks and not work.drawn.said:
+                raise UserError(
+                    "Nobody has drawn anything in this project yet.",
+                    fix="pictus annotate plan --kind box && pictus annotate serve",
+                )
+            _settle(project, work, threshold)
+        found = {name: project.tables.read(name) for name in TABLES}
+        summary = {**_summary(found, upto.seconds), "threshold": threshold}
+        versions = {name: project.tables.version(name) for name in TABLES}
+        state = {**upto.as_json(), "versions": versions, "sizes": _sizes_stamp(project)}
+        project.journal.log("annotate", EVENT, **summary, upto=state)
+    is_new = work.keys is None or bool(work.keys)
     return Outcome(
         step="annotate shapes",
         summary=summary,
-        headline=_headline(summary),
-        problems=_problems(settled, drawn),
+        headline=_headline(summary) + ("" if is_new else "; nothing new since the last time"),
+        problems=_problems(found, drawn_steps.left_out(project)),
         next=_next(summary),
         source=lambda: project.tables.records("boxes", Box),
     )
+
+
+def _earlier(project: Project, threshold: float) -> Upto | None:
+    """How far the last settling had read; None where its tables are no longer as it left them, or all is otherwise."""
+    events = project.journal.events(event=EVENT, limit=1)
+    state = events[0].data.get("upto") if events else None
+    if not state or events[0].data.get("threshold") != threshold:
+        return None
+    if state["versions"] != {name: project.tables.version(name) for name in TABLES}:
+        return None
+    if state["sizes"] != _sizes_stamp(project):
+        return None  # pictures were added, measured or taken away: outlines fill others
+    return Upto(state["highest"], state["many"], state["paused"], state["seconds"])
+
+
+def _sizes_stamp(project: Project) -> list[int]:
+    return [project.tables.version(name) for name in ("images", "checks")]
+
+
+def _work(project: Project, earlier: Upto | None) -> Work:
+    keys = None if earlier is None else drawn_steps.changed(project, earlier)
+    most = max(FEW, MOST_SHARE * earlier.many["marks"]) if earlier else 0
+    if keys is None or len(keys) > most:
+        return Work(drawn_steps.drawn(project), None, None)
+    if not keys:
+        return Work(Drawn([], [], frozenset()), keys, None)
+    columns = ["image_id", "concept_id", "method"]
+    boxes = project.tables.read("boxes", [*columns, "n_good", "n_bad", "posterior", "verified_by"])
+    drawn, skill = drawn_steps.drawn(project, keys), drawn_steps.skills(project)
+    others = settled_again.without(boxes, keys)
+    good, bad = (pc.sum(others.column(name)).as_py() or 0 for name in ("n_good", "n_bad"))
+    own = _answers(drawn)
+    tables = {"boxes": boxes, **{name: project.tables.read(name, ["image_id", "concept_id", "n_drew"])
+                                 for name in ("masks", "keypoints")}}  # fmt: skip
+    further = settled_again.drifted(others, skill, share_of(good + own["good"], bad + own["bad"]))
+    further |= settled_again.shared(drawn.marks, tables)
+    if further - keys:
+        keys |= further
+        if len(keys) > most:
+            return Work(drawn_steps.drawn(project), None, None)
+        drawn, others = drawn_steps.drawn(project, keys), settled_again.without(boxes, keys)
+        good, bad = (pc.sum(others.column(name)).as_py() or 0 for name in ("n_good", "n_bad"))
+    return Work(drawn, keys, Evidence(skill, good, bad))
+
+
+def _answers(drawn: Drawn) -> Counter[str]:
+    """Answers about the boxes that stand: good and bad, the last of each person."""
+    standing = {mark.mark_id for mark in drawn.marks if mark.kind == BOX}
+    last = {
+        (one.mark_id, one.annotator): one.answer
+        for one in drawn.said if one.kind == QUALITY and one.role != "gold" and one.mark_id in standing
+    }  # fmt: skip
+    return Counter(last.values())
+
+
+def _settle(project: Project, work: Work, threshold: float) -> None:
+    """Write the tables: what is settled now takes the place of the rows of its pictures."""
+    at, drawn = now(), work.drawn
+    sizes = Sizes(project)
+    known = {mark.image_id: sizes.of(mark.image_id) for mark in drawn.marks if mark.kind == "mask"}
+    boxes = box_records(drawn.marks, drawn.said, drawn.ruled_out, threshold, at, beyond=work.beyond)
+    new: dict[str, Sequence[Any]] = {
+        "boxes": boxes, "box_coverage": coverages(drawn.marks, drawn.said, boxes, at),
+        "masks": mask_records(drawn.marks, known, drawn.ruled_out, at),
+        "keypoints": point_records(drawn.marks, drawn.ruled_out, at),
+    }  # fmt: skip
+    for name, rows in new.items():
+        there = project.tables.exists(name)
+        if work.keys is None:
+            if rows or there:
+                project.tables.replace(name, table_of(name, rows))
+            continue
+        before = project.tables.read(name)
+        kept = settled_again.without(before, work.keys)
+        if rows or kept.num_rows < before.num_rows:
+            project.tables.replace(name, settled_again.joined(kept, table_of(name, rows)))
 
 
 def marked(project: Project, kind: str) -> pa.Table:
@@ -109,7 +183,7 @@ def ask_on(project: Project, concept_ids: Sequence[str] = ()) -> int:
 
     concept_ids: only these; all without -> questions that are new.
     """
-    drawn = _drawn(project)
+    drawn = drawn_steps.drawn(project)
     with project.journal.reading() as connection:
         rows = connection.execute(
             sa.text(
@@ -151,93 +225,40 @@ def _put(project: Project, kind: str, wanted: Sequence[Wanted]) -> int:
     return stored.added
 
 
-def _drawn(project: Project) -> Drawn:
-    kinds: Any = sa.bindparam("kinds", expanding=True)
-    with project.journal.transaction() as connection:
-        answers = connection.execute(
-            sa.text(
-                "SELECT page_id, revision, kind, image_id, concept_id, mark_id, annotator, answer, role, known, seconds"
-                " FROM answers WHERE kind IN :kinds ORDER BY answer_id"
-            ).bindparams(kinds), {"kinds": DRAWING},
-        ).all()  # fmt: skip
-        marks = connection.execute(
-            sa.text(
-                "SELECT m.mark_id, m.kind, m.image_id, m.concept_id, m.annotator, m.shape, m.source FROM marks m"  # noqa: S608  ours
-                f" WHERE m.kind IN :kinds{STANDS} ORDER BY m.mark_id"
-            ).bindparams(kinds), {"kinds": DRAWING},
-        ).all()  # fmt: skip
-        paused = set(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars())
-        rulings = connection.execute(
-            sa.text("SELECT image_id, concept_id, ruling FROM rulings ORDER BY ruling_id")
-        ).all()
-    latest: dict[str, int] = {}
-    seconds: dict[str, float] = defaultdict(float)
-    for row in answers:
-        latest[row.page_id] = max(latest.get(row.page_id, 0), row.revision)
-        seconds[row.kind] += min(max(float(row.seconds), 0.0), LONGEST_S)
-    ruled = {(row.image_id, row.concept_id): row.ruling for row in rulings}
-    standing = [_mark(row) for row in marks]
-    counting = [mark for mark in standing if mark.annotator not in paused or _is_for_others(mark)]
-    return Drawn(
-        counting,
-        [
-            Said(row.kind, row.image_id, row.concept_id, int(row.mark_id), row.annotator, row.answer, row.role,
-                 row.known)
-            for row in answers if row.revision == latest[row.page_id] and row.annotator not in paused
-        ],
-        dict(seconds), frozenset(key for key, ruling in ruled.items() if ruling == "is-not"),
-        sum(row.annotator in paused for row in answers), len(standing) - len(counting),
-    )  # fmt: skip
-
-
-def _mark(row: Any) -> Mark:  # noqa: ANN401  a row of marks
-    return Mark(
-        int(row.mark_id), row.kind, row.image_id, row.concept_id, row.annotator, json.loads(row.shape),
-        str(row.source).startswith("page:"),
-    )  # fmt: skip
-
-
-def _is_for_others(mark: Mark) -> bool:
-    """Whether it counts only once another has verified it, so that it may stay when its author is paused."""
-    return mark.kind == BOX and mark.is_drawn_here
-
-
-def _settled(project: Project, drawn: Drawn, threshold: float) -> Settled:
-    at = now()
-    sizes, polygons = Sizes(project), {mark.image_id for mark in drawn.marks if "polygons" in mark.shape}
-    boxes = box_records(drawn.marks, drawn.said, drawn.ruled_out, threshold, at)
-    known = {image_id: sizes.of(image_id) for image_id in polygons}
-    gone = {image_id for image_id, size in known.items() if not all(size)}  # a picture that was taken down
-    earlier = project.tables.records("masks", Mask) if project.tables.exists("masks") else ()
-    masks = [mark for mark in drawn.marks if mark.image_id not in gone or "polygons" not in mark.shape]
-    return Settled(
-        boxes, coverages(drawn.marks, drawn.said, boxes, at),
-        mask_records(masks, known, drawn.ruled_out, at, earlier), point_records(drawn.marks, drawn.ruled_out, at),
-    )  # fmt: skip
-
-
-def _summary(settled: Settled, drawn: Drawn) -> dict[str, Any]:
-    boxes, masks, points = (
-        Counter(one.status for one in rows) for rows in (settled.boxes, settled.masks, settled.keypoints)
-    )
-    covered = Counter(one.coverage for one in settled.box_coverage)
-    good = [box for box in settled.boxes if box.status == "accepted"]
-    share = wilson(covered["covered"], len(settled.box_coverage)) if settled.box_coverage else None
-    loop_s = sum(drawn.seconds.get(kind, 0.0) for kind in LOOP)
+def _summary(found: Mapping[str, pa.Table], seconds: Mapping[str, float]) -> dict[str, Any]:
+    boxes, masks, points = (_counts(found[name], "status") for name in ("boxes", "masks", "keypoints"))
+    covered, pictures = _counts(found["box_coverage"], "coverage"), found["box_coverage"].num_rows
+    rows = found["boxes"]
+    good = rows.filter(pc.equal(rows.column("status"), "accepted")).column("posterior").to_numpy()
+    share = wilson(covered["covered"], pictures) if pictures else None
+    loop_s = sum(seconds.get(kind, 0.0) for kind in LOOP)
     return {
         "boxes": boxes["accepted"], "boxes_unsettled": boxes["unsettled"], "boxes_rejected": boxes["rejected"],
-        "pictures": len(settled.box_coverage), "covered": covered["covered"], "missing": covered["missing"],
+        "pictures": pictures, "covered": covered["covered"], "missing": covered["missing"],
         "undecided": covered["undecided"], "open": covered["open"],
         "share_covered": round(share.estimate, 4) if share else None,
         "share_covered_low": round(share.low, 4) if share else None,
         "share_covered_high": round(share.high, 4) if share else None,
-        "share_tight": round(float(np.mean([box.posterior for box in good])), 4) if good else None,
-        "seconds_per_box": round(loop_s / len(good), 1) if good and loop_s else None,
+        "share_tight": round(float(np.mean(good)), 4) if good.size else None,
+        "seconds_per_box": round(loop_s / good.size, 1) if good.size and loop_s else None,
         "masks": masks["accepted"], "masks_unsettled": masks["unsettled"],
         "keypoints": points["accepted"], "keypoints_unsettled": points["unsettled"],
-        "disagreements": sum(box.n_good > 0 < box.n_bad for box in settled.boxes) + covered["undecided"]
-        + sum(one.agreement < AGREED for rows in (settled.masks, settled.keypoints) for one in rows),
+        "disagreements": _torn(rows) + covered["undecided"] + _unlike(found["masks"]) + _unlike(found["keypoints"]),
     }  # fmt: skip
+
+
+def _counts(rows: pa.Table, column: str) -> Counter[str]:
+    return Counter({one["values"]: one["counts"] for one in pc.value_counts(rows.column(column)).to_pylist()})
+
+
+def _torn(boxes: pa.Table) -> int:
+    """Boxes that some say are good and others bad."""
+    both = pc.and_(*(pc.greater(boxes.column(name), 0) for name in ("n_good", "n_bad")))
+    return pc.sum(both).as_py() or 0
+
+
+def _unlike(rows: pa.Table) -> int:
+    return pc.sum(pc.less(rows.column("agreement"), AGREED)).as_py() or 0
 
 
 def _headline(summary: Mapping[str, Any]) -> str:
@@ -256,22 +277,23 @@ def _headline(summary: Mapping[str, Any]) -> str:
     return text
 
 
-def _problems(settled: Settled, drawn: Drawn) -> tuple[str, ...]:
-    gone = ((drawn.left_out, "answer"), (drawn.left_out_shapes, "drawing"))
-    told = " and ".join(counted(many, one) for many, one in gone if many)
+def _problems(rows: Mapping[str, pa.Table], left: LeftOut) -> tuple[str, ...]:
+    told = " and ".join(counted(many, one) for many, one in zip(left, ("answer", "drawing"), strict=True) if many)
     found = [f"left out, their people are paused: {told}"] if told else []
-    torn = [box for box in settled.boxes if box.n_good and box.n_bad]
-    if torn:
-        found.append(f"people disagree whether it is good: {counted(len(torn), 'box', 'boxes')}")
-    lost = [one for one in settled.box_coverage if one.coverage == "undecided"]
-    if lost:
-        first = f"{lost[0].image_id[:12]}: {lost[0].reason}"
-        found.append(f"undecided whether all boxes are there: {counted(len(lost), 'picture')} ({first})")
-    for rows, name in ((settled.masks, "mask"), (settled.keypoints, "set of points")):
-        unlike = sum(one.agreement < AGREED for one in rows)
-        if unlike:
-            many = "sets of points" if name != "mask" else ""
-            found.append(f"drawn unlike each other: {counted(unlike, name, many)}; let another person draw")
+    if torn := _torn(rows["boxes"]):
+        found.append(f"people disagree whether it is good: {counted(torn, 'box', 'boxes')}")
+    coverage = rows["box_coverage"]
+    lost = coverage.filter(pc.equal(coverage.column("coverage"), "undecided"))
+    if lost.num_rows:
+        first = lost.slice(0, 1).to_pylist()[0]
+        found.append(
+            f"undecided whether all boxes are there: {counted(lost.num_rows, 'picture')}"
+            f" ({first['image_id'][:12]}: {first['reason']})"
+        )
+    for name, one in (("masks", "mask"), ("keypoints", "set of points")):
+        if unlike := _unlike(rows[name]):
+            many = "sets of points" if name != "masks" else ""
+            found.append(f"drawn unlike each other: {counted(unlike, one, many)}; let another person draw")
     return tuple(found)
 
 
