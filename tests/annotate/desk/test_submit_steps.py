@@ -403,3 +403,25 @@ def test_the_same_question_on_two_pages_of_one_person_counts_once(world: pictus.
         receipt = desk.submit(ada, one.page_id, 1, all_of(one), 60)
     assert receipt.progress.questions == 30
     assert [one.questions for one in pictus.annotate.people(world)] == [30]
+
+
+def test_handing_in_again_and_again_makes_up_no_time(world: pictus.Project) -> None:
+    put_questions(world, 400)
+    clock = Clock()
+    desk = desk_of(world, clock)
+    ada = someone(desk)
+    first = desk.next_page(ada)
+    second = desk.next_page(ada, except_pages=[first.page_id if first else ""])
+    held = [page for page in (first, second) if page]
+    assert len({page.page_id for page in held}) == 2
+    clock.wait(4)
+    for revision in range(1, 6):
+        for page in held:
+            answer = ("yes", "no")[revision % 2]
+            receipt = desk.submit(ada, page.page_id, revision, all_of(page, answer), 1e7)
+    assert receipt.progress.seconds == 4
+    clock.wait(60)
+    page = desk.next_page(ada, except_pages=[one.page_id for one in held])
+    assert page is not None
+    clock.wait(30)
+    assert desk.submit(ada, page.page_id, 1, all_of(page), 25).progress.seconds == 29

@@ -250,7 +250,7 @@ def _seconds(connection: sa.Connection, row: Any, sent: HandIn, at: str, limits:
         " WHERE p.annotator = :me AND p.state = 'submitted' AND p.submitted_at > :since AND a.answered_at > :since"
     )
     claimed = float(connection.execute(query, {"me": row.annotator, "since": since}).scalar_one())
-    return max(0.0, min(said, max(0.0, seconds_between(since, at)) + 1 - claimed, limits.longest_s))
+    return max(0.0, min(said, seconds_between(since, at) - claimed, limits.longest_s))
 
 
 def _answered(connection: sa.Connection, me: str, questions: Sequence[int]) -> frozenset[int]:
