@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 import pictus
 
-from .conftest import NewPage, at_wall, come_in, served
-from .wall import ANSWERS, IS, MARKED, NEXT, PAGE, SAVED, WAITS, answers_of, flat, next_page
+from .conftest import NewPage, at_wall, come_in, make_project, served
+from .wall import ANSWERS, IS, MARKED, PAGE, SAVED, WAITS, answers_of, flat, next_page
 
 pytestmark = pytest.mark.browser
+
+HOLDS = """count => Object.keys(localStorage).filter((key) => key.includes("/tab/"))
+    .some((key) => JSON.parse(localStorage.getItem(key)).pages.length === count)"""
+"""A tab has so many pages in hand and ahead. Not "networkidle": pages are borrowed after that, too."""
+OTHER = """before => { const picture = document.querySelector(".mark img");
+    return picture && picture.src.split("/").at(-4) !== before; }"""
+SENT = "() => !Object.keys(localStorage).some((key) => key.includes('/out/'))"
+SAYS = "([id, words]) => document.getElementById(id).textContent.includes(words)"
+
+
+class Traffic:
+    """Requests of a page that are under way. One that is when the server is stopped is answered 500 by its last breath.
+
+    Not `wait_for_load_state("networkidle")`, which is true for ever once it was.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self.page, self.count = page, 0
+        for event, change in (("request", 1), ("requestfinished", -1), ("requestfailed", -1)):
+            page.on(event, lambda _request, change=change: self._count(change))
+
+    def _count(self, change: int) -> None:
+        self.count += change
+
+    def rest(self) -> None:
+        quiet = 0
+        for _ in range(750):
+            quiet = 0 if self.count else quiet + 1
+            if quiet == 8:  # a third of a second
+                return
+            self.page.wait_for_timeout(40)
+        pytest.fail(f"{self.count} requests are still under way")
 
 
 def test_a_lost_connection_and_a_closed_tab_lose_and_double_nothing(fresh: pictus.Project, new_page: NewPage) -> None:
@@ -19,19 +54,17 @@ def test_a_lost_connection_and_a_closed_tab_lose_and_double_nothing(fresh: pictu
         come_in(page, server.address, "Ada")
         handed_in = [next_page(page, "Space")]
         page.wait_for_function(SAVED)
-        page.wait_for_function("() => document.querySelectorAll('.mark img').length > 0")
-        page.wait_for_load_state("networkidle")  # two pages are borrowed ahead
+        page.wait_for_function(HOLDS, arg=3)  # two pages are borrowed ahead
         context.set_offline(True)
         handed_in += [next_page(page, "l", "Space"), next_page(page, "n"), next_page(page, "Space", "j", "n")]
-        page.wait_for_function(WAITS)
-        assert page.inner_text("#saved") == "3 pages wait for the connection"
-        assert "No connection" in page.inner_text("#work"), "nothing more was borrowed"
+        page.wait_for_function(SAYS, arg=["saved", "3 pages wait for the connection"])
+        page.wait_for_function(SAYS, arg=["work", "No connection"])  # nothing more was borrowed
         assert len(answers_of(fresh, "Ada")) == len(handed_in[0][1])
         page.close()  # what was handed in lies in the browser
         context.set_offline(False)
         again = context.new_page()
         again.goto(server.address + "/desk")
-        again.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('/out/'))")
+        again.wait_for_function(SENT)
         assert answers_of(fresh, "Ada") == flat(handed_in)
         page_id, _ = next_page(again, "Space")
         assert page_id not in {one for one, _ in handed_in}, "what was handed in is not lent again"
@@ -40,17 +73,58 @@ def test_a_lost_connection_and_a_closed_tab_lose_and_double_nothing(fresh: pictu
 def test_a_killed_server_finds_everything_once_it_is_back(fresh: pictus.Project, new_page: NewPage) -> None:
     with served(fresh) as server:
         page = new_page()
+        traffic = Traffic(page)
         come_in(page, server.address, "Ada")
-        at_wall(page)
-        page.wait_for_load_state("networkidle")
+        handed_in = [next_page(page, "Space")]
+        page.wait_for_function(SAVED)
+        page.wait_for_function(HOLDS, arg=3)
+        traffic.rest()
         server.stop()
-        handed_in = [next_page(page, "Space"), next_page(page, "l", "n"), next_page(page, "j", "Space")]
+        handed_in += [next_page(page, "Space"), next_page(page, "l", "n"), next_page(page, "j", "Space")]
         page.wait_for_function(WAITS)
         server.start()
         page.evaluate("dispatchEvent(new Event('online'))")  # else it waits for its next try
-        page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('/out/'))")
+        page.wait_for_function(SENT)
         assert answers_of(fresh, "Ada") == flat(handed_in)
         next_page(page)
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_quiz_without_a_connection_stops_nobody_and_is_checked_before_the_page_is_taken(
+    tmp_path: Path, new_page: NewPage, *, is_right: bool
+) -> None:
+    with served(make_project(tmp_path, 2, 4, quiz=2)) as server:
+        page = new_page()
+        come_in(page, server.address, "Ada")
+        at_wall(page)
+        first, marked = next_page(page, "Space")
+        page.wait_for_selector(".quiz")  # the second concept's, borrowed with its page
+        page.wait_for_function(SAVED)
+        page.wait_for_load_state("networkidle")
+        page.context.set_offline(True)
+        number = page.inner_text("h1").rpartition(" ")[2]
+        right = page.locator(".choice", has_text=f"what is meant by number {number}")
+        wrong = page.locator(".choice", has_not_text=f"what is meant by number {number}").first
+        (right if is_right else wrong).click()
+        page.wait_for_selector(".mark")
+        assert "checked when there is one again" in page.inner_text("#said")
+        second, unsure = next_page(page, "n")
+        page.wait_for_function(WAITS)
+        assert page.inner_text("#saved") == "1 page waits for the connection"
+        page.context.set_offline(False)
+        page.evaluate("dispatchEvent(new Event('online'))")  # else it waits for its next try
+        page.wait_for_function(SENT)
+        if is_right:
+            assert answers_of(server.project, "Ada") == flat([(first, marked), (second, unsure)])
+            return
+        page.wait_for_selector(".quiz .problem")
+        assert answers_of(server.project, "Ada") == flat([(first, marked)]), "nothing that rests on it was taken"
+        page.locator(".choice", has_text=f"what is meant by number {number}").click()
+        page.wait_for_function(IS, arg=second)
+        assert "mixed" in page.evaluate(MARKED).values(), "what was marked is there to be looked at again"
+        page.keyboard.press("Enter")
+        page.wait_for_function(SAVED)
+        assert answers_of(server.project, "Ada") == flat([(first, marked), (second, unsure)])
 
 
 def test_undo_takes_up_the_last_page_and_both_are_handed_in(fresh: pictus.Project, new_page: NewPage) -> None:
@@ -58,7 +132,7 @@ def test_undo_takes_up_the_last_page_and_both_are_handed_in(fresh: pictus.Projec
         page = new_page()
         come_in(page, server.address, "Ada")
         first, marked = next_page(page, "Space")
-        page.wait_for_function(NEXT, arg=first)
+        page.wait_for_function(OTHER, arg=first)
         second = page.evaluate(PAGE)
         page.keyboard.press("l")
         page.keyboard.press("Space")
@@ -77,7 +151,7 @@ def test_undo_takes_up_the_last_page_and_both_are_handed_in(fresh: pictus.Projec
         page.wait_for_selector("#undo:not([disabled])")
         third = page.evaluate(PAGE)
         page.keyboard.press("u")
-        page.wait_for_function(NEXT, arg=third)
+        page.wait_for_function(OTHER, arg=third)
         taken_up = dict([changed, last])[page.evaluate(PAGE)]  # both may have come in within one second
         assert {int(place): ANSWERS[said] for place, said in page.evaluate(MARKED).items()} == taken_up
 
@@ -90,7 +164,7 @@ def test_a_closed_tab_finds_the_same_page_with_its_marks(fresh: pictus.Project, 
         for key in ("Space", "l", "n"):
             page.keyboard.press(key)
         before, marked = page.evaluate(PAGE), page.evaluate(MARKED)
-        page.wait_for_load_state("networkidle")
+        page.wait_for_function(HOLDS, arg=2)
         context = page.context
         page.close()
         again = context.new_page()
@@ -110,10 +184,13 @@ def test_what_is_borrowed_ahead_goes_back_when_the_page_is_left(fresh: pictus.Pr
         page = new_page()
         come_in(page, server.address, "Ada")
         at_wall(page)
-        page.wait_for_load_state("networkidle")
+        page.wait_for_function(HOLDS, arg=2)
+        assert leased() == 2, "one in hand and one ahead, until the first is handed in"
+        next_page(page, "Space")  # without a mark it could be a slip of the key
+        page.wait_for_function(HOLDS, arg=3)
         assert leased() == 3, "one in hand and two ahead"
         page.goto(server.address)
-        for _ in range(50):
+        for _ in range(750):
             if leased() == 1:
                 break
             page.wait_for_timeout(40)
@@ -125,9 +202,15 @@ def test_two_tabs_of_one_person_show_different_pages(fresh: pictus.Project, new_
         page = new_page()
         come_in(page, server.address, "Ada")
         at_wall(page)
-        page.wait_for_load_state("networkidle")
+        page.wait_for_function(HOLDS, arg=2)
         other = page.context.new_page()
         other.goto(server.address + "/desk")
+        other.wait_for_function(SAYS, arg=["work", "You hold several pages"])  # a newcomer
+        for _ in range(2):
+            next_page(page, "Space")
+            page.wait_for_function(SAVED)
+        page.wait_for_function(HOLDS, arg=3)
+        other.reload()
         at_wall(other)
         assert other.evaluate(PAGE) != page.evaluate(PAGE)
 
@@ -137,14 +220,16 @@ def test_what_waits_is_told_before_signing_out_and_sent_after_coming_in_again(
 ) -> None:
     with served(fresh) as server:
         page = new_page()
+        traffic = Traffic(page)
         come_in(page, server.address, "Ada")
         at_wall(page)
-        page.wait_for_load_state("networkidle")
+        page.wait_for_function(HOLDS, arg=2)
+        traffic.rest()
         server.stop()
         handed_in = next_page(page, "Space")
         page.wait_for_function(WAITS)
+        page.context.clear_cookies()  # before the server is back: it tries again by itself
         server.start()
-        page.context.clear_cookies()
         page.goto(server.address)
         assert page.inner_text("#kept") == "1 page of Ada waits in this browser, until they come in again."
         page.fill("#name", "Bea")
@@ -157,7 +242,7 @@ def test_what_waits_is_told_before_signing_out_and_sent_after_coming_in_again(
         page.click("#leave")
         page.wait_for_selector("#name")
         come_in(page, server.address, "Ada")
-        page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('/out/'))")
+        page.wait_for_function(SENT)
     assert answers_of(fresh, "Ada") == flat([handed_in])
 
 
@@ -165,22 +250,29 @@ def test_what_one_person_handed_in_is_never_sent_as_anothers(fresh: pictus.Proje
     with served(fresh) as server:
         page = new_page()
         context = page.context
+        traffic = Traffic(page)
         come_in(page, server.address, "Ada Größe")
         at_wall(page)
-        page.wait_for_load_state("networkidle")
+        page.wait_for_function(HOLDS, arg=2)
+        traffic.rest()
         server.stop()
         handed_in = next_page(page, "Space")
         page.wait_for_function(WAITS)
+        context.clear_cookies()  # before the server is back: it tries again by itself
         server.start()
+        page.evaluate("dispatchEvent(new Event('online'))")
+        page.wait_for_function(SAYS, arg=["saved", "Größe is signed out"])
         other = context.new_page()
         join = """name => fetch("/desk/join", { method: "POST", body: JSON.stringify({ token: "", name }),
             headers: { "x-pictus": "desk", "content-type": "application/json" } })"""
         other.goto(server.address + "/static/desk/desk.css")
         other.evaluate(join, "Bea")
-        page.evaluate("dispatchEvent(new Event('online'))")
-        page.wait_for_function("() => document.getElementById('saved').textContent.includes('Größe is signed out')")
+        with page.expect_response(lambda one: one.request.method == "POST" and "/desk/pages/" in one.url) as refused:
+            page.evaluate("dispatchEvent(new Event('online'))")
+        assert refused.value.status == 401
+        page.wait_for_function(SAYS, arg=["saved", "Größe is signed out"])
         assert answers_of(fresh, "Bea") == answers_of(fresh, "Ada Größe") == {}
         other.evaluate(join, "Ada Größe")
         page.evaluate("dispatchEvent(new Event('online'))")
-        page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('/out/'))")
+        page.wait_for_function(SENT)
         assert answers_of(fresh, "Ada Größe") == flat([handed_in])

@@ -386,7 +386,7 @@ def test_none_here_goes_on_to_the_next_picture_and_undo_comes_back(desk: Desk, c
     ask(project, "mask", images(project)[1:])  # one page of four
     with person(chromium, address) as hand:
         hand.enter("ada", "mask")
-        assert hand.page.inner_text("h1").startswith("Outline each owl, one mask for each")
+        assert hand.page.inner_text("h1").startswith("Outline every owl, each on its own")
         hand.press("n", "n")
         assert hand.page.inner_text("#tally") == "2 of 4 pictures drawn"
         hand.press("u")
@@ -396,3 +396,19 @@ def test_none_here_goes_on_to_the_next_picture_and_undo_comes_back(desk: Desk, c
         hand.press("Enter")
         hand.wait_saved()
     assert [votes for kind, _, votes in states(project) if kind == "mask"] == [1] * 4
+
+
+def test_outlines_only_shows_the_picture_inside_and_comes_back(desk: Desk, chromium: Any) -> None:
+    with person(chromium, desk[1]) as hand:
+        hand.enter("ada", "mask")
+        hand.frame()
+        for point in ((40, 40), (120, 40), (120, 100)):
+            hand.click(point)
+        hand.press("Enter")
+        inside = "document.querySelectorAll('.polygon .area').length"
+        assert hand.page.evaluate(inside) == 1
+        hand.press("o")
+        assert hand.page.evaluate(inside) == 0
+        assert hand.page.locator("button[aria-pressed=true]", has_text="Outlines only").count() == 1
+        hand.press("o")
+        assert hand.page.evaluate(inside) == 1

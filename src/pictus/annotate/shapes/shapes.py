@@ -223,11 +223,13 @@ def _refused(what: str, why: str, fix: str = "") -> UserError:
 
 HELP = {
     "mask": (
-        "Cover every pixel of one thing that you can see, and nothing else: no shadow, no mirror image, nothing that"
-        " stands before it. What is hidden stays out. Holes that you can look through stay out too."
+        "Outline every one that you can see, each on its own; where a box is dotted, only the one in it. Inside is"
+        " every pixel of it that you can see, and nothing else: no shadow, no mirror image, nothing that stands before"
+        " it. What is hidden stays out. Holes that you can look through stay out too."
     ),
     "points": (
-        "Put each point where it is. Seen: it is visible. Hidden: something covers it, and you can still tell where"
+        "Set the points of every one that you can see, each on its own; where a box is dotted, only of the one in it."
+        " Put each point where it is. Seen: it is visible. Hidden: something covers it, and you can still tell where"
         " it is. Not there: outside the picture, or nobody could tell. Left and right are the thing's own."
     ),
 }

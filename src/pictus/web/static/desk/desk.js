@@ -64,7 +64,11 @@ const tellSaved = () => {
 const outbox = new Outbox(owner, {
   changed: () => tellSaved(),
   signedOut: () => { isSignedOut = true; tellSaved(); },
-  refused: (item, error) => say(`A page was not taken: ${error.what}`),
+  refused: (item, error) => {
+    if (item.quiz) missed(item.quiz.concept, null);
+    say(item.quiz ? error.what : `A page was not taken: ${error.what}`);
+  },
+  checked: ({ quiz: { concept } }, found) => (found.passed ? passed(concept) : missed(concept, found.quiz)),
   sent: (item, receipt) => {
     isSignedOut = false;
     tellSaved();
@@ -217,14 +221,14 @@ const submit = (entry, answers) => {
   if (entry !== state.now) return;
   const { page } = entry, revision = Math.max(page.revision, outbox.revision(page.page_id)) + 1;
   try {
-    outbox.put({ page_id: page.page_id, revision, answers, seconds: Math.round(spent(entry)) / 1000 });
+    outbox.put({ page_id: page.page_id, revision, answers, seconds: Math.round(spent(entry)) / 1000, ...(entry.rests ? { rests: page.concept.concept_id } : {}) });
   } catch {
     say("This browser's storage is full. Nothing is lost: wait until the pages that were handed in are sent.");
     return;
   }
   entry.isGone = true;
   forgetDrafts(page.page_id);
-  state.done = [...state.done.filter((one) => one.id !== page.page_id), { id: page.page_id, page: { ...page, revision, given: answers } }].slice(-KEPT_DONE);
+  state.done = [...state.done.filter((one) => one.id !== page.page_id), { id: page.page_id, page: { ...page, revision, given: answers }, rests: entry.rests }].slice(-KEPT_DONE);
   tellSaved();
   advance();
 };
@@ -251,7 +255,7 @@ const undo = async () => {
     state.now.spent = spent(state.now);
     state.ahead.unshift(state.now);
   }
-  show({ page });
+  show({ page, rests: last.rests });
 };
 
 const unpicturable = async (entry) => {
@@ -316,22 +320,25 @@ const goOnIfMay = async () => {
 };
 addEventListener("focus", goOnIfMay);
 
+const MISSED = "Not that one. What is meant stands above now: read it, then choose again.";
 const quiz = (entry, wrong = "") => {
   const { page, quiz: asked } = entry;
   bar.hidden = true;
   // the gloss stands above only once it was missed: else the answer would be read off
   conceptHead(head, wrong ? page : { ...page, concept: { ...page.concept, gloss: "", links: [] }, reason: "" }, page.concept.name, { side });
   const choose = async (choice) => {
+    if (entry.isChecking) return;
+    entry.isChecking = true;
     try {
       const found = await call("/desk/quiz", { concept: page.concept.concept_id, choice });
       if (state.now !== entry) return;
-      if (found.passed) {
-        for (const one of [entry, ...state.ahead]) if (one.page.concept.concept_id === page.concept.concept_id) one.quiz = null;
-        show(entry);
-        say("Right.");
-      }
-      else { entry.quiz = found.quiz; quiz(entry, "Not that one. What is meant stands above now: read it, then choose again."); }
-    } catch (error) { say(error.isPassing ? "No connection just now: try again in a moment." : error.what); }
+      if (found.passed) { passed(page.concept.concept_id); say("Right."); }
+      else { entry.quiz = found.quiz; quiz(entry, MISSED); }
+    } catch (error) {
+      if (state.now !== entry) return;
+      if (error.isPassing) chooseUnchecked(entry, choice);
+      else say(error.what);
+    } finally { entry.isChecking = false; }
   };
   root.replaceChildren(el("div", { class: "screen quiz" },
     el("h2", {}, asked.question),
@@ -344,6 +351,42 @@ const quiz = (entry, wrong = "") => {
     choose(place);
     return true;
   } };
+};
+
+// Without a connection the choice waits like a page: nobody but the server knows which is right. Pages that are
+// answered meanwhile are sent after it, and only if it was.
+const inHand = (concept) => [state.now, ...state.ahead].filter((one) => one?.page.concept.concept_id === concept);
+const chooseUnchecked = (entry, choice) => {
+  const concept = entry.page.concept.concept_id;
+  try { outbox.put({ quiz: { concept, choice } }); } catch { return say("No connection just now, and this browser's storage is full: try again in a moment."); }
+  for (const one of inHand(concept)) if (one.quiz) Object.assign(one, { rests: one.quiz, quiz: null });
+  show(entry);
+  say("No connection just now: your choice is checked when there is one again.");
+};
+const passed = (concept) => {
+  const wasAsked = state.now?.quiz;
+  for (const one of [...inHand(concept), ...state.done.filter(({ page }) => page?.concept.concept_id === concept)]) Object.assign(one, { rests: null, quiz: null });
+  if (wasAsked && !state.now.quiz) show(state.now);
+};
+// What was answered upon a wrong choice comes again with its quiz, the page on the screen after it.
+const missed = (concept, asked) => {
+  const taken = outbox.takeBack(concept), first = new Map(taken.toReversed().map((item) => [item.page_id, item.revision]));
+  const again = state.done.filter(({ id, page, rests }) => first.has(id) && page && rests);
+  state.done = state.done.filter((one) => !first.has(one.id));
+  const isShown = Boolean(state.now?.rests) && inHand(concept).includes(state.now);
+  for (const one of inHand(concept)) if (one.rests) Object.assign(one, { quiz: asked ?? one.rests, rests: null });
+  const back = again.map(({ id, page, rests }) => ({ page: { ...page, revision: first.get(id) - 1 }, quiz: asked ?? rests }));
+  state.isDry = false;
+  if (isShown || (!state.now && back.length)) {
+    if (state.now) state.now.spent = spent(state.now);
+    state.ahead.unshift(...back, ...(state.now ? [state.now] : []));
+    advance();
+    quiz(state.now, MISSED);
+  } else {
+    state.ahead.unshift(...back);
+    if (taken.length) say("Your choice without a connection was not the right one: its pages come again.");
+    fill();
+  }
 };
 
 const ask = (words, yes) => new Promise((resolve) => {

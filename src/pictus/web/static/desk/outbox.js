@@ -1,4 +1,4 @@
-// Pages handed in that the server has not acknowledged. They lie in the browser's own storage from the moment of
+// Pages handed in, and choices of a quiz, that the server has not acknowledged. They lie in the browser's own storage from the moment of
 // handing in, so that a lost connection, a killed server or a closed tab loses none; they are sent in the order in
 // which they were handed in, and the server takes each (page, revision) once however often it comes.
 
@@ -7,7 +7,7 @@ import { call } from "./dom.js";
 const FIRST_WAIT_MS = 1_000, LONGEST_WAIT_MS = 15_000;
 
 export class Outbox {
-  // on: {sent(item, receipt), refused(item, error), signedOut(), changed()}
+  // on: {sent(item, receipt), refused(item, error), checked(item, found), signedOut(), changed()}; `checked`: a quiz
   constructor(owner, on) {
     this.prefix = `pictus-desk/${owner}/out/`;
     this.on = on;
@@ -21,7 +21,8 @@ export class Outbox {
     addEventListener("storage", () => this.on.changed());
   }
 
-  // {key, page_id, revision, answers, seconds}, the oldest first; other tabs of the same person included
+  // {key, page_id, revision, answers, seconds} or {key, quiz: {concept, choice}}, the oldest first; other tabs of the
+  // same person included. `rests`: the concept whose quiz was answered without a connection, before this page
   items() {
     const keys = Object.keys(localStorage).filter((key) => key.startsWith(this.prefix)).sort();
     return keys.flatMap((key) => {
@@ -29,7 +30,7 @@ export class Outbox {
     });
   }
 
-  pages() { return [...new Set(this.items().map((item) => item.page_id))]; }
+  pages() { return [...new Set(this.items().filter((item) => item.page_id).map((item) => item.page_id))]; }
 
   revision(page_id) { return Math.max(0, ...this.items().filter((item) => item.page_id === page_id).map((item) => item.revision)); }
 
@@ -41,6 +42,13 @@ export class Outbox {
     this.kick();
   }
 
+  // Pages that rest on the quiz of a concept, the oldest first: they are not sent.
+  takeBack(concept) {
+    const found = this.items().filter((item) => item.rests === concept);
+    for (const { key } of found) localStorage.removeItem(key);
+    return found;
+  }
+
   kick() {
     clearTimeout(this.timer);
     if (!this.isSending) this.#send();
@@ -49,11 +57,12 @@ export class Outbox {
   async #send() {
     this.isSending = true;
     for (let item = this.items()[0]; item; item = this.items()[0]) {
-      const { key, page_id, revision, answers, seconds } = item;
+      const { key, page_id, revision, answers, seconds, quiz } = item;
       try {
-        const receipt = await call(`/desk/pages/${page_id}`, { revision, answers, seconds });
+        const found = quiz ? await call("/desk/quiz", quiz) : await call(`/desk/pages/${page_id}`, { revision, answers, seconds });
+        if (quiz) this.on.checked(item, found);  // before it goes: what rests on it must not be sent by a page loaded now
         this.#done(key);
-        this.on.sent(item, receipt);
+        if (!quiz) this.on.sent(item, found);
       } catch (error) {
         if (error.status === 401) { this.on.signedOut(); break; }
         if (error.isPassing) {

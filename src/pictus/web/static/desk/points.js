@@ -78,7 +78,7 @@ class Points extends Bench {
     return isReady ? { answer: "points", data: { shapes: things.map(({ skeleton, points }) => ({ skeleton, points: points.map(([x, y, v]) => (v ? [x, y, v] : [0, 0, 0])), tool: "points" })) } } : null;
   }
   missing() {
-    if (!this.chosen) return `Set the points of one ${this.name}, or press n where there is none.`;
+    if (!this.chosen) return `Set the points of each ${this.name}, or press n where there is none.`;
     if (this.chosen.points.every((one) => !one || !one[2])) return "No point is there: remove it (Del), or press n after undoing.";
     return `${ownSide(this.points[this.firstOpen()])} has no answer yet: click it, or press x where it is not there.`;
   }
@@ -273,10 +273,10 @@ const show = (page, root, hands) => {
 };
 
 registerKind("points", {
-  question: (page) => `Set the points of one ${page.concept.name}`,
+  question: (page) => page.items.some((item) => item.marks.some((one) => one.shape?.box)) ? `Set the points of the ${page.concept.name} in the dotted box: this one alone` : `Set the points of every ${page.concept.name}, each on its own`,
   keys: [
     ["v", "seen: it is visible; left and right are the thing's own, not the picture's"], ["h", "hidden: something covers it, and one can tell where it is (also the right button)"], ["x", "not there: outside the picture, or nobody could tell"],
-    ["Tab", "the next point; arrows move it, Del removes it"], ["m", "another one"], ["1 2 3", "choose one of several"], ["n", "none here"],
+    ["Tab", "the next point; arrows move it, Del removes it"], ["m", "another one"], ["1 2 3", "choose one of several"], ["n", "none here, and on to the next picture"],
     ...DRAWING_KEYS,
   ],
   show,
