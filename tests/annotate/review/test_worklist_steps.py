@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from tests.annotate.desks import desk_of, someone
 
 import pictus
 from pictus.annotate import import_, pause, settle
+from pictus.annotate.review import counting
+from pictus.annotate.review.counting import FRESH_S
 from pictus.annotate.review.review_steps import decide, reassigned, withdraw
-from pictus.annotate.review.worklist_steps import FRESH_S, Asked, Worklist
+from pictus.annotate.review.worklist_steps import Asked, Worklist
 from pictus.concepts import load_taxonomy
 from pictus.errors import UserError
 
@@ -108,3 +112,89 @@ def test_nothing_is_worth_a_look_in_an_empty_project_and_odd_walls_are_refused(b
     assert worklist.wall(Asked("disagreements")).images == []
     with pytest.raises(UserError, match="no wall"):
         worklist.wall(Asked("odd"))
+
+
+def test_what_is_counted_first_is_counted_beside_who_looks(
+    worklist: Worklist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = threading.Event()
+    real = counting.votes_of_people
+
+    def slow(project: pictus.Project) -> object:
+        assert may_go_on.wait(30)
+        return real(project)
+
+    monkeypatch.setattr(counting, "votes_of_people", slow)
+    assert not worklist.is_ready(0)
+    assert not worklist.is_ready(0.01), "nobody is kept waiting"
+    may_go_on.set()
+    assert worklist.is_ready(30)
+    assert worklist.disagreements() == {"owl": 2, "wren": 1}
+
+
+def test_a_first_count_that_fails_is_told_to_who_looks_next(
+    worklist: Worklist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_project: pictus.Project) -> object:
+        raise UserError("The journal is damaged.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(counting, "votes_of_people", broken)
+        assert worklist.is_ready(30)
+        with pytest.raises(UserError, match="damaged"):
+            worklist.disagreements()
+    assert worklist.disagreements() == {"owl": 2, "wren": 1}
+
+
+def test_while_a_long_count_goes_on_the_last_one_is_shown(
+    worklist: Worklist, world: pictus.Project, tmp_path: Path, seconds: Seconds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_go_on, done = threading.Event(), threading.Event(), threading.Event()
+    may_go_on.set()
+    real = counting.votes_of_people
+
+    def slow(project: pictus.Project) -> object:
+        begun.set()
+        assert may_go_on.wait(30)
+        seconds.at += 2
+        found = real(project)
+        done.set()
+        return found
+
+    monkeypatch.setattr(counting, "votes_of_people", slow)
+    assert worklist.disagreements() == {"owl": 2, "wren": 1}
+    vote(world, tmp_path, "w.csv", f"e,{PICTURES[4]},owl,no")
+    begun.clear()
+    done.clear()
+    may_go_on.clear()
+    seconds.at += FRESH_S
+    assert worklist.disagreements() == {"owl": 2, "wren": 1}, "of before"
+    assert begun.wait(30)
+    may_go_on.set()
+    assert done.wait(30)
+    deadline = time.monotonic() + 30
+    while worklist.disagreements() == {"owl": 2, "wren": 1} and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert worklist.disagreements() == {"owl": 3, "wren": 1}
+
+
+@pytest.mark.usefixtures("worklist")
+def test_a_wall_is_put_in_order_once_while_nothing_changes(
+    world: pictus.Project, seconds: Seconds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: list[Asked] = []
+    real = Worklist._rows
+
+    def ordered(self: Worklist, asked: Asked) -> list[tuple[str, str, str, str]]:
+        orders.append(asked)
+        return real(self, asked)
+
+    monkeypatch.setattr(Worklist, "_rows", ordered)
+    taxonomy = load_taxonomy(world)
+    worklist = Worklist(world, lambda: taxonomy, seconds)
+    for _ in range(3):
+        worklist.disagreements()
+        worklist.wall(Asked("disagreements"))
+    assert len(orders) == 1
+    decide(world, "rita", reassigned([(PICTURES[0], "owl")], "crow"), "x")
+    assert PICTURES[0] not in worklist.wall(Asked("disagreements")).images

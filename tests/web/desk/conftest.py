@@ -17,6 +17,7 @@ from PIL import Image
 import pictus
 from pictus import annotate, collect, taxonomy
 from pictus.annotate.desk.desk_steps import Desk, Limits, open_desk
+from pictus.web.desk import review
 from pictus.web.desk.app import build_desk_app
 from pictus.web.server import listen
 
@@ -73,6 +74,12 @@ def settled_project(root: Path, concepts: int, each: int, *, quiz: int = 0, sett
     return project
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, too, a page of review is the page and not the one that says it is being counted."""
+    monkeypatch.setattr(review, "PATIENT_S", 30.0)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> pictus.Project:
     """8 concepts with 12 pictures each; the first two begin with a quiz."""
@@ -112,7 +119,7 @@ class Server:
         self.port = listener.getsockname()[1]
         desk = open_desk(self.project, rule="fixed", seed=1, limits=PATIENT)
         app = build_desk_app(self.project, desk, is_kiosk=self.is_kiosk)
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=10))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
         self._thread.start()
         deadline = time.monotonic() + 20
@@ -120,9 +127,11 @@ class Server:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        self._server.should_exit = True
-        self._server.force_exit = True
+        """What is under way is answered first: what uvicorn cuts off it answers 500, which no killed process does."""
         assert self._thread is not None
+        self._server.should_exit = True
+        self._thread.join(15)
+        self._server.force_exit = True
         self._thread.join(10)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from starlette.testclient import TestClient
 
 import pictus
 from pictus import annotate
+from pictus.annotate.review import counting
 from pictus.annotate.tasks import Given
 from pictus.project import open_project
+from pictus.web.desk import review
 from pictus.web.desk.app import build_desk_app
 
 from .conftest import MakeDesk
@@ -21,7 +24,9 @@ from .disputes import disputed_project
 
 DESK = {"x-pictus": "desk"}
 PAGES = ("/review", "/review/wall?of=disagreements", "/review/person?name=Ada")
-READS = ("/desk/review/wall?of=concept&concept=c00", "/desk/review/tree", "/desk/review/picture?image=" + "0" * 64)
+READS = (
+    "/desk/review/ready",
+    "/desk/review/wall?of=concept&concept=c00", "/desk/review/tree", "/desk/review/picture?image=" + "0" * 64)
 WRITES = ("rule", "take-back", "pause")
 
 
@@ -68,6 +73,31 @@ def visitor(disputed: pictus.Project, desk_of: MakeDesk) -> Iterator[Any]:
     yield make
     for one in made:
         one.close()
+
+
+def test_while_votes_are_counted_first_a_page_says_so_and_goes_on(
+    visitor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = threading.Event()
+    real = counting.votes_of_people
+
+    def slow(project: pictus.Project) -> object:
+        assert may_go_on.wait(30)
+        return real(project)
+
+    monkeypatch.setattr(counting, "votes_of_people", slow)
+    assert visitor("Ben", "annotator").get("/review").status_code == 403, "nothing is counted for them"
+    monkeypatch.setattr(review, "PATIENT_S", 0.01)
+    rita = visitor("Rita")
+    for path in PAGES:
+        told = rita.get(path).text
+        assert "104 votes are being counted" in told
+        assert "waiting.js" in told
+    assert rita.get("/desk/review/ready").json() == {"is_ready": False}
+    monkeypatch.setattr(review, "PATIENT_S", 30.0)
+    may_go_on.set()
+    assert rita.get("/desk/review/ready").json() == {"is_ready": True}
+    assert "with split votes" in rita.get("/review").text
 
 
 def test_an_annotator_is_refused_everywhere_and_nobody_is_led_to_the_entrance(visitor: Any) -> None:

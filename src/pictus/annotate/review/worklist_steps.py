@@ -1,7 +1,7 @@
 """What is worth a look: where people disagree, which concepts are mixed up, what a model doubts, one person's answers.
 
 A `Worklist` is opened once for a server and is thread-safe. It holds the votes as numbers (some 60 bytes a vote), the
-labels and the rulings, and looks again when they changed, at the votes at most every FRESH_S seconds. The order of a
+labels and the rulings, and looks again when they changed, at the votes every FRESH_S seconds at most. The order of a
 wall is kept under a token, so that it stays while somebody scrolls and rules.
 """
 
@@ -11,16 +11,18 @@ import hashlib
 import sys
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
 
+from pictus.annotate.review.counting import Counting
 from pictus.annotate.review.review_steps import rulings_since
 from pictus.annotate.review.rulings import IS, IS_NOT, UNKNOWN, WITHDRAWN, Pair, Ruling, Shown, shown
-from pictus.annotate.review.said_steps import Labelled, Said, by_models, labels_now, vote_mark, votes_of_people
+from pictus.annotate.review.said_steps import Labelled, by_models, labels_now
 from pictus.annotate.truth.annotators import YES
 from pictus.annotate.truth.consensus import Consensus
 from pictus.annotate.truth.questions import UNSURE
@@ -28,8 +30,6 @@ from pictus.concepts import Taxonomy
 from pictus.errors import UserError
 from pictus.project import Project
 
-FRESH_S = 20.0
-"""Seconds for which votes are not looked at again: counting a million takes some seconds."""
 WALLS = 24
 """Orders that are kept: people scroll through a few walls at a time."""
 BATCHES = 12
@@ -97,15 +97,30 @@ class Worklist:
         self._taxonomy = taxonomy
         self._clock = clock
         self._lock = threading.RLock()
-        self._looked = -FRESH_S
-        self._vote_mark: object = None
-        self._votes: Said | None = None
+        self._first: threading.Thread | None = None
+        self._lock_of_first = threading.Lock()
+        self._is_read = threading.Event()
+        self._counting = Counting(project, clock)
+        self._known: tuple[int, Taxonomy | None] = (0, None)
         self._labels: tuple[int, Labelled] = (-1, Labelled([], [], [], np.zeros(0), []))
         self._suspects: tuple[int, list[dict[str, str]]] = (-1, [])
         self._models: tuple[object, dict[Pair, list[str]]] = (None, {})
         self._ruled: list[Ruling] = []
         self._of_image: dict[str, dict[str, Ruling]] = {}
         self._walls: OrderedDict[str, Wall] = OrderedDict()
+
+    def is_ready(self, wait_s: float) -> bool:
+        """Whether all has been read for the first time, within `wait_s`; it goes on beside whoever asks."""
+        with self._lock_of_first:
+            if self._first is None:
+                self._first = threading.Thread(target=self._read, name="review", daemon=True)
+                self._first.start()
+        return self._is_read.wait(wait_s)
+
+    def _read(self) -> None:
+        with suppress(Exception):  # whoever looks next reads it again, and is told
+            self.disagreements()
+        self._is_read.set()
 
     def wall(self, asked: Asked, token: str = "") -> Wall:
         """The pictures of one wall, the order of `token` where that is still kept."""
@@ -114,11 +129,13 @@ class Worklist:
             if token in self._walls:
                 self._walls.move_to_end(token)
                 return self._walls[token]
+            versions = (self._labels[0], self._suspects[0], self._models[0], self._counting.mark, self._known[0])
+            token = hashlib.sha256(repr((asked, *versions, len(self._ruled))).encode()).hexdigest()[:16]
+            if token in self._walls:
+                return self._walls[token]
             rows = self._rows(asked)
             columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
-            told = repr((asked, self._labels[0], self._suspects[0], self._vote_mark, len(self._ruled)))
-            wall = Wall(hashlib.sha256(told.encode()).hexdigest()[:16], *columns)
-            self._walls[wall.token] = wall
+            wall = self._walls[token] = Wall(token, *columns)
             while len(self._walls) > WALLS:
                 self._walls.popitem(last=False)
             return wall
@@ -140,10 +157,7 @@ class Worklist:
     def disagreements(self) -> dict[str, int]:
         """Concept -> pictures whose votes on it are split and on which nobody ruled, the most first."""
         with self._lock:
-            self._catch_up()
-            found: dict[str, int] = {}
-            for _, concept_id, _, _ in self._disputed(""):
-                found[concept_id] = found.get(concept_id, 0) + 1
+            found = Counter(self.wall(Asked("disagreements")).concepts)
             return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
 
     def pairs(self) -> list[Mixed]:
@@ -216,12 +230,11 @@ class Worklist:
         if version != self._suspects[0]:
             rows = self._project.tables.read("suspects").sort_by([("quality", "ascending"), ("image_id", "ascending")])
             self._suspects = (version, rows.to_pylist())
-        if self._clock() - self._looked >= FRESH_S:
-            mark = vote_mark(self._project)
-            if mark != self._vote_mark:
-                self._votes, self._vote_mark = votes_of_people(self._project), mark
+        if self._counting.look():
             self._models = by_models(self._project, self._models)
-            self._looked = self._clock()
+        taxonomy = self._taxonomy()
+        if taxonomy is not self._known[1]:
+            self._known = (self._known[0] + 1, taxonomy)
 
     def _catch_up_rulings(self) -> None:
         last = self._ruled[-1].ruling_id if self._ruled else 0
@@ -269,7 +282,7 @@ class Worklist:
         return shown(settled, list(ruled.values()) if ruled else ())
 
     def _disputed(self, concept_id: str) -> list[tuple[str, str, str, str]]:
-        votes = self._votes
+        votes = self._counting.said
         if votes is None:
             return []
         ballots, taxonomy = votes.ballots, self._taxonomy()
@@ -298,7 +311,7 @@ class Worklist:
     def _mixed(self) -> tuple[dict[Pair, list[str]], dict[Pair, list[str]]]:
         """By people, by models: pair of concepts -> pictures."""
         found: dict[Pair, list[str]] = {}
-        votes, taxonomy = self._votes, self._taxonomy()
+        votes, taxonomy = self._counting.said, self._taxonomy()
         if votes is not None:
             for pair, pictures in votes.mixed.items():
                 one, other = pair
@@ -353,7 +366,7 @@ class Worklist:
 
     def _differing(self, name: str) -> list[tuple[str, str, str, str]]:
         """Answers of one person that differ from what is settled: yes and no first by how sure that is."""
-        votes = self._votes
+        votes = self._counting.said
         if votes is None or name not in votes.ballots.annotators:
             return []
         ballots, who = votes.ballots, votes.ballots.annotators.index(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,7 +28,7 @@ from pictus.errors import NotThereError, UserError, counted
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body
 from pictus.web.desk.record_charts import record_chart
-from pictus.web.desk.room import Room, Values
+from pictus.web.desk.room import Endpoint, Room, SignedOutError, Values
 from pictus.web.layout import whole
 from pictus.web.tree import by_name
 
@@ -43,6 +43,8 @@ LISTED = 12
 STRIP = 6
 """Pictures that show what a wall is about."""
 ACTS = ("is", "is-not", "move")
+PATIENT_S = 0.8
+"""So long somebody waits for the first page before it says what it waits for."""
 COUNTED_S = 5.0
 """Seconds for which the tree's counts are not counted again."""
 
@@ -53,9 +55,10 @@ def routes(room: Room) -> list[Route]:
     view = _View(room)
     at = "/desk/review"
     return [
-        Route("/review", room.page("desk/review.html", view.overview, REVIEWER)),
-        Route("/review/wall", room.page("desk/review_wall.html", view.wall_page, REVIEWER)),
-        Route("/review/person", room.page("desk/review_person.html", view.person_page, REVIEWER)),
+        Route("/review", view.page("desk/review.html", view.overview)),
+        Route("/review/wall", view.page("desk/review_wall.html", view.wall_page)),
+        Route("/review/person", view.page("desk/review_person.html", view.person_page)),
+        Route(at + "/ready", room.get(view.ready, REVIEWER)),
         Route(at, view.moved),
         Route(at + "/wall", room.get(view.wall, REVIEWER)),
         Route(at + "/tree", room.get(view.tree, REVIEWER)),
@@ -81,6 +84,29 @@ class _View:
         self._counts: tuple[float, dict[str, int]] = (-COUNTED_S, {})
 
     # --- pages ------------------------------------------------------------------------------------------------------
+
+    def page(self, template: str, values: Callable[[Person, Request], Values]) -> Endpoint:
+        """A page of the worklist; while that is read for the first time, one that says so and goes on by itself."""
+        whole_page = self.room.page(template, values, REVIEWER)
+        waiting = self.room.page("desk/review_wait.html", self.waiting, REVIEWER)
+
+        def is_ready(request: Request) -> bool:
+            try:
+                self.room.person(request, REVIEWER)
+            except (SignedOutError, HTTPException):
+                return True  # the page itself says so, and nothing is read for them
+            return self.worklist.is_ready(PATIENT_S)
+
+        async def endpoint(request: Request) -> Response:
+            return await (whole_page if await run_in_threadpool(is_ready, request) else waiting)(request)
+
+        return endpoint
+
+    def waiting(self, _person: Person, _request: Request) -> Values:
+        return {"votes": self.project.journal.vote_count()}
+
+    def ready(self, _person: Person, _request: Request) -> Mapping[str, Any]:
+        return {"is_ready": self.worklist.is_ready(PATIENT_S)}
 
     async def moved(self, _request: Request) -> Response:
         """Where somebody types the address of what the script asks for."""
