@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +50,55 @@ def test_what_is_unknown_is_a_dash_and_a_column_of_nothing_else_is_left_out() ->
     assert "nan" not in "".join(printed([Line("a", "ok", 1, float("nan"), ""), other], 80))
 
 
+def test_a_table_in_a_pipe_is_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    line = Line(ADDRESS * 4, "timeout", 3, 0.5, "2026-01-01T00:00:00Z")
+    output.print_outcome(Outcome("x", {}, "one", source=lambda: iter([line])), with_records=True)
+    said = capsys.readouterr()
+    headline, header, row = said.out.splitlines()
+    assert (headline, header.split()[-2:], row.split()[0]) == ("one", ["attempted", "at"], ADDRESS * 4)
+    assert said.err == ""
+
+
+def test_quiet_says_nothing_but_that_it_was_in_vain(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [Line(str(number), "ok", 1, 0.5, "") for number in range(output.SHOWN_RECORDS + 1)]
+    outcome: Outcome[Any] = Outcome("x", {}, "done", ("it leaks",), ("pictus status",), source=lambda: iter(lines))
+    output.print_outcome(outcome, with_records=True)
+    loud = capsys.readouterr()
+    output.print_outcome(outcome, with_records=True, is_quiet=True)
+    quiet = capsys.readouterr()
+    assert (quiet.out, quiet.err) == (loud.out, "")
+    assert loud.err.splitlines() == ["the first 50; --jsonl gives all", "! it leaks", "next: pictus status"]
+    output.print_outcome(Outcome("x", {}, "nothing came", is_vain=True), with_records=False, is_quiet=True)
+    assert capsys.readouterr().err == "error: nothing came\n"
+
+
+def test_a_log_hears_of_work_without_an_end_only_when_it_takes_long() -> None:
+    told = io.StringIO()
+    with output._LineMeter("planning", None, Console(file=told)).telling() as meter:
+        meter.advance()
+    assert told.getvalue() == ""
+    said = threading.Event()
+
+    class Log(io.StringIO):
+        def write(self, text: str) -> int:
+            said.set()
+            return super().write(text)
+
+    log = Log()
+    with output._LineMeter("planning", None, Console(file=log)).telling(wait_s=0.0):
+        assert said.wait(30)
+    assert log.getvalue().split() == ["planning", "…"]
+
+
 def test_columns_that_cannot_fit_go_from_the_right() -> None:
     columns = [Column(f"number {place}", ("1234567",), True) for place in range(20)]
     found = fitted(columns, 80)
     assert [column.header for column in found] == [f"number\n{place}" for place in range(len(found))]
+    roomy = fitted([Column("n compared", ("7",), True), Column("who", ("a" * 40,), False)], 80)
+    assert [column.header for column in roomy] == ["n compared", "who"], "there is room for it on one line"
+    counts = [Column("n compared", ("7",), True), Column("n copied", ("7",), True)]
+    broken = fitted([*counts, Column("who", ("a" * 60,), False)], 80)
+    assert [column.header for column in broken] == ["n\ncompared", "n copied", "who"], "no more than is needed"
     assert sum(column.width + 2 for column in found) - 2 <= 80
     assert len(found) == 9  # 9 * 7 + 8 * 2 = 79
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pictus.chapters import chapters
 from pictus.errors import UserError
 from pictus.forms import STAGES, Field, Form, stage_forms
 
@@ -35,7 +36,7 @@ JOURNEY: dict[str, tuple[str, ...]] = {"clean": ("check", "match", "dedupe", "sc
 MOST_MATCHED = 100_000
 """Pictures up to which `pictus clean` also matches: some 10 ms each on one core, so 17 minutes."""
 
-QUIET = "No progress and no next steps on stderr."
+QUIET = "Nothing on stderr but errors: no progress, no warnings, no next steps."
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -73,6 +74,21 @@ class Root(click.Group):
             error = unknown("command", name, self.list_commands(ctx))
             ctx.fail(f"{error.what} {error.fix}")
         return super().resolve_command(ctx, args)
+
+
+class Stage(click.Group):
+    """Its --help lists the commands in the order of work, under headings."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As `chapters` has them."""
+        found = chapters(self.name or "", self.list_commands(ctx))
+        width = max((len(name) for name in self.commands), default=0)
+        room = formatter.width - formatter.current_indent - width - 6
+        for heading, names in found:
+            with formatter.section(heading):
+                formatter.write_dl([
+                    (name.ljust(width), self.commands[name].get_short_help_str(room)) for name in names
+                ])  # fmt: skip
 
 
 @click.group(
@@ -118,7 +134,7 @@ def _stage_group(stage: str) -> click.Command:
         if context.invoked_subcommand is None:
             _run_all(stage, [forms[verb] for verb in verbs], options)
 
-    group = click.Group(
+    group = Stage(
         stage, help=STAGES[stage] + (f".\n\nWithout a verb: {', '.join(verbs)}." if verbs else "."),
         invoke_without_command=bool(verbs), no_args_is_help=not verbs, callback=run_all if verbs else None,
         params=_shared_options() if verbs else [], context_settings=CONTEXT,
@@ -138,7 +154,7 @@ def _run_all(stage: str, forms: list[Form], shared: dict[str, Any]) -> None:
         outcome = _left_out(form, project) or form.step.function(project)
         outcomes.append(outcome)
         if not shared["as_json"] or shared["as_jsonl"]:
-            _print(form, outcome, shared, says_next=form is forms[-1] and not shared["quiet"])
+            _print(form, outcome, shared, says_next=form is forms[-1])
     if shared["as_json"] and not shared["as_jsonl"]:
         from pictus.output import print_json  # noqa: PLC0415
         from pictus.registry import Outcome  # noqa: PLC0415
@@ -225,10 +241,10 @@ def _run(form: Form, values: dict[str, Any], shared: dict[str, Any]) -> None:
         if value is not None or next(field.default for field in form.fields if field.name == name) is None
     }  # fmt: skip
     outcome = form.step.function(_project(form, shared), **given)
-    _print(form, outcome, shared, says_next=not shared["quiet"])
+    _print(form, outcome, shared)
 
 
-def _print(form: Form, outcome: "Outcome[Any]", shared: dict[str, Any], *, says_next: bool) -> None:
+def _print(form: Form, outcome: "Outcome[Any]", shared: dict[str, Any], *, says_next: bool = True) -> None:
     from pictus import output  # noqa: PLC0415  rich is not needed for --help
 
     if shared["as_jsonl"]:
@@ -236,7 +252,9 @@ def _print(form: Form, outcome: "Outcome[Any]", shared: dict[str, Any], *, says_
     elif shared["as_json"]:
         output.print_json(outcome)
     else:
-        output.print_outcome(outcome, with_records=form.step.shows_records, says_next=says_next)
+        output.print_outcome(
+            outcome, with_records=form.step.shows_records, says_next=says_next, is_quiet=shared["quiet"]
+        )
     if outcome.is_vain:
         sys.exit(1)
 
@@ -293,7 +311,7 @@ def new_command(folder: Path | None, database_url: str, *, as_json: bool, quiet:
         "new", {"root": str(project.root), "name": project.name}, f"{project.name}: an empty project at {project.root}",
         next=(f"cd {target}", "pictus taxonomy import --folders PICTURES    (or --file, --ilsvrc, --wordnet)"),
     )  # fmt: skip
-    print_json(outcome) if as_json else print_outcome(outcome, with_records=False, says_next=not quiet)
+    print_json(outcome) if as_json else print_outcome(outcome, with_records=False, is_quiet=quiet)
 
 
 @click.command("web", context_settings=CONTEXT, epilog="\b\nExamples:\n  pictus web\n  pictus web birds --port 8000")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,8 +36,8 @@ from pictus.registry import Outcome
 SHOWN_RECORDS = 50
 """Rows of a table for people; --jsonl gives all."""
 
-LOG_WIDTH = 160
-"""Columns where stdout is not a terminal."""
+UNCUT = 100_000
+"""Columns where stdout is not a terminal: a file or another program has no width, nothing is cut for it."""
 
 SHORTEST = 24
 """No column of text is made narrower."""
@@ -73,7 +74,8 @@ class TerminalProgress:
     @contextmanager
     def track(self, label: str, total: int | None) -> Iterator[Meter]:
         if not self._console.is_terminal:
-            yield _LineMeter(label, total, self._console)
+            with _LineMeter(label, total, self._console).telling() as meter:
+                yield meter
             return
         columns = (
             SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=24),
@@ -85,7 +87,10 @@ class TerminalProgress:
 
 
 class _LineMeter:
-    """One line at each tenth, and no sooner than QUIET_S after the last: readable in a log."""
+    """One line at each tenth, and no sooner than QUIET_S after the last: readable in a log.
+
+    Of work without tenths one line once it has taken QUIET_S; of quick work none at all.
+    """
 
     def __init__(
         self, label: str, total: int | None, console: Console, clock: Callable[[], float] = time.monotonic
@@ -93,8 +98,21 @@ class _LineMeter:
         self._label, self._total, self._console = label, total, console
         self._clock, self._said_at = clock, clock()
         self._done, self._tenth, self._note = 0, 0, ""
-        if total is None:  # no tenths to tell: say at least that it has begun
-            console.print(label, markup=False, highlight=False)
+
+    @contextmanager
+    def telling(self, wait_s: float = QUIET_S) -> Iterator["_LineMeter"]:
+        """While it lasts: says that work without tenths goes on."""
+        timer = threading.Timer(wait_s, self._say_it_goes_on)
+        timer.daemon = True
+        if self._total is None:
+            timer.start()
+        try:
+            yield self
+        finally:
+            timer.cancel()
+
+    def _say_it_goes_on(self) -> None:
+        self._console.print(f"{self._label} …", markup=False, highlight=False)
 
     def advance(self, count: int = 1) -> None:
         self._done += count
@@ -161,13 +179,17 @@ def print_jsonl(outcome: Outcome[Any]) -> None:
         sys.stdout.write(json.dumps(record_json(record), default=str, allow_nan=False) + "\n")
 
 
-def print_outcome(outcome: Outcome[Any], *, with_records: bool, says_next: bool = True) -> None:
+def print_outcome(
+    outcome: Outcome[Any], *, with_records: bool, says_next: bool = True, is_quiet: bool = False
+) -> None:
     """For people: the headline, the records of a reading step, problems, what to type next.
+
+    is_quiet: nothing on stderr but that it was in vain.
 
     A headline of several lines is a step's own drawing of its records: no table is added to it.
     """
     console = Console(
-        highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else LOG_WIDTH
+        highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else UNCUT
     )
     if outcome.is_vain:
         talk().print(f"[bold red]error:[/] {escape(outcome.headline)}")
@@ -178,7 +200,9 @@ def print_outcome(outcome: Outcome[Any], *, with_records: bool, says_next: bool 
             if not isinstance(value, (dict, list)):
                 console.print(f"  {name.replace('_', ' ')}: {value}", markup=False)
     if with_records and "\n" not in outcome.headline:
-        _print_records(console, outcome)
+        _print_records(console, outcome, is_quiet=is_quiet)
+    if is_quiet:
+        return
     warn = talk()
     for problem in outcome.problems:
         warn.print(f"[yellow]![/] {escape(problem)}")
@@ -186,7 +210,7 @@ def print_outcome(outcome: Outcome[Any], *, with_records: bool, says_next: bool 
         warn.print(f"[dim]{'next:' if index == 0 else '     '}[/] {escape(command)}")
 
 
-def _print_records(console: Console, outcome: Outcome[Any]) -> None:
+def _print_records(console: Console, outcome: Outcome[Any], *, is_quiet: bool = False) -> None:
     records = list(islice(iter(outcome), SHOWN_RECORDS + 1))
     if not records:
         return
@@ -212,7 +236,7 @@ def _print_records(console: Console, outcome: Outcome[Any]) -> None:
     hidden = ", ".join(column.header for column in full[len(shown) :])
     more = [f"the first {SHOWN_RECORDS}"] if len(records) > SHOWN_RECORDS else []
     more += [f"too narrow for: {hidden}"] if hidden else []
-    if more:
+    if more and not is_quiet:
         talk().print(f"[dim]{escape('; '.join(more))}; --jsonl gives all[/]")
 
 
@@ -231,8 +255,11 @@ class Column(NamedTuple):
 def fitted(columns: Sequence[Column], width: int) -> list[Column]:
     """The columns made to fit: long texts lose their middle, headers break at spaces, the last columns go."""
     found = list(columns)
-    if _total(found) > width:
-        found = [column._replace(header=column.header.replace(" ", "\n")) for column in found]
+    while _total(found) > width:
+        tall = max(range(len(found)), key=lambda number: _saved(found[number]))
+        if not _saved(found[tall]):
+            break
+        found[tall] = _broken(found[tall])
     while _total(found) > width:
         texts = [number for number, column in enumerate(found) if not column.is_number and column.width > SHORTEST]
         if texts:
@@ -247,6 +274,15 @@ def fitted(columns: Sequence[Column], width: int) -> list[Column]:
         else:
             break
     return found
+
+
+def _broken(column: Column) -> Column:
+    return column._replace(header=column.header.replace(" ", "\n"))
+
+
+def _saved(column: Column) -> int:
+    """Columns of the terminal that its header gives back when it breaks at spaces."""
+    return column.width - _broken(column).width
 
 
 def in_the_middle(text: str, most: int) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.annotate.conftest import image_id
-from tests.annotate.desks import Clock, all_of, desk_of, rows, someone
+from tests.annotate.desks import Clock, all_of, desk_of, put_questions, rows, someone
 
 import pictus
 from pictus.annotate.desk.people_steps import people
+from pictus.annotate.queues import queue_steps
 from pictus.annotate.queues.plan_steps import plan
 from pictus.annotate.queues.queue_steps import gold, queue
 from pictus.records import Concept, Label, Picture, Presence, Source, Suspect
@@ -230,3 +231,13 @@ def test_the_queue_and_people_tell_the_time_that_is_left_and_what_it_costs(world
     assert [one.earned for one in people(world)] == [None, None]
     with pytest.raises(pictus.UserError, match="--pay"):
         queue(world, pay="much")
+
+
+def test_a_list_of_heaps_that_is_cut_says_so(world: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_questions(world, 2)
+    put_questions(world, 1, kind="box")
+    assert queue(world).summary["heaps"] == 2
+    assert "more heap" not in queue(world).headline
+    monkeypatch.setattr(queue_steps, "SHOWN", 1)
+    assert queue(world).headline.splitlines()[-1] == "  … and 1 more heap: --most 2 lists them too"
+    assert "more heap" not in queue(world, most=2).headline

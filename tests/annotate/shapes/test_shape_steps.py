@@ -453,7 +453,7 @@ def test_rows_that_another_server_commits_late_are_not_overlooked(
         names = ", ".join(map(str, late))
         override = "OVERRIDING SYSTEM VALUE " if connection.dialect.name == "postgresql" else ""
         connection.execute(
-            sa.text(f"INSERT INTO marks ({names}) {override}VALUES ({', '.join(':' + name for name in map(str, late))})"),
+            sa.text(f"INSERT INTO marks ({names}) {override}VALUES ({', '.join(f':{name}' for name in late)})"),
             dict(late),
         )
     seen = looked_at(monkeypatch)

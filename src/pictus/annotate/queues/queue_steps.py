@@ -67,7 +67,7 @@ def queue(project: Project, *, kind: str = "", most: int = 0, pay: str = "") -> 
     Times are at the median pace of all people, kind by kind; nobody's pace is known before somebody has worked.
 
     kind: only this kind of question
-    most: only the first so many heaps; 0 for all
+    most: only the first so many heaps; 0 counts them all, of which the text lists the first 10 and --jsonl every one
     pay: what an hour is paid, to tell what the rest costs: 15, or with a currency as you type it
 
     Examples:
@@ -96,7 +96,7 @@ def queue(project: Project, *, kind: str = "", most: int = 0, pay: str = "") -> 
         "cost": round(paid.of(3600 * sum(hours)), 4) if paid and hours else None,
     }  # fmt: skip
     return Outcome(
-        "annotate queue", summary, _queue_headline(summary, heaps, effort.words(works, paid)),
+        "annotate queue", summary, _queue_headline(summary, heaps, effort.words(works, paid), most or SHOWN),
         next=("pictus annotate serve",) if heaps else ("pictus annotate plan",), source=lambda: iter(heaps),
     )  # fmt: skip
 
@@ -183,16 +183,18 @@ def _heaps(project: Project, taxonomy: Taxonomy, kind: str, works: Sequence[effo
     return sorted(found, key=lambda one: (not one.waiting, one.state != "open", -one.priority, one.kind, one.name))
 
 
-def _queue_headline(summary: Mapping[str, Any], heaps: Sequence[Waiting], rest: Sequence[str]) -> str:
+def _queue_headline(summary: Mapping[str, Any], heaps: Sequence[Waiting], rest: Sequence[str], shown: int) -> str:
     if not heaps:
         return "nothing waits to be asked"
     waiting = f"{counted(summary['waiting'], 'question')} waiting in {counted(len(heaps), 'heap')}"
     decided = f"{counted(summary['votes'], 'answer')} so far decided {summary['decided']:,}"
     lines = [f"{waiting}; {decided}; {summary['expected']:,} more expected", *rest]
-    for heap in heaps[:SHOWN]:
+    for heap in heaps[:shown]:
         about = heap.name if heap.kind == GRID else f"{heap.name} ({heap.kind})"
         state = "" if heap.state == "open" else f" [{heap.state}]"
         lines.append(f"  {heap.priority:6.2f}  {about}{state}  {heap.waiting:,}: {heap.reason}")
+    if len(heaps) > shown:
+        lines.append(f"  … and {counted(len(heaps) - shown, 'more heap')}: --most {len(heaps)} lists them too")
     return "\n".join(lines)
 
 

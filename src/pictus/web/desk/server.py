@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pictus import annotate
 from pictus.annotate.desk.desk_steps import open_desk
-from pictus.annotate.queues import effort, effort_steps
+from pictus.annotate.queues import effort_steps
 from pictus.errors import UserError, counted
 from pictus.project import Project
 from pictus.web.desk.app import build_desk_app
@@ -55,7 +55,7 @@ def serve_desk(project: Project, service: Service) -> None:
     """
     import uvicorn  # noqa: PLC0415  0.2 s that --help does not pay
 
-    pay = effort.pay_of(service.pay)
+    pay = effort_steps.pay_of(service.pay)
     from pictus.web.desk.connections import Door, Patience, most_connections  # noqa: PLC0415  as above
 
     is_open = service.host not in LOOPBACK or bool(service.address)
@@ -85,7 +85,7 @@ def serve_desk(project: Project, service: Service) -> None:
         if needed:
             sys.stderr.write(FEW.format(rule=service.rule, needed=needed, people=counted(there, "person", "people")))
         door: Any = Door(Patience(most=most_connections()))
-        sys.stderr.write("".join(f"{line}\n" for line in effort.words(effort_steps.works(project), pay)))
+        sys.stderr.write("".join(f"{line}\n" for line in effort_steps.words(effort_steps.works(project), pay)))
         config = uvicorn.Config(
             app, http=door.protocol, ws="none", log_level="warning", timeout_graceful_shutdown=QUIET_S,
             server_header=False,
@@ -98,8 +98,11 @@ def serve_desk(project: Project, service: Service) -> None:
 
 
 def _hand_out(project: Project, service: Service, address: str) -> None:
+    if service.is_kiosk:
+        sys.stderr.write("kiosk: whoever answers opens that address on this machine and types a name, no more\n")
     owner = annotate.invite(project, role="owner", days=OWNER_DAYS, note="serve").summary["links"]
-    sys.stderr.write("your own link, as owner, for one use within a day:\n")
+    sys.stderr.write("your own link, as owner, for one use within a day; those who answer do not need it, nor do you\n"
+                     "where you are still signed in:\n")  # fmt: skip
     sys.stderr.flush()
     _print(address, owner)
     if service.invite:
@@ -108,8 +111,6 @@ def _hand_out(project: Project, service: Service, address: str) -> None:
                          "shown this once:\n")  # fmt: skip
         sys.stderr.flush()
         _print(address, made.summary["links"])
-    if service.is_kiosk:
-        sys.stderr.write("kiosk: whoever sits at this machine comes in with a name alone\n")
 
 
 def _print(address: str, links: list[str]) -> None:
