@@ -12,13 +12,14 @@ from tests.annotate.desks import desk_of, someone
 
 import pictus
 from pictus.annotate import import_, pause, settle
-from pictus.annotate.review import counting
 from pictus.annotate.review.counting import FRESH_S
 from pictus.annotate.review.review_steps import decide, reassigned, withdraw
+from pictus.annotate.review.said_steps import votes_of_people
 from pictus.annotate.review.worklist_steps import Asked, Worklist
 from pictus.concepts import load_taxonomy
 from pictus.errors import UserError
 
+COUNT = "pictus.annotate.review.counting.votes_of_people"
 PICTURES = [image_id(f"owl{number}") for number in range(6)]
 
 
@@ -118,13 +119,13 @@ def test_what_is_counted_first_is_counted_beside_who_looks(
     worklist: Worklist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_go_on = threading.Event()
-    real = counting.votes_of_people
+    real = votes_of_people
 
     def slow(project: pictus.Project) -> object:
         assert may_go_on.wait(30)
         return real(project)
 
-    monkeypatch.setattr(counting, "votes_of_people", slow)
+    monkeypatch.setattr(COUNT, slow)
     assert not worklist.is_ready(0)
     assert not worklist.is_ready(0.01), "nobody is kept waiting"
     may_go_on.set()
@@ -139,7 +140,7 @@ def test_a_first_count_that_fails_is_told_to_who_looks_next(
         raise UserError("The journal is damaged.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(counting, "votes_of_people", broken)
+        patch.setattr(COUNT, broken)
         assert worklist.is_ready(30)
         with pytest.raises(UserError, match="damaged"):
             worklist.disagreements()
@@ -151,7 +152,7 @@ def test_while_a_long_count_goes_on_the_last_one_is_shown(
 ) -> None:
     begun, may_go_on, done = threading.Event(), threading.Event(), threading.Event()
     may_go_on.set()
-    real = counting.votes_of_people
+    real = votes_of_people
 
     def slow(project: pictus.Project) -> object:
         begun.set()
@@ -161,7 +162,7 @@ def test_while_a_long_count_goes_on_the_last_one_is_shown(
         done.set()
         return found
 
-    monkeypatch.setattr(counting, "votes_of_people", slow)
+    monkeypatch.setattr(COUNT, slow)
     assert worklist.disagreements() == {"owl": 2, "wren": 1}
     vote(world, tmp_path, "w.csv", f"e,{PICTURES[4]},owl,no")
     begun.clear()

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 import pictus
 from pictus import annotate
-from pictus.annotate.review import counting
+from pictus.annotate.review.said_steps import votes_of_people
 from pictus.annotate.tasks import Given
 from pictus.project import open_project
 from pictus.web.desk import review
@@ -22,6 +22,7 @@ from pictus.web.desk.app import build_desk_app
 from .conftest import MakeDesk
 from .disputes import disputed_project
 
+COUNT = "pictus.annotate.review.counting.votes_of_people"
 DESK = {"x-pictus": "desk"}
 PAGES = ("/review", "/review/wall?of=disagreements", "/review/person?name=Ada")
 READS = (
@@ -79,13 +80,13 @@ def test_while_votes_are_counted_first_a_page_says_so_and_goes_on(
     visitor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_go_on = threading.Event()
-    real = counting.votes_of_people
+    real = votes_of_people
 
     def slow(project: pictus.Project) -> object:
         assert may_go_on.wait(30)
         return real(project)
 
-    monkeypatch.setattr(counting, "votes_of_people", slow)
+    monkeypatch.setattr(COUNT, slow)
     assert visitor("Ben", "annotator").get("/review").status_code == 403, "nothing is counted for them"
     monkeypatch.setattr(review, "PATIENT_S", 0.01)
     rita = visitor("Rita")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 import pictus
 from pictus import annotate
 from pictus.annotate.review.rulings import UNKNOWN
+from pictus.annotate.review.said_steps import votes_of_people
 from pictus.annotate.review.worklist_steps import Tile, Wall, Worklist
+from pictus.web.desk import review
 
 from .conftest import NewPage, Server, drawn, served
 from .disputes import disputed_project
@@ -211,6 +214,29 @@ def test_scripts_in_names_and_reasons_are_text(reviewed: Server, new_page: NewPa
     page.keyboard.press("Enter")
     page.wait_for_selector("#look-history li")
     assert page.locator("#look script").count() == 0
+
+
+def test_the_page_that_waits_for_the_first_count_can_be_read_and_goes_on_by_itself(
+    disputed: pictus.Project, new_page: NewPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = threading.Event()
+
+    def slow(project: pictus.Project) -> object:
+        assert may_go_on.wait(60)
+        return votes_of_people(project)
+
+    monkeypatch.setattr("pictus.annotate.review.counting.votes_of_people", slow)
+    monkeypatch.setattr(review, "PATIENT_S", 0.05)
+    with served(disputed) as server:
+        for scheme, width in (("light", 1280), ("dark", 400)):
+            page = new_page(width=width, color_scheme=scheme)
+            enter(page, server, f"Wim {scheme}")
+            page.goto(server.address + "/review")
+            assert "votes are being counted" in page.inner_text("main")
+            assert page.evaluate(CHECK) == []
+            assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        may_go_on.set()
+        page.wait_for_selector("#h-disputed", timeout=30_000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
