@@ -90,19 +90,16 @@ def import_(
     files, ours = own_steps.foreign(project, files)
     if ours and not files:
         return own_steps.nothing(ours)
+    asked = taxonomy.resolve(question) if question else ""
+    wishes = Wishes(asked, skip_bad, skip_unknown, as_proposals, keep_names)
     if others := other_tools(files, format):
-        about = taxonomy.resolve(question) if question else ""
-        wishes = Wishes(about, skip_bad, skip_unknown, as_proposals, keep_names)
         return own_steps.telling(take_in(project, taxonomy, others, wishes), ours)
     label = "reading what folders claim" if from_folders else f"reading answers from {counted(len(files), 'file')}"
     with project.lock("annotate"), project.progress.track(label, None):
         if from_folders:
-            found, problems, numbers = _claimed(project, taxonomy)
-            left_out: list[str] = []
+            (found, problems, numbers), left_out = _claimed(project, taxonomy), list[str]()
         else:
-            asked = taxonomy.resolve(question) if question else ""
-            people = people_of(project, keeps_names=keep_names)
-            skips = Skips(bad=skip_bad, unknown=skip_unknown or skip_bad, people=people)
+            skips = Skips(skip_bad, skip_unknown or skip_bad, people_of(project, keeps_names=keep_names))
             found, left_out, numbers = _read(project, taxonomy, files, asked, skips)
             problems = (f"{counted(len(left_out), 'row')} left out: {left_out[0]}, …",) if left_out else ()
         sources, added = _stored(project, found)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import sqlalchemy as sa
 
-from pictus.annotate.queues.effort import Work
+from pictus.annotate.queues.effort import Work, lasting, pay_of, words
 from pictus.project import Project
+
+__all__ = ["lasting", "pay_of", "words", "works"]  # doors import steps only
 
 LATEST = 1_000
 """Pages of each kind that its pace rests on: what people do by now, not how they began."""

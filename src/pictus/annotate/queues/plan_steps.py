@@ -198,8 +198,8 @@ def _grid_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], *, 
             keys, settled.keys, settled.is_accepted, 0)),
         evidence.looked_up(keys, suspects.keys, suspects.quality, np.nan),
         evidence.looked_up(keys, suspects.keys, suspects.other, -1), np.isin(keys, drift),
-        *(_telling(taxonomy, world, concept_R, accepted_C) if many else ()),
-        is_group_C=np.array([not taxonomy.get(one).is_class for one in world.concepts], np.bool_),
+        *(_telling(taxonomy, world, concept_R, accepted_C) if many else (np.zeros(0), np.zeros(0, np.int64))),
+        np.array([not taxonomy.get(one).is_class for one in world.concepts], np.bool_),
     )  # fmt: skip
     ruled = keys_of_rulings(world, rulings(project))
     decided = evidence.looked_up(keys, settled.keys, settled.is_accepted | settled.is_rejected, 0)

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from pictus import annotate
 from pictus.annotate.desk.desk_steps import Person
-from pictus.annotate.queues import effort
+from pictus.annotate.queues import effort_steps
 from pictus.annotate.tasks import ROLES
 from pictus.errors import UserError
 from pictus.web.desk import bodies
@@ -65,7 +65,8 @@ class _View:
         return {
             "workers": sorted(workers, key=lambda one: (one.state != "paused", -one.questions, one.name))[:SHOWN],
             "n_workers": len(workers), "links": links[:SHOWN], "n_links": len(links), "roles": ROLES,
-            "effort": outcome.headline.splitlines()[1:], "pay": effort.pay_of(pay), "lasting": effort.lasting,
+            "effort": outcome.headline.splitlines()[1:], "pay": effort_steps.pay_of(pay),
+            "lasting": effort_steps.lasting,
             "lacks": self.desk.lacks_people(), "unpicturable": self._unpicturable(),
             "appeals": [event for event in events if event.subject in paused],
         }  # fmt: skip
