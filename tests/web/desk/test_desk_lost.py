@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,30 +20,6 @@ OTHER = """before => { const picture = document.querySelector(".mark img");
     return picture && picture.src.split("/").at(-4) !== before; }"""
 SENT = "() => !Object.keys(localStorage).some((key) => key.includes('/out/'))"
 SAYS = "([id, words]) => document.getElementById(id).textContent.includes(words)"
-
-
-class Traffic:
-    """Requests of a page that are under way. One that is when the server is stopped is answered 500 by its last breath.
-
-    Not `wait_for_load_state("networkidle")`, which is true for ever once it was.
-    """
-
-    def __init__(self, page: Any) -> None:
-        self.page, self.count = page, 0
-        for event, change in (("request", 1), ("requestfinished", -1), ("requestfailed", -1)):
-            page.on(event, lambda _request, change=change: self._count(change))
-
-    def _count(self, change: int) -> None:
-        self.count += change
-
-    def rest(self) -> None:
-        quiet = 0
-        for _ in range(750):
-            quiet = 0 if self.count else quiet + 1
-            if quiet == 8:  # a third of a second
-                return
-            self.page.wait_for_timeout(40)
-        pytest.fail(f"{self.count} requests are still under way")
 
 
 def test_a_lost_connection_and_a_closed_tab_lose_and_double_nothing(fresh: pictus.Project, new_page: NewPage) -> None:
@@ -73,12 +48,10 @@ def test_a_lost_connection_and_a_closed_tab_lose_and_double_nothing(fresh: pictu
 def test_a_killed_server_finds_everything_once_it_is_back(fresh: pictus.Project, new_page: NewPage) -> None:
     with served(fresh) as server:
         page = new_page()
-        traffic = Traffic(page)
         come_in(page, server.address, "Ada")
         handed_in = [next_page(page, "Space")]
         page.wait_for_function(SAVED)
         page.wait_for_function(HOLDS, arg=3)
-        traffic.rest()
         server.stop()
         handed_in += [next_page(page, "Space"), next_page(page, "l", "n"), next_page(page, "j", "Space")]
         page.wait_for_function(WAITS)
@@ -220,11 +193,9 @@ def test_what_waits_is_told_before_signing_out_and_sent_after_coming_in_again(
 ) -> None:
     with served(fresh) as server:
         page = new_page()
-        traffic = Traffic(page)
         come_in(page, server.address, "Ada")
         at_wall(page)
         page.wait_for_function(HOLDS, arg=2)
-        traffic.rest()
         server.stop()
         handed_in = next_page(page, "Space")
         page.wait_for_function(WAITS)
@@ -250,11 +221,9 @@ def test_what_one_person_handed_in_is_never_sent_as_anothers(fresh: pictus.Proje
     with served(fresh) as server:
         page = new_page()
         context = page.context
-        traffic = Traffic(page)
         come_in(page, server.address, "Ada Größe")
         at_wall(page)
         page.wait_for_function(HOLDS, arg=2)
-        traffic.rest()
         server.stop()
         handed_in = next_page(page, "Space")
         page.wait_for_function(WAITS)
