@@ -6,7 +6,9 @@ import io
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -279,3 +281,54 @@ def test_likenesses_of_other_features_are_dropped_even_when_that_is_stopped(
             match(project, workers=1)
     match(project, workers=1)
     assert "x" not in {row["image_id"] for row in rows_of(project)}
+
+
+def pairs_of(*names: tuple[str, str]) -> pa.RecordBatch:
+    """Candidate pairs of pictures without corners, as the look-up gives them."""
+    kinds = ("image_points", "image_codes", "other_points", "other_codes", "mirrored_points", "mirrored_codes")
+    places = {f"{side}_{column}": value for side in ("image", "other")
+              for column, value in (("shard", "s"), ("offset", 0), ("size", 1))}  # fmt: skip
+    rows = [{"ways": [0], "image_id": one, "other_id": other, **places, **dict.fromkeys(kinds, b"")}
+            for one, other in names]  # fmt: skip
+    return pa.RecordBatch.from_pylist(rows)
+
+
+def test_after_some_candidates_that_fail_the_less_likely_ones_of_a_picture_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+    monkeypatch.setattr("pictus.clean.alignment.fit", lambda *given: tried.append(given))
+    many = [("aa", f"{number}") for number in range(20)]
+    assert match_steps.prove_batch(tmp_path, pairs_of(*many, ("bb", "0"))).num_rows == 0
+    assert len(tried) == match_steps.MOST_MISSED + 1, "each picture has its own"
+
+
+def test_the_pairs_of_one_picture_are_never_cut_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match_steps, "_PAIRS", 3)
+    batch = pairs_of(*[(name, str(number)) for name in "abcd" for number in range(2)], ("e", "0"))
+    parts = match_steps._cut(pa.Table.from_batches([batch]))
+    assert ["".join(part.column("image_id").to_pylist()) for part in parts] == ["aabb", "ccdd", "e"]
+    assert [part.num_rows for part in match_steps._cut(pa.Table.from_batches([batch.slice(0, 0)]))] == [0]
+
+
+def test_how_many_pairs_were_looked_at_is_told(
+    project: Project, fill: Fill, photos: list[bytes], copies: list[bytes]
+) -> None:
+    fill([photos[0], copies[0]])
+    check(project)
+    notes: list[str] = []
+
+    class Meter:
+        def advance(self, count: int = 1) -> None:
+            pass
+
+        def say(self, note: str) -> None:
+            notes.append(note)
+
+    class Progress:
+        @contextmanager
+        def track(self, label: str, total: int | None) -> Iterator[Meter]:
+            yield Meter()
+
+    match(replace(project, progress=Progress()), workers=1)
+    assert notes == ["looking for pairs", "1 of 1 pair looked at"]
