@@ -53,7 +53,7 @@ def examples(
 
     Examples:
         pictus annotate examples owl 3f2a91 owl/7.jpg
-        pictus annotate examples owl owl/7.jpg --remove
+        pictus annotate examples owl 3f2a91 --remove
         pictus annotate examples
     """
     taxonomy = load_taxonomy(project)
