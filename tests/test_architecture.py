@@ -23,7 +23,7 @@ FOUNDATION = (
     "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "precision", "journey",
     "clusters", "engine", "concepts", "lookalikes", "metrics", "releases", "tasks", "networks", "models",
 )  # fmt: skip
-DOORS = ("overview", "forms", "reference", "output", "cli", "api", "web", "demo", "__main__", "__init__")
+DOORS = ("overview", "forms", "chapters", "reference", "output", "cli", "api", "web", "demo", "__main__", "__init__")
 OPTIONAL = {"torch", "torchvision", "timm", "safetensors", "tensorboard", "onnx", "onnxruntime", "onnxscript",
             "fastapi", "prometheus_client", "ray", "lance", "cv2", "av", "fsspec", "s3fs"}  # fmt: skip
 
