@@ -62,17 +62,18 @@ def mask_records(
     records = []
     for group in groups:
         one, members = group[0], [drawn[at] for at in group]
-        (height, width), counts, area, around = side_N[one], texts[one], area_N[one], sides[one]
+        (height, width), counts, area, (x1, y1, x2, y2) = side_N[one], texts[one], area_N[one], sides[one]
         agreement = 1.0
         if len(group) > 1:
             mask = merged[one]
             agreement = float(np.mean([rle.iou(outline_fills.one(masks, at), mask) for at in group]))
-            (height, width), counts, area, around = mask[:2], rle.to_text(mask), rle.area(mask), [*rle.box(mask)]
+            height, width, counts, area = mask.height, mask.width, rle.to_text(mask), rle.area(mask)
+            x1, y1, x2, y2 = rle.box(mask)
         status, method, reason = _verdict(members, agreement, "staple", ruled_out)
         records.append(
             Mask(
-                *members[0].key, members[0].mark_id, height, width, counts, area, *around, round(agreement, 4),
-                len(group), tuple(mark.annotator for mark in members), status, method, reason, settled_at,
+                *members[0].key, members[0].mark_id, height, width, counts, area, x1, y1, x2, y2,
+                round(agreement, 4), len(group), tuple(mark.annotator for mark in members), status, method, reason, settled_at,
             )
         )  # fmt: skip
     return sorted(records, key=lambda one: (one.image_id, one.concept_id, one.mark_id))
