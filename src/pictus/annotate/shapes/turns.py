@@ -16,6 +16,9 @@ MOST_WAITING = 16
 WAIT_S = 5.0
 """So many clicks wait for their turn, so long; the others are asked to try again, and the desk's pages go on."""
 
+OWN_TIMES = 4
+"""So many times as long somebody waits for what they asked themselves: nobody else is kept by it."""
+
 
 class BusyError(UserError):
     """Too many people click at once, or one person does."""
@@ -75,7 +78,7 @@ class Turns:
         number = mine.latest
         self._changed.notify_all()
         mine.waiting += 1
-        self._changed.wait_for(lambda: not mine.is_busy or mine.latest != number, self._wait_s)
+        self._changed.wait_for(lambda: not mine.is_busy or mine.latest != number, OWN_TIMES * self._wait_s)
         mine.waiting -= 1
         if mine.is_busy or mine.latest != number:
             raise BusyError("Your click before is still being looked at.", fix="try again in a moment, or draw it")
