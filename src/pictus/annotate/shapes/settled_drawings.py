@@ -73,7 +73,8 @@ def mask_records(
         records.append(
             Mask(
                 *members[0].key, members[0].mark_id, height, width, counts, area, x1, y1, x2, y2,
-                round(agreement, 4), len(group), tuple(mark.annotator for mark in members), status, method, reason, settled_at,
+                round(agreement, 4), len(group), tuple(mark.annotator for mark in members), status, method, reason,
+                settled_at,
             )
         )  # fmt: skip
     return sorted(records, key=lambda one: (one.image_id, one.concept_id, one.mark_id))
