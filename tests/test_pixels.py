@@ -31,7 +31,6 @@ from pictus.pixels import (
     same_pixels_sha256,
     sniff,
     thumbnail,
-    thumbnails,
 )
 
 MakeJpeg = Callable[..., bytes]
@@ -302,12 +301,6 @@ def test_resize_gives_the_size_asked_for(make_jpeg: MakeJpeg) -> None:
     assert resize(pixels, 60, 40) is pixels
     flat = np.full((40, 60, 3), 77, dtype=np.uint8)
     assert (resize(flat, 13, 9) == 77).all()
-
-
-def test_thumbnails_of_one_decoding_are_those_made_one_by_one(make_jpeg: MakeJpeg) -> None:
-    for image_bytes in (make_jpeg(1500, 900), make_jpeg(300, 200)):
-        together = thumbnails(image_bytes, (160, 320, 640))
-        assert together == [thumbnail(image_bytes, side) for side in (160, 320, 640)]
 
 
 def test_thumbnails_fit_and_are_never_enlarged(make_jpeg: MakeJpeg) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -235,23 +235,12 @@ def encode_jpeg(pixels: Pixels, quality: int = 90) -> bytes:
 
 def thumbnail(image_bytes: bytes, side: int = 256) -> bytes:
     """A JPEG that fits in side × side, never enlarged."""
-    return thumbnails(image_bytes, (side,))[0]
-
-
-def thumbnails(image_bytes: bytes, sides: Sequence[int]) -> list[bytes]:
-    """The same for several sides; what can be made of one decoding is."""
     header = sniff(image_bytes)
     width, height = header.upright
-    decoded: dict[int, Pixels] = {}
-    found = []
-    for side in sides:
-        scale = min(1.0, side / max(width, height))
-        small = max(1, round(width * scale)), max(1, round(height * scale))
-        factor = _factor(max(width, height), max(small))
-        if factor not in decoded:
-            decoded = {factor: decode_known(image_bytes, header, factor=factor)}  # one at a time: they may be large
-        found.append(encode_jpeg(resize(decoded[factor], *small), 85))
-    return found
+    scale = min(1.0, side / max(width, height))
+    small = max(1, round(width * scale)), max(1, round(height * scale))
+    factor = _factor(max(width, height), max(small))
+    return encode_jpeg(resize(decode_known(image_bytes, header, factor=factor), *small), 85)
 
 
 def _factor(side: int, least: int) -> int:

@@ -38,9 +38,8 @@ class Shots:
         image_bytes, picture = self.read(image_id)
         if picture.format not in SHOWN and not self._path(image_id, largest).exists():
             sides.append(largest)
-        if sides:
-            for side, small in zip(sides, pixels.thumbnails(image_bytes, sides), strict=True):
-                write_bytes(self._path(image_id, side), small)
+        for side in sides:
+            write_bytes(self._path(image_id, side), pixels.thumbnail(image_bytes, side))
 
     def _path(self, image_id: str, side: int) -> Path:
         return self._project.cache_dir / "thumbnails" / str(side) / image_id[:2] / f"{image_id}.jpg"

@@ -46,16 +46,16 @@ def test_no_picture_is_made_because_somebody_asked_for_it(
     fresh: pictus.Project, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by: list[str] = []
-    real = pixels.thumbnails
+    real = pixels.thumbnail
 
-    def counted(image_bytes: bytes, sides: Any) -> list[bytes]:
+    def counted(image_bytes: bytes, side: int) -> bytes:
         by.append(threading.current_thread().name)
-        return real(image_bytes, sides)
+        return real(image_bytes, side)
 
-    monkeypatch.setattr(pixels, "thumbnails", counted)
+    monkeypatch.setattr(pixels, "thumbnail", counted)
     client, page = come(fresh, desk, "Ada")
     assert [client.get(one).status_code for one in addresses(page)] == [200] * 32
-    assert by == ["pictures"] * 8, "each once, all sides of one reading, and by nobody's asking"
+    assert by == ["pictures"] * 24, "each side once, and by nobody's asking"
     client, page = come(fresh, desk, "Ben")
     assert {client.get(one).status_code for one in addresses(page)} == {200}
     assert set(by) == {"pictures"}

@@ -22,6 +22,8 @@ VIEW_PX = 1024
 
 MOST_CLICKS = 200
 
+__all__ = ["MOST_CLICKS", "VIEW_PX", "Asked", "BusyError", "Finder", "Turns"]
+
 WHOLE_PX = 12_000_000
 """Only a JPEG is decoded smaller than it is. Of other pictures larger than this one is decoded at a time: of 80 million
 px that takes 1.4 GB for some seconds."""

@@ -12,7 +12,6 @@ from starlette.routing import Route
 
 from pictus.annotate.desk.desk_steps import Person
 from pictus.annotate.shapes import click_steps, skeleton_steps
-from pictus.annotate.shapes.turns import BusyError
 from pictus.errors import UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body
@@ -55,7 +54,7 @@ class _View:
         asked = click_steps.Asked(image_id, clicks, box, person.name)
         try:
             return self.finder.find(asked, lambda: self.room.shots.read(image_id)[0])
-        except BusyError as error:
+        except click_steps.BusyError as error:
             raise HTTPException(503, f"{error.what} {error.fix[:1].upper()}{error.fix[1:]}.") from error
 
     def _check_kind(self, person: Person, page_id: str) -> None:
