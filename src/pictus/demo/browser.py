@@ -59,7 +59,7 @@ class Lines:
                 try:
                     return await self._over(self._free.pop(), request)
                 except (EOFError, ConnectionError):
-                    continue
+                    continue  # it was hung up: the next free one, or a new one
             return await self._over(await asyncio.open_connection("127.0.0.1", self.port), request)
 
     async def _over(self, line: tuple[asyncio.StreamReader, asyncio.StreamWriter], request: bytes) -> Answer:
