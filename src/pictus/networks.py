@@ -91,6 +91,60 @@ def head_of(model: "nn.Module") -> tuple[str, Any]:
     return layers[-1]
 
 
+def stages_of(model: "nn.Module") -> tuple[tuple[str, ...], ...]:
+    """Parameter names in groups, from the stem to the head: what is frozen, thawed and slowed down together.
+
+    The last group is the layer `head_of` finds. Before it each part of the network that follows another one is a
+    stage: ResNet's layer1 … layer4, a transformer's blocks, the convolutions of a plain network. Normalisation belongs
+    to the stage before it, positions and tokens to the stem.
+    """
+    head = head_of(model)[0]
+    units = [(name, part) for name, part in model.named_children() if _counted(part)]
+    while len([name for name, part in units if not _is_norm(part) and name != head]) < _FEWEST_STAGES:
+        longest = max((unit for unit in units if _is_chain(unit[1])), key=lambda unit: _counted(unit[1]), default=None)
+        if longest is None:
+            break
+        at = units.index(longest)
+        inner = [(f"{longest[0]}.{name}", part) for name, part in longest[1].named_children() if _counted(part)]
+        units[at : at + 1] = inner
+    names = dict(model.named_parameters())
+    of_head = [name for name in names if name.startswith(f"{head}.")]
+    groups: list[list[str]] = []
+    for unit, _ in units:
+        own = [name for name in names if name.startswith(f"{unit}.") and name not in of_head]
+        if own and groups and all(names[name].ndim <= 1 for name in own):
+            groups[-1] += own
+        elif own:
+            groups.append(own)
+    placed = {name for group in (*groups, of_head) for name in group}
+    loose = [name for name in names if name not in placed]
+    groups = [[*loose, *groups[0]], *groups[1:]] if groups else [loose] if loose else []
+    return tuple(tuple(group) for group in (*groups, of_head))
+
+
+_FEWEST_STAGES = 4
+"""A network that seems to have fewer is looked into: torchvision's VGG is `features` and `classifier`."""
+
+
+def _counted(part: "nn.Module") -> int:
+    return sum(parameter.numel() for parameter in part.parameters())
+
+
+def _is_norm(part: "nn.Module") -> bool:
+    """Whether all its parameters are vectors: scales and shifts."""
+    return all(parameter.ndim <= 1 for parameter in part.parameters())
+
+
+def _is_chain(part: "nn.Module") -> bool:
+    """Whether its parts follow one another: a sequence, or a shell around one that holds most of it."""
+    nn = need("torch", "train").nn
+    kinds = (nn.Sequential, nn.ModuleList)
+    inner = [one for one in part.children() if _counted(one)]
+    if isinstance(part, kinds):
+        return bool(inner)
+    return any(isinstance(one, kinds) and 2 * _counted(one) > _counted(part) for one in inner)
+
+
 def _torchvision(name: str, n_classes: int, size: int, *, pretrained: bool) -> "nn.Module":
     models = need("torchvision", "train").models
     options: dict[str, Any] = {} if pretrained else {"num_classes": n_classes}
