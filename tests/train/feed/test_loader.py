@@ -13,6 +13,7 @@ from pictus import pixels
 from pictus.releases import Release, open_release
 from pictus.tasks import TASKS
 from pictus.train.feed import augment, loader
+from pictus.train.feed.sampling import Sampling
 from pictus.train.recipes import Recipe
 
 MakeRelease = Callable[..., Path]
@@ -129,3 +130,22 @@ def test_threads_end_with_their_loader_and_leave_torch_alone(release: Release) -
         assert torch.get_num_threads() == before
     assert set(inside) == {1}
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+
+
+def test_a_picture_shown_again_is_decoded_once_a_batch_and_cropped_anew(release: Release) -> None:
+    pictures, n_decoded = _pictures(release, memory_bytes=0), 0
+    decode = pictures.decode
+
+    def counting(image_bytes: bytes) -> loader.Pixels:
+        nonlocal n_decoded
+        n_decoded += 1
+        return decode(image_bytes)
+
+    pictures.decode = counting
+    portions = loader.portions_of_epochs(0, 48, 12, 0, 1, how=Sampling(repeats=3))
+    with loader.batches(pictures, portions, VIEW, seed=0, threads=1) as stream:
+        batch = next(stream)
+    assert n_decoded == len(set(batch.positions.tolist())) == 4
+    assert len({view.tobytes() for view in batch.views[0]}) == 12
+    with loader.batches(pictures, [loader.Portion(0, batch.positions[:4])], VIEW, seed=0, threads=1) as stream:
+        assert np.array_equal(next(stream).views[0], batch.views[0][:4])  # the first turn is what it always was

@@ -24,7 +24,8 @@ from pictus.errors import PictureError, UserError
 from pictus.models import in_order, lanes
 from pictus.releases import PictureReader, Release, split_rows
 from pictus.tasks import Targets
-from pictus.train.feed import augment
+from pictus.train.feed import augment, sampling
+from pictus.train.feed.sampling import Sampling
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -48,10 +49,13 @@ class Batch:
 
 
 class Portion(NamedTuple):
-    """What one batch is made of: the epoch (for its randomness) and positions in the split, i64[B]."""
+    """What one batch is made of: the epoch (for its randomness), positions in the split, i64[B], and where one of them
+    comes up again in the epoch, how often it did before, i64[B].
+    """
 
     epoch: int
     positions: npt.NDArray[np.int64]
+    turns: npt.NDArray[np.int64] | None = None
 
 
 @dataclass
@@ -136,15 +140,22 @@ def packed(image_bytes: bytes, short_side: int, *, may_grow: bool) -> Pixels:
     return pixels.resize(found, max(1, round(width * scale)), max(1, round(height * scale)))
 
 
-def portions_of_epochs(seed: int, count: int, batch_size: int, first_step: int, last_step: int) -> Iterator[Portion]:
-    """The portions of steps first..last-1 of training: whole batches of each epoch's permutation."""
+def portions_of_epochs(
+    seed: int, count: int, batch_size: int, first_step: int, last_step: int, *, how: Sampling = sampling.PLAIN,
+    rank: int = 0, world: int = 1,
+) -> Iterator[Portion]:  # fmt: skip
+    """The portions of steps first..last-1 of training: whole batches of each epoch's permutation, or of what `how`
+    draws instead. Of `world` processes each gets its share of every batch; put together in the order of `rank` they
+    are the batches of one process.
+    """
     per_epoch = steps_per_epoch(count, batch_size)
-    permutation = np.zeros(0, np.int64)
+    shown = sampling.Shown(np.zeros(0, np.int64), np.zeros(0, np.int64))
     for step in range(first_step, last_step):
         epoch, within = divmod(step, per_epoch)
         if within == 0 or step == first_step:
-            permutation = augment.order(seed, epoch, count)
-        yield Portion(epoch, permutation[within * batch_size : (within + 1) * batch_size])
+            shown = sampling.shown(seed, epoch, count, batch_size, how)
+        batch = slice(within * batch_size, (within + 1) * batch_size)
+        yield Portion(epoch, *(sampling.share(every[batch], rank, world) for every in shown))
 
 
 def portions_in_order(count: int, batch_size: int) -> Iterator[Portion]:
@@ -159,12 +170,15 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def _made(pictures: Pictures, portion: Portion, view: View, seed: int, views: int) -> Batch:
-    keys_B = pictures.keys_N[portion.positions]
-    draws_VBD = tuple(augment.draws(seed, portion.epoch, keys_B, number) for number in range(views))
+    draws_VBD = _draws(pictures, portion, seed, views)
     made: tuple[Pixels, ...] = ()
     places: list[int] = []
+    again = _again(portion)
+    held: dict[int, Pixels | None] = {}  # decoded once where a batch shows it more than once
     for place, position in enumerate(portion.positions.tolist()):
-        picture = pictures.get(position)
+        picture = held[position] if position in held else pictures.get(position)
+        if position in again:
+            held[position] = picture
         if picture is not None:
             shown = [view(picture, draws_BD[place]) for draws_BD in draws_VBD]
             made = made or tuple(np.empty((len(portion.positions), *one.shape), np.uint8) for one in shown)
@@ -177,3 +191,24 @@ def _made(pictures: Pictures, portion: Portion, view: View, seed: int, views: in
         tuple(whole[: len(places)] for whole in made), tuple(draws_BD[places] for draws_BD in draws_VBD),
         pictures.targets_N[positions], positions,
     )  # fmt: skip
+
+
+def _draws(pictures: Pictures, portion: Portion, seed: int, views: int) -> tuple[augment.Draws, ...]:
+    """A row of uniform numbers for each picture, f64[B, D] a view; a picture's later turns get others."""
+    keys_B = pictures.keys_N[portion.positions]
+    if portion.turns is None or not portion.turns.any():
+        return tuple(augment.draws(seed, portion.epoch, keys_B, number) for number in range(views))
+    found = tuple(np.empty((len(keys_B), augment.N_DRAWS)) for _ in range(views))
+    for turn in np.unique(portion.turns).tolist():
+        is_it = portion.turns == turn
+        for number, rows_BD in enumerate(found):
+            rows_BD[is_it] = augment.draws(seed, portion.epoch, keys_B[is_it], turn * views + number)
+    return found
+
+
+def _again(portion: Portion) -> set[int]:
+    """Positions that come up more than once in the batch."""
+    if portion.turns is None or not portion.turns.any():
+        return set()
+    values, counts = np.unique(portion.positions, return_counts=True)
+    return set(values[counts > 1].tolist())
