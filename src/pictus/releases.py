@@ -58,6 +58,16 @@ CONCEPTS = _columns(
 """`label` is -1 for an ancestor that is no class itself."""
 
 
+LABELS = pa.schema([
+    *_columns(image_id=_S, concept_id=_S, posterior=_F, n_votes=_I, n_yes=_I, status=_S), pa.field("quality", _F)
+])  # fmt: skip
+"""One row for each (picture, concept) that people were asked about, named or settled; sorted by both. `posterior`:
+that the picture shows the concept. `n_votes` people were asked, `n_yes` said or named it. `status`: accepted, rejected,
+or unsettled. `quality` of the picture's own label where a model doubted it, 0 to 1 (`pictus annotate suspects`)."""
+
+LABELS_NAME = "labels.parquet"
+
+
 def split_of_folder(name: str) -> str:
     """The split a folder's name stands for ("validation" -> "val"), "" for any other folder."""
     plain = name.lower()
@@ -187,6 +197,13 @@ def split_rows(release: Release, split: str) -> pa.Table:
             f"Release {release.version} has no pictures in split {split!r}.", fix=f"one of: {', '.join(present)}, all"
         )
     return rows
+
+
+def read_labels(release: Release) -> pa.Table | None:
+    """The rows of LABELS; None where a release knows one label to a picture and no more."""
+    if LABELS_NAME not in release.manifest["files"]:
+        return None
+    return _read_table(release.root, LABELS_NAME, LABELS)
 
 
 def released_pictures(release: Release) -> Iterator[ReleasedPicture]:

@@ -48,6 +48,7 @@ class Contents:
     classes: tuple[str, ...]
     history: dict[str, Any] = field(default_factory=dict)  # plain JSON: how it came to be
     unscreened: frozenset[str] = frozenset()  # the pictures that no screen has seen
+    labels: pa.Table | None = None  # LABELS, by the image_ids of `pictures`; None: one label to a picture, no more
 
 
 def contents(about: About, rows: pa.Table, taxonomy: Taxonomy, history: dict[str, Any]) -> Contents:

@@ -29,6 +29,7 @@ def datasheet(manifest: Mapping[str, Any], concepts: Iterable[Concept], licences
         *_cleaning(manifest["history"]),
         *_privacy(manifest),
         *_labelling(manifest["history"]),
+        *_knowledge(manifest["counts"].get("labels") or {}),
         *_audited(manifest["history"].get("audit") or {}),
         *_splits(manifest),
         *_licences(licences),
@@ -59,7 +60,8 @@ def _composition(counts: Mapping[str, Any], names: Mapping[str, str]) -> list[st
         "",
         f"{_n(counts['pictures'], 'picture')} in {_n(counts['classes'], 'class')}, {_size(counts['bytes'])}:",
         f"{formats}. Short side {smallest:,} to {largest:,} px, median {median:,}.",
-        "One label per picture. A picture is known by the sha256 of its bytes, which are as they were found"
+        ("One best label per picture; labels.parquet has what else is known." if counts.get("labels") else
+         "One label per picture.") + " A picture is known by the sha256 of its bytes, which are as they were found"
         + (", but for those that *Privacy* counts." if counts.get("changes") else "."),
         "",
     ]
@@ -166,6 +168,17 @@ def _labelling(history: Mapping[str, Any]) -> list[str]:
         )
         lines += ["", told]
     return lines
+
+
+def _knowledge(facts: Mapping[str, Any]) -> list[str]:
+    if not facts:
+        return []
+    told = (
+        f"labels.parquet: {_n(facts['rows'], 'pair')} of picture and concept in {_n(facts['pictures'], 'picture')}, "
+        f"{_listed(facts['status'])}; {_n(facts['several'], 'picture')} accepted for more than one concept. What is "
+        "not listed was not asked: it is unknown, not absent."
+    )
+    return ["", told]
 
 
 def _audited(audit: Mapping[str, Any]) -> list[str]:

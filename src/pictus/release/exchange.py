@@ -16,14 +16,17 @@ from pictus.progress import Meter
 from pictus.project import safe_name
 from pictus.records import Concept
 from pictus.release.contents import UNPACKED
+from pictus.release.knowledge import is_probability
 from pictus.release.packing import ReadRow, file_sum, why_unreadable
 from pictus.releases import (
+    LABELS_NAME,
     MANIFEST,
     SPLITS,
     PictureReader,
     Release,
     checked_facts,
     open_release,
+    read_labels,
     split_rows,
     stated_format,
 )
@@ -47,6 +50,7 @@ class Loaded(NamedTuple):
     concepts: tuple[Concept, ...]
     paper: dict[str, Any]
     problems: tuple[str, ...] = ()
+    labels: pa.Table | None = None  # LABELS, where the form holds them
 
 
 Writer = Callable[[Release, Path, Meter], None]
@@ -160,15 +164,10 @@ def _check_rows(rows: pa.Table, where: str) -> None:
         raise bad_rows(where, bad, fix="export the release again from where it is whole")
 
 
-def is_probability(value: float | None) -> bool:
-    """Whether a posterior can be one; sums of floats may end a little above 1."""
-    return value is not None and 0 <= value <= 1 + 1e-6
-
-
 def load_release(folder: Path) -> Loaded:
     """A release folder as it is, for a copy under another version."""
     release = open_release(folder)
-    for name in ("pictures.parquet", "concepts.parquet"):
+    for name in ("pictures.parquet", "concepts.parquet", *({LABELS_NAME} & release.manifest["files"].keys())):
         if file_sum(folder / name)["sha256"] != release.manifest["files"].get(name, {}).get("sha256"):
             raise UserError(
                 f"{folder / name} is not the file that {MANIFEST} names: its sum differs.",
@@ -183,4 +182,4 @@ def load_release(folder: Path) -> Loaded:
         return reader.read(shards[position], offsets[position], sizes[position])
 
     paper = {key: release.manifest.get(key, "") for key in _KEPT}
-    return Loaded(pictures.select(list(COLUMNS)), read, release.concepts, paper)
+    return Loaded(pictures.select(list(COLUMNS)), read, release.concepts, paper, labels=read_labels(release))

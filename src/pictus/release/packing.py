@@ -23,8 +23,9 @@ from pictus.project import write_bytes, write_text
 from pictus.release.contents import Contents, as_csv, concept_rows, counts, licences
 from pictus.release.croissant import croissant
 from pictus.release.datasheet import datasheet
+from pictus.release.knowledge import counts_of, known_of
 from pictus.release.redaction import FACES_BLURRED, FIRST_FRAME, Redacted, Redaction, kind_of, redact
-from pictus.releases import FORMAT, MANIFEST, PICTURES, content_digest
+from pictus.releases import FORMAT, LABELS_NAME, MANIFEST, PICTURES, content_digest
 from pictus.shards import MAX_SHARD_BYTES, ShardWriter, extension_of
 
 ReadRow = Callable[[int], bytes]
@@ -107,6 +108,10 @@ def pack(
     licence_rows = licences(placed)
     write_bytes(folder / "pictures.parquet", _parquet(placed))
     write_bytes(folder / "concepts.parquet", _parquet(concept_rows(what.concepts, what.classes)))
+    labels = known_of(what.labels, what.pictures, placed, what.concepts)
+    if labels is not None:
+        write_bytes(folder / LABELS_NAME, _parquet(labels))
+        manifest["counts"]["labels"] = counts_of(labels)
     write_text(folder / "licences.csv", as_csv(licence_rows, LICENCE_COLUMNS))
     write_text(folder / "datasheet.md", datasheet(manifest, what.concepts, licence_rows))
     manifest["files"] = file_sums(folder)

@@ -20,15 +20,9 @@ from pictus.precision import latest_audit
 from pictus.project import Project
 from pictus.records import Concept
 from pictus.registry import Outcome, step
-from pictus.release import history, imagefolder, webdataset
+from pictus.release import history, imagefolder, knowledge, webdataset
 from pictus.release.arrivals import adopt_concepts, read_arrival, same_content, stated_version
-from pictus.release.candidates import (
-    Eligible,
-    described,
-    eligible,
-    torn_groups,
-    undecodable,
-)
+from pictus.release.candidates import Eligible, described, eligible, torn_groups, undecodable
 from pictus.release.contents import About, contents, counts, totals
 from pictus.release.differences import KINDS, Change, changes, summed
 from pictus.release.exchange import PAPER, Writer
@@ -156,7 +150,7 @@ def cut(
         asked, privacy = asked_of(released, project.tables.read("faces"), blur_faces=blur_faces, keep_gps=keep_gps)
         facts = {**_history(project, taxonomy, rows, len(unscreened)), "privacy": privacy}
         what = contents(About(project.name, version, now(), description, creator, url), rows, taxonomy, facts)
-        what = replace(what, unscreened=frozenset(unscreened))
+        what = replace(what, unscreened=frozenset(unscreened), labels=knowledge.of_project(project, rows))
         reader = ShardReader(project.shards_dir)
         shards, offsets, sizes = (rows.column(name).to_pylist() for name in ("shard", "offset", "size"))
         with building(project.releases_dir / version) as folder:
@@ -297,7 +291,7 @@ def import_(project: Project, path: Path, version: str = "", *, keep_gps: bool =
         kept = {name: str(paper.get(name, "")) for name in ("description", "creator", "url")}
         about = About(str(paper.get("name") or project.name), version, now(), **kept)
         facts = paper.get("history") or of_a_folder(source.name, keep_gps=keep_gps)
-        what = contents(about, loaded.rows, taxonomy, facts)
+        what = replace(contents(about, loaded.rows, taxonomy, facts), labels=loaded.labels)
         found = content_digest(what.pictures, what.classes)
         if paper and found != paper["digest"]:
             raise UserError(

@@ -14,9 +14,18 @@ import pyarrow.compute as pc
 from pictus import shards
 from pictus.errors import UserError, counted
 from pictus.release.contents import counts
-from pictus.release.exchange import is_probability
+from pictus.release.knowledge import counts_of, is_probability, wrong_rows
 from pictus.release.packing import file_sum
-from pictus.releases import MANIFEST, SPLITS, Release, content_digest, open_release, read_manifest
+from pictus.releases import (
+    LABELS_NAME,
+    MANIFEST,
+    SPLITS,
+    Release,
+    content_digest,
+    open_release,
+    read_labels,
+    read_manifest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,17 @@ def check_tables(root: Path) -> Iterator[Finding]:
         if found != said:
             yield Finding(MANIFEST, "", "counts", f"{name}: {_short(found)}, the manifest says {_short(said)}")
     yield from _check_rows(release)
+    try:
+        labels = read_labels(release)
+    except UserError as error:
+        yield Finding(LABELS_NAME, "", "unreadable", error.what)
+        return
+    found, said = counts_of(labels) if labels is not None else None, release.manifest["counts"].get("labels")
+    if found != said:
+        yield Finding(MANIFEST, "", "counts", f"labels: {_short(found)}, the manifest says {_short(said)}")
+    if labels is not None:
+        for image_id, what in wrong_rows(labels, release.pictures, [one.concept_id for one in release.concepts]):
+            yield Finding(LABELS_NAME, image_id, "label", what)
 
 
 def check_pictures(release: Release) -> Iterator[Finding]:
