@@ -46,7 +46,7 @@ def test_every_wrong_setting_is_told() -> None:
         changed(find("small-cnn"), (*wrong, "flip=1"))
     told = caught.value.what
     assert "6 bad rows" in told
-    for part in ("NAME=VALUE is wanted", "did you mean epochs", "int is wanted", "smoothing = 2.0", "one of: sgd"):
+    for part in ("NAME=VALUE is wanted", "did you mean epochs", "int is wanted", "smoothing = 2.0", "one of: adamw"):
         assert part in told
     assert "lr = nan" in told
 

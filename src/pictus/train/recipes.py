@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from math import log2
+from typing import Any
 
 from pictus import networks
 from pictus.errors import UserError, bad_rows
 from pictus.registry import Registry, unknown
+from pictus.train.loop.optimizers import OPTIMIZERS
+from pictus.train.loop.schedule import SCHEDULES
 
 SIDES = (32, 48, 64, 80, 96, 128, 160, 192, 224)
 """Input sides in px an automatic size is chosen from: multiples of 16, so that four halvings come out even."""
@@ -34,7 +38,7 @@ class Recipe:
     epochs: int = 20
     minutes: float = 0.0  # > 0: as many epochs as fit into it, planned anew after each, at most `epochs`
     batch_size: int = 128
-    optimizer: str = "sgd"  # sgd (Nesterov momentum 0.9) | adamw
+    optimizer: str = "sgd"  # sgd (Nesterov momentum 0.9) | adamw | lion | muon
     lr: float = 0.2  # at the peak, for a batch of 128; it grows and shrinks with the batch (Goyal et al. 2017)
     weight_decay: float = 5e-4  # not on normalisation layers and biases
     warmup: float = 0.1  # share of all steps
@@ -51,12 +55,52 @@ class Recipe:
     flip: float = 0.5  # chance
     erase: float = 0.25  # chance that a rectangle is wiped out
     colour: float = 0.2  # strength of random brightness, contrast and colour balance
-    precision: str = "auto"  # auto | bf16 | fp32
+    precision: str = "auto"  # auto | bf16 | fp32 | fp16 (on a GPU)
     pretrained: bool = False
     weights: str = ""  # a safetensors file to start from
     parts: int = 0  # a batch is computed in, each by one thread; 0: from the cores
     threads: int = 0  # torch's in each part; 0: cores / parts
     checkpoint_s: float = 60.0  # seconds between checkpoints; one is also written after every epoch
+    # what is trained, and from where (transfer/)
+    freeze: str = "none"  # none | backbone (all but the head) | N: all but the last N stages
+    unfreeze_every: int = 0  # epochs after which one stage more is trained, 0: never
+    lora: int = 0  # rank of adapters that are trained in place of the layers, with the head, 0: none
+    lora_on: str = ""  # only on layers whose name holds one of these words, separated by commas
+    from_run: str = ""  # a run of ours to start from; the head's rows go over by concept
+    # from a teacher (objective distil), against attacks (objective adversarial)
+    teacher: str = ""  # the run
+    teacher_sha256: str = ""  # of its weights; found when the run begins
+    temperature: float = 4.0
+    distil: float = 0.7  # share of the teacher in the loss, the rest is the labels'
+    attack: float = 4.0  # greatest change of a colour, of 255
+    attack_steps: int = 3
+
+    # where pictures come from and how often (feed/packs.py, feed/sampling.py)
+    keep: str = "auto"  # memory (shrunk to `pack` there) | pack (on the disk, at `pack` px) | original (as they came)
+    balance: float = 0.0  # of classes: 0 as they are, 1 all alike
+    repeats: int = 1  # times a picture is in its batch, other crops each
+    # the loop's
+    schedule: str = "cosine"  # cosine | linear | step | one-cycle | constant, after the warm-up
+    layer_decay: float = 1.0  # share of the learning rate that each stage has of the one above it
+    drop: float = -1.0  # chance that a feature before the classifier is left out; -1: as the network has it
+    drop_path: float = -1.0  # chance that the last residual branch is left out, earlier ones less; -1: as it has it
+    accumulate: int = 1  # a batch is computed in so many pieces, one after the other; batch norm sees one of them
+    grow: float = 1.0  # side of what is trained on at the start, as a share of the full one; 1: does not grow
+    layout: str = "auto"  # channels-last | contiguous: of the numbers in memory
+    compile: bool = False  # torch.compile
+    probe: bool = True  # a few steps are timed at the start, where the run is long enough to gain by it
+    # what else happens to a picture (feed/augment.py) and between two (feed/mixing.py)
+    policy: str = "none"  # none | rand | trivial | augmix | three
+    magnitude: int = 0  # rand: of 30; augmix: of 10; 0: as published (9, 3)
+    ops: int = 2  # operations in a row, of rand
+    saturation: float = 0.0  # strength
+    hue: float = 0.0  # greatest turn, as a share of the circle
+    grey: float = 0.0  # chance
+    blur: float = 0.0  # chance of a Gaussian blur of sigma 0.1 to 2 px
+    solarise: float = 0.0  # chance that values of 128 and more are turned into their negative
+    mixup: float = 0.0  # alpha of Beta(alpha, alpha), 0: never; with cutmix as well: either in every second picture
+    cutmix: float = 0.0  # alpha, 0: never
+    mix_until: float = 1.0  # share of training after which pictures are no longer mixed
 
 
 @dataclass(frozen=True)
@@ -67,6 +111,7 @@ class Facts:
     short_side: int  # px, the median picture's
     pack_bytes: int  # memory that decoded pictures may take
     has_fast_bf16: bool
+    disk_bytes: int = 0  # that a pack of shrunk pictures may take; 0: none is made unless asked for
 
 
 RECIPES: Registry[Callable[[], Recipe]] = Registry("recipe", entry_points="pictus.recipes")
@@ -143,10 +188,8 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     precision = recipe.precision
     if precision == "auto":
         precision = "bf16" if facts.has_fast_bf16 else "fp32"
-    return replace(
-        recipe, size=size, batch_size=batch_size, precision=precision,
-        pack=recipe.pack or _pack(recipe, size, facts),
-    )  # fmt: skip
+    keep, pack = _kept(recipe, size, facts)
+    return replace(recipe, size=size, batch_size=batch_size, precision=precision, keep=keep, pack=pack)
 
 
 def view_px(recipe: Recipe) -> int:
@@ -169,6 +212,28 @@ def _pack(recipe: Recipe, size: int, facts: Facts) -> int:
     return pack if recipe.crop == "padded" or (fits and facts.short_side > pack) else -1
 
 
+def pack_file_bytes(short_side: int) -> int:
+    """About what a picture of that short side takes in a pack: 4 : 3 at 3 bits a pixel."""
+    return short_side * short_side * 4 // 3 * 3 // 8
+
+
+def _kept(recipe: Recipe, size: int, facts: Facts) -> tuple[str, int]:
+    """`keep` and `pack`. By itself a pack is made where shrunk pictures do not fit into memory, the originals are at
+    least half as large again in either direction, and the disk has room.
+    """
+    is_padded = recipe.crop == "padded"
+    in_memory = recipe.pack or _pack(recipe, size, facts)
+    # 320 px for an input of 224, 256 for 192: a little more than crops need, in steps that several recipes share.
+    on_disk = recipe.pack if recipe.pack > 0 else size if is_padded else -(-(size * 4 // 3) // 64) * 64
+    if recipe.keep != "auto":
+        original = size if is_padded else -1
+        return recipe.keep, {"memory": in_memory, "pack": on_disk, "original": original}[recipe.keep]
+    fits = facts.n_train * on_disk * on_disk * 3 * 4 // 3 <= facts.pack_bytes
+    has_room = facts.n_train * pack_file_bytes(on_disk) <= facts.disk_bytes
+    is_worth_it = facts.short_side >= on_disk * 3 // 2 and recipe.pack >= 0
+    return ("pack", on_disk) if not fits and has_room and is_worth_it else ("memory", in_memory)
+
+
 def _parsed(text: str, kind: type) -> object:
     if kind is bool:
         known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -178,21 +243,33 @@ def _parsed(text: str, kind: type) -> object:
     return kind(text)
 
 
-_CHOICES = {"optimizer": ("sgd", "adamw"), "crop": ("resized", "padded"), "precision": ("auto", "bf16", "fp32")}
+_CHOICES = {"crop": ("resized", "padded"), "precision": ("auto", "bf16", "fp32", "fp16"),
+            "layout": ("auto", "channels-last", "contiguous"),
+            "policy": ("none", "rand", "trivial", "augmix", "three"),
+            "keep": ("auto", "memory", "pack", "original")}  # fmt: skip
+_REGISTERED: dict[str, Registry[Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 _BOUNDS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1), "epochs": (1, 100_000), "minutes": (0, 1e6), "batch_size": (2, 65_536), "lr": (1e-9, 1e3),
     "weight_decay": (0, 10), "warmup": (0, 0.9), "smoothing": (0, 0.99), "clip": (0, 1e9), "ema": (0, 0.99999),
     "patience": (0, 100_000), "size": (16, 2048), "largest": (32, 2048), "view": (0.25, 1), "pack": (-1, 4096),
     "min_area": (0.01, 1), "flip": (0, 1), "erase": (0, 1), "colour": (0, 1), "parts": (0, 64), "threads": (0, 4096),
-    "checkpoint_s": (0, 1e9),
+    "unfreeze_every": (0, 100_000), "lora": (0, 1024), "temperature": (0.1, 100), "distil": (0, 1), "attack": (0, 64),
+    "attack_steps": (1, 100),
+    "magnitude": (0, 30), "ops": (1, 8), "saturation": (0, 1), "hue": (0, 0.5), "grey": (0, 1), "blur": (0, 1),
+    "solarise": (0, 1), "mixup": (0, 10), "cutmix": (0, 10), "mix_until": (0, 1),
+    "checkpoint_s": (0, 1e9), "balance": (0, 1), "repeats": (1, 64),
+    "layer_decay": (0.01, 1), "drop": (-1, 0.9), "drop_path": (-1, 0.9), "accumulate": (1, 1024), "grow": (0.25, 1),
 }  # fmt: skip
 
 
 def _wrong(values: dict[str, object]) -> list[tuple[str, object, str]]:
     found: list[tuple[str, object, str]] = []
     for name, value in values.items():
-        if name in _CHOICES and value not in _CHOICES[name]:
-            found.append((name, value, "one of: " + ", ".join(_CHOICES[name])))
+        choices = _REGISTERED[name].names() if name in _REGISTERED else _CHOICES.get(name)
+        if choices is not None and value not in choices:
+            found.append((name, value, "one of: " + ", ".join(choices)))
+        if name == "freeze" and value not in ("none", "backbone") and not re.fullmatch("[1-9][0-9]{0,3}", str(value)):
+            found.append((name, value, "none, backbone, or how many stages are trained is wanted"))
         if name in _BOUNDS:
             low, high = _BOUNDS[name]
             if not (isinstance(value, (int, float)) and low <= value <= high):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pictus.train.loop.schedule import Plan, averaging, learning_rate, replanned
+from pictus.train.loop.schedule import SCHEDULES, Plan, averaging, learning_rate, momentum, replanned, side
 
 
 def test_the_rate_rises_in_a_line_then_falls_along_half_a_cosine() -> None:
@@ -43,3 +43,43 @@ def test_a_plan_never_exceeds_the_most() -> None:
 def test_a_run_out_of_time_gets_one_epoch_to_cool_down_in() -> None:
     assert _next(Plan(0, 0.0, 20), 10, left_s=-5) == Plan(10, 0.5, 15)
     assert _next(Plan(0, 0.0, 20), 20, left_s=-5) == Plan(20, 1.0, 20)
+
+
+def _falling(name: str, positions: tuple[float, ...]) -> list[float]:
+    return [learning_rate(position, 1.0, 0.0, name) for position in positions]
+
+
+def test_every_schedule_falls_from_the_peak_as_its_name_says() -> None:
+    assert _falling("linear", (0, 0.25, 1)) == pytest.approx([1, 0.75, 0])
+    assert _falling("constant", (0, 0.5, 1)) == [1, 1, 1]
+    assert _falling("step", (0, 0.3, 0.35, 0.65, 0.7, 1)) == [1, 1, 0.1, 0.1, 0.01, 0.01]
+    for name in SCHEDULES.names():
+        falling = _falling(name, tuple(place / 50 for place in range(51)))
+        assert falling == sorted(falling, reverse=True), name
+        assert learning_rate(0.1, 1.0, 0.2, name) < 1 or name == "one-cycle", "half way up"
+
+
+def test_one_cycle_is_torch_s() -> None:
+    import torch
+
+    # torch counts its steps so that the last one, 100, is the end; ours asks for a position.
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0, momentum=0.9)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.4, total_steps=101, pct_start=0.3)
+    for step in range(101):
+        # Its rise ends at 0.3 x 101 - 1 steps and ours at 0.3 of the way: the same place with a warm-up of 29.3 / 100.
+        position, warmup = step / 100, (0.3 * 101 - 1) / 100
+        assert learning_rate(position, 0.4, warmup, "one-cycle") == pytest.approx(optimizer.param_groups[0]["lr"])
+        assert momentum(position, warmup, "one-cycle") == pytest.approx(optimizer.param_groups[0]["momentum"])
+        if step < 100:
+            optimizer.step()
+            cycle.step()
+    assert momentum(0.5, 0.3, "cosine") is None
+
+
+def test_sides_grow_in_steps_of_16_to_the_full_one() -> None:
+    # Half of 128 at the start, all of it at three quarters of the way: 64 + 64 p / 0.75.
+    assert [side(position, 128, 0.5) for position in (0, 0.2, 0.4, 0.6, 0.75, 1)] == [64, 80, 96, 112, 128, 128]
+    assert [side(0.0, full, 0.25) for full in (24, 32, 48, 224)] == [16, 16, 16, 64]
+    assert side(0.8, 50, 0.5) == 50
+    assert {side(place / 20, 64, 1.0) for place in range(21)} == {64}

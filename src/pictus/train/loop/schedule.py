@@ -7,13 +7,30 @@ the step where the run is to end; a run with a budget of minutes makes a new pla
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
+
+from pictus.registry import Registry
 
 MARGIN = 0.98
 """Share of the minutes that is planned for: the weights and the card are still to be written."""
 
 ALMOST = 0.98
 """A run this far on its schedule ends when its time is up; one that is not gets a last epoch to cool down in."""
+
+
+ONE_CYCLE = "one-cycle"
+START_OF_CYCLE, LEAST_OF_CYCLE = 1 / 25, 1 / 250_000
+MOMENTA = (0.95, 0.85)
+
+GROWN = 0.75
+"""Where on the schedule pictures have their full side: the last quarter settles on what will be asked later."""
+
+STEP_PX = 16
+"""Sides grow by multiples of this, so that four halvings come out even."""
+
+SCHEDULES: Registry[Callable[[float, float], float]] = Registry("schedule", entry_points="pictus.schedules")
+"""Name -> share of the peak, from what is past since the end of the warm-up and all that follows it."""
 
 
 class Plan(NamedTuple):
@@ -28,14 +45,69 @@ class Plan(NamedTuple):
         return self.position + (1 - self.position) * (step - self.start) / max(1, self.end - self.start)
 
 
-def learning_rate(position: float, peak: float, warmup: float) -> float:
-    """Up in a line over the first `warmup`, then down half a cosine to 0 (Loshchilov & Hutter 2016).
-
-    peak p / w for p < w, then peak (1 + cos(pi (p - w) / (1 - w))) / 2.
-    """
+def learning_rate(position: float, peak: float, warmup: float, name: str = "cosine") -> float:
+    """Up in a line over the first `warmup` (peak p / w for p < w), then along the schedule of that name."""
+    if name == ONE_CYCLE:
+        return one_cycle(position, peak, warmup)
     if position < warmup:
         return peak * position / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (position - warmup) / (1 - warmup)))
+    return peak * SCHEDULES.get(name)(position - warmup, 1 - warmup)
+
+
+@SCHEDULES.register("cosine")
+def cosine(past: float, rest: float) -> float:
+    """Half a cosine to 0 (Loshchilov & Hutter 2016): (1 + cos(pi past / rest)) / 2."""
+    return 0.5 * (1 + math.cos(math.pi * past / rest))
+
+
+@SCHEDULES.register("linear")
+def linear(past: float, rest: float) -> float:
+    """A line to 0."""
+    return 1 - past / rest
+
+
+@SCHEDULES.register("step")
+def step(past: float, rest: float) -> float:
+    """A tenth after a third of the way and a hundredth after two thirds (He et al. 2015: after 30 and 60 of 90)."""
+    return (1.0, 0.1, 0.01)[min(2, int(3 * past / rest))]
+
+
+@SCHEDULES.register("constant")
+def constant(_past: float, _rest: float) -> float:
+    """The peak to the end: for weights that are averaged, or to be trained on."""
+    return 1.0
+
+
+@SCHEDULES.register(ONE_CYCLE)
+def falling(past: float, rest: float) -> float:
+    """The second half of `one_cycle`."""
+    return LEAST_OF_CYCLE + (1 - LEAST_OF_CYCLE) * cosine(past, rest)
+
+
+def one_cycle(position: float, peak: float, warmup: float) -> float:
+    """From a 25th of the peak along half a cosine to it, and on to a 250,000th (Smith & Topin 2018, as torch's
+    OneCycleLR has it). Its warm-up is usually 0.3.
+    """
+    if position < warmup:
+        return peak * (1 - (1 - START_OF_CYCLE) * cosine(position, warmup))
+    return peak * falling(position - warmup, 1 - warmup)
+
+
+def momentum(position: float, warmup: float, name: str) -> float | None:
+    """One cycle's momentum goes the other way, 0.95 to 0.85 to 0.95; others leave it alone: None."""
+    if name != ONE_CYCLE:
+        return None
+    most, least = MOMENTA
+    way = cosine(position, warmup) if position < warmup else 1 - cosine(position - warmup, 1 - warmup)
+    return least + (most - least) * way
+
+
+def side(position: float, full_px: int, first: float) -> int:
+    """Side in px of what is trained on: `first` of the full one at the start, growing in a line to all of it at
+    `GROWN`, in multiples of 16 (progressive resizing, Howard 2018). `first` 1: always full.
+    """
+    share = first + (1 - first) * min(1.0, position / GROWN)
+    return full_px if share >= 1 else min(full_px, max(STEP_PX, round(share * full_px / STEP_PX) * STEP_PX))
 
 
 def averaging(step: int, decay: float) -> float:

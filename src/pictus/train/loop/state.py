@@ -15,9 +15,11 @@ from pictus.tasks import TASKS, Task
 from pictus.train.feed import loader
 from pictus.train.feed.loader import Pictures
 from pictus.train.kept.checkpoint import Checkpoint
+from pictus.train.loop import optimizers
 from pictus.train.loop.schedule import Plan
 from pictus.train.objectives import OBJECTIVES, Objective, network_of
 from pictus.train.recipes import Recipe
+from pictus.train.transfer import adapters, freezing, start
 
 if TYPE_CHECKING:
     import torch
@@ -108,9 +110,13 @@ def fresh(job: Job) -> State:
     recipe = job.recipe
     need("torch", "train").manual_seed(recipe.seed)
     weights = Path(recipe.weights).expanduser() if recipe.weights else None
-    state = _assembled(
-        job, models.build(recipe.model, job.n_classes, size=recipe.size, pretrained=recipe.pretrained, weights=weights)
-    )
+    if recipe.from_run:
+        network = start.network_from(recipe, job.train.release.classes)
+    else:
+        network = models.build(
+            recipe.model, job.n_classes, size=recipe.size, pretrained=recipe.pretrained, weights=weights
+        )
+    state = _assembled(job, network)
     state.counters.plan = Plan(0, 0.0, job.most_steps)
     return state
 
@@ -156,28 +162,19 @@ def snapshot(state: State) -> Checkpoint:
 def _assembled(job: Job, network: "nn.Module") -> State:
     torch = need("torch", "train")
     objective = job.objective
+    network = adapters.put_in(network, job.recipe.lora, job.recipe.lora_on)
     student = objective.student(network, job) if objective.student else network
     student = student.to(job.device, memory_format=torch.channels_last)
     averaged = copy.deepcopy(network_of(student)).eval().requires_grad_(requires_grad=False) if job.recipe.ema else None
     companions = objective.companions(student, job) if objective.companions else {}
     for companion in companions.values():
         companion.to(job.device, memory_format=torch.channels_last).requires_grad_(requires_grad=False)
-    return State(student.train(), averaged, _optimizer(student, job.recipe), companions)
+    freezing.hold(network, job.recipe, 0)
+    return State(student.train(), averaged, optimizers.made(student, network_of(student), job.recipe), companions)
 
 
 def _kept(companions: "dict[str, nn.Module]") -> "list[tuple[str, nn.Module]]":
     return [(name, one) for name, one in companions.items() if not name.startswith("fixed")]
-
-
-def _optimizer(model: "nn.Module", recipe: Recipe) -> "torch.optim.Optimizer":
-    """Weight decay for matrices and kernels only: normalisation layers and biases go without."""
-    optim = need("torch", "train").optim
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    plain = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    if recipe.optimizer == "adamw":
-        return optim.AdamW(groups, lr=recipe.lr)
-    return optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
 
 
 def _like(parameter: Any) -> Any:  # noqa: ANN401  torch tensors

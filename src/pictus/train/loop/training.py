@@ -27,12 +27,13 @@ from pictus.train.feed.loader import Batch, Pixels
 from pictus.train.feed.pieces import piece_of
 from pictus.train.kept import checkpoint
 from pictus.train.kept.logbook import Epoch, Logbook
-from pictus.train.loop import environment, schedule
+from pictus.train.loop import environment, optimizers, schedule
 from pictus.train.loop.parts import FEWEST, MOST, Parts, Result, parted
 from pictus.train.loop.precision import precision
 from pictus.train.loop.state import Counters, Job, State, snapshot
 from pictus.train.objectives import network_of
 from pictus.train.recipes import REFERENCE_BATCH
+from pictus.train.transfer import adapters, freezing
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,9 @@ CHECKPOINTS = "checkpoints"
 def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) -> None:
     """Train to the end, or until `wants_stop`; a checkpoint is written in both cases."""
     counters, recipe = state.counters, job.recipe
-    portions = loader.portions_of_epochs(recipe.seed, len(job.train), recipe.batch_size, counters.step, job.most_steps)
+    portions = loader.portions_of_epochs(
+        recipe.seed, len(job.train), recipe.batch_size, counters.step, job.most_steps, how=job.train.how
+    )
     every = max(1, job.most_steps // LOGGED_STEPS)
     started = saved = time.monotonic()
     before_s, before_step = counters.elapsed_s, counters.step
@@ -100,8 +103,10 @@ def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
         counters.step += 1
         return Result(0.0, 0, 0)
     torch.manual_seed(augment.hashed_step(recipe.seed, counters.step))  # dropout: a function of the step
-    for group in state.optimizer.param_groups:
-        group["lr"] = _lr(job, counters, counters.step)
+    freezing.hold(network_of(state.model), recipe, counters.step // job.steps_per_epoch)
+    position = counters.plan.at(counters.step + 0.5)
+    momentum = schedule.momentum(position, recipe.warmup, recipe.schedule)
+    optimizers.set_rate(state.optimizer, _lr(job, counters, counters.step), momentum)
     result = parts.gradients(len(batch), partial(_loss, job, state, batch))
     if recipe.clip:
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip)
@@ -197,7 +202,7 @@ def save(job: Job, state: State, book: Logbook) -> None:
 def write_weights(state: State, path: Path) -> None:
     """The kept network's weights as safetensors, whole or not at all."""
     safetensors = need("safetensors.torch", "train")
-    tensors = {key: value.detach().cpu().contiguous() for key, value in state.kept.state_dict().items()}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in adapters.merged(state.kept).items()}
     write_bytes(path, safetensors.save(tensors))
 
 
@@ -213,7 +218,7 @@ def _as_it_is(pixels: Pixels, _: augment.Draws) -> Pixels:
 
 def _lr(job: Job, counters: Counters, step: int) -> float:
     peak = job.recipe.lr * job.recipe.batch_size / REFERENCE_BATCH
-    return schedule.learning_rate(counters.plan.at(step + 0.5), peak, job.recipe.warmup)
+    return schedule.learning_rate(counters.plan.at(step + 0.5), peak, job.recipe.warmup, job.recipe.schedule)
 
 
 def _average(state: State, decay: float) -> None:
