@@ -35,6 +35,7 @@ from pictus.train.loop.parts import chosen, draws_random_numbers
 from pictus.train.loop.signals import stop_asked
 from pictus.train.loop.state import Job, State, fresh, restored
 from pictus.train.recipes import Facts, Recipe
+from pictus.train.transfer import adapters, freezing, start
 
 BEST_OF = 5
 """The guesses that top-5 counts."""
@@ -71,6 +72,7 @@ def run(
     chosen = recipes.changed(chosen, settings)
     if chosen.weights:
         chosen = replace(chosen, weights=str(_existing(Path(chosen.weights).expanduser())))
+    chosen = start.resolved(project, chosen)
     asked = Asked(recipe, chosen)
     root, remark = _folder(project, opened, asked, name)
     if remark:  # said now, since training takes long, and again with the result
@@ -147,6 +149,8 @@ def _started(root: Path, release: Release, recipe: Recipe, card: Card) -> tuple[
         "preprocessing": asdict(preprocessing),
         "pictures": {"train": len(job.train), "val": len(job.val)},
         "environment": environment.describe(resolved),
+        "transfer": freezing.told(adapters.put_in(network, resolved.lora, resolved.lora_on), resolved)
+        | start.told(resolved, release.classes),
     }
     return replace(job, recipe=resolved), card
 

@@ -22,6 +22,7 @@ import numpy as np
 from pictus.engine import cpu_count
 from pictus.extras import need
 from pictus.models import lanes
+from pictus.train.transfer.freezing import train_mode
 
 if TYPE_CHECKING:
     import torch
@@ -64,8 +65,9 @@ class Parts:
         edges = np.linspace(0, n_seen, count + 1).astype(int).tolist()
         tasks = [(model, slice(*piece)) for model, piece in zip(self._models, pairwise(edges), strict=False)]
         for model in self._models:
-            for parameter in model.parameters():
+            for parameter, first in zip(model.parameters(), self._models[0].parameters(), strict=True):
                 parameter.grad = None
+                parameter.requires_grad_(first.requires_grad)  # what is frozen changes between epochs
         if self._pool is None or len(tasks) == 1:
             found = [_backward(compute, *task) for task in tasks]
         else:
@@ -139,7 +141,7 @@ def _sharing(model: "nn.Module") -> "nn.Module":
 
 
 def _backward(compute: Compute, model: "nn.Module", piece: slice) -> tuple[float, int]:
-    model.train()
+    train_mode(model)
     loss, n_right = compute(model, piece)
     loss.backward()
     return float(loss.detach()), n_right
