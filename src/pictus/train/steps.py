@@ -25,6 +25,7 @@ from pictus.registry import Outcome, step
 from pictus.releases import SPLITS, Release, find_release, open_release
 from pictus.tasks import TASKS
 from pictus.train import recipes
+from pictus.train.feed import packs, sampling
 from pictus.train.feed.loader import Pictures, packed
 from pictus.train.kept import card as cards
 from pictus.train.kept import checkpoint, logbook
@@ -85,7 +86,7 @@ def run(
         path = str(opened.root.relative_to(project.root) if project.root in opened.root.parents else opened.root)
         card = cards.new_card(root.name, asked, opened, release_path=path, started_at=now())
         try:
-            job, card = _started(root, opened, asked.recipe, card)
+            job, card = _started(project, root, opened, asked.recipe, card)
             state = fresh(job)
         except BaseException:
             _freed(root)
@@ -131,15 +132,18 @@ def list_(project: Project) -> Outcome[RunRow]:
     return Outcome("train list", summary, headline, next=following, source=lambda: cards.rows(found))
 
 
-def _started(root: Path, release: Release, recipe: Recipe, card: Card) -> tuple[Job, Card]:
+def _started(project: Project, root: Path, release: Release, recipe: Recipe, card: Card) -> tuple[Job, Card]:
     """Every choice made and written on the card: from here on the run can be repeated."""
     environment.keep_memory()
     rows = release.pictures.filter(_is_in(release, "train"))
     sides = np.minimum(rows.column("width").to_numpy(), rows.column("height").to_numpy())
-    facts = Facts(rows.num_rows, int(np.median(sides)), environment.pack_bytes(), environment.has_fast_bf16())
+    disk_bytes = shutil.disk_usage(root).free // 2
+    facts = Facts(
+        rows.num_rows, int(np.median(sides)), environment.pack_bytes(), environment.has_fast_bf16(), disk_bytes
+    )
     resolved = recipes.resolve(recipe, facts)
     preprocessing = cards.preprocessing_of(resolved, *networks.normalisation(recipe.model))
-    job = _job(root, release, resolved, preprocessing)
+    job = _job(project, root, release, resolved, preprocessing)
     network = networks.make(resolved.model, job.n_classes, size=resolved.size)
     is_random = draws_random_numbers(network, resolved.size)
     parts, threads = chosen(resolved.batch_size, job.cores, is_random=is_random, device=job.device)
@@ -148,6 +152,7 @@ def _started(root: Path, release: Release, recipe: Recipe, card: Card) -> tuple[
         "recipe": asdict(resolved),
         "preprocessing": asdict(preprocessing),
         "pictures": {"train": len(job.train), "val": len(job.val)},
+        "pack": job.train.supply.facts if job.train.supply else None,
         "environment": environment.describe(resolved),
         "transfer": freezing.told(adapters.put_in(network, resolved.lora, resolved.lora_on), resolved)
         | start.told(resolved, release.classes),
@@ -160,11 +165,12 @@ def _continued(project: Project, root: Path, release: Release) -> Outcome[Epoch]
     card = dict(models.open_run(root).card)
     environment.keep_memory()
     recipe = _recorded_recipe(root.name, card)
-    job = _job(root, release, recipe, models.open_run(root).preprocessing)
+    job = _job(project, root, release, recipe, models.open_run(root).preprocessing)
     notes = environment.changes(card["environment"], environment.describe(recipe))
     found = checkpoint.load(root / training.CHECKPOINTS)
     state = restored(job, found) if found else fresh(job)
     notes += found.problems if found else ()
+    notes += packs.changes(card.get("pack"), job.train.supply)
     _log(project, "run_resumed", root.name, step=state.counters.step)
     return _trained(project, job, state, card, tuple(notes))
 
@@ -223,11 +229,14 @@ def _outcome(root: Path, card: Card, notes: Sequence[str], remark: str) -> Outco
     )  # fmt: skip
 
 
-def _job(root: Path, release: Release, recipe: Recipe, preprocessing: Preprocessing) -> Job:
+def _job(project: Project, root: Path, release: Release, recipe: Recipe, preprocessing: Preprocessing) -> Job:
     pack = partial(packed, short_side=recipe.pack, may_grow=recipe.crop == "padded")
     memory = environment.pack_bytes()
     task = TASKS.get(recipe.task)
-    train = Pictures(release, "train", pack, memory * 3 // 4, task.targets(release, "train"))
+    train = Pictures(
+        release, "train", pack, memory * 3 // 4, task.targets(release, "train"), how=sampling.asked(release, recipe),
+        supply=packs.supplied(project, root, release, recipe),
+    )  # fmt: skip
     seen = partial(models.prepare, preprocessing=preprocessing)
     val = Pictures(release, "val", seen, memory // 4, task.targets(release, "val"))
     return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), environment.device())

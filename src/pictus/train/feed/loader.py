@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,13 @@ class Portion(NamedTuple):
     turns: npt.NDArray[np.int64] | None = None
 
 
+class Supply(NamedTuple):
+    """`read`: position in the split -> bytes, for any number of threads; `facts`: what a run card says of them."""
+
+    read: Callable[[int], bytes]
+    facts: dict[str, Any]
+
+
 @dataclass
 class Pictures:
     """One split of a release with a bounded memory of decoded pictures. `decode` turns bytes into
@@ -70,6 +77,8 @@ class Pictures:
     memory_bytes: int
     targets_N: Targets  # the task's, a row to each picture
     weights_N: npt.NDArray[np.float32] | None = None  # of each picture in the loss
+    how: Sampling = sampling.PLAIN  # how often each is shown
+    supply: Supply | None = None  # where bytes come from, if not from the release's own shards
     unreadable: dict[str, str] = field(default_factory=dict)  # image_id -> cause
 
     def __post_init__(self) -> None:
@@ -93,7 +102,7 @@ class Pictures:
             return found
         image_id = self.image_ids[position]
         try:
-            found = self.decode(self._reader.read(*self._places[position]))
+            found = self.decode(self._bytes(position))
         except PictureError as error:
             self.unreadable[image_id] = error.cause
             return None
@@ -102,6 +111,9 @@ class Pictures:
                 self._kept_bytes += found.nbytes
                 self._kept[position] = found
         return found
+
+    def _bytes(self, position: int) -> bytes:
+        return self.supply.read(position) if self.supply else self._reader.read(*self._places[position])
 
     def too_few(self) -> UserError:
         """What to say when a whole pass found nothing to work with."""

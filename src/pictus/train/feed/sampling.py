@@ -5,13 +5,15 @@ Legend: N pictures of the split, M places of an epoch, B pictures of a batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pictus.releases import Release, split_rows
 from pictus.train.feed import augment
+from pictus.train.recipes import Recipe
 
 Positions = npt.NDArray[np.int64]
 Chances = npt.NDArray[np.float64]
@@ -40,6 +42,14 @@ class Sampling:
 
 PLAIN = Sampling()
 """Every picture once an epoch."""
+
+
+def asked(release: Release, recipe: Recipe) -> Sampling:
+    """How the recipe wants the training pictures to be drawn; a picture's class is its best label."""
+    how = PLAIN
+    if recipe.balance:
+        how = balanced(split_rows(release, "train").column("label").to_numpy().astype(np.int64), recipe.balance)
+    return replace(how, repeats=recipe.repeats)
 
 
 def balanced(labels_N: Positions, balance: float, weights_N: Chances | None = None) -> Sampling:
