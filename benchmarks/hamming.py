@@ -63,9 +63,10 @@ EDITS = [
 
 CURVE: dict[str, Any] = {
     "curve": [
-        {"case": "c", "pictures": 10_000, "cpu_s": 0.57, "estimated": 0.1},
-        {"case": "c", "pictures": 100_000, "cpu_s": 2.22, "estimated": 1.5},
-        {"case": "c", "pictures": 1_000_000, "cpu_s": 35.26, "estimated": 32.7},
+        {"case": "c", "pictures": 10_000, "cpu_s": 1.35, "estimated": 0.1},
+        {"case": "c", "pictures": 100_000, "cpu_s": 2.94, "estimated": 1.5},
+        {"case": "c", "pictures": 1_000_000, "cpu_s": 40.55, "estimated": 32.7},
+        {"case": "c", "pictures": 14_000_000, "cpu_s": 1915.62, "estimated": 1328.1},
     ]
 }
 """What --plan needs of the JSON line of a run: two shared cores of a server, 2026."""
