@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from pictus.train.feed.pack_steps import pack
 from pictus.train.steps import list_, resume, run
+from pictus.train.transfer.probe_steps import few_shot, probe
 
-__all__ = ["list_", "pack", "resume", "run"]
+__all__ = ["few_shot", "list_", "pack", "probe", "resume", "run"]

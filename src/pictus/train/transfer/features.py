@@ -1,0 +1,169 @@
+"""What a network makes of every picture of a release, kept: probes and few-shot reports then take seconds.
+
+    models/features/<key>/
+      card.json               network, its weights' digest, preprocessing, release
+      train-0000000.npy …     f32[up to 1024, D] each, in the order of the split; a row of NaN: not decodable
+
+The key is of (weights, preprocessing, release), so features are never those of something else; a part that is there is
+not made again, so a kill loses one part at most.
+
+Legend: N pictures of a split, D features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pictus import models, networks
+from pictus.engine import cpu_count
+from pictus.errors import PictureError, UserError
+from pictus.extras import need
+from pictus.models import Floats, Pixels, Run
+from pictus.project import write_bytes, write_text
+from pictus.releases import PictureReader, split_rows
+from pictus.tasks import TASKS
+from pictus.train.kept.card import preprocessing_of
+from pictus.train.recipes import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pictus.progress import Progress
+    from pictus.project import Project
+    from pictus.releases import Release
+
+PART = 1024
+"""Pictures in a file: a minute of a large network on a laptop."""
+
+FOLDER = "features"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network whose features are asked for. `run` says how pictures are prepared for it."""
+
+    name: str
+    network: "nn.Module"
+    run: Run
+    weights_sha256: str
+
+
+class Features(NamedTuple):
+    """Of a split: f32[N, D] of the pictures that can be decoded, i64[N] their labels; how many others there are."""
+
+    values_ND: Floats
+    labels_N: npt.NDArray[np.int64]
+    n_unreadable: int
+
+
+def source_of(project: "Project", network: str, weights: str = "", classes: tuple[str, ...] = ("a", "b")) -> Source:
+    """The network by the name of a run, or of torchvision or timm with the publisher's weights or those of a file."""
+    runs = {run.name for run in models.runs(project, skip_broken=True)}
+    if not weights and (not network or network in runs or (Path(network).expanduser() / models.CARD_NAME).is_file()):
+        run = models.find_run(project, network)
+        return _digested(run.name, models.load_run(run), run)
+    if not network:
+        raise UserError("Weights of which network?", fix="--network resnet18 --weights FILE.safetensors")
+    size = networks.fixed_size(network) or Recipe(network).largest
+    path = Path(weights).expanduser() if weights else None
+    # A file may be a run's of other classes: the head is not used, so it may be left as it is.
+    made = models.build(network, len(classes), size=size, pretrained=path is None, weights=path)
+    preprocessing = preprocessing_of(Recipe(network, size=size), *networks.normalisation(network))
+    run = Run(Path(), network, network, classes, classes, preprocessing, {})
+    made = made.to(memory_format=need("torch", "train").channels_last).eval()
+    return _digested(path.name if path else network, made, run)
+
+
+def kept_at(project: "Project", source: Source, release: "Release") -> Path:
+    """The folder of the features of this network on this release."""
+    card = {"weights_sha256": source.weights_sha256, "model": source.run.model_name, "release": release.digest,
+            "preprocessing": asdict(source.run.preprocessing)}  # fmt: skip
+    text = json.dumps(card, sort_keys=True)
+    folder = project.models_dir / FOLDER / hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "card.json").exists():
+        write_text(folder / "card.json", json.dumps({"network": source.name, **card}, indent=1) + "\n")
+    return folder
+
+
+def of_split(folder: Path, source: Source, release: "Release", split: str, progress: "Progress") -> Features:
+    """Features of a split: those that are kept, the rest made now and kept."""
+    rows = split_rows(release, split)
+    labels_N = np.asarray(TASKS.get("classification").targets(release, split), np.int64)
+    starts = range(0, rows.num_rows, PART)
+    parts = []
+    with progress.track(f"features of {split}", rows.num_rows) as meter:
+        for start in starts:
+            path = folder / f"{split}-{start:07d}.npy"
+            count = min(PART, rows.num_rows - start)
+            values = _kept(path, count)
+            if values is None:
+                values = _made(source, release, rows.slice(start, count).to_pylist())
+                written = io.BytesIO()
+                np.save(written, values, allow_pickle=False)
+                write_bytes(path, written.getvalue())
+            parts.append(values)
+            meter.advance(count)
+    values_ND = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+    is_there_N = ~np.isnan(values_ND).any(axis=1)
+    return Features(values_ND[is_there_N], labels_N[is_there_N], int((~is_there_N).sum()))
+
+
+def _kept(path: Path, count: int) -> Floats | None:
+    if not path.is_file():
+        return None
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # cut short by a full disk: made again
+        return None
+    return found if found.ndim == 2 and found.dtype == np.float32 and len(found) == count else None  # noqa: PLR2004
+
+
+def _made(source: Source, release: "Release", rows: list[dict[str, object]]) -> Floats:
+    """f32[len(rows), D]; a picture that cannot be decoded has a row of NaN."""
+    is_there: list[bool] = []
+    threads = cpu_count()
+    with ThreadPoolExecutor(threads) as pool:
+        read = partial(_prepared, PictureReader(release), source.run)
+
+        def good() -> Iterator[Pixels]:
+            for pixels in models.in_order(pool, read, rows, ahead=8 * threads):
+                is_there.append(pixels is not None)
+                if pixels is not None:
+                    yield pixels
+
+        found = models.embed_pixels(source.network, source.run, good())
+    values = np.full((len(rows), found.shape[1]), np.nan, np.float32)
+    values[np.array(is_there, bool)] = found
+    return values
+
+
+def _prepared(reader: PictureReader, run: Run, row: dict[str, object]) -> Pixels | None:
+    try:
+        image_bytes = reader.read(str(row["shard"]), int(str(row["offset"])), int(str(row["size"])))
+        return models.prepare(image_bytes, run.preprocessing)
+    except PictureError:  # counted by whoever asks for the features
+        return None
+
+
+def _digested(name: str, network: "nn.Module", run: Run) -> Source:
+    """The digest is of what features depend on: every tensor but the head's."""
+    head = networks.head_of(network)[0]
+    digest = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
+        if not key.startswith(f"{head}."):
+            digest.update(f"{key} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return Source(name, network, run, digest.hexdigest())
+

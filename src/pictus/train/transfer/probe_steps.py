@@ -1,0 +1,120 @@
+"""The verbs that judge features: probe, few-shot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from pictus.errors import UserError, counted
+from pictus.project import Project, write_text
+from pictus.registry import Outcome, step
+from pictus.releases import Release, find_release
+from pictus.train.transfer import features, pages, probing
+from pictus.train.transfer.features import Features
+from pictus.train.transfer.probing import FewShotRow, ProbeRow
+
+
+class _Seen(NamedTuple):
+    name: str
+    folder: Path
+    release: Release
+    train: Features
+    val: Features
+    test: Features | None
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.release.classes)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        n_bad = sum(part.n_unreadable for part in (self.train, self.val, self.test) if part is not None)
+        return (f"{counted(n_bad, 'picture')} cannot be decoded",) if n_bad else ()
+
+
+@step("train probe", changes=True, needs_project=False, shows_records=True)
+def probe(
+    project: Project, *, network: str = "", release: str = "", weights: str = "", knn: bool = False, hidden: int = 0
+) -> Outcome[ProbeRow]:
+    """How good a network's features are for a release, in seconds: a linear probe and neighbours on kept features.
+
+    The features are made once for each network and release; the probe's penalty, and k, are the best on val.
+
+    network: a run, or a network of torchvision or timm with its publisher's weights; the newest run when left out
+    release: version, or a release folder; the newest when left out
+    weights: a safetensors file to take the network's weights from
+    knn: neighbours alone, no probe is fitted
+    hidden: units of a bent probe, 0 for a linear one
+
+    Examples:
+        pictus train probe
+        pictus train probe --network resnet18 --release 1.0.0
+        pictus train probe --network small-cnn-1.0.0 --knn
+    """
+    if not 0 <= hidden <= 65_536:  # noqa: PLR2004  wider than any published probe
+        raise UserError(f"{hidden} hidden units: 0 to 65,536 are wanted.", fix="--hidden 512")
+    seen = _seen(project, network, release, weights)
+    found = [] if knn else probing.rows(
+        "mlp" if hidden else "linear", seen.train, seen.val, seen.test, seen.n_classes, hidden=hidden
+    )  # fmt: skip
+    found += probing.rows("knn", seen.train, seen.val, seen.test, seen.n_classes)
+    split = found[-1].split
+    told = "; ".join(
+        f"{row.method} ({row.setting}) {row.top1:.1%} ({row.low:.1%} to {row.high:.1%})"
+        for row in found if row.split == split
+    )  # fmt: skip
+    remark = "" if seen.test is not None else ", on the pictures that chose the setting"
+    best = max((row for row in found if row.split == split), key=lambda row: row.top1)
+    summary = {"network": seen.name, "release": seen.release.version, "features": str(seen.folder), "split": split,
+               "best": best.method, "top1": best.top1}  # fmt: skip
+    headline = f"{seen.name} on {split} of {seen.release.version}: top-1 {told}{remark}"
+    following = ("pictus train few-shot" + (f" --network {network}" if network else ""),)
+    return Outcome("train probe", summary, headline, seen.problems, following, source=lambda: iter(found))
+
+
+@step("train few-shot", changes=True, needs_project=False, shows_records=True)
+def few_shot(
+    project: Project, *, network: str = "", release: str = "", weights: str = "", shots: tuple[int, ...] = (1, 5, 10),
+    draws: int = 5,
+) -> Outcome[FewShotRow]:  # fmt: skip
+    """How good a network's features are with 1, 5 and 10 pictures of each class: linear probes, a table and a page.
+
+    network: a run, or a network of torchvision or timm with its publisher's weights; the newest run when left out
+    release: version, or a release folder; the newest when left out
+    weights: a safetensors file to take the network's weights from
+    shots: pictures of each class (repeatable)
+    draws: times they are drawn; the interval is over the draws
+
+    Examples:
+        pictus train few-shot
+        pictus train few-shot --network resnet18 --shots 1 --shots 2 --shots 4 --draws 10
+    """
+    if not shots or min(shots) < 1 or not 2 <= draws <= 1000:  # noqa: PLR2004
+        raise UserError("1 or more shots and 2 to 1,000 draws are wanted.", fix="--shots 1 --shots 5 --draws 5")
+    seen = _seen(project, network, release, weights)
+    asked = ("test", seen.test) if seen.test is not None else ("val", seen.val)
+    found = [
+        probing.few_shot(seen.train, seen.val, asked, count, seeds=range(draws), n_classes=seen.n_classes)
+        for count in sorted(set(shots))
+    ]
+    path = seen.folder / "few-shot.html"
+    write_text(path, pages.few_shot(seen.name, seen.release.version, found))
+    told = "; ".join(f"{row.shots} of each class {row.top1:.1%} ({row.low:.1%} to {row.high:.1%})" for row in found)
+    summary = {"network": seen.name, "release": seen.release.version, "report": str(path), "split": asked[0],
+               "top1": {str(row.shots): row.top1 for row in found}}  # fmt: skip
+    return Outcome(
+        "train few-shot", summary, f"{seen.name} on {asked[0]} of {seen.release.version}: top-1 with {told}",
+        seen.problems, (f"look at {path}",), source=lambda: iter(found),
+    )  # fmt: skip
+
+
+def _seen(project: Project, network: str, release: str, weights: str) -> _Seen:
+    opened = find_release(project, release)
+    source = features.source_of(project, network, weights)
+    folder = features.kept_at(project, source, opened)
+    train, val = (features.of_split(folder, source, opened, split, project.progress) for split in ("train", "val"))
+    if not len(train.labels_N):
+        raise UserError(f"No training picture of release {opened.version} can be decoded.", fix="pictus release verify")
+    has_test = "test" in opened.pictures.column("split").unique().to_pylist()
+    test = features.of_split(folder, source, opened, "test", project.progress) if has_test else None
+    return _Seen(source.name, folder, opened, train, val, test)

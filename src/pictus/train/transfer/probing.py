@@ -1,0 +1,114 @@
+"""How good features are: a probe or neighbours, their one setting chosen on val, told on val and test. Pure.
+
+Legend: N pictures, D features, K classes, M drawn pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pictus import stats
+from pictus.models import Floats
+from pictus.tasks import probe
+from pictus.train.transfer import nearest
+from pictus.train.transfer.features import Features
+
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+"""Of the penalty on weights, tried on the validation split."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRow:
+    """A probe on a split: top-1 with its 95 % interval (Wilson), in 0..1. A picture that cannot be decoded is wrong."""
+
+    method: str  # linear | mlp | knn
+    setting: str
+    split: str
+    pictures: int
+    top1: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class FewShotRow:
+    """So many pictures of each class, drawn several times: mean top-1 in 0..1 with its 95 % interval over the draws."""
+
+    shots: int
+    draws: int
+    top1: float
+    low: float
+    high: float
+    each: tuple[float, ...]
+    split: str
+    penalty: float
+
+
+def linear(train: Features, n_classes: int, *, hidden: int, l2: float, seed: int = 0) -> Callable[[Floats], Floats]:
+    """A fitted probe: features -> logits."""
+    settings = probe.Settings(l2=l2, hidden=hidden, n_classes=n_classes, seed=seed)
+    fitted = probe.fit(train.values_ND, train.labels_N, settings)
+    return lambda values: probe.predict(fitted, values)
+
+
+def rows(
+    method: str, train: Features, val: Features, test: Features | None, n_classes: int, *, hidden: int = 0
+) -> list[ProbeRow]:
+    """The method with the setting that is best on val; the first of several that are equally good."""
+    tried: list[tuple[float, str, Callable[[Floats], Floats]]] = []
+    if method == "knn":
+        for k in (k for k in nearest.COUNTS if k <= max(1, len(train.labels_N))):
+            ask = _neighbours(train, k, n_classes)
+            tried.append((_right(ask, val) / _all(val), f"k {k}", ask))
+    else:
+        for l2 in STRENGTHS:
+            ask = linear(train, n_classes, hidden=hidden, l2=l2)
+            tried.append((_right(ask, val) / _all(val), f"l2 {l2:g}", ask))
+    best = max(tried, key=lambda one: one[0])
+    asked = [("val", val), *([("test", test)] if test is not None else [])]
+    return [_row(method, best[1], split, features, best[2]) for split, features in asked]
+
+
+def few_shot(
+    train: Features, val: Features, asked: tuple[str, Features], shots: int, *, seeds: Sequence[int], n_classes: int
+) -> FewShotRow:
+    """Linear probes on `shots` pictures of each class, one for each seed; the penalty: the first's best on val."""
+    few = drawn(train, shots, seeds[0])
+    l2 = max(STRENGTHS, key=lambda l2: _right(linear(few, n_classes, hidden=0, l2=l2), val))
+    split, features = asked
+    each = []
+    for seed in seeds:
+        ask = linear(drawn(train, shots, seed), n_classes, hidden=0, l2=l2)
+        each.append(_right(ask, features) / _all(features))
+    mean, low, high = stats.mean_interval(each)
+    return FewShotRow(shots, len(seeds), mean, max(0.0, low), min(1.0, high), tuple(each), split, l2)
+
+
+def drawn(train: Features, shots: int, seed: int) -> Features:
+    """`shots` pictures of each class, all of a class that has fewer; a function of (seed, shots)."""
+    generator = np.random.default_rng((seed, shots))
+    chosen = [
+        generator.permutation(np.flatnonzero(train.labels_N == label))[:shots] for label in np.unique(train.labels_N)
+    ]
+    places_M = np.concatenate(chosen)
+    return Features(train.values_ND[places_M], train.labels_N[places_M], 0)
+
+
+def _neighbours(train: Features, k: int, n_classes: int) -> Callable[[Floats], Floats]:
+    return lambda values: nearest.votes(train.values_ND, train.labels_N, values, k, n_classes)
+
+
+def _right(ask: Callable[[Floats], Floats], features: Features) -> int:
+    return int((ask(features.values_ND).argmax(axis=1) == features.labels_N).sum()) if len(features.labels_N) else 0
+
+
+def _all(features: Features) -> int:
+    return max(1, len(features.labels_N) + features.n_unreadable)
+
+
+def _row(method: str, setting: str, split: str, features: Features, ask: Callable[[Floats], Floats]) -> ProbeRow:
+    top1, low, high = stats.wilson(_right(ask, features), _all(features))
+    return ProbeRow(method, setting, split, _all(features), top1, low, high)
