@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +50,8 @@ def test_order_and_draws_never_change_between_versions() -> None:
     # Written down once: a run must be resumable and repeatable with a later Pictus.
     assert augment.order(7, 1, 8).tolist() == ORDER
     assert augment.draws(7, 1, KEYS[:1])[0, :3].tolist() == pytest.approx(DRAWS, abs=1e-15)
+    assert augment.draws(7, 1, KEYS[:1])[0, 49:52].tolist() == pytest.approx(LATE_DRAWS, abs=1e-15)
+    assert augment.N_DRAWS >= 132  # columns are only ever added
 
 
 def test_resized_crops_have_torchvision_s_distribution() -> None:
@@ -149,6 +152,51 @@ def test_colour_is_the_formula_and_nothing_at_strength_zero() -> None:
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_settings_of_before_make_the_pictures_of_before() -> None:
+    # Hashed with the version that knew nothing of policies: old runs resume to the same bytes.
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    recipe = Recipe("small-cnn", size=16, crop="padded")
+    views = [augment.augmented(pixels, row, recipe, (1, 2, 3)) for row in augment.draws(1, 2, KEYS[:64])]
+    assert hashlib.sha256(np.stack(views).tobytes()).hexdigest()[:16] == BEFORE
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("grey", "grey"), ("solarise", "solarised"), ("blur", "soft"), ("hue", "other"), ("saturation", "other")],
+)
+def test_colours_and_sharpness_follow_their_settings(name: str, expected: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    plain = replace(PLAIN, crop="padded")
+    rows = augment.draws(0, 0, KEYS[:300])
+    changed = replace(plain, **{name: 0.5})  # type: ignore[arg-type]
+    kinds = []
+    for row in rows:
+        before, after = (augment.augmented(pixels, row, recipe, (0, 0, 0)) for recipe in (plain, changed))
+        solarised = np.where(before < 128, before, 255 - before)
+        claims = {
+            "same": np.array_equal(before, after),
+            "grey": (after == after[:, :, :1]).all(),
+            "solarised": np.array_equal(after, solarised),
+            "soft": after.std() < before.std() and abs(after.mean() - before.mean()) < 2,
+            "other": True,
+        }
+        kinds.append(next(kind for kind, is_so in claims.items() if is_so))
+    if expected == "other":  # a strength, not a chance
+        assert kinds.count("same") < 6
+    else:
+        assert set(kinds) <= {"same", expected}
+        assert kinds.count(expected) == pytest.approx(150, abs=42)  # sd 8.7; a blur of sigma 0.1 is none
+
+
+def test_augmix_s_loss_gets_the_same_crop_plain_and_twice_mixed() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    recipe = replace(PLAIN, objective="augmix", flip=0.5)
+    for row in augment.draws(0, 0, KEYS[:20]):
+        looks = augment.augmented(pixels, row, recipe, (0, 0, 0)).reshape(3, 16, 16, 3)
+        assert np.array_equal(looks[0], augment.augmented(pixels, row, replace(PLAIN, flip=0.5), (0, 0, 0)))
+        assert not np.array_equal(looks[1], looks[2])
+
+
 def _mirrored(index: int, length: int) -> int:
     return -index if index < 0 else 2 * (length - 1) - index if index >= length else index
 
@@ -159,3 +207,5 @@ def _values(params: dict[str, int]) -> tuple[int, int, int, int]:
 
 ORDER = [6, 4, 0, 2, 5, 7, 3, 1]
 DRAWS = [0.9592406581380604, 0.060036344356677374, 0.05689434805106808]
+LATE_DRAWS = [0.26875470750408414, 0.3050179389579023, 0.8748727813669371]
+BEFORE = "949808182b4d600f"

@@ -1,4 +1,4 @@
-"""Random crops, flips, wiped rectangles and colour as pure functions of (seed, epoch, picture).
+"""Random crops, flips, policies, wiped rectangles and colour as pure functions of (seed, epoch, picture).
 
 Every picture of every epoch has its own row of uniform numbers, computed from a hash and not from
 a stream: the same whatever the batch, the thread, the machine or the place a run was resumed at.
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pictus.extras import need
 from pictus.models import Preprocessing
+from pictus.train.feed import augment_operations, augment_policies
 from pictus.train.recipes import Recipe, view_px
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ Hashes = npt.NDArray[np.uint64]
 
 _TRIES = 10  # torchvision's RandomResizedCrop gives up after ten, too
 _FLIP, _ERASE, _COLOUR, _CROP = 0, 1, 6, 12  # first column of each; erase takes 5, colour 5
-N_DRAWS = _CROP + 4 * _TRIES
+_POLICY = _CROP + 4 * _TRIES
+_LOOK = _POLICY + augment_policies.N_POLICY  # saturation, hue, grey, blur and its sigma, solarise; two to spare
+_MIX = _LOOK + 8  # which kind, share, place of the box
+_AGAIN = _MIX + 4  # of the policy's second look at the picture
+N_DRAWS = _AGAIN + augment_policies.N_POLICY
+"""Only ever added to at the end: what a column holds stays, so that old runs resume to the same bytes."""
+
 VIEWS = 1000
 """Streams of numbers from here on belong to further views of a picture."""
 
@@ -68,7 +75,10 @@ def hashed_step(seed: int, step: int) -> int:
 
 
 def augmented(pixels: Pixels, row_D: Draws, recipe: Recipe, fill: tuple[int, int, int]) -> Pixels:
-    """One training view: u8[H, W, 3] -> u8[S, S, 3] cropped, perhaps flipped, perhaps partly wiped with `fill`."""
+    """One training view: u8[H, W, 3] -> u8[S, S, 3] cropped, perhaps flipped, changed by the policy, in colours and
+    sharpness, partly wiped with `fill`. Where the objective wants several of the same crop: u8[n S, S, 3], one under
+    the other (`n_looks`).
+    """
     values, side = row_D.tolist(), view_px(recipe)
     if recipe.crop == "padded":
         view = _shifted(pixels, side, values[_CROP], values[_CROP + 1])
@@ -78,11 +88,24 @@ def augmented(pixels: Pixels, row_D: Draws, recipe: Recipe, fill: tuple[int, int
         view = _resized(part, side)
     if values[_FLIP] < recipe.flip:
         view = need("torch", "train").from_numpy(view).flip(1).numpy()  # numpy takes 14 times as long for 3-byte pixels
+    looks = [_changed(_policed(one, values, recipe, fill, number), values, recipe)
+             for number, one in enumerate([view] * n_looks(recipe))]  # fmt: skip
     if values[_ERASE] < recipe.erase:
         box = erased_box(side, values[_ERASE + 1 : _ERASE + 5])
-        view = view.copy()
-        view[box.top : box.top + box.height, box.left : box.left + box.width] = fill
-    return view
+        looks = [look.copy() for look in looks]
+        for look in looks:
+            look[box.top : box.top + box.height, box.left : box.left + box.width] = fill
+    return looks[0] if len(looks) == 1 else np.concatenate(looks)
+
+
+def n_looks(recipe: Recipe) -> int:
+    """How many times the same crop is shown, changed in other ways: AugMix's loss compares three."""
+    return 3 if recipe.objective == "augmix" else 1
+
+
+def mixing_draws(draws_ND: Draws) -> Draws:
+    """The numbers that decide how a picture is mixed with another: f64[N, 4]."""
+    return draws_ND[:, _MIX:_AGAIN]
 
 
 def resized_crop(height: int, width: int, values: list[float], min_area: float) -> Box:
@@ -127,6 +150,38 @@ def coloured(batch: "torch.Tensor", draws_ND: Draws, strength: float, preprocess
         for values_N3 in (scale_N3, shift_N3)
     )
     return torch.addcmul(shift, batch.float(), scale).permute(0, 3, 1, 2)
+
+
+def _policed(view: Pixels, values: list[float], recipe: Recipe, fill: augment_operations.Colour, look: int) -> Pixels:
+    """What the recipe's policy makes of a view; with AugMix's loss the first look stays plain, the others are mixed."""
+    policy = recipe.policy if n_looks(recipe) == 1 else ("augmix" if look else "none")
+    if policy == "none":
+        return view
+    own = values[_AGAIN:] if look > 1 else values[_POLICY:_LOOK]
+    if policy == "trivial":
+        return augment_policies.trivial(view, own, fill)
+    if policy == "three":
+        return augment_policies.three(view, own)
+    magnitude = recipe.magnitude or augment_policies.USUAL[policy]
+    if policy == "augmix":
+        return augment_policies.augmix(view, own, min(magnitude, augment_policies.AUGMIX_LEVELS), fill)
+    return augment_policies.rand(view, own, magnitude, recipe.ops, fill)
+
+
+def _changed(view: Pixels, values: list[float], recipe: Recipe) -> Pixels:
+    """Colours and sharpness, in the order of Chen et al. 2020 (SimCLR, appendix A) and Grill et al. 2020 (BYOL)."""
+    saturation, hue, grey, blur, sigma, solarise = values[_LOOK : _LOOK + 6]
+    if recipe.saturation:
+        view = augment_operations.saturation(view, 1 + (2 * saturation - 1) * recipe.saturation)
+    if recipe.hue:
+        view = augment_operations.hue(view, (2 * hue - 1) * recipe.hue)
+    if grey < recipe.grey:
+        view = augment_operations.grey(view)
+    if blur < recipe.blur:
+        view = augment_operations.blur(view, 0.1 + 1.9 * sigma)
+    if solarise < recipe.solarise:
+        view = augment_operations.solarise(view, 128)
+    return view
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pictus.train.objectives import labels
+from pictus.train.objectives import augmix, labels
 from pictus.train.objectives.objective import OBJECTIVES, Objective, Piece, network_of
 
-__all__ = ["OBJECTIVES", "Objective", "Piece", "labels", "network_of"]
+__all__ = ["OBJECTIVES", "Objective", "Piece", "augmix", "labels", "network_of"]
