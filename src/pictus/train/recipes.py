@@ -75,6 +75,13 @@ class Recipe:
     attack: float = 4.0  # greatest change of a colour, of 255
     attack_steps: int = 3
 
+    # what is taught, and how much each picture counts (targets.py, objectives/labels.py)
+    targets: str = "best"  # best | posterior (the crowd's doubt) | votes (its answers as they are)
+    temper: float = 1.0  # of posteriors and votes: above 1 they doubt more, below 1 less
+    robust: str = "none"  # none | downweight (doubted labels) | gce | forward (labels as they are confused)
+    loss: str = "task"  # task | asymmetric (several labels to a picture)
+    sample_weights: str = ""  # a .csv or .parquet file: image_id, weight
+    sample_weights_sha256: str = ""  # found when the run begins
     # where pictures come from and how often (feed/packs.py, feed/sampling.py)
     keep: str = "auto"  # memory (shrunk to `pack` there) | pack (on the disk, at `pack` px) | original (as they came)
     balance: float = 0.0  # of classes: 0 as they are, 1 all alike
@@ -243,7 +250,9 @@ def _parsed(text: str, kind: type) -> object:
     return kind(text)
 
 
-_CHOICES = {"crop": ("resized", "padded"), "precision": ("auto", "bf16", "fp32", "fp16"),
+_CHOICES = {"targets": ("best", "posterior", "votes"), "loss": ("task", "asymmetric"),
+            "robust": ("none", "downweight", "gce", "forward"),
+            "crop": ("resized", "padded"), "precision": ("auto", "bf16", "fp32", "fp16"),
             "layout": ("auto", "channels-last", "contiguous"),
             "policy": ("none", "rand", "trivial", "augmix", "three"),
             "keep": ("auto", "memory", "pack", "original")}  # fmt: skip
@@ -257,7 +266,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "attack_steps": (1, 100),
     "magnitude": (0, 30), "ops": (1, 8), "saturation": (0, 1), "hue": (0, 0.5), "grey": (0, 1), "blur": (0, 1),
     "solarise": (0, 1), "mixup": (0, 10), "cutmix": (0, 10), "mix_until": (0, 1),
-    "checkpoint_s": (0, 1e9), "balance": (0, 1), "repeats": (1, 64),
+    "checkpoint_s": (0, 1e9), "balance": (0, 1), "repeats": (1, 64), "temper": (0.01, 100),
     "layer_decay": (0.01, 1), "drop": (-1, 0.9), "drop_path": (-1, 0.9), "accumulate": (1, 1024), "grow": (0.25, 1),
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ from pictus.project import Project, safe_name
 from pictus.registry import Outcome, step
 from pictus.releases import SPLITS, Release, find_release, open_release
 from pictus.tasks import TASKS
-from pictus.train import recipes
+from pictus.train import recipes, targets
 from pictus.train.feed import packs, sampling
 from pictus.train.feed.loader import Pictures, packed
 from pictus.train.kept import card as cards
@@ -73,7 +73,7 @@ def run(
     chosen = recipes.changed(chosen, settings)
     if chosen.weights:
         chosen = replace(chosen, weights=str(_existing(Path(chosen.weights).expanduser())))
-    chosen = start.resolved(project, chosen)
+    chosen = targets.resolved(start.resolved(project, chosen))
     asked = Asked(recipe, chosen)
     root, remark = _folder(project, opened, asked, name)
     if remark:  # said now, since training takes long, and again with the result
@@ -234,7 +234,8 @@ def _job(project: Project, root: Path, release: Release, recipe: Recipe, preproc
     memory = environment.pack_bytes()
     task = TASKS.get(recipe.task)
     train = Pictures(
-        release, "train", pack, memory * 3 // 4, task.targets(release, "train"), how=sampling.asked(release, recipe),
+        release, "train", pack, memory * 3 // 4, targets.of_training(release, recipe),
+        targets.weights_of(release, recipe), how=sampling.asked(release, recipe),
         supply=packs.supplied(project, root, release, recipe),
     )  # fmt: skip
     seen = partial(models.prepare, preprocessing=preprocessing)
