@@ -196,7 +196,15 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     if precision == "auto":
         precision = "bf16" if facts.has_fast_bf16 else "fp32"
     keep, pack = _kept(recipe, size, facts)
-    return replace(recipe, size=size, batch_size=batch_size, precision=precision, keep=keep, pack=pack)
+    layout = "channels-last" if recipe.layout == "auto" else recipe.layout
+    if fixed and recipe.grow < 1:
+        raise UserError(
+            f"{recipe.model} takes pictures of {fixed} px only: they cannot grow while it trains.",
+            fix="leave out grow, or choose another network",
+        )
+    return replace(
+        recipe, size=size, batch_size=batch_size, precision=precision, keep=keep, pack=pack, layout=layout
+    )  # fmt: skip
 
 
 def view_px(recipe: Recipe) -> int:

@@ -22,7 +22,7 @@ from pictus.journey import first_command
 from pictus.models import Preprocessing, Run
 from pictus.project import Project, safe_name
 from pictus.registry import Outcome, step
-from pictus.releases import SPLITS, Release, find_release, open_release
+from pictus.releases import SPLITS, Release, class_names, find_release, open_release
 from pictus.tasks import TASKS
 from pictus.train import recipes, targets
 from pictus.train.feed import packs, sampling
@@ -31,7 +31,7 @@ from pictus.train.kept import card as cards
 from pictus.train.kept import checkpoint, logbook
 from pictus.train.kept.card import Asked, Card, RunRow
 from pictus.train.kept.logbook import Epoch
-from pictus.train.loop import environment, training
+from pictus.train.loop import dropping, energy, environment, precision, probe, training
 from pictus.train.loop.parts import chosen, draws_random_numbers
 from pictus.train.loop.signals import stop_asked
 from pictus.train.loop.state import Job, State, fresh, restored
@@ -40,6 +40,9 @@ from pictus.train.transfer import adapters, freezing, start
 
 BEST_OF = 5
 """The guesses that top-5 counts."""
+
+MOST_NAMED = 10
+"""Classes that a message names."""
 
 MOST_UNREADABLE = 20
 """So many unreadable pictures are named on the card; all are counted."""
@@ -76,8 +79,9 @@ def run(
     chosen = targets.resolved(start.resolved(project, chosen))
     asked = Asked(recipe, chosen)
     root, remark = _folder(project, opened, asked, name)
-    if remark:  # said now, since training takes long, and again with the result
-        logging.getLogger(__name__).warning("%s", remark)
+    remarks = tuple(one for one in (remark, _empty_classes(opened)) if one)
+    for one in remarks:  # said now, since training takes long, and again with the result
+        logging.getLogger(__name__).warning("%s", one)
     with replace(project, root=root).lock("train"):
         if (root / models.CARD_NAME).exists():
             if not _is_unfinished_same(root, opened, asked):
@@ -93,7 +97,7 @@ def run(
             raise
         cards.write(root, card)
         _log(project, "run_started", root.name, release=opened.version, recipe=recipe)
-        return _trained(project, job, state, card, (remark,) if remark else ())
+        return _trained(project, job, state, card, remarks)
 
 
 @step("train resume", changes=True, needs_project=False)
@@ -134,7 +138,7 @@ def list_(project: Project) -> Outcome[RunRow]:
 
 def _started(project: Project, root: Path, release: Release, recipe: Recipe, card: Card) -> tuple[Job, Card]:
     """Every choice made and written on the card: from here on the run can be repeated."""
-    environment.keep_memory()
+    keeps_memory = environment.keep_memory()
     rows = release.pictures.filter(_is_in(release, "train"))
     sides = np.minimum(rows.column("width").to_numpy(), rows.column("height").to_numpy())
     disk_bytes = shutil.disk_usage(root).free // 2
@@ -144,16 +148,20 @@ def _started(project: Project, root: Path, release: Release, recipe: Recipe, car
     resolved = recipes.resolve(recipe, facts)
     preprocessing = cards.preprocessing_of(resolved, *networks.normalisation(recipe.model))
     job = _job(project, root, release, resolved, preprocessing)
-    network = networks.make(resolved.model, job.n_classes, size=resolved.size)
+    precision.check(resolved, job.device)
+    network = dropping.applied(networks.make(resolved.model, job.n_classes, size=resolved.size), resolved)
     is_random = draws_random_numbers(network, resolved.size)
-    parts, threads = chosen(resolved.batch_size, job.cores, is_random=is_random, device=job.device)
+    parts, threads = chosen(
+        resolved.batch_size, job.cores, is_random=is_random or recipe.compile, device=job.device
+    )  # fmt: skip
     resolved = replace(resolved, parts=recipe.parts or parts, threads=recipe.threads or threads)
+    resolved, timed = probe.settled(recipe, resolved, network, (job.cores, job.device, is_random), len(job.train))
     card = card | {
         "recipe": asdict(resolved),
         "preprocessing": asdict(preprocessing),
         "pictures": {"train": len(job.train), "val": len(job.val)},
         "pack": job.train.supply.facts if job.train.supply else None,
-        "environment": environment.describe(resolved),
+        "environment": environment.describe(resolved) | {"keeps_memory": keeps_memory, "probe": timed},
         "transfer": freezing.told(adapters.put_in(network, resolved.lora, resolved.lora_on), resolved)
         | start.told(resolved, release.classes),
     }
@@ -166,6 +174,7 @@ def _continued(project: Project, root: Path, release: Release) -> Outcome[Epoch]
     environment.keep_memory()
     recipe = _recorded_recipe(root.name, card)
     job = _job(project, root, release, recipe, models.open_run(root).preprocessing)
+    precision.check(recipe, job.device)
     notes = environment.changes(card["environment"], environment.describe(recipe))
     found = checkpoint.load(root / training.CHECKPOINTS)
     state = restored(job, found) if found else fresh(job)
@@ -198,7 +207,11 @@ def _trained(project: Project, job: Job, state: State, card: Card, notes: Sequen
             state.counters, n_train=len(job.train), steps_per_epoch=job.steps_per_epoch,
             batch_size=job.recipe.batch_size,
         ),
+        "energy": energy.told(state.counters.joules, job.cores),
     }  # fmt: skip
+    if state.counters.accumulate:
+        card["environment"] = card["environment"] | {"accumulate": state.counters.accumulate}
+        notes = (*notes, f"memory ran out: batches were computed in {state.counters.accumulate} pieces")
     if not state.counters.has_ended:
         cards.write(job.root, card)
         raise KeyboardInterrupt
@@ -296,7 +309,7 @@ def _why_another(root: Path, release: Release, asked: Asked) -> str:
     if found.card["release"]["digest"] != release.digest:
         why = f"was begun on release {found.card['release']['version']}"
     else:
-        before, wanted = found.card["asked"], asdict(asked.recipe)
+        before, wanted = _asked(found), asdict(asked.recipe)
         other = [f"{key} {before.get(key)} then, {wanted[key]} now" for key in wanted if before.get(key) != wanted[key]]
         why = f"was begun with other settings ({', '.join(other[:3])})"
     return f"{root.name} {why} and is unfinished; resume it with pictus train resume {root.name}"
@@ -304,8 +317,14 @@ def _why_another(root: Path, release: Release, asked: Asked) -> str:
 
 def _is_unfinished_same(root: Path, release: Release, asked: Asked) -> bool:
     found = models.open_run(root)
-    is_same = found.card["asked"] == asdict(asked.recipe) and found.card["release"]["digest"] == release.digest
+    is_same = _asked(found) == asdict(asked.recipe) and found.card["release"]["digest"] == release.digest
     return is_same and not found.is_finished
+
+
+def _asked(found: Run) -> dict[str, Any]:
+    """What a run was asked for; settings younger than it have the meaning they always had."""
+    before: dict[str, Any] = found.card["asked"]
+    return asdict(Recipe(before["model"])) | before
 
 
 def _newest_unfinished(project: Project) -> Run:
@@ -344,6 +363,16 @@ def _check_splits(release: Release) -> None:
             f"Release {release.version} has training pictures of one class only: there is nothing to tell apart.",
             fix="add pictures of another concept and cut another version",
         )
+
+
+def _empty_classes(release: Release) -> str:
+    """Classes without a training picture by name: nobody can learn them. "" where each has one."""
+    known = set(release.pictures.filter(_is_in(release, "train")).column("label").to_pylist())
+    empty = [name for label, name in enumerate(class_names(release)) if label not in known]
+    if not empty:
+        return ""
+    shown = ", ".join(empty[:MOST_NAMED]) + (f" and {len(empty) - MOST_NAMED:,} more" if empty[MOST_NAMED:] else "")
+    return f"{counted(len(empty), 'class', 'classes')} without a training picture will never be guessed: {shown}"
 
 
 def _is_in(release: Release, split: str) -> Any:  # noqa: ANN401  an Arrow array of booleans

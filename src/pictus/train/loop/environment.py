@@ -34,6 +34,8 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "cores": cpu_count(),
         "threads": recipe.parts * recipe.threads,
         "precision": recipe.precision,
+        "layout": recipe.layout,
+        "compiled": recipe.compile,
     }
 
 
@@ -50,6 +52,12 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 def device() -> str:
     """What to train on: cuda where there is one, else cpu."""
     return "cuda" if need("torch", "train").cuda.is_available() else "cpu"
+
+
+def memory_format(recipe: Recipe) -> Any:  # noqa: ANN401  a torch.memory_format
+    """How the numbers of pictures and kernels lie in memory; runs of before had no choice: channels last."""
+    torch = need("torch", "train")
+    return torch.contiguous_format if recipe.layout == "contiguous" else torch.channels_last
 
 
 @contextmanager

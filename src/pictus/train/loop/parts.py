@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -59,23 +59,48 @@ class Parts:
         self._models = [model, *(_sharing(model) for _ in range(count - 1))]
         self._pool = pool
 
-    def gradients(self, n_seen: int, compute: Compute) -> Result:
-        """Forward and backward of `n_seen` pictures, FEWEST or more; in fewer parts where they would have less."""
+    def gradients(self, n_seen: int, compute: Compute, *, pieces: int = 1, scale: float = 1.0) -> Result:
+        """Forward and backward of `n_seen` pictures, FEWEST or more; in fewer parts where they would have less.
+
+        pieces: that each part computes one after the other, so that fewer pictures are in memory at once.
+        scale: of the loss while gradients are computed, for numbers of few bits; taken out again at the end.
+        Where it fails, running statistics are as before and no gradient is left: it can be tried again.
+        """
         count = max(1, min(len(self._models), n_seen // FEWEST))
         edges = np.linspace(0, n_seen, count + 1).astype(int).tolist()
-        tasks = [(model, slice(*piece)) for model, piece in zip(self._models, pairwise(edges), strict=False)]
+        tasks = [(model, _pieces(*piece, pieces)) for model, piece in zip(self._models, pairwise(edges), strict=False)]
+        before = [buffer.clone() for buffer in self._models[0].buffers()]
+        self._forget_gradients()
+        try:
+            found = self._computed(tasks, compute, scale)
+        except (RuntimeError, MemoryError):
+            self._forget_gradients()
+            for model in self._models:
+                for buffer, value in zip(model.buffers(), before, strict=True):
+                    buffer.copy_(value)
+            raise
+        shares = [(stop - start) / n_seen for start, stop in pairwise(edges)]
+        self._add_up(shares)
+        if scale != 1:
+            gradients = [parameter.grad for parameter in self._models[0].parameters() if parameter.grad is not None]
+            need("torch", "train")._foreach_div_(gradients, scale)
+        loss = sum(share * part_loss for share, (part_loss, _) in zip(shares, found, strict=True))
+        return Result(loss, sum(n_right for _, n_right in found), n_seen)
+
+    def _computed(
+        self, tasks: list[tuple["nn.Module", list[slice]]], compute: Compute, scale: float
+    ) -> list[tuple[float, int]]:
+        if self._pool is None or len(tasks) == 1:
+            return [_backward(compute, *task, scale) for task in tasks]
+        waiting = [self._pool.submit(_backward, compute, *task, scale) for task in tasks]
+        wait(waiting)  # also where one failed: none may go on into what comes next
+        return [one.result() for one in waiting]
+
+    def _forget_gradients(self) -> None:
         for model in self._models:
             for parameter, first in zip(model.parameters(), self._models[0].parameters(), strict=True):
                 parameter.grad = None
                 parameter.requires_grad_(first.requires_grad)  # what is frozen changes between epochs
-        if self._pool is None or len(tasks) == 1:
-            found = [_backward(compute, *task) for task in tasks]
-        else:
-            found = list(self._pool.map(lambda task: _backward(compute, *task), tasks))
-        shares = [(piece.stop - piece.start) / n_seen for _, piece in tasks]
-        self._add_up(shares)
-        loss = sum(share * part_loss for share, (part_loss, _) in zip(shares, found, strict=True))
-        return Result(loss, sum(n_right for _, n_right in found), n_seen)
 
     def _add_up(self, shares: list[float]) -> None:
         """shares: of the batch, one for each part that had pictures; those are the first ones."""
@@ -101,8 +126,10 @@ class Parts:
 
 
 @contextmanager
-def parted(model: "nn.Module", count: int, threads: int) -> Iterator[Parts]:
-    """The parts of a model, with their threads; `threads` of torch in each."""
+def parted(model: "nn.Module", count: int, threads: int, *, is_compiled: bool = False) -> Iterator[Parts]:
+    """The parts of a model, with their threads; `threads` of torch in each. Compiled, its names stay the same."""
+    if is_compiled:
+        model.compile()
     if count == 1:
         yield Parts(model, None, 1)
         return
@@ -140,8 +167,21 @@ def _sharing(model: "nn.Module") -> "nn.Module":
     return twin.train()
 
 
-def _backward(compute: Compute, model: "nn.Module", piece: slice) -> tuple[float, int]:
+def _pieces(start: int, stop: int, wanted: int) -> list[slice]:
+    """A part in pieces of FEWEST pictures or more, as even as can be."""
+    count = max(1, min(wanted, (stop - start) // FEWEST))
+    return [slice(*piece) for piece in pairwise(np.linspace(start, stop, count + 1).astype(int).tolist())]
+
+
+def _backward(compute: Compute, model: "nn.Module", pieces: list[slice], scale: float) -> tuple[float, int]:
+    """Gradients of the mean loss of a part, and that loss."""
     train_mode(model)
-    loss, n_right = compute(model, piece)
-    loss.backward()
-    return float(loss.detach()), n_right
+    n_seen = sum(piece.stop - piece.start for piece in pieces)
+    loss_sum, n_right = 0.0, 0
+    for piece in pieces:
+        share = (piece.stop - piece.start) / n_seen
+        loss, right = compute(model, piece)
+        (loss if share * scale == 1 else loss * (share * scale)).backward()
+        loss_sum += share * float(loss.detach())
+        n_right += right
+    return loss_sum, n_right

@@ -15,7 +15,7 @@ from pictus.tasks import TASKS, Task
 from pictus.train.feed import loader
 from pictus.train.feed.loader import Pictures
 from pictus.train.kept.checkpoint import Checkpoint
-from pictus.train.loop import optimizers
+from pictus.train.loop import dropping, environment, optimizers
 from pictus.train.loop.schedule import Plan
 from pictus.train.objectives import OBJECTIVES, Objective, network_of
 from pictus.train.recipes import Recipe
@@ -77,6 +77,10 @@ class Counters:
     metrics_bytes: int = 0
     elapsed_s: float = 0.0
     has_ended: bool = False
+    accumulate: int = 0  # pieces a batch is computed in since memory ran out, 0: as the recipe says
+    loss_scale: float = 65_536.0  # of fp16
+    good_steps: int = 0  # since the scale last changed
+    joules: float = 0.0
 
     @property
     def plan(self) -> Plan:
@@ -160,15 +164,15 @@ def snapshot(state: State) -> Checkpoint:
 
 
 def _assembled(job: Job, network: "nn.Module") -> State:
-    torch = need("torch", "train")
-    objective = job.objective
+    objective, order = job.objective, environment.memory_format(job.recipe)
+    network = dropping.applied(network, job.recipe)
     network = adapters.put_in(network, job.recipe.lora, job.recipe.lora_on)
     student = objective.student(network, job) if objective.student else network
-    student = student.to(job.device, memory_format=torch.channels_last)
+    student = student.to(job.device, memory_format=order)
     averaged = copy.deepcopy(network_of(student)).eval().requires_grad_(requires_grad=False) if job.recipe.ema else None
     companions = objective.companions(student, job) if objective.companions else {}
     for companion in companions.values():
-        companion.to(job.device, memory_format=torch.channels_last).requires_grad_(requires_grad=False)
+        companion.to(job.device, memory_format=order).requires_grad_(requires_grad=False)
     freezing.hold(network, job.recipe, 0)
     return State(student.train(), averaged, optimizers.made(student, network_of(student), job.recipe), companions)
 

@@ -6,10 +6,10 @@ learning rate and torch's random numbers are functions of (recipe, step).
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pictus import models
-from pictus.errors import UserError
 from pictus.extras import need
 from pictus.progress import Meter
 from pictus.project import write_bytes
@@ -27,9 +26,9 @@ from pictus.train.feed.loader import Batch, Pixels
 from pictus.train.feed.pieces import piece_of
 from pictus.train.kept import checkpoint
 from pictus.train.kept.logbook import Epoch, Logbook
-from pictus.train.loop import environment, optimizers, schedule
+from pictus.train.loop import energy, environment, optimizers, schedule, trouble
 from pictus.train.loop.parts import FEWEST, MOST, Parts, Result, parted
-from pictus.train.loop.precision import precision
+from pictus.train.loop.precision import LEAST_SCALE, loss_scale, precision, rescaled
 from pictus.train.loop.state import Counters, Job, State, snapshot
 from pictus.train.objectives import network_of
 from pictus.train.recipes import REFERENCE_BATCH
@@ -56,22 +55,21 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
     every = max(1, job.most_steps // LOGGED_STEPS)
     started = saved = time.monotonic()
     before_s, before_step = counters.elapsed_s, counters.step
+    power, powered_s = energy.Counter(job.cores), counters.elapsed_s
     with (
         Logbook(job.root, kept_bytes=counters.metrics_bytes, step=counters.step) as book,
         loader.batches(
             job.train, portions, training_view(job), seed=recipe.seed, threads=job.cores, views=job.objective.views,
         ) as stream,
-        parted(state.model, recipe.parts, recipe.threads) as parts,
+        parted(state.model, recipe.parts, recipe.threads, is_compiled=recipe.compile) as parts,
         environment.torch_threads(recipe.threads),
-        _memory_told(job),
+        trouble.told(job, state),
     ):
         if counters.step == 0:
             save(job, state, book)
         while not counters.has_ended:
             result = advance(job, state, parts, next(stream))
             epoch, within = divmod(counters.step - 1, job.steps_per_epoch)
-            if not math.isfinite(result.loss):
-                raise _diverged(job, state, result.loss)
             if counters.step % every == 0 and result.n_seen:
                 book.step(counters.step, epoch + 1, result.loss, _lr(job, counters, counters.step - 1))
             is_epoch_end = within + 1 == job.steps_per_epoch
@@ -85,10 +83,13 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
             meter.advance()
             if result.n_seen:
                 meter.say(_note(job, counters, result, pictures_per_s))
-            if is_epoch_end or wants_stop() or now - saved >= recipe.checkpoint_s:
+            is_asked = wants_stop()
+            if is_epoch_end or is_asked or now - saved >= recipe.checkpoint_s:
+                counters.joules += power.since(counters.elapsed_s - powered_s)
+                powered_s = counters.elapsed_s
                 save(job, state, book)
                 saved = time.monotonic()
-            if wants_stop() and not counters.has_ended:
+            if is_asked and not counters.has_ended:
                 return
     write_weights(state, job.root / LAST_NAME)
 
@@ -107,10 +108,19 @@ def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
     position = counters.plan.at(counters.step + 0.5)
     momentum = schedule.momentum(position, recipe.warmup, recipe.schedule)
     optimizers.set_rate(state.optimizer, _lr(job, counters, counters.step), momentum)
-    result = parts.gradients(len(batch), partial(_loss, job, state, batch))
-    if recipe.clip:
-        torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip)
-    state.optimizer.step()
+    result = _gradients(job, state, parts, batch)
+    if not math.isfinite(result.loss):
+        raise trouble.diverged(job, state, batch, f"The loss became {result.loss}")
+    norm = 0.0
+    if recipe.clip or recipe.precision == "fp16":
+        norm = float(torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip or math.inf))
+    is_finite = math.isfinite(norm)
+    if recipe.precision == "fp16":
+        rescaled(counters, is_finite=is_finite)
+    if not is_finite and (recipe.precision != "fp16" or counters.loss_scale < LEAST_SCALE):
+        raise trouble.diverged(job, state, batch, "The gradient became infinite")
+    if is_finite:  # of fp16 a step whose numbers ran over is left out
+        state.optimizer.step()
     if job.objective.after_step:
         job.objective.after_step(state, job)
     _average(state, schedule.averaging(counters.step, recipe.ema))
@@ -121,11 +131,44 @@ def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
     return result
 
 
+def _gradients(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
+    """Of one batch. Where memory runs out, the same batch again in pieces of half the size, and so from then on."""
+    torch = need("torch", "train")
+    counters, most = state.counters, max(1, len(batch) // FEWEST)
+    while True:
+        pieces = counters.accumulate or job.recipe.accumulate
+        try:
+            return parts.gradients(
+                len(batch), partial(_loss, job, state, batch), pieces=pieces, scale=loss_scale(job, counters)
+            )
+        except (RuntimeError, MemoryError) as error:
+            if not trouble.memory_ran_out(error) or pieces >= most:
+                raise
+        counters.accumulate = 2 * pieces
+        logging.getLogger(__name__).warning("%s", trouble.halved(job, counters))
+        if job.device != "cpu":
+            torch.cuda.empty_cache()
+        torch.manual_seed(augment.hashed_step(job.recipe.seed, counters.step))
+
+
 def _loss(
     job: Job, state: State, batch: Batch, student: "nn.Module", piece: slice
 ) -> tuple["torch.Tensor", int]:
     """Mean loss of a piece of the batch, and how many of it were right."""
-    return job.objective.loss(student, piece_of(job, state, batch, piece), job)
+    shown = piece_of(job, state, batch, piece)
+    views = tuple(_fitted(job, state, view) for view in shown.views)
+    return job.objective.loss(student, shown._replace(views=views), job)
+
+
+def _fitted(job: Job, state: State, view: "torch.Tensor") -> "torch.Tensor":
+    """Pictures f32[B, 3, S, S] at the side of this epoch, as the network wants them in memory."""
+    counters, recipe = state.counters, job.recipe
+    began = counters.step - counters.step % job.steps_per_epoch
+    side = schedule.side(counters.plan.at(began), view.shape[-1], recipe.grow)
+    if side != view.shape[-1]:
+        functional = need("torch", "train").nn.functional
+        view = functional.interpolate(view, (side, side), mode="bilinear", antialias=True)
+    return view.contiguous(memory_format=environment.memory_format(recipe))
 
 
 def end_epoch(job: Job, state: State, book: Logbook, epoch: int, pictures_per_s: float) -> None:
@@ -187,6 +230,7 @@ def _scored(job: Job, network: "nn.Module", batch: Batch) -> tuple[Floats, Float
     torch = need("torch", "train")
     with torch.inference_mode():
         inputs = models.normalised(torch.from_numpy(batch.views[0]).to(job.device), job.preprocessing)
+        inputs = inputs.contiguous(memory_format=environment.memory_format(job.recipe))
         with precision(job):
             logits = network(inputs).float()
         losses = job.task.loss(logits, torch.from_numpy(batch.targets).to(job.device), 0.0)
@@ -243,25 +287,3 @@ def _note(job: Job, counters: Counters, result: Result, pictures_per_s: float) -
         f"epoch {epoch}/{epochs} · loss {result.loss:.2f}{best} · {pictures_per_s:,.0f} pictures/s"
         f" · {left_s / 60:.1f} min left"
     )
-
-
-def _diverged(job: Job, state: State, loss: float) -> UserError:
-    return UserError(
-        f"The loss became {loss} at step {state.counters.step:,}: training has diverged.",
-        fix=f"train again with a smaller learning rate: --set lr={job.recipe.lr / 4:.3g}",
-    )
-
-
-@contextmanager
-def _memory_told(job: Job) -> Iterator[None]:
-    """Out of memory, on the GPU or not, becomes a message."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        text = str(error)
-        if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-            raise UserError(
-                f"A batch of {job.recipe.batch_size} pictures of {job.recipe.size} px does not fit into memory.",
-                fix=f"train again with smaller batches: --set batch_size={max(2, job.recipe.batch_size // 2)}",
-            ) from error
-        raise
