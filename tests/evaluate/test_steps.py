@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -19,6 +21,7 @@ from pictus import challenge, evaluate, models
 from pictus.errors import UserError
 from pictus.evaluate import predictions
 from pictus.project import bare
+from pictus.releases import LABELS
 
 COLOURS = {"n02": (220, 30, 30), "n03": (30, 220, 30), "n05": (30, 30, 220), "n06": (128, 128, 128)}
 
@@ -141,6 +144,7 @@ KILLED = """
 import os, signal, sys
 import pictus.evaluate.steps as steps
 from pictus.project import bare
+from pictus.releases import LABELS
 
 steps.BLOCK = 10
 predict, done = steps.predict_block, []
@@ -273,3 +277,55 @@ def test_the_scores_of_a_run_that_was_stopped_say_so(world: Path, counted: list[
     assert outcome.headline.startswith("first (stopped at epoch 2 of 18) on 1.0.0 test: top-1")
     assert outcome.problems[0] == "first is not the finished model, stopped at epoch 2 of 18: pictus train resume first"
     assert outcome.next[0] == "pictus train resume first"
+
+
+@pytest.fixture
+def several(world: Path) -> Path:
+    """All is asked of every picture: dogs painted as cats are both; nothing else is two things."""
+    root = world / "releases/1.0.0"
+    rows = pq.read_table(root / "pictures.parquet").to_pylist()
+    cats = {hashlib.sha256(painted("n03", seed)).hexdigest() for seed in range(200, 203)}
+    labels = [
+        (row["image_id"], one, float(is_shown), 3, 3 * is_shown, "accepted" if is_shown else "rejected", None)
+        for row in rows
+        for one in sorted(COLOURS)
+        for is_shown in [one == row["concept_id"] or (one == "n03" and row["image_id"] in cats)]
+    ]
+    table = pa.Table.from_pylist([dict(zip(LABELS.names, row, strict=True)) for row in labels], schema=LABELS)
+    pq.write_table(table, root / "labels.parquet")
+    manifest = json.loads((root / "manifest.json").read_text())
+    manifest["files"]["labels.parquet"] = {"sha256": "", "size": 0}
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    card = json.loads((world / "models/first/run.json").read_text())
+    card["recipe"] = {"task": "multilabel"}
+    (world / "models/first/run.json").write_text(json.dumps(card))
+    return world
+
+
+def test_a_first_guess_is_right_where_it_is_any_of_the_labels(several: Path, counted: list[int]) -> None:
+    outcome = evaluate.run(bare(several))
+    assert outcome.summary["top1"]["estimate"] == pytest.approx(36 / 37), "the broken file alone is wrong"
+    assert outcome.headline.split(": ")[1].startswith("mAP ")
+    found = {one.concept_id: one for one in outcome}
+    assert (found["n03"].shown, found["n03"].known, found["n03"].average_precision) == (12, 37, 1)
+    # dogs: 6 look it and come first, 3 look like cats, 1 was not read and comes last, level with nothing
+    dogs = found["n02"]
+    assert dogs.shown == 10
+    assert dogs.average_precision is not None
+    assert 0.6 < dogs.average_precision < 1
+    mean = outcome.summary["map"]
+    assert mean["low"] <= mean["estimate"] <= mean["high"]
+    folder = Path(outcome.summary["report"]).parent
+    assert json.loads((folder / "results.json").read_text())["ranking"]["mean"] == mean
+    assert "mean average precision" in (folder / "report.html").read_text()
+    table = pq.read_table(folder / "predictions.parquet")
+    assert table.column("concept_id").to_pylist().count("n02") == 10, "the file keeps the best labels"
+    probabilities = next(row for row in table.column("probabilities").to_pylist() if row)
+    assert sum(probabilities) != pytest.approx(1), "each class for itself"
+
+
+def test_evaluating_again_asks_the_network_nothing(several: Path, counted: list[int]) -> None:
+    first: Any = evaluate.run(bare(several)).summary
+    counted.clear()
+    assert evaluate.run(bare(several)).summary == first
+    assert counted == []

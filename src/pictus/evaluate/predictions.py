@@ -10,7 +10,7 @@ Legend: N pictures, K classes, S side in px.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from pictus import metrics, models
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError
+from pictus.releases import Release
+from pictus.tasks import TASKS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,7 +91,9 @@ def predict_block(
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         logits_MK = models.predict_pixels(model, run, good(pool))
-    probabilities_MK, guesses_MG = softmax(logits_MK), metrics.top_guesses(logits_MK, TOP)
+    name = task_of(run)
+    probabilities_MK = softmax(logits_MK) if name == "classification" else TASKS.get(name).decode(logits_MK)
+    guesses_MG = metrics.top_guesses(logits_MK, TOP)
     was_read = np.array([cause == "" for cause in causes], np.bool_)
     true_N = np.zeros(rows.num_rows, np.float32)
     true_N[was_read] = probabilities_MK[np.arange(len(guesses_MG)), labels_N[was_read]]
@@ -107,6 +111,44 @@ def predict_block(
         "cause": causes,
     }
     return pa.table(columns, schema=SCHEMA), logits_MK
+
+
+def task_of(run: models.Run) -> str:
+    """What the run was taught; cards of before have classification alone."""
+    return str(run.card.get("recipe", {}).get("task", "classification"))
+
+
+def shown_rows(release: Release, split: str, classes: Sequence[str]) -> NDArray[np.float32]:
+    """Which of the model's classes each picture shows: f32[N, K], 1 shown, 0 not shown, NaN not known."""
+    targets = np.asarray(TASKS.get("multilabel").targets(release, split), np.float32)
+    shown_NK = np.full((len(targets), len(classes)), np.nan, np.float32)
+    place = {concept_id: label for label, concept_id in enumerate(classes)}
+    for column, concept_id in enumerate(release.classes):
+        if concept_id in place:
+            shown_NK[:, place[concept_id]] = targets[:, column]
+    return shown_NK
+
+
+def judged(predictions: pa.Table, shown_NK: NDArray[np.float32], classes: Sequence[str]) -> pa.Table:
+    """The predictions of pictures with several labels, each by one of them: the first of its guesses that is shown,
+    else its best label. So a first guess is right where it is any of the labels.
+    """
+    guesses_NG, own_N = guesses_of(predictions), predictions.column("label").to_numpy()
+    rows = np.arange(len(own_N))[:, None]
+    is_shown_NG = (guesses_NG >= 0) & (shown_NK[rows, np.maximum(guesses_NG, 0)] == 1)
+    found_N = guesses_NG[rows[:, 0], is_shown_NG.argmax(axis=1)]
+    label_N = np.where(is_shown_NG.any(axis=1), found_N, own_N)
+    ids = pa.array([classes[label] for label in label_N], pa.string())
+    for name, values in (("label", pa.array(label_N, pa.int32())), ("concept_id", ids)):
+        predictions = predictions.set_column(SCHEMA.get_field_index(name), SCHEMA.field(name), values)
+    return predictions
+
+
+def logits_of(predictions: pa.Table) -> NDArray[np.float32]:
+    """f32[N, K]; minus infinity for a picture that was not read."""
+    rows = predictions.column("logits").to_pylist()
+    width = max((len(row) for row in rows if row is not None), default=0)
+    return np.array([row if row is not None else [-np.inf] * width for row in rows], np.float32)
 
 
 def with_logits(table: pa.Table, logits_MK: NDArray[np.float32]) -> pa.Table:

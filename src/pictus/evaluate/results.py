@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pictus import metrics, stats
 from pictus.concepts import Taxonomy
 from pictus.evaluate.predictions import confidence_of, guesses_of
 from pictus.stats import Interval
+from pictus.tasks.multilabel import Ranking, ranking
 
 MAX_CONFUSIONS = 200
 
@@ -47,6 +48,9 @@ class ClassScore:
     top5: float | None
     taken_for: str  # the class it is most often mistaken for, by name
     taken_n: int
+    average_precision: float | None = None  # where pictures have several labels: of its ranking of known pictures
+    shown: int = 0  # so many of `known` pictures show it
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class Results:
     confusions: tuple[Confusion, ...]
     causes: Mapping[str, int]
     confusion: metrics.ConfusionCells
+    ranking: Ranking | None = None  # where pictures have several labels
 
     @property
     def has_top5(self) -> bool:
@@ -139,6 +144,18 @@ def measure(
     )  # fmt: skip
 
 
+def ranked(results: Results, logits_NK: NDArray[np.float32], shown_NK: NDArray[np.float32], seed: int) -> Results:
+    """The results with how well each class ranks the pictures known to show it or not; logits in rows of `measure`."""
+    found = ranking(logits_NK, shown_NK, logits_NK, seed)
+    classes = tuple(
+        replace(one, average_precision=_finite(float(precision)), shown=int(shown), known=int(known))
+        for one, precision, shown, known in zip(
+            results.classes, found.precision_K, found.n_shown_K, found.n_known_K, strict=True
+        )
+    )
+    return replace(results, classes=classes, ranking=found)
+
+
 def heights_of(taxonomy: Taxonomy, classes: Sequence[str]) -> tuple[NDArray[np.float32], float]:
     """lca_height of every pair f32[K, K] and the greatest; a class the taxonomy lacks is as far as can be."""
     greatest = float(taxonomy.greatest_height)
@@ -164,7 +181,7 @@ def in_tree_order(taxonomy: Taxonomy, classes: Sequence[str]) -> list[int]:
 
 def as_json(value: Any) -> Any:  # noqa: ANN401  any of the above, to plain JSON
     """Records and intervals as objects, arrays as lists, nan and infinities as null."""
-    if isinstance(value, (Interval, metrics.ConfusionCells)):
+    if isinstance(value, (Interval, metrics.ConfusionCells, Ranking)):
         return as_json(value._asdict())
     if is_dataclass(value) and not isinstance(value, type):
         return as_json({entry.name: getattr(value, entry.name) for entry in fields(value)})

@@ -24,9 +24,20 @@ from pictus.clock import now
 from pictus.concepts import Taxonomy
 from pictus.errors import PictureError, UserError, counted
 from pictus.evaluate.gallery import Gallery, choose, only
-from pictus.evaluate.predictions import BLOCK, KEY, key_of, label_rows, predict_block, with_logits
+from pictus.evaluate.predictions import (
+    BLOCK,
+    KEY,
+    judged,
+    key_of,
+    label_rows,
+    logits_of,
+    predict_block,
+    shown_rows,
+    task_of,
+    with_logits,
+)
 from pictus.evaluate.report import THUMBNAIL_PX, Subject, page
-from pictus.evaluate.results import ClassScore, Results, as_json, measure
+from pictus.evaluate.results import ClassScore, Results, as_json, measure, ranked
 from pictus.project import Project, bare, write_bytes, write_text
 from pictus.registry import Outcome, step
 from pictus.releases import PictureReader, Release, find_release, split_rows
@@ -55,9 +66,15 @@ def run(
     model_run, found = models.find_run(project, run), find_release(project, release)
     folder = model_run.root / "evaluations" / f"{found.version}-{split}"
     with bare(model_run.root).lock("evaluate"):
-        predictions = _predictions(project, model_run, found, split, folder, logits=logits)
+        is_several = task_of(model_run) == "multilabel"
+        shown_NK = shown_rows(found, split, model_run.classes) if is_several else None
+        predictions = _predictions(project, model_run, found, split, folder, logits=logits or is_several)
         taxonomy = Taxonomy.of(found.concepts)
+        if shown_NK is not None:
+            predictions = judged(predictions, shown_NK, model_run.classes)
         results = measure(predictions, model_run.classes, model_run.class_names, taxonomy, seed)
+        if shown_NK is not None:
+            results = ranked(results, logits_of(predictions), shown_NK, seed)
         subject = Subject(model_run.name, model_run.model_name, found.name, found.version, split, now())
         gallery = choose(predictions, results, model_run.class_names, seed)
         thumbnails = _thumbnails(found, split, gallery)
@@ -170,8 +187,10 @@ def _json(subject: Subject, release: Release, results: Results, seed: int) -> di
 
 
 def _summary(subject: Subject, results: Results, folder: Path) -> dict[str, object]:
+    found = results.ranking
+    several = {} if found is None else {"map": as_json(found.mean), "f1": found.f1}
     return {
-        "run": subject.run, "release": subject.version, "split": subject.split, "n": results.n,
+        "run": subject.run, "release": subject.version, "split": subject.split, "n": results.n, **several,
         "n_failed": results.n_failed, "top1": as_json(results.top1), "top5": as_json(results.top5),
         "hierarchical_error": as_json(results.hierarchical_error),
         "mistake_severity": as_json(results.mistake_severity), "greatest_height": results.greatest_height,
@@ -186,7 +205,12 @@ def _next(run: models.Run, folder: Path) -> tuple[str, ...]:
 
 def _headline(called: str, subject: Subject, results: Results) -> str:
     top1 = results.top1
-    parts = [f"top-1 {top1.estimate * 100:.1f} % ({top1.low * 100:.1f}-{top1.high * 100:.1f})"]
+    parts = []
+    if results.ranking is not None:
+        mean = results.ranking.mean
+        parts.append(f"mAP {mean.estimate * 100:.1f} % ({mean.low * 100:.1f}-{mean.high * 100:.1f})")
+        parts.append(f"F1 {results.ranking.f1 * 100:.1f} %")
+    parts += [f"top-1 {top1.estimate * 100:.1f} % ({top1.low * 100:.1f}-{top1.high * 100:.1f})"]
     if results.has_top5:
         parts.append(f"top-5 {results.top5.estimate * 100:.1f} %")
     if results.has_hierarchy:
