@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pictus.train.feed.pack_steps import pack
 from pictus.train.steps import list_, resume, run
+from pictus.train.transfer.compare_steps import forgetting, robustness
 from pictus.train.transfer.probe_steps import few_shot, probe
 
-__all__ = ["few_shot", "list_", "pack", "probe", "resume", "run"]
+__all__ = [
+    "few_shot", "forgetting", "list_", "pack", "probe", "resume", "robustness", "run",
+]  # fmt: skip

@@ -15,12 +15,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +109,8 @@ def of_split(folder: Path, source: Source, release: "Release", split: str, progr
             count = min(PART, rows.num_rows - start)
             values = _kept(path, count)
             if values is None:
-                values = _made(source, release, rows.slice(start, count).to_pylist())
+                embed = partial(models.embed_pixels, source.network, source.run)
+                values = of_readable(source.run, release, rows.slice(start, count).to_pylist(), embed)
                 written = io.BytesIO()
                 np.save(written, values, allow_pickle=False)
                 write_bytes(path, written.getvalue())
@@ -130,12 +131,14 @@ def _kept(path: Path, count: int) -> Floats | None:
     return found if found.ndim == 2 and found.dtype == np.float32 and len(found) == count else None  # noqa: PLR2004
 
 
-def _made(source: Source, release: "Release", rows: list[dict[str, object]]) -> Floats:
-    """f32[len(rows), D]; a picture that cannot be decoded has a row of NaN."""
+def of_readable(
+    run: Run, release: "Release", rows: Sequence[dict[str, Any]], ask: Callable[[Iterator[Pixels]], Floats]
+) -> Floats:
+    """What `ask` makes of the prepared pictures of these rows, f32[len(rows), …]; NaN for one not decodable."""
     is_there: list[bool] = []
     threads = cpu_count()
     with ThreadPoolExecutor(threads) as pool:
-        read = partial(_prepared, PictureReader(release), source.run)
+        read = partial(prepared, PictureReader(release), run)
 
         def good() -> Iterator[Pixels]:
             for pixels in models.in_order(pool, read, rows, ahead=8 * threads):
@@ -143,17 +146,17 @@ def _made(source: Source, release: "Release", rows: list[dict[str, object]]) -> 
                 if pixels is not None:
                     yield pixels
 
-        found = models.embed_pixels(source.network, source.run, good())
+        found = ask(good())
     values = np.full((len(rows), found.shape[1]), np.nan, np.float32)
     values[np.array(is_there, bool)] = found
     return values
 
 
-def _prepared(reader: PictureReader, run: Run, row: dict[str, object]) -> Pixels | None:
+def prepared(reader: PictureReader, run: Run, row: dict[str, Any]) -> Pixels | None:
+    """As the network sees it; None for a picture that cannot be decoded."""
     try:
-        image_bytes = reader.read(str(row["shard"]), int(str(row["offset"])), int(str(row["size"])))
-        return models.prepare(image_bytes, run.preprocessing)
-    except PictureError:  # counted by whoever asks for the features
+        return models.prepare(reader.read(row["shard"], row["offset"], row["size"]), run.preprocessing)
+    except PictureError:  # counted by whoever asks
         return None
 
 

@@ -1,0 +1,240 @@
+"""The verbs that ask a finished run about pictures in other ways: forgetting, robustness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from pictus import models, pixels, stats
+from pictus.errors import PictureError, UserError, counted
+from pictus.extras import need
+from pictus.models import Pixels, Run
+from pictus.project import Project, write_text
+from pictus.registry import Outcome, step
+from pictus.releases import SPLITS, PictureReader, Release, find_release, open_release, split_rows
+from pictus.train.transfer import features, pages
+from pictus.train.transfer import forgetting as memory
+from pictus.train.transfer.attacks import Bound, attacked
+from pictus.train.transfer.forgetting import ForgettingRow, Guesses
+
+SHOWN = 48
+"""Forgotten pictures on the page."""
+
+SIDE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessRow:
+    """Top-1 in 0..1 with its 95 % interval (Wilson) on pictures as they are, or changed for the worst."""
+
+    pictures_are: str  # clean | attacked
+    bound: float  # of 255
+    steps: int
+    pictures: int
+    top1: float
+    low: float
+    high: float
+
+
+@step("train forgetting", changes=True, needs_project=False, shows_records=True)
+def forgetting(project: Project, run: str = "", *, before: str = "", split: str = "") -> Outcome[ForgettingRow]:
+    """What a run has forgotten of the run it began from: both on both releases, a table and a page of pictures.
+
+    Classes are matched by concept id: common ones, those only the later run knows, those only the earlier one does.
+
+    run: the later run, by name or folder; the newest when left out
+    before: the earlier run; the one the later began from when left out
+    split: train, val or test; test where the release has one, else val
+
+    Examples:
+        pictus train run --release 2.0.0 --set from_run=a --name b
+        pictus train forgetting b
+    """
+    new = models.find_run(project, run)
+    old = models.find_run(project, before) if before else _begun_from(new)
+    releases = {found.root: found for found in (_release_of(project, old), _release_of(project, new))}
+    rows: list[ForgettingRow] = []
+    lost: list[tuple[Release, tuple[str, str, str]]] = []
+    for release in releases.values():
+        part = _split(release, split)
+        found = _guessed(release, part, old, new)
+        rows += memory.rows(f"{release.version} {part}", found, old.classes, new.classes)
+        lost += [(release, one) for one in memory.lost(found) if one[1] in new.classes]
+    path = new.root / "forgetting.html"
+    write_text(path, _page(old, new, rows, lost))
+    told = "; ".join(
+        f"{row.classes} classes of {row.release} {row.before:.1%} before, {row.after:.1%} after"
+        for row in rows if row.before is not None and row.after is not None
+    )  # fmt: skip
+    summary = {"run": new.name, "before": old.name, "report": str(path), "lost": sum(row.lost for row in rows),
+               "won": sum(row.won for row in rows)}  # fmt: skip
+    headline = f"{new.name} after {old.name}: top-1 on {told or 'no class that both know'}"
+    return Outcome(
+        "train forgetting", summary, headline, models.unfinished(new), (f"look at {path}",), source=lambda: iter(rows)
+    )
+
+
+@step("train robustness", changes=False, needs_project=False)
+def robustness(
+    project: Project, run: str = "", *, split: str = "", bound: float = 4.0, steps: int = 20, limit: int = 500
+) -> Outcome[RobustnessRow]:
+    """Top-1 of a run on pictures as they are and on the same changed for the worst within a bound (Madry et al. 2018).
+
+    The attack knows the network, so the figure is an upper limit: a better attack may find more.
+
+    run: by name or folder; the newest when left out
+    split: train, val or test; test where the release has one, else val
+    bound: how much every colour may change, of 255
+    steps: of the attack
+    limit: pictures that are attacked, the first of the split
+
+    Examples:
+        pictus train robustness
+        pictus train robustness b --bound 2 --steps 50
+    """
+    if not 0 < bound <= 64 or not 1 <= steps <= 1000 or limit < 1:  # noqa: PLR2004
+        raise UserError("A bound of 0 to 64, 1 to 1,000 steps and a limit of 1 or more are wanted.", fix="--bound 4")
+    found = models.find_run(project, run)
+    release = _release_of(project, found)
+    part = _split(release, split)
+    rows = split_rows(release, part).slice(0, limit).to_pylist()
+    counts = {"clean": 0, "attacked": 0}
+    network = models.load_run(found)
+    with project.progress.track(f"robustness of {found.name}", len(rows)) as meter, ThreadPoolExecutor() as pool:
+        pictures = _in_batches(pool, release, found, rows)
+        for number, batch in enumerate(pictures):
+            for name, right in _right(network, found, batch, Bound(bound, steps), number):
+                counts[name] += right
+            meter.advance(len(batch[0]))
+    made = [
+        RobustnessRow(name, bound if name == "attacked" else 0.0, steps if name == "attacked" else 0, len(rows),
+                      *stats.wilson(count, len(rows)))
+        for name, count in counts.items()
+    ]  # fmt: skip
+    clean, robust = made
+    headline = (
+        f"{found.name} on {counted(len(rows), 'picture')} of {part}: top-1 {clean.top1:.1%} as they are,"
+        f" {robust.top1:.1%} ({robust.low:.1%} to {robust.high:.1%}) attacked within {bound:g} of 255"
+    )
+    summary = {"run": found.name, "split": part, "clean": clean.top1, "attacked": robust.top1}
+    return Outcome("train robustness", summary, headline, models.unfinished(found), source=lambda: iter(made))
+
+
+def _begun_from(run: Run) -> Run:
+    stated = (run.card.get("transfer") or {}).get("from_run") or {}
+    if not stated.get("path"):
+        raise UserError(
+            f"Run {run.name!r} did not begin from another run.", fix=f"pictus train forgetting {run.name} --before RUN"
+        )
+    return models.open_run(stated["path"])
+
+
+def _release_of(project: Project, run: Run) -> Release:
+    stated = run.card.get("release") or {}
+    path = project.root / str(stated.get("path", ""))
+    opened = open_release(path) if path.is_dir() else find_release(project, str(stated.get("version", "")))
+    if opened.digest != stated.get("digest"):
+        raise UserError(
+            f"The release at {opened.root} is not the one run {run.name!r} was trained on: its digest is"
+            f" {opened.digest[:12]}, the run's {str(stated.get('digest'))[:12]}.",
+            fix="put the release back",
+        )
+    return opened
+
+
+def _split(release: Release, asked: str) -> str:
+    if asked and asked not in SPLITS:
+        raise UserError(f"There is no split {asked!r}.", fix=f"one of: {', '.join(SPLITS)}")
+    return asked or ("test" if "test" in release.pictures.column("split").unique().to_pylist() else "val")
+
+
+def _guessed(release: Release, split: str, old: Run, new: Run) -> Guesses:
+    rows = split_rows(release, split).to_pylist()
+    guesses = []
+    for run in (old, new):
+        ask = partial(models.predict_pixels, models.load_run(run), run)
+        logits_NK = features.of_readable(run, release, rows, ask)
+        best_N, is_there_N = logits_NK.argmax(axis=1), np.isfinite(logits_NK[:, 0])
+        guesses.append([
+            run.classes[best] if is_there else ""
+            for best, is_there in zip(best_N.tolist(), is_there_N.tolist(), strict=True)
+        ])  # fmt: skip
+    return Guesses([row["image_id"] for row in rows], [row["concept_id"] for row in rows], *guesses)
+
+
+def _in_batches(
+    pool: ThreadPoolExecutor, release: Release, run: Run, rows: list[dict[str, Any]], size: int = 50
+) -> Iterator[tuple[list[Pixels | None], list[str]]]:
+    found = models.in_order(pool, partial(features.prepared, PictureReader(release), run), rows, ahead=2 * size)
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        yield [next(found) for _ in part], [row["concept_id"] for row in part]
+
+
+def _right(
+    network: Any, run: Run, batch: tuple[list[Pixels | None], list[str]], bound: Bound, seed: int  # noqa: ANN401
+) -> Iterator[tuple[str, int]]:
+    """How many are right as they are, and attacked; what cannot be decoded or is of no known class never is."""
+    torch = need("torch", "train")
+    place = {concept_id: at for at, concept_id in enumerate(run.classes)}
+    good = [
+        (one, place[concept_id]) for one, concept_id in zip(*batch, strict=True)
+        if one is not None and concept_id in place
+    ]  # fmt: skip
+    if not good:
+        return
+    device = next(network.parameters()).device
+    inputs = models.normalised(torch.from_numpy(np.stack([one for one, _ in good])).to(device), run.preprocessing)
+    labels = torch.tensor([label for _, label in good], device=device)
+
+    def losses(changed: Any) -> Any:  # noqa: ANN401  tensors
+        return torch.nn.functional.cross_entropy(network(changed).float(), labels, reduction="none")
+
+    changed = attacked(losses, inputs, bound, run.preprocessing, seed)
+    with torch.inference_mode():
+        is_right, is_robust = (network(x).argmax(1) == labels for x in (inputs, changed))
+    yield "clean", int(is_right.sum())
+    yield "attacked", int((is_right & is_robust).sum())  # what is wrong as it is, no attack is needed for
+
+
+def _page(old: Run, new: Run, rows: list[ForgettingRow], lost: list[tuple[Release, tuple[str, str, str]]]) -> str:
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    lines = [
+        (row.release, row.classes, f"{row.pictures:,}", share(row.before), share(row.after),
+         "-" if row.change is None else f"{row.change:+.1%} ({row.low:+.1%} to {row.high:+.1%})",
+         f"{row.lost:,}", f"{row.won:,}")
+        for row in rows
+    ]  # fmt: skip
+    heads = ("release", "classes", "pictures", old.name, new.name, "change, 95 % interval", "lost", "won")
+    names = dict(zip(old.classes, old.class_names, strict=True)) | dict(zip(new.classes, new.class_names, strict=True))
+    once = {one[0]: (release, one) for release, one in lost}
+    shown = []
+    for release, (image_id, concept_id, guess) in list(once.values())[:SHOWN]:
+        jpeg = _thumbnail(release, image_id)
+        if jpeg:
+            shown.append((jpeg, f"{names[concept_id]}, now {names.get(guess, 'unread')}"))
+    more = f", {len(shown)} of them below" if len(once) > len(shown) else ""
+    said = f"<p>{counted(len(once), 'picture')} that {{}} knew and {{}} does not{more}. pictus train forgetting</p>"
+    body = pages.table(heads, lines) + said.format(escape(old.name), escape(new.name)) + pages.wall(shown)
+    return pages.page(f"What {new.name} has forgotten of {old.name}", body)
+
+
+def _thumbnail(release: Release, image_id: str) -> bytes:
+    import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
+
+    row = release.pictures.filter(pc.equal(release.pictures.column("image_id"), image_id)).slice(0, 1).to_pylist()[0]
+    try:
+        picture = pixels.decode_scaled(PictureReader(release).read(row["shard"], row["offset"], row["size"]), SIDE)
+    except PictureError:
+        return b""  # nothing can be shown of it
+    scale = SIDE / min(picture.shape[:2])
+    small = pixels.resize(picture, max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    return pixels.encode_jpeg(small, 80)
