@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pictus import models
-from pictus.serve.bundle import Bundle
+from pictus import models, serve
+from pictus.project import bare
+from pictus.serve.bundle import Bundle, open_bundle
 from pictus.serve.export import TOLERANCE, drawn_pictures, network_probabilities, parity
 from pictus.serve.recogniser import Recogniser
 
@@ -46,6 +48,19 @@ def test_parity_notices_swapped_channels_layout_and_range(served: Path, recognis
         found = parity(network, spoiled, [], 32)
         assert not found.holds
         assert found.greatest_difference > TOLERANCE
+
+
+def test_of_several_labels_each_has_a_probability_of_its_own(tmp_path: Path, make_run: Any) -> None:
+    make_run(tmp_path / "models/first")
+    path = tmp_path / "models/first/run.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"recipe": {"task": "multilabel"}}))
+    serve.export(bare(tmp_path))
+    run = models.open_run(tmp_path / "models/first")
+    pictures = np.random.default_rng(3).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    logits = models.predict_pixels(models.load_run(run, device="cpu"), run, list(pictures)).astype(np.float64)
+    found = Recogniser(open_bundle(tmp_path / "bundles/first")).probabilities(pictures)
+    assert np.abs(found - 1 / (1 + np.exp(-logits))).max() < 1e-5
 
 
 def test_a_first_guess_that_flips_between_equals_is_no_fault() -> None:

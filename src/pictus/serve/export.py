@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pictus import models
 from pictus.extras import need
 from pictus.serve.bundle import INPUT, OUTPUT, Parity
+from pictus.tasks import TASKS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,8 +29,8 @@ Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """u8[N, S, S, 3] -> f32[N, K]."""
 
 
-def graph_of(model: "nn.Module", preprocessing: models.Preprocessing) -> bytes:
-    """The ONNX file of network, normalising and softmax, for any number of pictures."""
+def graph_of(model: "nn.Module", preprocessing: models.Preprocessing, task: str = "classification") -> bytes:
+    """The ONNX file of network, normalising and what the task makes of logits, for any number of pictures."""
     torch = need("torch", "train")
     need("onnx", "serve")
     need("onnxscript", "serve")
@@ -38,7 +39,7 @@ def graph_of(model: "nn.Module", preprocessing: models.Preprocessing) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own about its internals
         program = torch.onnx.export(
-            _recogniser(model, preprocessing), (example,), input_names=[INPUT], output_names=[OUTPUT],
+            _recogniser(model, preprocessing, task), (example,), input_names=[INPUT], output_names=[OUTPUT],
             dynamic_shapes={"pictures": {0: torch.export.Dim("N", min=1, max=4096)}}, dynamo=True, verbose=False,
             external_data=False,
         )  # fmt: skip
@@ -46,10 +47,12 @@ def graph_of(model: "nn.Module", preprocessing: models.Preprocessing) -> bytes:
     return graph
 
 
-def network_probabilities(model: "nn.Module", preprocessing: models.Preprocessing) -> Probabilities:
+def network_probabilities(
+    model: "nn.Module", preprocessing: models.Preprocessing, task: str = "classification"
+) -> Probabilities:
     """The network itself, asked in the way the graph will be."""
     torch = need("torch", "train")
-    recogniser = _recogniser(model, preprocessing)
+    recogniser = _recogniser(model, preprocessing, task)
 
     def ask(pictures_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -87,8 +90,9 @@ def drawn_pictures(side: int, seed: int) -> list[NDArray[np.uint8]]:
     return [*noise, *flat, *ramps]
 
 
-def _recogniser(model: "nn.Module", preprocessing: models.Preprocessing) -> Any:  # noqa: ANN401  torch has no stubs here
+def _recogniser(model: "nn.Module", preprocessing: models.Preprocessing, task: str) -> Any:  # noqa: ANN401  no stubs
     torch = need("torch", "train")
+    probabilities = TASKS.get(task).probabilities
 
     class Recogniser(torch.nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
@@ -96,6 +100,6 @@ def _recogniser(model: "nn.Module", preprocessing: models.Preprocessing) -> Any:
             self.model = model
 
         def forward(self, pictures: Any) -> Any:  # noqa: ANN401
-            return torch.softmax(self.model(models.normalised(pictures, preprocessing)).float(), dim=1)
+            return probabilities(self.model(models.normalised(pictures, preprocessing)).float())
 
     return Recogniser().eval()

@@ -264,7 +264,8 @@ def _export(project: Project, run: models.Run, release: str) -> Bundle:
         real = _real_pictures(project, run, release)
         model = models.load_run(run, device="cpu")
         meter.advance()
-        graph = graph_of(model, run.preprocessing)
+        task = str(run.card.get("recipe", {}).get("task", "classification"))  # cards of before know no other
+        graph = graph_of(model, run.preprocessing, task)
         root = project.bundles_dir / run.name
         none = Parity(0, 0, 0.0, 0.0, 0)
         draft = Bundle(
@@ -272,7 +273,7 @@ def _export(project: Project, run: models.Run, release: str) -> Bundle:
             sha256(graph), none, now(), graph,
         )  # fmt: skip
         meter.advance()
-        network = network_probabilities(model, run.preprocessing)
+        network = network_probabilities(model, run.preprocessing, task)
         found = parity(network, Recogniser(draft).probabilities, real, run.preprocessing.size)
         meter.advance()
     if not found.holds:

@@ -47,6 +47,9 @@ class Classification:
         shifted_BK = np.exp(logits_BK - logits_BK.max(axis=1, keepdims=True))
         return np.asarray(shifted_BK / shifted_BK.sum(axis=1, keepdims=True), np.float32)
 
+    def probabilities(self, logits_BK: "torch.Tensor") -> "torch.Tensor":
+        return logits_BK.softmax(1)
+
     def tally(self) -> "Top":
         return Top()
 

@@ -86,6 +86,9 @@ class Multilabel:
         logits_BK = logits_BK.astype(np.float64)
         return np.asarray(np.exp(-np.logaddexp(0, -logits_BK)), np.float32)
 
+    def probabilities(self, logits_BK: "torch.Tensor") -> "torch.Tensor":
+        return logits_BK.sigmoid()
+
     def tally(self) -> "Ranked":
         return Ranked()
 

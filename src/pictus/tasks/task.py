@@ -74,6 +74,10 @@ class Task(Protocol):
         """Probabilities f32[B, K]."""
         ...
 
+    def probabilities(self, logits_BK: "torch.Tensor") -> "torch.Tensor":
+        """The same within a network, for what is exported."""
+        ...
+
     def tally(self) -> Tally:
         """An empty one."""
         ...
