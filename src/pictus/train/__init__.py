@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pictus.train.feed.augment_steps import views
 from pictus.train.feed.pack_steps import pack
 from pictus.train.steps import list_, resume, run
 from pictus.train.transfer.compare_steps import forgetting, robustness
 from pictus.train.transfer.probe_steps import few_shot, probe
 
 __all__ = [
-    "few_shot", "forgetting", "list_", "pack", "probe", "resume", "robustness", "run",
+    "few_shot", "forgetting", "list_", "pack", "probe", "resume", "robustness", "run", "views",
 ]  # fmt: skip

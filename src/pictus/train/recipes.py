@@ -64,6 +64,7 @@ class Recipe:
     # what is trained, and from where (transfer/)
     freeze: str = "none"  # none | backbone (all but the head) | N: all but the last N stages
     unfreeze_every: int = 0  # epochs after which one stage more is trained, 0: never
+    lr_head: float = 1.0  # learning rate of the head, as a multiple of the others' (before layer_decay)
     lora: int = 0  # rank of adapters that are trained in place of the layers, with the head, 0: none
     lora_on: str = ""  # only on layers whose name holds one of these words, separated by commas
     from_run: str = ""  # a run of ours to start from; the head's rows go over by concept
@@ -270,7 +271,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "weight_decay": (0, 10), "warmup": (0, 0.9), "smoothing": (0, 0.99), "clip": (0, 1e9), "ema": (0, 0.99999),
     "patience": (0, 100_000), "size": (16, 2048), "largest": (32, 2048), "view": (0.25, 1), "pack": (-1, 4096),
     "min_area": (0.01, 1), "flip": (0, 1), "erase": (0, 1), "colour": (0, 1), "parts": (0, 64), "threads": (0, 4096),
-    "unfreeze_every": (0, 100_000), "lora": (0, 1024), "temperature": (0.1, 100), "distil": (0, 1), "attack": (0, 64),
+    "unfreeze_every": (0, 100_000), "lr_head": (0.01, 1000), "lora": (0, 1024), "temperature": (0.1, 100), "distil": (0, 1), "attack": (0, 64),
     "attack_steps": (1, 100),
     "magnitude": (0, 30), "ops": (1, 8), "saturation": (0, 1), "hue": (0, 0.5), "grey": (0, 1), "blur": (0, 1),
     "solarise": (0, 1), "mixup": (0, 10), "cutmix": (0, 10), "mix_until": (0, 1),

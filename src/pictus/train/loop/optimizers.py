@@ -53,6 +53,8 @@ def groups(student: "nn.Module", network: "nn.Module", recipe: "Recipe") -> Grou
     inside = f"{place}." if place else ""
     shares = {f"{inside}{name}": share for name, share in lr_shares(network, recipe.layer_decay).items()}
     head = f"{inside}{networks.head_of(network)[0]}."
+    of_head = [name for name, _ in student.named_parameters() if name.startswith(head)]
+    shares |= {name: shares.get(name, 1.0) * recipe.lr_head for name in of_head}
     found: dict[tuple[bool, float, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in student.named_parameters():
         has_decay = parameter.ndim > 1

@@ -27,11 +27,6 @@ WEIGHT = 12.0
 
 def loss(student: "nn.Module", piece: Piece, job: "Job") -> tuple["torch.Tensor", int]:
     """views[0] plain, views[1] and views[2] mixed; all three go through the network at once, as one batch."""
-    if job.recipe.task != "classification":
-        raise UserError(
-            f"Objective 'augmix' compares softmax answers, task {job.recipe.task!r} gives others.",
-            fix="train with --set policy=augmix instead, or --set task=classification",
-        )
     torch = need("torch", "train")
     with precision(job):
         logits = student(torch.cat(piece.views)).float()
@@ -52,4 +47,14 @@ def divergence(*logits_BK: "torch.Tensor") -> "torch.Tensor":
     return (shares * (logs - mean_BK)).sum(2).mean(0)
 
 
-OBJECTIVES.register("augmix")(Objective(loss))
+def checked(_: "nn.Module", job: "Job") -> "dict[str, nn.Module]":
+    """No companions, but a word before training begins where a task has no softmax."""
+    if job.recipe.task != "classification":
+        raise UserError(
+            f"Objective 'augmix' compares softmax answers, task {job.recipe.task!r} gives others.",
+            fix="train with --set policy=augmix instead, or --set task=classification",
+        )
+    return {}
+
+
+OBJECTIVES.register("augmix")(Objective(loss, companions=checked))
