@@ -50,17 +50,24 @@ def drifted(boxes: pa.Table, skill: Mapping[str, float], share: tuple[float, flo
     return keys_in(asked.filter(pa.array(moved_B)))
 
 
-def shared(marks: Sequence[Mark], tables: Mapping[str, pa.Table]) -> set[Key]:
-    """Where several people drew a thing, of the kinds that more than one drew on one of these pictures."""
+def shared(marks: Sequence[Mark], keys: Collection[Key], tables: Mapping[str, pa.Table]) -> set[Key]:
+    """Where several people drew a thing, of the kinds that more than one draws on one of these pictures, or drew.
+
+    marks: what stands on the pictures `keys`; tables: as they were. Of two one may be paused, or take theirs back: how
+    much the other counts everywhere was reckoned from it too.
+    """
     found: set[Key] = set()
     people: dict[tuple[str, Key], set[str]] = {}
     for mark in marks:
         if mark.kind != BOX or not (mark.is_drawn_here or mark.is_proposal):
             people.setdefault((mark.kind, mark.key), set()).add(mark.annotator)
-    for kind in {kind for (kind, _), names in people.items() if len(names) > 1}:
+    stirred = {kind for (kind, _), names in people.items() if len(names) > 1}
+    for kind in (BOX, *_KINDS):
         rows = tables["boxes" if kind == BOX else _KINDS[kind]]
         together = pc.equal(rows.column("method"), "consensus") if kind == BOX else pc.greater(rows.column("n_drew"), 1)
-        found |= keys_in(rows.filter(together))
+        were = keys_in(rows.filter(together))
+        if kind in stirred or not were.isdisjoint(keys):
+            found |= were
     return found
 
 

@@ -121,7 +121,7 @@ def _work(project: Project, earlier: Upto | None) -> Work:
     tables = {"boxes": boxes, **{name: project.tables.read(name, ["image_id", "concept_id", "n_drew"])
                                  for name in ("masks", "keypoints")}}  # fmt: skip
     further = settled_again.drifted(others, skill, share_of(good + own["good"], bad + own["bad"]))
-    further |= settled_again.shared(drawn.marks, tables)
+    further |= settled_again.shared(drawn.marks, keys, tables)
     if further - keys:
         keys |= further
         if len(keys) > most:
