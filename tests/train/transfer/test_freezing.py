@@ -107,3 +107,14 @@ def test_gradual_unfreezing_ends_with_the_same_bytes_after_a_stop(stripes: pictu
         assert (stripes.models_dir / "whole" / name).read_bytes() == (stripes.models_dir / "cut" / name).read_bytes()
     weights = models.read_weights(stripes.models_dir / "whole" / "last.safetensors")
     assert all(np.isfinite(value.numpy()).all() for value in weights.values())
+
+
+def test_the_head_has_a_learning_rate_of_its_own() -> None:
+    from pictus.train.loop import optimizers
+
+    network = networks.make("small-cnn", 3)
+    groups = optimizers.groups(network, network, Recipe("small-cnn", lr_head=10.0, layer_decay=0.5))
+    share = {id(one): group["lr_scale"] for group in groups for one in group["params"]}
+    stages = networks.stages_of(network)
+    own = dict(network.named_parameters())
+    assert [share[id(own[stages[at][0]])] for at in (-1, -2, -3)] == [10.0, 0.5, 0.25]
