@@ -13,7 +13,7 @@ from tests.annotate.desks import Clock, all_of, desk_of, link, pictures_of, put_
 import pictus
 from pictus.annotate.desk import turns_steps
 from pictus.annotate.stops.stopping import Stops
-from pictus.annotate.tasks import KINDS, Given, Kind
+from pictus.annotate.tasks import KINDS, Given, Kind, Page
 from pictus.errors import UserError
 
 
@@ -335,9 +335,9 @@ def test_a_page_that_came_back_is_not_taken_over_the_quota(birds: pictus.Project
     desk = desk_of(birds, clock)
     ada = desk.person(desk.join(link(birds, quota=48), "ada"))
     assert ada is not None
-    lent = []
+    lent: list[Page] = []
     for _ in range(3):
-        page = desk.next_page(ada)
+        page = desk.next_page(ada, except_pages=[one.page_id for one in lent])
         assert page is not None
         lent.append(page)
         if len(lent) == 1:

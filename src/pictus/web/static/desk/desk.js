@@ -118,7 +118,8 @@ const preload = (page) => {
 
 const own = () => [state.now, ...state.ahead].filter(Boolean).map((one) => one.page.page_id);
 const tabs = new Tabs(owner, own);
-const held = () => [...new Set([...own(), ...outbox.pages(), ...tabs.others()])].slice(0, 64);
+const left = [];  // pages that somebody wanted another one for: the server lends such a page again, but not now
+const held = () => [...new Set([...own(), ...outbox.pages(), ...tabs.others(), ...left.slice(-16)])].slice(0, 64);
 const fill = async () => {
   if (state.isFilling || state.isDry || state.paused || isSignedOut) return;
   state.isFilling = true;
@@ -237,6 +238,7 @@ const giveBack = async (entry) => {
   if (entry !== state.now || entry.page.revision) return;
   entry.isGone = true;
   forgetDrafts(entry.page.page_id);
+  left.push(entry.page.page_id);
   state.isDry = false;
   advance();
   try { await call(`/desk/pages/${entry.page.page_id}/release`, {}); } catch (error) { if (!error.isPassing) say(error.what); }  // else it comes back by itself

@@ -1,0 +1,86 @@
+"""Two pages of one person share nothing, and a page that was left behind comes again as it was."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from tests.annotate.desks import Clock, all_of, desk_of, put_questions, rows, someone
+
+import pictus
+from pictus.annotate.desk.desk_steps import Desk
+from pictus.annotate.tasks import Page, Person
+
+
+def on(project: pictus.Project, page: Page) -> set[int]:
+    query = "SELECT question_id FROM page_items WHERE page_id = :page"
+    return {row.question_id for row in rows(project, query, page=page.page_id)}
+
+
+def others_work(desk: Desk, people: list[Person]) -> None:
+    for person in people:
+        page = desk.next_page(person)
+        if page is not None:
+            desk.submit(person, page.page_id, 1, all_of(page), 60)
+
+
+def test_who_gives_back_while_others_work_learns_nothing_from_what_stays(birds: pictus.Project) -> None:
+    put_questions(birds, 400)
+    put_questions(birds, 40, known="yes", first=1000)
+    clock = Clock()
+    desk = desk_of(birds, clock)
+    eve, people = someone(desk, "eve"), [someone(desk, f"p{number}") for number in range(4)]
+    pages: dict[str, set[int]] = {}
+    for turn in range(8):
+        page = desk.next_page(eve, except_pages=list(pages) if turn % 2 else ())
+        assert page is not None
+        items = on(birds, page)
+        assert pages.setdefault(page.page_id, items) == items, "the same page has the same pictures"
+        if turn % 3:
+            desk.give_back(eve, page.page_id)
+        else:
+            clock.wait(3600)  # it runs out
+        others_work(desk, people)
+    assert len(pages) > 2
+    for first, second in combinations(pages.values(), 2):
+        assert not first & second, "what two pages share would be known"
+
+
+def test_a_page_left_behind_comes_back_whole_and_counts_as_lent(birds: pictus.Project) -> None:
+    put_questions(birds, 100)
+    desk = desk_of(birds)
+    ada, bob = someone(desk), someone(desk, "bob")
+    page = desk.next_page(ada)
+    assert page is not None
+    desk.give_back(ada, page.page_id)
+    assert rows(birds, "SELECT SUM(leases) AS n FROM questions")[0].n == 0
+    again = desk.next_page(ada)
+    assert again is not None
+    assert (again.page_id, again.items) == (page.page_id, page.items)
+    assert rows(birds, "SELECT SUM(leases) AS n FROM questions")[0].n == len(page.items)
+    desk.submit(ada, page.page_id, 1, all_of(page), 60)
+    assert rows(birds, "SELECT SUM(leases) AS n FROM questions")[0].n == 0
+    other = desk.next_page(bob)
+    assert other is not None
+    assert other.page_id != page.page_id
+
+
+def test_a_page_that_others_have_mostly_settled_stays_away_with_all_that_is_on_it(birds: pictus.Project) -> None:
+    put_questions(birds, 96, wanted=1)
+    put_questions(birds, 20, known="yes", first=1000)
+    desk = desk_of(birds)
+    ada, bob = someone(desk), someone(desk, "bob")
+    page = desk.next_page(ada)
+    assert page is not None
+    items = on(birds, page)
+    desk.give_back(ada, page.page_id)
+    while (lent := desk.next_page(bob)) is not None and len(items) > 0:
+        desk.submit(bob, lent.page_id, 1, all_of(lent), 60)
+        if rows(birds, "SELECT COUNT(*) AS n FROM questions WHERE state = 'open' AND known = ''")[0].n < 30:
+            break
+    again = desk.next_page(ada)
+    if again is not None and again.page_id != page.page_id:
+        assert not on(birds, again) & items
+    elif again is not None:
+        states = rows(birds, "SELECT state FROM questions WHERE question_id IN (SELECT question_id FROM page_items"
+                             " WHERE page_id = :page AND role = 'ask')", page=page.page_id)  # fmt: skip
+        assert 2 * sum(row.state == "open" for row in states) >= len(states)
