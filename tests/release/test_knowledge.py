@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +124,13 @@ def test_a_changed_table_of_labels_is_found(asked: pictus.Project) -> None:
     pq.write_table(rows.set_column(2, "posterior", pa.array([2.0] * rows.num_rows)), path)
     with pytest.raises(UserError, match=r"labels\.parquet"):
         release.verify(asked)
+    manifest = path.with_name("manifest.json")
+    stated = json.loads(manifest.read_text())
+    stated["files"]["labels.parquet"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest.chmod(0o644)
+    manifest.write_text(json.dumps(stated))
+    with pytest.raises(UserError, match=r"the posterior 2\.0 is not from 0 to 1"):
+        release.import_(asked, path.parent, "2.0.0")
 
 
 def test_a_release_of_before_knows_one_label_to_a_picture(

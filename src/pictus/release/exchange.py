@@ -16,7 +16,7 @@ from pictus.progress import Meter
 from pictus.project import safe_name
 from pictus.records import Concept
 from pictus.release.contents import UNPACKED
-from pictus.release.knowledge import is_probability
+from pictus.release.knowledge import is_probability, wrong_rows
 from pictus.release.packing import ReadRow, file_sum, why_unreadable
 from pictus.releases import (
     LABELS_NAME,
@@ -181,5 +181,11 @@ def load_release(folder: Path) -> Loaded:
     def read(position: int) -> bytes:
         return reader.read(shards[position], offsets[position], sizes[position])
 
+    labels = read_labels(release)
+    if labels is not None:
+        wrong = wrong_rows(labels, release.pictures, [one.concept_id for one in release.concepts])
+        bad = [f"picture {clipped(image_id)}: {what}" for image_id, what in wrong]
+        if bad:
+            raise bad_rows(str(folder / LABELS_NAME), bad, fix="copy the release again from where it is whole")
     paper = {key: release.manifest.get(key, "") for key in _KEPT}
-    return Loaded(pictures.select(list(COLUMNS)), read, release.concepts, paper, labels=read_labels(release))
+    return Loaded(pictures.select(list(COLUMNS)), read, release.concepts, paper, labels=labels)
