@@ -315,9 +315,9 @@ def test_a_run_of_another_pictus_is_not_guessed_at(whole: pictus.Project) -> Non
     _killed(whole, "step", 3, SAVED_OFTEN)
     path = whole.models_dir / "killed" / "run.json"
     card = json.loads(path.read_text())
-    card["recipe"]["mixup"] = 0.2
+    card["recipe"]["still_to_come"] = 0.2
     path.write_text(json.dumps(card))
-    with pytest.raises(UserError, match=r"was begun by Pictus .* \(.*mixup"):
+    with pytest.raises(UserError, match=r"was begun by Pictus .* \(.*still_to_come"):
         train.resume(whole, "killed")
     _remove(whole.models_dir / "killed")
 
@@ -389,3 +389,97 @@ def test_scores_that_are_not_numbers_are_null_in_the_card() -> None:
     counters = Counters(step=3, best_epoch=1, best_top1=0.2, best_top5=0.5, best_loss=math.nan)
     found = card.results(counters, n_train=8, steps_per_epoch=3, batch_size=4)
     assert (found["val_top1"], found["val_loss"]) == (0.2, None)
+
+
+def _changed(folder: Path, change: Callable[[dict[str, object]], bool]) -> None:
+    """The rows of a release that `change` keeps."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(folder / "pictures.parquet")
+    rows = [row for row in table.to_pylist() if change(row)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), folder / "pictures.parquet")
+
+
+def test_a_class_without_a_training_picture_is_told_before_training_starts(
+    stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _changed(stripes.releases_dir / "1.0.0", lambda row: (row["label"], row["split"]) != (1, "train"))
+    said = "1 class without a training picture will never be guessed: stripe 1"
+    heard: list[list[str]] = []
+    plain = training.fit
+
+    def fit(*given: object) -> None:
+        heard.append(list(caplog.messages))
+        plain(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "fit", fit)
+    outcome = train.run(stripes, epochs=1, set_=TINY)
+    assert heard == [[said]]
+    assert said in outcome.problems
+
+
+def test_one_picture_per_class_is_enough_to_train_on(project: pictus.Project, make_release: MakeRelease) -> None:
+    make_release(project.releases_dir, train=1, val=1)
+    outcome = train.run(project, epochs=3, set_=TINY)
+    assert outcome.summary["steps"] == 3
+    assert outcome.problems == ()
+
+
+def test_grey_and_cmyk_pictures_train_like_others(project: pictus.Project, make_release: MakeRelease) -> None:
+    import io
+
+    from PIL import Image
+
+    from pictus.releases import PictureReader, open_release, split_rows
+    from pictus.shards import ShardWriter
+
+    folder = make_release(project.releases_dir, train=8)
+    release = open_release(folder)
+    reader, new = PictureReader(release), dict[str, tuple[str, int, int]]()
+    with ShardWriter(folder / "other") as writer:
+        for number, row in enumerate(split_rows(release, "train").to_pylist()):
+            made = io.BytesIO()
+            picture = Image.open(io.BytesIO(reader.read(row["shard"], row["offset"], row["size"])))
+            picture.convert(("L", "CMYK", "RGB")[number % 3]).save(made, "JPEG")
+            placed = writer.add(row["image_id"], "jpg", made.getvalue())
+            new[row["image_id"]] = (f"other/{placed.shard}", placed.offset, placed.size)
+
+    def moved(row: dict[str, object]) -> bool:
+        if row["image_id"] in new:
+            row["shard"], row["offset"], row["size"] = new[str(row["image_id"])]
+        return True
+
+    _changed(folder, moved)
+    outcome = train.run(project, epochs=1, set_=TINY)
+    assert outcome.problems == ()
+    assert outcome.summary["steps"] == 3
+
+
+def test_a_shard_that_is_gone_in_the_middle_is_told_and_the_run_goes_on_once_it_is_back(
+    whole: pictus.Project,
+) -> None:
+    _killed(whole, "step", 8, SAVED_OFTEN)
+    shards = whole.releases_dir / "1.0.0" / "shards"
+    away = shards.rename(shards.with_name("away"))
+    try:
+        with pytest.raises(UserError, match="shards are missing"):
+            train.resume(whole, "killed")
+    finally:
+        away.rename(shards)
+    train.resume(whole, "killed")
+    assert _result(whole, "killed") == _result(whole, "whole")
+    _remove(whole.models_dir / "killed")
+
+
+def test_a_run_begun_before_a_setting_existed_is_continued_by_the_same_command(whole: pictus.Project) -> None:
+    _killed(whole, "step", 8, SAVED_PER_EPOCH)
+    path = whole.models_dir / "killed" / "run.json"
+    card = json.loads(path.read_text())
+    for name in ("schedule", "accumulate", "layout", "probe", "grow"):
+        del card["asked"][name], card["recipe"][name]
+    path.write_text(json.dumps(card))
+    outcome = train.run(whole, epochs=3, set_=SAVED_PER_EPOCH, name="killed")
+    assert outcome.summary["run"] == "killed"
+    assert _result(whole, "killed") == _result(whole, "whole")
+    _remove(whole.models_dir / "killed")

@@ -26,8 +26,8 @@ MOMENTA = (0.95, 0.85)
 GROWN = 0.75
 """Where on the schedule pictures have their full side: the last quarter settles on what will be asked later."""
 
-STEP_PX = 16
-"""Sides grow by multiples of this, so that four halvings come out even."""
+STEP_PX, LEAST_PX = 16, 32
+"""Sides grow by multiples of this, so that four halvings come out even, from this on: what our networks need."""
 
 SCHEDULES: Registry[Callable[[float, float], float]] = Registry("schedule", entry_points="pictus.schedules")
 """Name -> share of the peak, from what is past since the end of the warm-up and all that follows it."""
@@ -107,7 +107,7 @@ def side(position: float, full_px: int, first: float) -> int:
     `GROWN`, in multiples of 16 (progressive resizing, Howard 2018). `first` 1: always full.
     """
     share = first + (1 - first) * min(1.0, position / GROWN)
-    return full_px if share >= 1 else min(full_px, max(STEP_PX, round(share * full_px / STEP_PX) * STEP_PX))
+    return full_px if share >= 1 else min(full_px, max(LEAST_PX, round(share * full_px / STEP_PX) * STEP_PX))
 
 
 def averaging(step: int, decay: float) -> float:
