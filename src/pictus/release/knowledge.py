@@ -19,6 +19,9 @@ from pictus.releases import LABELS
 
 STATUSES = ("accepted", "unsettled", "rejected")
 
+BLOCK = 50_000
+"""Pictures worked on at once: 100 MB, whatever the release's size."""
+
 SOURCE = "source:"
 """Annotators whose name begins so are no people, but folders and lists of labels."""
 
@@ -26,9 +29,18 @@ SOURCE = "source:"
 def knowledge(rows: pa.Table, presences: pa.Table, votes: pa.Table, suspects: pa.Table) -> pa.Table | None:
     """LABELS of the released pictures, by image_id and concept_id; None where it would say no more than `rows` does.
 
-    rows: image_id, concept_id, posterior, n_votes. What people named beside the own label, and nobody was asked about,
+    rows: image_id (sorted), concept_id, posterior, n_votes. What people named beside the own label, and nobody was asked about,
     is unsettled: it shares what the own label's posterior leaves, by how many named it.
     """
+    blocks = range(0, rows.num_rows, BLOCK)
+    found = [_block(rows.slice(start, BLOCK), presences, votes, suspects) for start in blocks]
+    if not any(says_more for _, says_more in found):
+        return None
+    return pa.concat_tables(table for table, _ in found)
+
+
+def _block(rows: pa.Table, presences: pa.Table, votes: pa.Table, suspects: pa.Table) -> tuple[pa.Table, bool]:
+    """Of some pictures in a row: LABELS, and whether it says more than they do."""
     ids = rows.column("image_id").combine_chunks()
     own = {
         image_id: (concept_id, posterior, n_votes)
@@ -50,10 +62,9 @@ def knowledge(rows: pa.Table, presences: pa.Table, votes: pa.Table, suspects: pa
     doubts = {(row[0], row[1]): row[2] for row in _values(suspects, "image_id", "given_id", "quality")}
     quality = {(image_id, row[0]): doubts.get((image_id, row[0])) for image_id, row in own.items()}
     is_disputed = any(n_yes < n_votes for _, n_votes, n_yes, _ in found.values())
-    if len(found) == len(own) and not is_disputed and not any(one is not None for one in quality.values()):
-        return None
+    says_more = len(found) > len(own) or is_disputed or any(one is not None for one in quality.values())
     keys = sorted(found)
-    return pa.table(
+    table = pa.table(
         {
             "image_id": [image_id for image_id, _ in keys], "concept_id": [concept_id for _, concept_id in keys],
             **{name: [found[key][place] for key in keys] for place, name in enumerate(columns[2:])},
@@ -61,6 +72,7 @@ def knowledge(rows: pa.Table, presences: pa.Table, votes: pa.Table, suspects: pa
         },
         schema=LABELS,
     )  # fmt: skip
+    return table, says_more
 
 
 def of_project(project: Project, rows: pa.Table) -> pa.Table | None:
