@@ -29,8 +29,8 @@ SOURCE = "source:"
 def knowledge(rows: pa.Table, presences: pa.Table, votes: pa.Table, suspects: pa.Table) -> pa.Table | None:
     """LABELS of the released pictures, by image_id and concept_id; None where it would say no more than `rows` does.
 
-    rows: image_id (sorted), concept_id, posterior, n_votes. What people named beside the own label, and nobody was asked about,
-    is unsettled: it shares what the own label's posterior leaves, by how many named it.
+    rows: image_id (sorted), concept_id, posterior, n_votes. What people named beside the own label, and nobody was
+    asked about, is unsettled: it shares what the own label's posterior leaves, by how many named it.
     """
     blocks = range(0, rows.num_rows, BLOCK)
     found = [_block(rows.slice(start, BLOCK), presences, votes, suspects) for start in blocks]

@@ -231,7 +231,9 @@ def _outcome(root: Path, card: Card, notes: Sequence[str], remark: str) -> Outco
     has_top5 = len(card["classes"]) > BEST_OF  # of so few classes, five guesses always hold the right one
     headline = (
         f"{root.name}{' ' + remark if remark else ''}: {card['recipe_name']}, {counted(found['epochs'], 'epoch')},"
-        f" {found['wall_s']:,.0f} s; validation top-1 {found['val_top1']:.1%}"
+        f" {found['wall_s']:,.0f} s; validation "
+        + (f"mAP {found['val_map']:.1%}, " if found.get("val_map") is not None else "")
+        + f"top-1 {found['val_top1']:.1%}"
         + (f", top-5 {found['val_top5']:.1%}" if has_top5 else "")
         + f" (epoch {found['best_epoch']})"
     )
