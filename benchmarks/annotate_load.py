@@ -9,7 +9,8 @@ stopped for 30 s. Everybody takes a page, waits as long as --pause says on avera
 pictures; 10 s is six times as much work), hands it in, sometimes twice, sometimes corrected, sometimes never, and
 keeps a log of what was sent and what was acknowledged. At the end every acknowledged answer must be in the database
 exactly once under the right name, and none that was not sent. Times are those of the whole request as its sender sees
-it; "calm" leaves out what overlaps an outage and the 5 s after. The load is made on the same machine.
+it; "calm" leaves out what overlaps an outage and the 5 s after. The load is made on the same machine. Processor time is
+that of the desk's processes from when they listen, without the database's and without the load's.
 """
 
 from __future__ import annotations
@@ -157,6 +158,7 @@ class Server:
         assert self.process.stdout
         if self.process.stdout.readline().strip() != "ready":
             raise SystemExit("the server did not start: run its lines by hand (SERVER in this file)")
+        self.cpu_s -= self._used()  # starting is no part of answering
 
     def kill(self) -> None:
         assert self.process
@@ -192,6 +194,7 @@ class Annotator:
         try:
             status, found = await asyncio.wait_for(self._ask(method, path, body), 60)
         except (OSError, EOFError, ValueError, TimeoutError) as error:
+            self.told["no answer"] += 1
             if self.streams:
                 self.streams[1].close()
             self.streams = None
@@ -251,7 +254,11 @@ class Annotator:
                 self.told[str(found[1].get("why") or found[1])[:60]] += 1
                 await asyncio.sleep(1)
                 continue
-            await asyncio.sleep(self.chance.expovariate(1 / self.pause_s) if self.pause_s else 0)
+            looks_s = self.chance.expovariate(1 / self.pause_s) if self.pause_s else 0
+            await asyncio.sleep(min(looks_s, max(0.0, until - time.monotonic())))
+            if time.monotonic() >= until:
+                self.told["in hand at the end"] += 1
+                return
             await self.finish(page, until)
 
     async def finish(self, page: dict[str, Any], until: float) -> None:
@@ -408,7 +415,9 @@ def main() -> None:
     asked = parser.parse_args()
     asked.people = min(asked.people or {"sqlite": 50, "postgresql": 200}[asked.database], 2_000)
     with stage(asked.database, asked.questions) as (project, servers, database):
+        began = time.monotonic()
         people, away = asyncio.run(run(project, servers, database, asked))
+        took_s = time.monotonic() - began
         checks = checked(project, people)
         for server in servers:
             server.kill()
@@ -421,21 +430,27 @@ def main() -> None:
         quiet = {f"calm_{name}": value for name, value in _quantiles(calm).items()}
         table[what] = {"n": len(times), **_quantiles([took for _, took in times]), **quiet}
     print(f"{asked.database}: {asked.people} people, {asked.seconds:.0f} s, {asked.questions:,} questions,"
-          f" a page every {asked.pause:g} s each, {len(servers)} server(s)")  # fmt: skip
+          f" {asked.pause:g} s for a page, {len(servers)} server(s)")  # fmt: skip
     print(f"{pages:,} pages acknowledged, {checks['answers_stored']:,} answers stored; away: "
           + ", ".join(f"{end - start:.1f} s" for start, end in away))  # fmt: skip
+    requests, cpu_s = sum(len(person.times) for person in people), sum(server.cpu_s for server in servers)
+    pace = {"pages_a_second": round(pages / took_s, 1), "answers_a_second": round(checks["answers_stored"] / took_s),
+            "cpu_s": round(cpu_s, 1), "cpu_ms_a_request": round(1000 * cpu_s / max(1, requests), 1)}  # fmt: skip
+    print(f"  {pace['pages_a_second']} pages and {pace['answers_a_second']} answers a second over {took_s:.0f} s;"
+          f" the servers used {cpu_s:.1f} s of processor time, {pace['cpu_ms_a_request']} ms a request")  # fmt: skip
     for what, row in table.items():
         print(f"  {what}, n {row['n']:,.0f}: calm p50 {row['calm_p50_ms']:.1f} ms, p99 {row['calm_p99_ms']:.1f} ms;"
               f" in all p50 {row['p50_ms']:.1f} ms, p99 {row['p99_ms']:.1f} ms")  # fmt: skip
     for name, value in checks.items():
         print(f"  {name.replace('_', ' ')}: {value:,}")
     told: Counter[str] = sum((person.told for person in people), Counter())
-    print(f"  servers used {sum(server.cpu_s for server in servers):.1f} s of processor time; told: {dict(told)}")
+    print(f"  told: {dict(told)}")
     is_right = not any(value for name, value in checks.items() if name != "answers_stored")
     print(json.dumps({
         "name": "annotate_load", "ours": round(table["next"]["calm_p99_ms"], 1), "peer": {}, "unit": "ms (p99 of next)",
         "ratio": {}, "n": pages, "checks": {**checks, "database": asked.database, "people": asked.people,
-        "seconds": asked.seconds, "questions": asked.questions, "pause": asked.pause, "fault": asked.fault, **table},
+        "seconds": asked.seconds, "questions": asked.questions, "pause": asked.pause, "fault": asked.fault, **pace,
+        **table},
     }))  # fmt: skip
     sys.exit(0 if is_right and pages else 1)
 

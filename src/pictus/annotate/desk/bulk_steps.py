@@ -1,14 +1,44 @@
-"""Rows of one page written at once: 48 statements of a row each cost PostgreSQL five times as much as one of 48."""
+"""Statements about the rows of one page, at once: 48 of a row each cost PostgreSQL five times as much as one of 48.
+
+What they cost here counts too: a list goes to PostgreSQL as one value, so that the words stay the same and it, its
+driver and SQLAlchemy keep what they made of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 Columns = Sequence[tuple[str, str]]
 """Names with PostgreSQL's types. Both, and tables, are words of ours; only values come from outside, and are bound."""
+
+
+def told(connection: sa.Connection, statement: str, given: Mapping[str, Any]) -> sa.CursorResult[*tuple[Any, ...]]:
+    """Execute a statement of ours. Values may be lists of numbers or of texts, for `IN :name` and `NOT IN :name`."""
+    lists = tuple((name, _kind(value)) for name, value in given.items() if isinstance(value, list | tuple))
+    is_postgres = connection.dialect.name == "postgresql"
+    if lists and is_postgres:  # which takes a tuple for a row
+        given = {**given, **{name: list(given[name]) for name, _ in lists}}
+    return connection.execute(_text(statement, lists, is_postgres=is_postgres), given)
+
+
+@lru_cache(maxsize=512)
+def _text(statement: str, lists: tuple[tuple[str, str], ...], *, is_postgres: bool) -> sa.TextClause:
+    if not is_postgres:
+        return sa.text(statement).bindparams(*(sa.bindparam(name, expanding=True) for name, _ in lists))
+    for name, kind in lists:
+        whole = f"(CAST(:{name} AS {kind}[]))"
+        statement = re.sub(rf"\bNOT IN :{name}\b", f"<> ALL {whole}", statement)
+        statement = re.sub(rf"\bIN :{name}\b", f"= ANY {whole}", statement)
+    return sa.text(statement)
+
+
+def _kind(values: Sequence[Any]) -> str:
+    return "TEXT" if values and isinstance(values[0], str) else "BIGINT"
 
 
 def insert_rows(
@@ -21,9 +51,16 @@ def insert_rows(
     ending = " ON CONFLICT DO NOTHING" if skips_known else ""
     names = ", ".join(name for name, _ in columns)
     if connection.dialect.name == "postgresql":
+        values = list(zip(*rows, strict=True))
+        # What all rows have alike goes there once; of a column at least the rows are counted.
+        varies = [place for place, column in enumerate(values) if column.count(column[0]) < len(column)] or [0]
+        alike = [place for place in range(len(columns)) if place not in varies]
+        names = ", ".join(columns[place][0] for place in (*alike, *varies))
+        once = "".join(f"%s::{columns[place][1]}, " for place in alike)
+        arrays = _arrays([columns[place] for place in varies])
         connection.exec_driver_sql(
-            f"INSERT INTO {table} ({names}) SELECT * FROM unnest({_arrays(columns)}){ending}",  # noqa: S608
-            _lists(rows),
+            f"INSERT INTO {table} ({names}) SELECT {once}new.* FROM unnest({arrays}) AS new{ending}",  # noqa: S608
+            (*(values[place][0] for place in alike), *(list(values[place]) for place in varies)),
         )
     else:
         marks = ", ".join("?" * len(columns))

@@ -107,7 +107,7 @@ class Desk:
 
     def person(self, session: str) -> Person | None:
         """Who a session's token stands for; None when it has ended or never began."""
-        return self._look(lambda connection: session_steps.person_of(connection, session, self._clock()))
+        return self._glance(lambda connection: session_steps.person_of(connection, session, self._clock()))
 
     def leave(self, session: str) -> None:
         """End a session."""
@@ -171,7 +171,7 @@ class Desk:
                 raise NotThereError("There is no such picture on a page of yours.")
             return found
 
-        return self._look(find)
+        return self._glance(find)
 
     def submit(
         self, person: Person, page_id: str, revision: int, given: Sequence[Given], seconds: float
@@ -273,8 +273,7 @@ class Desk:
     # How
 
     def _next(self, connection: sa.Connection, pick: "_Pick") -> Page | None:
-        lease_steps.alone(connection, pick.me)
-        person = session_steps.named(connection, pick.me)
+        person = lease_steps.alone(connection, pick.me)
         if person is None or person.state != session_steps.ACTIVE:
             return None
         at = self._clock()
@@ -290,13 +289,15 @@ class Desk:
         not_now = turns_steps.left_to_others(connection, pick.me, at)
         asker = asker._replace(mine=asker.mine + not_now, secret=self._secret)
         terms = _Terms(asker, left, at)
-        page_id = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
-        if not page_id and not held:
+        page = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
+        if page is None and not held:
             turns_steps.waits(connection, pick.me, (pick.kind, pick.concept_id), at)
-        return self._page(connection, pick.me, page_id) if page_id else None
+        return page
 
-    def _lend_any(self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str], terms: "_Terms") -> str:
-        """A page of the first heap that has something for this person -> its id, "" for none.
+    def _lend_any(
+        self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str], terms: "_Terms"
+    ) -> Page | None:  # fmt: skip
+        """A page of the first heap that has something for this person.
 
         Where others hold so much of a heap that less than half a page is free, the next few are looked at first: it
         is not worth a change of concept for three pictures, and more of that heap may come back.
@@ -322,7 +323,7 @@ class Desk:
             asks, _ = lease_steps.candidates(connection, heap, terms.asker, 2 * _most(heap, terms.left), waits=True)
             if asks:
                 return self._lend(connection, heap, asks, terms)
-        return ""
+        return None
 
     def _heaps(
         self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str], at: str
@@ -336,10 +337,13 @@ class Desk:
 
     def _lend(
         self, connection: sa.Connection, heap: lease_steps.Heap, asks: list[Candidate], terms: "_Terms"
-    ) -> str:  # fmt: skip
+    ) -> Page:  # fmt: skip
         most = _most(heap, terms.left)
         chosen = lease_steps.composed(connection, heap, terms.asker, asks, most=most, chance=self._chance)
-        return lease_steps.lend(connection, heap, terms.asker.me, chosen, terms.at)
+        lent = lease_steps.lend(connection, heap, terms.asker.me, chosen, terms.at)
+        if heap.together:  # its reason is that of the concepts which are on it
+            return self._page(connection, terms.asker.me, lent.page_id)
+        return lease_steps.page_of(connection, lent, self._bench.sizes, chosen)
 
     def _page(self, connection: sa.Connection, me: str, page_id: str) -> Page:
         return lease_steps.page_of(connection, lease_steps.own_page(connection, me, page_id), self._bench.sizes)
@@ -384,6 +388,10 @@ class Desk:
                 if getattr(error.orig, "sqlstate", "") not in _AGAIN or attempt == TRIES - 1:
                     raise
         raise AssertionError  # the last attempt returned or raised
+
+    def _glance(self, work: Callable[[sa.Connection], T]) -> T:
+        """One statement that only reads: without beginning and ending a transaction around it."""
+        return self._look(lambda connection: work(connection.execution_options(isolation_level="AUTOCOMMIT")))
 
     def _look(self, work: Callable[[sa.Connection], T]) -> T:
         """One that only reads: on SQLite it waits for nobody."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.bulk_steps import told
 from pictus.annotate.desk.lease_steps import locked
 from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.queues import hierarchy
@@ -126,10 +127,9 @@ def count_heaps(connection: sa.Connection, heaps: Mapping[tuple[str, str], int])
     """The last thing a transaction does, in the order of keys: heaps are what all of them meet at."""
     for (kind, concept_id), change in sorted(heaps.items()):
         if change:
-            connection.execute(
-                sa.text(
-                    "UPDATE heaps SET waiting = CASE WHEN waiting + :change < 0 THEN 0 ELSE waiting + :change END"
-                    " WHERE kind = :kind AND concept_id = :concept"
-                ),
+            told(
+                connection,
+                "UPDATE heaps SET waiting = CASE WHEN waiting + :change < 0 THEN 0 ELSE waiting + :change END"
+                " WHERE kind = :kind AND concept_id = :concept",
                 {"change": change, "kind": kind, "concept": concept_id},
             )

@@ -7,22 +7,25 @@ each in the order of their keys, so that two servers cannot wait for each other.
 from __future__ import annotations
 
 import hashlib
+import heapq
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from pictus.annotate.desk.bulk_steps import insert_rows
+from pictus.annotate.desk.bulk_steps import insert_rows, told
 from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.pages import SHARED_EVERY, Candidate, Chance, arranged, fold_numbers, mixed, shared, taken
 from pictus.annotate.desk.people import at_least
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.work_steps import UNCALLED
 from pictus.annotate.shapes import marks
-from pictus.annotate.tasks import ASK, GOLD, KINDS, REPEAT, Given, Item, Kind, Page
+from pictus.annotate.tasks import ASK, GOLD, KINDS, REPEAT, Given, Item, Kind, Page, Person
 from pictus.errors import NotThereError
 
 LEASED, SUBMITTED, ABANDONED, RETURNED = "leased", "submitted", "abandoned", "returned"
@@ -57,7 +60,10 @@ _APART = (
 )
 _COLUMNS = "q.question_id, q.image_id, q.mark_id, q.score, q.fold, q.known, q.concept_id"
 _HEAP = f"SELECT {_COLUMNS} FROM questions q WHERE q.kind = :kind AND q.concept_id IN :concepts"  # noqa: S608  our names
-_PAGE = "p.*, h.reason FROM pages p LEFT JOIN heaps h ON h.kind = p.kind AND h.concept_id = p.concept_id"
+_PAGE = (
+    "p.*, h.reason, a.state AS standing FROM pages p LEFT JOIN heaps h ON h.kind = p.kind"
+    " AND h.concept_id = p.concept_id LEFT JOIN annotators a ON a.name = p.annotator"
+)
 _UNLENT = " AND q.leases = 0"
 _LENT = " AND q.leases > 0 AND q.leases < q.wanted - q.votes"
 _MAY_BE_LENT = " AND (q.leases = 0 OR q.leases < q.wanted - q.votes)"
@@ -103,12 +109,10 @@ def open_heaps(connection: sa.Connection, kinds: Sequence[str], *, kind: str, co
         "SELECT kind, concept_id, priority, reason, waiting FROM heaps WHERE state = 'open' AND waiting > 0"  # noqa: S608  ours
         f" AND kind IN :kinds{one} ORDER BY priority DESC, kind, concept_id LIMIT 64 OFFSET :start"
     )
-    query = sa.text(statement).bindparams(sa.bindparam("kinds", expanding=True))
     start, found = 0, [Heap("", "", 0.0, "", 0)]
     while found:
         given = {"kinds": which, "start": start} | ({"concept": concept_id} if concept_id else {})
-        rows = connection.execute(query, given)
-        found = [Heap(row.kind, row.concept_id, row.priority, row.reason, row.waiting) for row in rows]
+        found = [Heap(*row) for row in told(connection, statement, given)]
         yield from _together(found) if not concept_id else found
         start += 64
 
@@ -211,15 +215,18 @@ def _given(heap: Heap, asker: Asker) -> dict[str, Any]:
 
 
 def _asks(connection: sa.Connection, statement: str, given: dict[str, Any], role: str = ASK) -> list[Candidate]:
-    names = ("concepts", "mine", "folds", "sides", "first")
-    lists: list[Any] = [sa.bindparam(name, expanding=True) for name in names if f":{name}" in statement]
-    return _candidates(connection.execute(sa.text(statement).bindparams(*lists), given), role)
+    return _candidates(told(connection, statement, {name: given[name] for name in _named(statement)}), role)
+
+
+@lru_cache(maxsize=512)
+def _named(statement: str) -> frozenset[str]:
+    return frozenset(re.findall(r":(\w+)", statement))
 
 
 def _candidates(rows: Iterable[Any], role: str) -> list[Candidate]:
     return [
-        Candidate(one.question_id, one.image_id, one.mark_id, one.score, one.fold, one.known, role, one.concept_id)
-        for one in rows
+        Candidate(number, image_id, mark_id, score, fold, known, role, concept_id)
+        for number, image_id, mark_id, score, fold, known, concept_id in rows
     ]
 
 
@@ -240,7 +247,8 @@ def _golds(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> li
     if not most:
         return []
     statement = _HEAP + " AND q.known <> '' AND q.state <> 'parked'" + _ME + " ORDER BY q.question_id LIMIT 200"
-    return _steady(_asks(connection, statement, _given(heap, asker), GOLD), asker)[:most]
+    found = {one.question_id: one for one in _asks(connection, statement, _given(heap, asker), GOLD)}
+    return [found[number] for number in _steady(found, asker, most)]
 
 
 def _repeats(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> list[Candidate]:
@@ -252,41 +260,50 @@ def _repeats(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> 
         "SELECT page_id FROM pages WHERE annotator = :me AND state = 'submitted' AND kind = :kind"
         " AND concept_id = :concept ORDER BY leased_at DESC, page_id LIMIT :limit OFFSET :recent"
     )
-    before = list(connection.execute(sa.text(pages), given).scalars())
-    if not before:
-        return []
     statement = (
-        f"SELECT {_COLUMNS} FROM page_items i JOIN questions q ON q.question_id = i.question_id"  # noqa: S608  our names
-        " WHERE i.page_id IN :pages AND i.role = 'ask' AND NOT EXISTS (SELECT 1 FROM answers a"
-        " WHERE a.question_id = q.question_id AND a.annotator = :me AND a.role = 'repeat')"
-        " ORDER BY q.question_id"
+        f"SELECT i.question_id FROM page_items i JOIN ({pages}) b ON b.page_id = i.page_id WHERE i.role = 'ask'"  # noqa: S608  our names
+        " AND (SELECT 1 FROM answers a WHERE a.question_id = i.question_id AND a.annotator = :me"
+        " AND a.role = 'repeat' LIMIT 1) IS NULL"
     )
-    query = sa.text(statement).bindparams(sa.bindparam("pages", expanding=True))
-    rows = connection.execute(query, {"pages": before, "me": asker.me})
-    return _steady(_candidates(rows, REPEAT), asker)[:most]
+    chosen = _steady(told(connection, statement, given).scalars(), asker, most)
+    if not chosen:
+        return []
+    rows = f"SELECT {_COLUMNS} FROM questions q WHERE q.question_id IN :first"  # noqa: S608  our names
+    found = {one.question_id: one for one in _asks(connection, rows, {"first": chosen}, REPEAT)}
+    return [found[number] for number in chosen]
 
 
-def _steady(found: list[Candidate], asker: Asker) -> list[Candidate]:
-    """In an order that is random, but always the same for one person: who gives a page back and takes the next is
-    mixed in the same pictures until they are answered. Those that change would be told from those that are asked.
-    Nobody can reckon it who has not the project's secret.
+def _steady(questions: Iterable[int], asker: Asker, most: int) -> list[int]:
+    """The first so many in an order that is random, but always the same for one person: who gives a page back and
+    takes the next is mixed in the same pictures until they are answered. Those that change would be told from those
+    that are asked. Nobody can reckon it who has not the project's secret.
     """
     secret, me = asker.secret, asker.me
-    return sorted(found, key=lambda one: hmac.digest(secret, f"{me}\n{one.question_id}".encode(), "sha256"))
+    return heapq.nsmallest(most, questions, key=lambda one: hmac.digest(secret, f"{me}\n{one}".encode(), "sha256"))
 
 
-def lend(connection: sa.Connection, heap: Heap, me: str, chosen: Sequence[Candidate], at: str) -> str:
-    """Write the page down and count its questions as lent -> page_id, 128 random bits."""
+class Lent(NamedTuple):
+    """A page just lent, in the words of its row. `page_id`: 128 random bits."""
+
+    page_id: str
+    kind: str
+    concept_id: str
+    expires_at: str
+    reason: str
+    revision: int = 0
+
+
+def lend(connection: sa.Connection, heap: Heap, me: str, chosen: Sequence[Candidate], at: str) -> Lent:
+    """Write the page down and count its questions as lent."""
     page_id = secrets.token_urlsafe(16)
     concepts = {one.concept_id for one in chosen}
     concept_id = heap.concept_id if not heap.together else concepts.pop() if len(concepts) == 1 else ""
     expires = later(at, KINDS.get(heap.kind).lease_s)
-    connection.execute(
-        sa.text(
-            "INSERT INTO pages (page_id, kind, concept_id, annotator, state, revision, leased_at, expires_at,"
-            " submitted_at, seconds, items) VALUES (:page, :kind, :concept, :me, 'leased', 0, :at, :expires, '', 0,"
-            " :items)"
-        ),
+    told(
+        connection,
+        "INSERT INTO pages (page_id, kind, concept_id, annotator, state, revision, leased_at, expires_at,"
+        " submitted_at, seconds, items) VALUES (:page, :kind, :concept, :me, 'leased', 0, :at, :expires, '', 0,"
+        " :items)",
         {"page": page_id, "kind": heap.kind, "concept": concept_id, "me": me, "at": at, "expires": expires,
          "items": len(chosen)},
     )  # fmt: skip
@@ -296,7 +313,7 @@ def lend(connection: sa.Connection, heap: Heap, me: str, chosen: Sequence[Candid
     ]
     insert_rows(connection, "page_items", _ITEM, rows)
     _count_leases(connection, [one.question_id for one in chosen if one.role == ASK], 1)
-    return page_id
+    return Lent(page_id, heap.kind, concept_id, expires, heap.reason)
 
 
 def release(connection: sa.Connection, page_id: str, state: str) -> bool:
@@ -323,13 +340,19 @@ def overdue(connection: sa.Connection, at: str) -> list[tuple[str, tuple[str, st
     return [(row.page_id, (row.kind, row.concept_id)) for row in rows]
 
 
-def alone(connection: sa.Connection, me: str) -> None:
-    """Until this transaction ends nothing else is lent to the same person, from whichever window or server."""
+def alone(connection: sa.Connection, me: str) -> Person | None:
+    """Who is called so, if anybody is; and until this transaction ends nothing else is lent to the same person, from
+    whichever window or server.
+    """
+    given: dict[str, Any] = {"me": me}
+    locks = ""
     if connection.dialect.name == "postgresql":
-        number = int.from_bytes(hashlib.sha256(me.encode()).digest()[:8], "big", signed=True)
+        given["number"] = int.from_bytes(hashlib.sha256(me.encode()).digest()[:8], "big", signed=True)
         # Its compiler takes 20 ms for a query that runs for one: off, for this transaction.
-        both = sa.text("SELECT pg_advisory_xact_lock(:number), set_config('jit', 'off', true)")
-        connection.execute(both, {"number": number})
+        locks = ", pg_advisory_xact_lock(:number), set_config('jit', 'off', true)"
+    query = f"SELECT name, role, state, reason, quota{locks} FROM annotators WHERE name = :me"  # noqa: S608  ours
+    row = told(connection, query, given).first()
+    return Person(*row[:5]) if row else None
 
 
 def locked(connection: sa.Connection, questions: Iterable[int]) -> dict[int, Any]:
@@ -338,39 +361,37 @@ def locked(connection: sa.Connection, questions: Iterable[int]) -> dict[int, Any
     if not ids:
         return {}
     ending = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""  # SQLite has one writer
-    query = sa.text(f"SELECT * FROM questions WHERE question_id IN :ids ORDER BY question_id{ending}")  # noqa: S608  ours
-    rows = connection.execute(query.bindparams(sa.bindparam("ids", expanding=True)), {"ids": ids})
-    return {row.question_id: row for row in rows}
+    query = f"SELECT * FROM questions WHERE question_id IN :ids ORDER BY question_id{ending}"  # noqa: S608  ours
+    return {row.question_id: row for row in told(connection, query, {"ids": ids})}
 
 
 def _count_leases(connection: sa.Connection, questions: Sequence[int], change: int) -> None:
     if not questions:
         return
     floor = "" if change > 0 else " AND leases > 0"
-    query = sa.text(f"UPDATE questions SET leases = leases + :change WHERE question_id IN :ids{floor}")  # noqa: S608  ours
-    connection.execute(query.bindparams(sa.bindparam("ids", expanding=True)), {"change": change, "ids": questions})
+    query = f"UPDATE questions SET leases = leases + :change WHERE question_id IN :ids{floor}"  # noqa: S608  ours
+    told(connection, query, {"change": change, "ids": questions})
 
 
 def held(connection: sa.Connection, me: str) -> list[Any]:
     """Pages lent to this person now, oldest first: page_id, kind, concept_id, expires_at."""
     query = "SELECT page_id, kind, concept_id, expires_at, items FROM pages WHERE annotator = :me AND state = 'leased'"
-    return list(connection.execute(sa.text(query + " ORDER BY leased_at, page_id"), {"me": me}))
+    return list(told(connection, query + " ORDER BY leased_at, page_id", {"me": me}))
 
 
 def asker_of(connection: sa.Connection, me: str, pages: Sequence[str]) -> Asker:
     """Somebody with these pages in their hands."""
     if not pages:
         return Asker(me, ())
-    query = sa.text("SELECT question_id FROM page_items WHERE page_id IN :pages ORDER BY question_id")
-    rows = connection.execute(query.bindparams(sa.bindparam("pages", expanding=True)), {"pages": list(pages)})
-    return Asker(me, tuple(rows.scalars()))
+    query = "SELECT question_id FROM page_items WHERE page_id IN :pages ORDER BY question_id"
+    return Asker(me, tuple(told(connection, query, {"pages": pages}).scalars()))
 
 
 def own_page(connection: sa.Connection, me: str, page_id: str, *, locks: bool = False) -> Any:  # noqa: ANN401  a row
     """The row of a page that is this person's; else NotThereError, the same whether it is another's or nobody's."""
     ending = " FOR UPDATE OF p" if locks and connection.dialect.name == "postgresql" else ""
     query = f"SELECT {_PAGE} WHERE p.page_id = :page AND p.annotator = :me{ending}"
-    row = connection.execute(sa.text(query), {"page": page_id, "me": me}).first()
+    row = told(connection, query, {"page": page_id, "me": me}).first()
     if row is None:
         raise NotThereError("There is no such page of yours.", fix="take the next page")
     return row
@@ -383,18 +404,20 @@ def items_of(connection: sa.Connection, page_id: str) -> list[Any]:
         " FROM page_items i"
         " JOIN questions q ON q.question_id = i.question_id WHERE i.page_id = :page ORDER BY i.position"
     )
-    return list(connection.execute(sa.text(query), {"page": page_id}))
+    return list(told(connection, query, {"page": page_id}))
 
 
-def page_of(connection: sa.Connection, row: Any, sizes: Sizes) -> Page:  # noqa: ANN401  a row of pages
-    """The page as its annotator sees it."""
+def page_of(
+    connection: sa.Connection, row: Any, sizes: Sizes, items: Sequence[Any] | None = None  # noqa: ANN401  row of pages
+) -> Page:  # fmt: skip
+    """The page as its annotator sees it. `items`: what is on it in order, where that is known already."""
     kind: Kind = KINDS.get(row.kind)
-    items = items_of(connection, row.page_id)
+    items = items_of(connection, row.page_id) if items is None else items
     folds = fold_numbers([item.fold if item.role == ASK else "" for item in items])
     shapes = marks.shown(connection, kind, row.concept_id, [(item.image_id, item.mark_id) for item in items])
     shown = tuple(
-        Item(item.position, *sizes.of(item.image_id), fold, shape, item.concept_id)
-        for item, fold, shape in zip(items, folds, shapes, strict=True)
+        Item(position, *sizes.of(item.image_id), fold, shape, item.concept_id)
+        for position, (item, fold, shape) in enumerate(zip(items, folds, shapes, strict=True))
     )
     answers = answers_of(connection, row.page_id, row.revision) if row.revision else ()
     return Page(
@@ -406,7 +429,7 @@ def page_of(connection: sa.Connection, row: Any, sizes: Sizes) -> Page:  # noqa:
 def answers_of(connection: sa.Connection, page_id: str, revision: int) -> list[Given]:
     """What was handed in as one revision, by position."""
     query = "SELECT position, answer, data FROM answers WHERE page_id = :page AND revision = :revision"
-    rows = connection.execute(sa.text(query + " ORDER BY position"), {"page": page_id, "revision": revision})
+    rows = told(connection, query + " ORDER BY position", {"page": page_id, "revision": revision})
     return [Given(row.position, row.answer, json.loads(row.data)) for row in rows]
 
 

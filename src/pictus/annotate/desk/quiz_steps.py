@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.bulk_steps import told
 from pictus.annotate.desk.moments import later
 from pictus.errors import UserError
 
@@ -27,10 +28,8 @@ class Said(NamedTuple):
 
 def is_passed(connection: sa.Connection, name: str, concept_id: str) -> bool:
     """Whether this person has chosen right before."""
-    query = sa.text(
-        "SELECT 1 FROM answers WHERE annotator = :me AND kind = 'quiz' AND concept_id = :concept AND answer = known"
-    )
-    return connection.execute(query, {"me": name, "concept": concept_id}).first() is not None
+    query = "SELECT 1 FROM answers WHERE annotator = :me AND kind = 'quiz' AND concept_id = :concept AND answer = known"
+    return told(connection, query, {"me": name, "concept": concept_id}).first() is not None
 
 
 def keep(connection: sa.Connection, said: Said, at: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.bulk_steps import told
 from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.names import alike, clean_name
 from pictus.annotate.desk.people import LINK, SESSION, SESSION_S, TOKEN_BYTES, Invitation, hashed
@@ -127,13 +128,11 @@ def _put_token(connection: sa.Connection, kind: str, made: Invitation, at: str, 
 
 def person_of(connection: sa.Connection, token: str, at: str) -> Person | None:
     """Who a session's token stands for."""
-    row = connection.execute(
-        sa.text(
-            "SELECT a.name, a.role, a.state, a.reason, a.quota FROM tokens t JOIN annotators a ON a.name = t.name"
-            " WHERE t.token_hash = :hash AND t.kind = 'session' AND t.expires_at > :at"
-        ),
-        {"hash": hashed(token), "at": at},
-    ).first()
+    query = (
+        "SELECT a.name, a.role, a.state, a.reason, a.quota FROM tokens t JOIN annotators a ON a.name = t.name"
+        " WHERE t.token_hash = :hash AND t.kind = 'session' AND t.expires_at > :at"
+    )
+    row = told(connection, query, {"hash": hashed(token), "at": at}).first()
     return Person(*row) if row else None
 
 
@@ -220,6 +219,15 @@ def crowds(connection: sa.Connection, at: str) -> Crowds:
     link_of = {row.name: row.invitation for row in people if came[row.invitation] + row.uses_left > 1}
     at_work = Counter(link_of[row.name] for row in people if row.name in link_of and row.works and row.state == ACTIVE)
     return Crowds(link_of, at_work)
+
+
+def has_crowds(connection: sa.Connection) -> bool:
+    """Whether people came by more than one link that lets several in: where not, `crowds` says nothing."""
+    query = (
+        "SELECT 1 FROM annotators a JOIN tokens t ON t.token_hash = a.invitation AND t.kind = 'link'"
+        " GROUP BY t.token_hash, t.uses_left HAVING COUNT(*) + t.uses_left > 1 LIMIT 2"
+    )
+    return len(told(connection, query, {}).all()) > 1
 
 
 def is_one_crowd(there: Crowds, names: Iterable[str]) -> bool:

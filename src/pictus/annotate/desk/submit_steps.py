@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from pictus.annotate.desk.bulk_steps import insert_rows, update_rows
+from pictus.annotate.desk.bulk_steps import insert_rows, told, update_rows
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import count_heaps, follow
 from pictus.annotate.desk.lease_steps import LEASED, RETURNED, SUBMITTED, answers_of, items_of, locked, own_page
 from pictus.annotate.desk.moments import seconds_between
-from pictus.annotate.desk.session_steps import crowds, is_one_crowd, paused_names
+from pictus.annotate.desk.session_steps import PAUSED, crowds, has_crowds, is_one_crowd
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.desk.work_steps import closed_before, quota_left
@@ -137,15 +137,15 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
         raise UserError(what, fix=_ANOTHER)
     _check_bounds(connection, person, sent, row)
     questions = locked(connection, [item.question_id for item in items if item.role == ASK])
-    once = [item.question_id for item in items if item.role != REPEAT]
-    known_before = _answered(connection, person.name, once)  # before these answers are there
+    said = _said(connection, person.name, [item.question_id for item in items])  # before these answers are there
+    known_before = frozenset(said)
     seconds = _seconds(connection, row, sent, at, bench.limits)
-    entry = Entry(row, kind, items, given, sent.revision, seconds, at, person.name not in paused_names(connection))
+    entry = Entry(row, kind, items, given, sent.revision, seconds, at, row.standing != PAUSED)
     _keep_answers(connection, entry)
     if kind.votes:
         _keep_votes(connection, entry)
     drawn = _keep_marks(connection, entry) if kind.draws else {}
-    _keep_page(connection, entry, known_before)
+    _keep_page(connection, entry, said)
     changes = _changes(connection, bench.tally, entry, questions, known_before)
     _write(connection, changes)
     heaps: Counter[tuple[str, str]] = Counter()  # `update` adds
@@ -223,7 +223,7 @@ def checked(kind: Kind, items: Sequence[tuple[int, int, int]], sent: Sequence[Gi
         except UserError as error:
             problems.append(f"{position}: {error.what}")
             continue
-        if len(json.dumps(dict(clean.data))) > MOST_DATA:
+        if clean.data and len(json.dumps(dict(clean.data))) > MOST_DATA:
             problems.append(f"{position}: more was drawn than {MOST_DATA:,} signs of JSON can say")
         found.append(clean)
     if problems:
@@ -245,28 +245,36 @@ def _seconds(connection: sa.Connection, row: Any, sent: HandIn, at: str, limits:
     """
     said = sent.seconds if 0 <= sent.seconds < float("inf") else 0.0  # nan too
     since = row.submitted_at or row.leased_at  # what is corrected took its time since it was handed in
-    query = sa.text(
+    query = (
         "SELECT COALESCE(SUM(a.seconds), 0) FROM pages p JOIN answers a ON a.page_id = p.page_id"
         " WHERE p.annotator = :me AND p.state = 'submitted' AND p.submitted_at > :since AND a.answered_at > :since"
     )
-    claimed = float(connection.execute(query, {"me": row.annotator, "since": since}).scalar_one())
+    claimed = float(told(connection, query, {"me": row.annotator, "since": since}).scalar_one())
     return max(0.0, min(said, seconds_between(since, at) - claimed, limits.longest_s))
 
 
-def _answered(connection: sa.Connection, me: str, questions: Sequence[int]) -> frozenset[int]:
-    """Which of these this person has answered before, on this page or another."""
-    if not questions:
-        return frozenset()
-    query = sa.text("SELECT DISTINCT question_id FROM answers WHERE question_id IN :ids AND annotator = :me")
-    rows = connection.execute(query.bindparams(sa.bindparam("ids", expanding=True)), {"ids": questions, "me": me})
-    return frozenset(rows.scalars())
+def _said(connection: sa.Connection, me: str, questions: Sequence[int]) -> dict[int, str]:
+    """What this person has answered to these before, on this page or another: the latest answer that was asked for as
+    such, "" where there is only one to a known picture or to a repeat.
+    """
+    query = (
+        "SELECT question_id, answer, role FROM answers WHERE question_id IN :ids AND annotator = :me ORDER BY answer_id"
+    )
+    found: dict[int, str] = {}
+    for question_id, answer, role in told(connection, query, {"ids": questions, "me": me}) if questions else ():
+        if role == ASK:
+            found[question_id] = answer
+        else:
+            found.setdefault(question_id, "")
+    return found
 
 
 def _keep_answers(connection: sa.Connection, entry: Entry) -> None:
     page, each_s = entry.page, entry.seconds / max(1, len(entry.items))
     rows = [
         (page.page_id, entry.revision, item.position, item.question_id, page.kind, item.concept_id, item.image_id,
-         item.mark_id, item.role, item.known, entry.me, one.answer, json.dumps(dict(one.data)), each_s, entry.at)
+         item.mark_id, item.role, item.known, entry.me, one.answer, json.dumps(dict(one.data)) if one.data else "{}",
+         each_s, entry.at)
         for item, one in entry.pairs
     ]  # fmt: skip
     insert_rows(connection, "answers", _ANSWER, rows)
@@ -303,42 +311,33 @@ def _keep_marks(connection: sa.Connection, entry: Entry) -> dict[int, list[int]]
     return drawn
 
 
-def _keep_page(connection: sa.Connection, entry: Entry, known_before: frozenset[int]) -> None:
+def _keep_page(connection: sa.Connection, entry: Entry, said: Mapping[int, str]) -> None:
     repeats = {item.question_id: one.answer for item, one in entry.pairs if item.role == REPEAT}
-    before: dict[int, str] = {}
-    if repeats:
-        query = sa.text(
-            "SELECT question_id, answer FROM answers WHERE question_id IN :ids AND annotator = :me AND role = 'ask'"
-            " ORDER BY answer_id"
-        ).bindparams(sa.bindparam("ids", expanding=True))
-        rows = connection.execute(query, {"ids": sorted(repeats), "me": entry.me})
-        before = {row.question_id: row.answer for row in rows}
     answers = {one.answer for one in entry.given}
-    first = _first(entry, known_before) if entry.revision == 1 else {}
-    connection.execute(
-        sa.text(
-            "UPDATE pages SET state = 'submitted', revision = :revision, submitted_at = :at,"  # noqa: S608  our names
-            " seconds = seconds + :seconds, repeats = :repeats, sames = :sames, only_answer = :only, knowns = :knowns"
-            + "".join(f", {name} = :{name}" for name in first)
-            + " WHERE page_id = :page"
-        ),
+    first = _first(entry, said) if entry.revision == 1 else {}
+    told(
+        connection,
+        "UPDATE pages SET state = 'submitted', revision = :revision, submitted_at = :at,"  # noqa: S608  our names
+        " seconds = seconds + :seconds, repeats = :repeats, sames = :sames, only_answer = :only, knowns = :knowns"
+        + "".join(f", {name} = :{name}" for name in first)
+        + " WHERE page_id = :page",
         {"revision": entry.revision, "at": entry.at, "seconds": entry.seconds, "page": entry.page.page_id,
-         "repeats": len(repeats), "sames": sum(before.get(one) == answer for one, answer in repeats.items()),
+         "repeats": len(repeats), "sames": sum(said.get(one) == answer for one, answer in repeats.items()),
          "only": answers.pop() if len(answers) == 1 else "",
          "knowns": ",".join(sorted({item.known for item in entry.items if item.role == GOLD})), **first},
     )  # fmt: skip
 
 
-def _first(entry: Entry, known_before: frozenset[int]) -> dict[str, int]:
+def _first(entry: Entry, known_before: Collection[int]) -> dict[str, int]:
     """What only the first revision says: a known answer that was corrected proves nothing. `fresh`: items that this
     person answered on no other page, and repeats, which the desk asked for.
     """
     golds = [(item.known, one.answer) for item, one in entry.pairs if item.role == GOLD]
-    told = [(known, answer) for known, answer in golds if answer != UNSURE]
+    sure = [(known, answer) for known, answer in golds if answer != UNSURE]
     fresh = sum(item.role == REPEAT or item.question_id not in known_before for item in entry.items)
     return {
-        "golds": len(told), "rights": sum(known == answer for known, answer in told),
-        "unsures": len(golds) - len(told), "fresh": fresh,
+        "golds": len(sure), "rights": sum(known == answer for known, answer in sure),
+        "unsures": len(golds) - len(sure), "fresh": fresh,
     }  # fmt: skip
 
 
@@ -354,8 +353,8 @@ def _changes(
             Cast(item.question_id, page.concept_id, entry.me, one.answer, item.known)
             for item, one in entry.pairs if item.role == ASK or (item.role == GOLD and entry.revision == 1)
         ]  # fmt: skip
-        told = tally.decide(connection, (page.page_id, entry.revision), casts, counts=entry.counts)
-        decisions = {cast.question: decision for cast, decision in zip(casts, told, strict=True)}
+        found = tally.decide(connection, (page.page_id, entry.revision), casts, counts=entry.counts)
+        decisions = {cast.question: decision for cast, decision in zip(casts, found, strict=True)}
     one_sided = _one_sided(connection, entry, [number for number, one in decisions.items() if one.state != OPEN])
     changes = []
     for item, one in sorted(entry.pairs, key=lambda pair: int(pair[0].question_id)):
@@ -382,15 +381,15 @@ def _changes(
 
 def _one_sided(connection: sa.Connection, entry: Entry, decided: Sequence[int]) -> frozenset[int]:
     """Which of these only people of one link have answered, where people of another could be asked too."""
-    there = crowds(connection, entry.at) if decided else None
+    there = crowds(connection, entry.at) if decided and has_crowds(connection) else None
     if there is None or len(there.at_work) < 2:  # noqa: PLR2004  one link is not held against another
         return frozenset()
-    query = sa.text(
+    query = (
         "SELECT DISTINCT question_id, annotator FROM answers WHERE question_id IN :ids AND role = 'ask'"
         " AND annotator NOT IN (SELECT name FROM annotators WHERE state = 'paused')"
-    ).bindparams(sa.bindparam("ids", expanding=True))
+    )
     voices: dict[int, set[str]] = {}
-    for question_id, name in connection.execute(query, {"ids": sorted(decided)}):
+    for question_id, name in told(connection, query, {"ids": sorted(decided)}):
         voices.setdefault(question_id, set()).add(name)
     return frozenset(number for number, names in voices.items() if is_one_crowd(there, names))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.bulk_steps import told
 from pictus.annotate.desk.session_steps import paused_names
 from pictus.annotate.stops import dynamic, online, thrifty
 from pictus.annotate.stops.stopping import RULES, Cast, Decision, Learns, Stops
@@ -183,13 +184,13 @@ class Tally:
         """Votes of others on these questions that have not come to this rule yet."""
         if not questions:
             return
-        query = sa.text(
+        query = (
             "SELECT question_id, concept_id, annotator, answer, known, page_id, revision FROM answers"
             " WHERE question_id IN :ids AND annotator <> :me AND role = 'ask' ORDER BY answer_id"
-        ).bindparams(sa.bindparam("ids", expanding=True))
-        for row in connection.execute(query, {"ids": sorted(questions), "me": me}):
-            if (row[5], row[6]) not in self._fed and row[2] not in self._paused:
-                self._rule.add(Cast(*row[:5]))
+        )
+        for *cast, page_id, revision in told(connection, query, {"ids": sorted(questions), "me": me}):
+            if (page_id, revision) not in self._fed and cast[2] not in self._paused:
+                self._rule.add(Cast(*cast))
 
     def _feed_page(self, connection: sa.Connection, page_id: str, revision: int) -> None:
         query = _CASTS + " AND page_id = :page AND revision = :revision ORDER BY position"

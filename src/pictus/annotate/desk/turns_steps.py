@@ -13,6 +13,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from pictus.annotate.desk import lease_steps
+from pictus.annotate.desk.bulk_steps import told
 from pictus.annotate.desk.moments import later
 from pictus.annotate.tasks import ASK, KINDS
 
@@ -55,12 +56,12 @@ def waits(connection: sa.Connection, me: str, wanted: tuple[str, str], at: str) 
 
 def waiting(connection: sa.Connection, me: str, at: str) -> list[Waiting]:
     """Others who wait, the latest who said so first."""
-    query = sa.text(
+    query = (
         "SELECT a.name, a.role, a.waits FROM annotators a WHERE a.waits > :since AND a.name <> :me"
         " AND a.state = 'active' AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.annotator = a.name"
         " AND p.state = 'leased') ORDER BY a.waits DESC, a.name LIMIT :most"
     )
-    rows = connection.execute(query, {"since": later(at, -WAITS_S), "me": me, "most": MOST_WAITING}).all()
+    rows = told(connection, query, {"since": later(at, -WAITS_S), "me": me, "most": MOST_WAITING})
     return [Waiting(row.name, row.role, *row.waits.split(" ", 2)[1:]) for row in rows]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.bulk_steps import told
 from pictus.annotate.desk.conduct import Limits, Worked, reason_to_pause
 from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.people import Worker
@@ -55,11 +56,15 @@ def quota_left(connection: sa.Connection, person: Person) -> int:
     return max(0, person.quota - int(connection.execute(query, {"me": person.name}).scalar_one()))
 
 
+_CLOSED = (
+    "SELECT submitted_at FROM pages WHERE annotator = :me AND state = 'submitted'"
+    " ORDER BY submitted_at DESC LIMIT 1 OFFSET :most"
+)
+
+
 def closed_before(connection: sa.Connection, name: str) -> str:
     """Pages that this person handed in before this moment stay as they are; "" while there are none."""
-    query = "SELECT submitted_at FROM pages WHERE annotator = :me AND state = 'submitted'"
-    query += " ORDER BY submitted_at DESC LIMIT 1 OFFSET :most"
-    return str(connection.execute(sa.text(query), {"me": name, "most": OPEN_PAGES - 1}).scalar() or "")
+    return str(told(connection, _CLOSED, {"me": name, "most": OPEN_PAGES - 1}).scalar() or "")
 
 
 def check_given_back(connection: sa.Connection, name: str, at: str) -> None:
@@ -87,14 +92,15 @@ def progress(connection: sa.Connection, person: Person, waiting_now: int) -> Pro
     `skill` is of pages that can no longer be corrected, and round: one changed answer must not tell whether it was
     a known one, and which.
     """
-    query = sa.text(
-        "SELECT COUNT(*), COALESCE(SUM(fresh), 0), COALESCE(SUM(seconds), 0),"
-        " COALESCE(SUM(CASE WHEN submitted_at < :closed THEN golds ELSE 0 END), 0),"
-        " COALESCE(SUM(CASE WHEN submitted_at < :closed THEN rights ELSE 0 END), 0)"
-        " FROM pages WHERE annotator = :me AND state = 'submitted'"
+    query = (
+        "SELECT COUNT(*), COALESCE(SUM(fresh), 0), COALESCE(SUM(seconds), 0),"  # noqa: S608  our words
+        " COALESCE(SUM(CASE WHEN submitted_at < c.closed THEN golds ELSE 0 END), 0),"
+        " COALESCE(SUM(CASE WHEN submitted_at < c.closed THEN rights ELSE 0 END), 0)"
+        f" FROM pages CROSS JOIN (SELECT COALESCE(({_CLOSED}), '') AS closed) c"
+        " WHERE annotator = :me AND state = 'submitted'"
     )
-    pages, questions, seconds, golds, rights = connection.execute(
-        query, {"me": person.name, "closed": closed_before(connection, person.name)}
+    pages, questions, seconds, golds, rights = told(
+        connection, query, {"me": person.name, "most": OPEN_PAGES - 1}
     ).one()
     left = quota_left(connection, person)
     share = wilson(int(rights), int(golds))
@@ -111,20 +117,12 @@ def _twentieth(share: float) -> float:
 
 def judged(connection: sa.Connection, name: str, limits: Limits, at: str) -> str:
     """Pause somebody whose work gives a reason to -> the reason; "" for none."""
-    since = connection.execute(
-        sa.text("SELECT resumed_at, state FROM annotators WHERE name = :me"), {"me": name}
-    ).first()
-    if since is None or since.state != "active":
-        return ""
-    which = "FROM pages WHERE annotator = :me AND state = 'submitted' AND leased_at > :since"
-    given = {"me": name, "since": since.resumed_at}
-    last = connection.execute(
-        sa.text(
-            "SELECT items, seconds, only_answer, knowns, golds, rights, unsures"
-            f" {which} ORDER BY leased_at DESC, page_id LIMIT :most"
-        ),
-        given | {"most": max(limits.latest, limits.pages)},
-    ).all()
+    query = (
+        "SELECT p.items, p.seconds, p.only_answer, p.knowns, p.golds, p.rights, p.unsures FROM annotators a"
+        " JOIN pages p ON p.annotator = a.name AND p.state = 'submitted' AND p.leased_at > a.resumed_at"
+        " WHERE a.name = :me AND a.state = 'active' ORDER BY p.leased_at DESC, p.page_id LIMIT :most"
+    )
+    last = told(connection, query, {"me": name, "most": max(limits.latest, limits.pages)})
     reason = reason_to_pause([Worked(*row) for row in last], limits)
     if reason:
         pause(connection, name, reason, at)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -42,6 +43,8 @@ PACE_S = 0.03
 """No picture comes sooner: how long the disk takes would tell which were shown to others before, as known answers are.
 What takes longer, making them small, is done before any of a page is answered (`ready.py`). Pages are fetched ahead, so
 nobody waits for it."""
+TRIED = 200_000
+"""Pictures, the latest, that are known to be made small: to look costs 2 ms of each, and most are on many pages."""
 MEANT = "x-pictus-person"
 """Whom a page was made for, percent-encoded."""
 PAGE_ID = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
@@ -71,6 +74,7 @@ class Room:
         self.shell = Shell(project, is_open=True, taxonomy=desk.taxonomy)
         self.shots = Shots(project)
         self.ready = Ready(self._make)
+        self._tried: OrderedDict[str, None] = OrderedDict()
         self.cookie = "pictus_desk_" + hashlib.sha256(project.name.encode()).hexdigest()[:8]  # ports share cookies
 
     def session(self, request: Request) -> str:
@@ -160,8 +164,17 @@ class Room:
         return endpoint
 
     def _make(self, image_id: str) -> None:
-        with suppress(PictureError, UserError, OSError):  # whoever asks for it is told what is wrong
-            self.shots.make(image_id, LARGEST)
+        if image_id in self._tried:
+            return
+        try:
+            with suppress(PictureError, UserError):  # whoever asks for it is told what is wrong
+                self.shots.make(image_id, LARGEST)
+        except OSError:  # a full disk, too many open files: the next page tries again
+            return
+        self._tried[image_id] = None
+        if len(self._tried) > TRIED:
+            with suppress(KeyError):  # another thread was about to take the same one
+                self._tried.popitem(last=False)
 
     def shown(self, image_id: str, side: int) -> Response:
         """A thumbnail, or the file itself for side 0; with the same headers whatever picture it is."""
