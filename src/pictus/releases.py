@@ -113,8 +113,10 @@ class Release:
     manifest: dict[str, Any] = field(repr=False)
 
 
-def open_release(path: str | Path) -> Release:
-    """Open the release folder at `path`; its tables are read, its pictures are not."""
+def open_release(path: str | Path, *, with_shards: bool = True) -> Release:
+    """Open the release folder at `path`; its tables are read, its pictures are not. Without shards they may lie
+    elsewhere.
+    """
     root = Path(path).expanduser().resolve()
     manifest = read_manifest(root)
     pictures = _read_table(root, "pictures.parquet", PICTURES)
@@ -127,7 +129,7 @@ def open_release(path: str | Path) -> Release:
     )
     classes = tuple(row["concept_id"] for row in sorted(rows, key=lambda row: row["label"]) if row["label"] >= 0)
     missing = [shard for shard in pictures.column("shard").unique().to_pylist() if not _is_within(root, shard)]
-    if missing:
+    if missing and with_shards:
         raise _damaged(root, f"{len(missing)} of its shards are missing, first {missing[0]}")
     return Release(
         root, manifest["name"], manifest["version"], manifest["digest"], pictures, concepts, classes, manifest

@@ -87,6 +87,7 @@ class Recipe:
     keep: str = "auto"  # memory (shrunk to `pack` there) | pack (on the disk, at `pack` px) | original (as they came)
     balance: float = 0.0  # of classes: 0 as they are, 1 all alike
     repeats: int = 1  # times a picture is in its batch, other crops each
+    cache_gb: float = 20.0  # GiB of shards kept here of a release that lies in an object store
     # the loop's
     schedule: str = "cosine"  # cosine | linear | step | one-cycle | constant, after the warm-up
     layer_decay: float = 1.0  # share of the learning rate that each stage has of the one above it
@@ -276,7 +277,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "attack_steps": (1, 100),
     "magnitude": (0, 30), "ops": (1, 8), "saturation": (0, 1), "hue": (0, 0.5), "grey": (0, 1), "blur": (0, 1),
     "solarise": (0, 1), "mixup": (0, 10), "cutmix": (0, 10), "mix_until": (0, 1),
-    "checkpoint_s": (0, 1e9), "balance": (0, 1), "repeats": (1, 64), "temper": (0.01, 100),
+    "checkpoint_s": (0, 1e9), "balance": (0, 1), "repeats": (1, 64), "cache_gb": (1e-6, 1e6), "temper": (0.01, 100),
     "layer_decay": (0.01, 1), "drop": (-1, 0.9), "drop_path": (-1, 0.9), "accumulate": (1, 1024), "grow": (0.25, 1),
 }  # fmt: skip
 

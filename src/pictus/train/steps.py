@@ -25,7 +25,7 @@ from pictus.registry import Outcome, step
 from pictus.releases import SPLITS, Release, class_names, find_release, open_release
 from pictus.tasks import TASKS
 from pictus.train import recipes, targets
-from pictus.train.feed import packs, sampling
+from pictus.train.feed import packs, remote, sampling
 from pictus.train.feed.loader import Pictures, packed
 from pictus.train.kept import card as cards
 from pictus.train.kept import checkpoint, logbook
@@ -55,7 +55,7 @@ def run(
 ) -> Outcome[Epoch]:  # fmt: skip
     """Train a recogniser on a release. The same command after a kill continues the run it had begun.
 
-    release: version, or a release folder; the newest when left out
+    release: version, release folder, or address of one in a store (s3://…); the newest when left out
     recipe: small-cnn, resnet-w32, resnet18, or any network of torchvision or timm
     name: of the run; recipe and version when left out
     epochs: passes over the training pictures; the recipe's when left out
@@ -69,7 +69,7 @@ def run(
         pictus train run --release /data/releases/1.0.0 --recipe resnet18 --set weights=resnet18.safetensors
     """
     _needed()
-    opened = find_release(project, release)
+    opened = remote.found(project, release)
     _check_splits(opened)
     chosen = recipes.find(recipe, pretrained=pretrained)
     settings = (f"epochs={epochs}", *set_) if epochs else set_
@@ -87,7 +87,8 @@ def run(
             if not _is_unfinished_same(root, opened, asked):
                 raise _taken(root.name)
             return _continued(project, root, opened)
-        path = str(opened.root.relative_to(project.root) if project.root in opened.root.parents else opened.root)
+        here = opened.root.relative_to(project.root) if project.root in opened.root.parents else opened.root
+        path = remote.address_of(opened) or str(here)
         card = cards.new_card(root.name, asked, opened, release_path=path, started_at=now())
         try:
             job, card = _started(project, root, opened, asked.recipe, card)
@@ -253,8 +254,14 @@ def _job(project: Project, root: Path, release: Release, recipe: Recipe, preproc
         targets.weights_of(release, recipe), how=sampling.asked(release, recipe),
         supply=packs.supplied(project, root, release, recipe),
     )  # fmt: skip
+    shelf = remote.shelf_of(release, recipe.cache_gb)
+    if not train.supply:
+        train.supply = remote.supplied(release, "train", shelf)
+        train.how = replace(train.how, windows=remote.windows_of(release, recipe))
     seen = partial(models.prepare, preprocessing=preprocessing)
-    val = Pictures(release, "val", seen, memory // 4, task.targets(release, "val"))
+    val = Pictures(
+        release, "val", seen, memory // 4, task.targets(release, "val"), supply=remote.supplied(release, "val", shelf)
+    )
     return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), environment.device())
 
 
@@ -340,7 +347,10 @@ def _same_release(project: Project, found: Run) -> Release:
     """The release a run was started on; a UserError when it is gone or has changed under the run."""
     stated = found.card["release"]
     path = project.root / stated["path"]
-    opened = open_release(path) if path.is_dir() else find_release(project, stated["version"])
+    if remote.is_place(stated["path"]):
+        opened = remote.found(project, stated["path"])
+    else:
+        opened = open_release(path) if path.is_dir() else find_release(project, stated["version"])
     if opened.digest != stated["digest"]:
         raise UserError(
             f"The release at {opened.root} is not the one run {found.name!r} was started on: its digest is"

@@ -10,6 +10,7 @@ Legend: N pictures of the split, B pictures of a batch, S side in px.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,12 +26,15 @@ from pictus.models import in_order, lanes
 from pictus.releases import PictureReader, Release, split_rows
 from pictus.tasks import Targets
 from pictus.train.feed import augment, sampling
-from pictus.train.feed.sampling import Sampling
+from pictus.train.feed.sampling import Positions, Sampling
 
 Pixels = npt.NDArray[np.uint8]
 
 AHEAD = 2
 """Batches prepared beyond one for each thread."""
+
+FORESEEN = 64
+"""Batches whose pictures are announced before they are read: of 128 pictures of 100 KB they are 0.8 GB."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Supply(NamedTuple):
 
     read: Callable[[int], bytes]
     facts: dict[str, Any]
+    announce: Callable[[Positions], None] | None = None  # positions that will be read soon
 
 
 @dataclass
@@ -136,6 +141,8 @@ def batches(
     `views` times of each picture with other draws.
     """
     made = partial(_made, pictures, view=view, seed=seed, views=views)
+    if pictures.supply and pictures.supply.announce:
+        portions = _announced(portions, pictures.supply.announce)
     with lanes(threads) as pool:
         yield in_order(pool, made, portions, ahead=threads + AHEAD)
 
@@ -203,6 +210,17 @@ def _made(pictures: Pictures, portion: Portion, view: View, seed: int, views: in
         tuple(whole[: len(places)] for whole in made), tuple(draws_BD[places] for draws_BD in draws_VBD),
         pictures.targets_N[positions], positions,
     )  # fmt: skip
+
+
+def _announced(portions: Iterable[Portion], announce: Callable[[Positions], None]) -> Iterator[Portion]:
+    """The same portions; what is in each was announced some batches before."""
+    waiting: deque[Portion] = deque()
+    for portion in portions:
+        announce(portion.positions)
+        waiting.append(portion)
+        if len(waiting) > FORESEEN:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def _draws(pictures: Pictures, portion: Portion, seed: int, views: int) -> tuple[augment.Draws, ...]:

@@ -9,8 +9,8 @@ from typing import Any
 from pictus.errors import UserError, counted
 from pictus.project import Project
 from pictus.registry import Outcome, step
-from pictus.releases import Release, find_release
-from pictus.train.feed import packs
+from pictus.releases import Release
+from pictus.train.feed import packs, remote
 from pictus.train.feed.packs import Pack
 
 LEAST_PX, MOST_PX = 16, 4096
@@ -39,7 +39,7 @@ def pack(project: Project, *, release: str = "", short_side: int = 256) -> Outco
     The same command after a kill goes on where it was. `pictus train run --set keep=pack` makes the pack by itself
     where it is missing; nothing is lost when its folder is deleted.
 
-    release: version, or a release folder; the newest when left out
+    release: version, release folder, or address of one in a store (s3://…); the newest when left out
     short_side: px; 256 for an input of up to 192 px, 320 for 224
 
     Examples:
@@ -51,7 +51,7 @@ def pack(project: Project, *, release: str = "", short_side: int = 256) -> Outco
             f"A short side of {short_side:,} px is no use: {LEAST_PX} to {MOST_PX:,} px are.",
             fix="pictus train pack --short-side 256",
         )
-    opened = find_release(project, release)
+    opened = remote.found(project, release)
     folder = project.models_dir / packs.PACKS
     found, problems = _whole(project, opened, short_side)
     facts = _facts(found)

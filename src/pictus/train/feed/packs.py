@@ -32,6 +32,7 @@ from pictus.models import in_order, lanes
 from pictus.project import Project, safe_name, write_bytes, write_text
 from pictus.releases import PictureReader, Release, split_rows
 from pictus.shards import ShardReader, ShardWriter, committed_ends, extension_of
+from pictus.train.feed import remote
 from pictus.train.feed.loader import AHEAD, Supply, packed
 from pictus.train.recipes import Recipe
 
@@ -82,7 +83,9 @@ def folder_of(packs: Path, release: Release, split: str, short_side: int) -> Pat
     return packs / safe_name(name, "pack")
 
 
-def made(project: Project, packs: Path, release: Release, short_side: int, *, split: str = "train") -> Pack:
+def made(
+    project: Project, packs: Path, release: Release, short_side: int, *, split: str = "train", cache_gb: float = 20.0
+) -> Pack:
     """The pack, built where it is not there or was left half done. Progress is told; one builds at a time."""
     root = folder_of(packs, release, split, short_side)
     if (root / CARD).is_file():
@@ -90,7 +93,9 @@ def made(project: Project, packs: Path, release: Release, short_side: int, *, sp
     root.mkdir(parents=True, exist_ok=True)
     with replace(project, root=root).lock("pack"):
         if not (root / CARD).is_file():  # another process may have ended it while this one asked
-            _build(project, root, release, split, short_side)
+            shelf = remote.shelf_of(release, cache_gb)
+            read = shelf.read if shelf else PictureReader(release).read
+            _build(project, root, release, Wanted(split, short_side, read))
     return opened(root)
 
 
@@ -98,7 +103,7 @@ def supplied(project: Project, root: Path, release: Release, recipe: Recipe) -> 
     """What the run in `root` reads its training pictures from, where its recipe wants a pack: one lies beside it."""
     if recipe.keep != "pack":
         return None
-    pack = made(project, root.parent / PACKS, release, recipe.pack)
+    pack = made(project, root.parent / PACKS, release, recipe.pack, cache_gb=recipe.cache_gb)
     return Supply(reader(pack), {name: pack.card[name] for name in TOLD})
 
 
@@ -185,15 +190,24 @@ def shrunk(image_bytes: bytes, short_side: int) -> bytes:
         return image_bytes
 
 
-def _build(project: Project, root: Path, release: Release, split: str, short_side: int) -> None:
+class Wanted(NamedTuple):
+    """`read(shard, offset, size)`: bytes of the release's pictures."""
+
+    split: str
+    short_side: int
+    read: Callable[[str, int, int], bytes]
+
+
+def _build(project: Project, root: Path, release: Release, wanted: Wanted) -> None:
+    split, short_side, read = wanted
     pictures = split_rows(release, split).select(["image_id", "shard", "offset", "size", "format"])
     done = _done(root / BUILDING, pictures.column("image_id").to_pylist())
     ends = committed_ends(pa.Table.from_pylist([row._asdict() for row in done], schema=ROWS))
-    release_reader, threads = PictureReader(release), cpu_count()
+    threads = cpu_count()
     written: list[Row] = list(done)
 
     def work(row: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        return row, shrunk(release_reader.read(row["shard"], row["offset"], row["size"]), short_side)
+        return row, shrunk(read(row["shard"], row["offset"], row["size"]), short_side)
 
     with (
         project.progress.track(f"pack {short_side} px", pictures.num_rows - len(done)) as meter,

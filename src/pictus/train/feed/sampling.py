@@ -19,6 +19,16 @@ Positions = npt.NDArray[np.int64]
 Chances = npt.NDArray[np.float64]
 
 
+class Windows(NamedTuple):
+    """For shards that are fetched: `shards_N`: i64[N], the shard of each picture; `bytes_S`: i64[S] of each shard;
+    `window_bytes`: so many of them are read in one go.
+    """
+
+    shards_N: Positions
+    bytes_S: Positions
+    window_bytes: int
+
+
 class Shown(NamedTuple):
     """An epoch's places in order. `positions`: i64[M] in the split; `turns`: i64[M], how often each was shown before
     in this epoch: with it the same picture gets other random numbers.
@@ -32,12 +42,14 @@ class Shown(NamedTuple):
 class Sampling:
     """How pictures are drawn. `chances_N`: f64[N] >= 0, how often each is shown relative to the others (None: all
     alike, each once); `groups_N`: i64[N], their classes, each of which gets its exact share; `repeats`: times that
-    every picture of a batch is in it (Hoffer et al. 2020, "Augment your batch").
+    every picture of a batch is in it (Hoffer et al. 2020, "Augment your batch"); `windows`: pictures of shards that
+    are at hand at the same time come one after the other.
     """
 
     chances_N: Chances | None = None
     groups_N: Positions | None = None
     repeats: int = 1
+    windows: Windows | None = None
 
 
 PLAIN = Sampling()
@@ -71,12 +83,27 @@ def shown(seed: int, epoch: int, count: int, batch_size: int, sampling: Sampling
     if sampling.chances_N is not None:
         drawn_M = positions[_systematic(seed, epoch, sampling, positions)]
         positions = drawn_M[augment.order(seed, -1 - epoch, count)]  # another permutation than the line's
+    if sampling.windows is not None:
+        window_N = windows(seed, epoch, sampling.windows)[sampling.windows.shards_N]
+        positions = positions[np.argsort(window_N[positions], kind="stable")]
     if sampling.repeats > 1:
         starts = range(0, count, batch_size)
         sizes = [min(batch_size, count - start) for start in starts]
         positions = _repeated(positions, sizes, sampling.repeats)
     is_once = sampling.chances_N is None and sampling.repeats == 1
     return Shown(positions, np.zeros(count, np.int64) if is_once else _turns(positions))
+
+
+def windows(seed: int, epoch: int, given: Windows) -> Positions:
+    """The window of each shard, i64[S], 0 first: shards in the epoch's order, as many as fit, at least one."""
+    window_S = np.zeros(len(given.bytes_S), np.int64)
+    number, used = -1, given.window_bytes
+    for shard in augment.order(seed, epoch, len(given.bytes_S)).tolist():
+        used += int(given.bytes_S[shard])
+        if used > given.window_bytes:
+            number, used = number + 1, int(given.bytes_S[shard])
+        window_S[shard] = number
+    return window_S
 
 
 def share(positions: Positions, rank: int, world: int) -> Positions:

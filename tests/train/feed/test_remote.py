@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import pictus
+from pictus import models, train
+from pictus.errors import UserError
+from pictus.project import bare
+from pictus.releases import Release, open_release
+from pictus.shards import ShardReader, ShardWriter
+from pictus.tasks import TASKS
+from pictus.train.feed import augment, loader, packs, remote, sampling
+from pictus.train.recipes import Recipe
+
+MakeRelease = Callable[..., Path]
+RECIPE = Recipe("small-cnn", size=32)
+VIEW = partial(augment.augmented, recipe=RECIPE, fill=(0, 0, 0))
+PLACE = "memory://store/releases/1.0.0"
+GIB = 2**30
+TINY = ("size=32", "batch_size=8", "parts=1", "threads=1", "probe=false")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, make_release: MakeRelease) -> Path:
+    """A release of nine shards, each with 7 pictures or fewer."""
+    root = make_release(tmp_path_factory.mktemp("there"))
+    pictures = open_release(root).pictures
+    reader, rows = ShardReader(root), pictures.to_pylist()
+    with ShardWriter(root / "shards", prefix="part", max_bytes=14_000, ends={}) as writer:
+        for row in rows:
+            placed = writer.add(row["image_id"], "jpg", reader.read(row["shard"], row["offset"], row["size"]))
+            row |= {"shard": f"shards/{placed.shard}", "offset": placed.offset}
+    (root / "shards" / "pictures-00000.tar").unlink()
+    pq.write_table(pa.Table.from_pylist(rows, schema=pictures.schema), root / "pictures.parquet")
+    return root
+
+
+@pytest.fixture
+def place(folder: Path) -> Iterator[str]:
+    store = fsspec.filesystem("memory")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            store.pipe(f"/store/releases/1.0.0/{path.relative_to(folder)}", path.read_bytes())
+    yield PLACE
+    store.rm("/store", recursive=True)
+
+
+def _pictures(release: Release, cache_gb: float) -> tuple[loader.Pictures, remote.Shelf]:
+    recipe = replace(RECIPE, cache_gb=cache_gb)
+    shelf = remote.shelf_of(release, recipe.cache_gb)
+    assert shelf is not None
+    labels = TASKS.get("classification").targets(release, "train")
+    how = replace(sampling.asked(release, recipe), windows=remote.windows_of(release, recipe))
+    decode = partial(loader.packed, short_side=-1, may_grow=False)
+    supply = remote.supplied(release, "train", shelf)
+    return loader.Pictures(release, "train", decode, 0, labels, how=how, supply=supply), shelf
+
+
+def _hashes(pictures: loader.Pictures, threads: int, first: int = 0) -> list[str]:
+    portions = loader.portions_of_epochs(0, len(pictures), 10, first, 12, how=pictures.how)
+    with loader.batches(pictures, portions, VIEW, seed=0, threads=threads) as stream:
+        return [hashlib.sha256(batch.views[0].tobytes() + batch.targets.tobytes()).hexdigest() for batch in stream]
+
+
+def _most(release: Release, shards: float) -> float:
+    """So many times the largest shard, in GiB."""
+    shelf = remote.shelf_of(release, 1.0)
+    assert shelf is not None
+    return shards * max(shelf._sizes.values()) / GIB
+
+
+def test_a_release_in_a_store_opens_without_its_shards(place: str, folder: Path, tmp_path: Path) -> None:
+    release, here = remote.found(bare(tmp_path), place), open_release(folder)
+    assert (release.digest, release.classes) == (here.digest, here.classes)
+    assert release.pictures.equals(here.pictures)
+    assert remote.address_of(release) == place
+    assert remote.address_of(here) == ""
+    assert not list(release.root.rglob("*.tar"))
+
+
+@pytest.mark.parametrize("shards", [2.0, 2.5, 5.0])
+def test_batches_are_identical_at_any_number_of_threads_and_after_a_resume_and_the_cache_keeps_its_bound(
+    place: str, tmp_path: Path, shards: float
+) -> None:
+    release = remote.found(bare(tmp_path), place)
+    most = _most(release, shards)
+    expected: list[str] = []
+    for threads in (1, 2, 4):
+        pictures, shelf = _pictures(release, most)
+        found = _hashes(pictures, threads)
+        expected = expected or found
+        assert found == expected
+        assert sum(path.stat().st_size for path in release.root.rglob("*.tar")) <= shelf.most_bytes
+    assert len(set(expected)) == 12
+    assert _hashes(_pictures(release, most)[0], threads=2, first=7) == expected[7:]
+
+
+def test_a_release_on_a_file_address_gives_the_same_batches_as_a_store(
+    place: str, folder: Path, tmp_path: Path
+) -> None:
+    there, here = (remote.found(bare(tmp_path), address) for address in (place, f"file://{folder}"))
+    most = _most(there, 3)
+    assert _hashes(_pictures(here, most)[0], 2) == _hashes(_pictures(there, most)[0], 2)
+
+
+def test_an_epoch_reads_one_window_of_shards_after_the_other_and_each_picture_once(
+    place: str, tmp_path: Path
+) -> None:
+    release = remote.found(bare(tmp_path), place)
+    pictures, _ = _pictures(release, _most(release, 4))  # windows of two of the largest
+    given = pictures.how.windows
+    assert given is not None
+    orders = []
+    for epoch in range(3):
+        positions = sampling.shown(0, epoch, 48, 10, pictures.how).positions
+        assert sorted(positions.tolist()) == list(range(48))
+        window_S = sampling.windows(0, epoch, given)
+        seen = window_S[given.shards_N[positions]]
+        assert np.all(np.diff(seen) >= 0)
+        for window in range(int(window_S.max()) + 1):
+            assert given.bytes_S[window_S == window].sum() <= given.window_bytes
+        assert positions.tolist() != sorted(positions.tolist())
+        orders.append(positions.tolist())
+    assert orders[0] != orders[1]
+
+
+def test_each_shard_is_fetched_about_once_an_epoch(place: str, tmp_path: Path) -> None:
+    release = remote.found(bare(tmp_path), place)
+    pictures, shelf = _pictures(release, _most(release, 4))
+    n_shards = len(shelf._sizes)
+    portions = list(loader.portions_of_epochs(0, 48, 8, 0, 6, how=pictures.how))
+    for portion in portions:
+        for position in portion.positions.tolist():
+            assert pictures.get(position) is not None
+    assert shelf.n_fetched == n_shards
+
+
+def test_what_is_announced_is_fetched_ahead_but_never_in_place_of_what_is_awaited(place: str, tmp_path: Path) -> None:
+    release = remote.found(bare(tmp_path), place)
+    _, shelf = _pictures(release, _most(release, 2))
+    names = sorted(shelf._sizes)
+    for name in names[:2]:
+        shelf.read(name, 512, 1)
+        shelf.wish({name: None})
+    shelf.wish({names[2]: None})  # no room: both may still have to be read
+    assert (list(shelf._here), shelf._coming) == (names[:2], set())
+    shelf._n_wishes += remote._AWAITED
+    shelf.wish({names[2]: None})
+    shelf._fetchers.shutdown(wait=True)
+    assert (list(shelf._here), shelf.n_fetched) == (names[1:3], 3)
+
+
+def test_a_run_trains_on_a_release_in_a_store_as_on_its_copy_and_is_resumed_by_its_address(
+    place: str, folder: Path, project: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train.run(project, release=place, name="there", epochs=1, set_=TINY)
+    train.run(project, release=str(folder), name="here", epochs=1, set_=TINY)
+    card = models.open_run(project.models_dir / "there").card
+    assert card["release"]["path"] == place
+    kept = (project.models_dir / name / "model.safetensors" for name in ("there", "here"))
+    assert len({path.read_bytes() for path in kept}) == 1  # all shards fit into one window: the order is the same
+    from pictus.train import steps
+
+    again = steps._same_release(project, models.open_run(project.models_dir / "there"))
+    assert remote.address_of(again) == place
+
+
+def test_a_pack_is_made_from_a_store(place: str, folder: Path, project: pictus.Project, tmp_path: Path) -> None:
+    there = train.pack(project, release=place, short_side=24)
+    here = packs.made(project, tmp_path / "packs", open_release(folder), 24)
+    assert there.summary["digest"] == here.card["digest"]
+
+
+def test_a_shard_that_is_gone_changed_or_too_large_is_told(
+    place: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = remote.found(bare(tmp_path), place)
+    with pytest.raises(UserError, match=r"do not fit into the cache of 0\.00 GB") as caught:
+        remote.shelf_of(release, 1e-6)
+    assert "--set cache_gb=" in (caught.value.fix or "")
+    store = fsspec.filesystem("memory")
+    names = sorted(Path(name).name for name in store.ls("/store/releases/1.0.0/shards", detail=False))
+    store.rm(f"/store/releases/1.0.0/shards/{names[0]}")
+    pictures, shelf = _pictures(release, 1.0)
+    with pytest.raises(UserError, match="cannot be read: FileNotFoundError"):
+        shelf.read(f"shards/{names[0]}", 512, 10)
+    with pytest.raises(UserError, match="cannot be read"):
+        _hashes(pictures, threads=2)
+    wrong = remote.Shelf(place, tmp_path / "else", shelf._sizes, GIB, {f"shards/{names[1]}": "0" * 64})
+    with pytest.raises(UserError, match=r"is not what the release's manifest\.json says"):
+        wrong.read(f"shards/{names[1]}", 512, 10)
+    assert not list((tmp_path / "else").rglob("*.t*"))
+
+
+@pytest.mark.parametrize("name", ["../x.tar", "/etc/x.tar", "shards/../../x.tar"])
+def test_a_shard_outside_the_release_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="that is no file of it"):
+        remote.Shelf(PLACE, tmp_path, {name: 10}, GIB, {})
+
+
+def test_an_address_without_a_release_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"memory://nothing/manifest\.json' cannot be read"):
+        remote.found(bare(tmp_path), "memory://nothing")
+
+
+def test_tables_are_copied_again_only_where_they_changed(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "there"
+    shutil.copytree(folder, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    for name in ("pictures.parquet", "concepts.parquet"):
+        manifest["files"][name] = {"sha256": hashlib.sha256((copy / name).read_bytes()).hexdigest(), "size": 1}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    release = remote.found(bare(tmp_path), f"file://{copy}")
+    (copy / "pictures.parquet").unlink()
+    assert remote.found(bare(tmp_path), f"file://{copy}").pictures.equals(release.pictures)
+    (release.root / "pictures.parquet").unlink()
+    with pytest.raises(UserError, match=r"pictures\.parquet' cannot be read"):
+        remote.found(bare(tmp_path), f"file://{copy}")
