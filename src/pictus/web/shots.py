@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 from pictus import metadata, pixels, shards
 from pictus.errors import NotThereError
@@ -13,6 +16,7 @@ from pictus.web.places import Places
 THUMBNAIL_SIDES = (160, 320, 640)
 SHOWN = ("jpeg", "png", "webp", "gif")
 """Formats every browser shows and none takes for something that runs."""
+_NEAR = 64
 
 
 class Shots:
@@ -55,3 +59,33 @@ class Shots:
         """The same without where it was taken; PictureError where that cannot be taken out."""
         image_bytes, picture = self.read(image_id)
         return metadata.without_gps(image_bytes), picture
+
+    def pieces(self, image_id: str) -> tuple[Picture, Callable[[int, int], bytes]]:
+        """Its row, and what reads (start, count) bytes of the file without where it was taken, from the shard.
+
+        Only what differs from the file is held in memory. PictureError as for `placeless`.
+        """
+        image_bytes, picture = self.read(image_id)
+        clean = metadata.without_gps(image_bytes)
+        patches = [] if clean is image_bytes else _patches(image_bytes, clean)
+
+        def piece(start: int, count: int) -> bytes:
+            found = shards.read(self._project.shards_dir, picture.shard, picture.offset + start, count)
+            if not any(at < start + count and at + len(new) > start for at, new in patches):
+                return found
+            changed = bytearray(found)
+            for at, new in patches:
+                first, last = max(at, start), min(at + len(new), start + count)
+                if first < last:
+                    changed[first - start : last - start] = new[first - at : last - at]
+            return bytes(changed)
+
+        return picture, piece
+
+
+def _patches(old: bytes, new: bytes) -> list[tuple[int, bytes]]:
+    """Where two files of one length differ: first byte, and what stands there. Near ones are one."""
+    changed = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
+    ends = np.flatnonzero(np.diff(changed) > _NEAR)
+    firsts, lasts = changed[np.r_[0, ends + 1]], changed[np.r_[ends, changed.size - 1]]
+    return [(int(first), new[first : last + 1]) for first, last in zip(firsts, lasts, strict=True)]

@@ -237,12 +237,9 @@ class _View:
 
     async def shot(self, request: Request) -> Response:
         """One picture by its id, which only reviewers know."""
-
-        def answer() -> Response:
-            self.room.person(request, REVIEWER)
-            return self.room.shown(_image(request.path_params["image_id"]), request.path_params["side"])
-
-        return await run_in_threadpool(answer)
+        person = await run_in_threadpool(self.room.person, request, REVIEWER)
+        with self.room.taps.asked(person.name):
+            return await self.room.shown(person, _image(request.path_params["image_id"]), request.path_params["side"])
 
     # --- parts ------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from pictus.project import Project
 from pictus.web.charts import placeholder
 from pictus.web.desk.bodies import MAX_SMALL, Body, check_ours, json_of
 from pictus.web.desk.ready import Ready, made
+from pictus.web.desk.taps import Original, Taps, poured
 from pictus.web.layout import Shell
 from pictus.web.security import SANDBOX
 from pictus.web.shots import SHOWN, THUMBNAIL_SIDES, Shots
@@ -74,6 +75,7 @@ class Room:
         self.shell = Shell(project, is_open=True, taxonomy=desk.taxonomy)
         self.shots = Shots(project)
         self.ready = Ready(self._make)
+        self.taps = Taps()
         self._tried: OrderedDict[str, None] = OrderedDict()
         self.cookie = "pictus_desk_" + hashlib.sha256(project.name.encode()).hexdigest()[:8]  # ports share cookies
 
@@ -144,8 +146,7 @@ class Room:
         `page`: finds the page it is on by its id; then not before all pictures of the page are made.
         """
 
-        def look(request: Request) -> tuple[str, Future[None] | None]:
-            person = self.person(request)
+        def look(person: Person, request: Request) -> tuple[str, Future[None] | None]:
             image_id = find(person, request)
             if page is None:
                 return image_id, None
@@ -154,12 +155,13 @@ class Room:
 
         async def endpoint(request: Request) -> Response:
             begun = time.monotonic()
-            image_id, whole = await run_in_threadpool(look, request)
-            if whole is not None:
-                await made(whole)
-            found = await run_in_threadpool(self.shown, image_id, request.path_params["side"])
-            await asyncio.sleep(max(0.0, begun + PACE_S - time.monotonic()))
-            return found
+            person = await run_in_threadpool(self.person, request)
+            with self.taps.asked(person.name):
+                image_id, whole = await run_in_threadpool(look, person, request)
+                if whole is not None:
+                    await made(whole)
+                pace_s = max(0.0, begun + PACE_S - time.monotonic())
+                return await self.shown(person, image_id, request.path_params["side"], pace_s)
 
         return endpoint
 
@@ -176,19 +178,35 @@ class Room:
             with suppress(KeyError):  # another thread was about to take the same one
                 self._tried.popitem(last=False)
 
-    def shown(self, image_id: str, side: int) -> Response:
+    async def shown(self, person: Person, image_id: str, side: int, pace_s: float = 0.0) -> Response:
         """A thumbnail, or the file itself for side 0; with the same headers whatever picture it is."""
         if side not in (0, *THUMBNAIL_SIDES):
             raise NotThereError(f"Pictures come in {', '.join(map(str, THUMBNAIL_SIDES))} px, and 0 for as it is.")
+        if side == 0:
+            return await poured(person.name, self.taps, lambda: self._original(image_id), self.of_picture, pace_s)
+        begun = time.monotonic()
+        found = await run_in_threadpool(self._thumbnail, image_id, side)
+        await asyncio.sleep(max(0.0, begun + pace_s - time.monotonic()))
+        return found
+
+    def _thumbnail(self, image_id: str, side: int) -> Response:
         try:
-            if side:
-                return Response(self.shots.thumbnail(image_id, side).read_bytes(), 200, self.of_picture, "image/jpeg")
-            image_bytes, picture = self.shots.placeless(image_id)
-            if picture.format in SHOWN:
-                return Response(image_bytes, 200, self.of_picture, f"image/{picture.format}")
-            return Response(self.shots.thumbnail(image_id, LARGEST).read_bytes(), 200, self.of_picture, "image/jpeg")
+            return Response(self.shots.thumbnail(image_id, side).read_bytes(), 200, self.of_picture, "image/jpeg")
         except PictureError as error:
-            return Response(placeholder(error.cause), 200, SANDBOX | self.of_picture, "image/svg+xml")
+            return self._instead(error)
+
+    def _original(self, image_id: str) -> Response | Original:
+        try:
+            picture, read = self.shots.pieces(image_id)
+            if picture.format in SHOWN:
+                return Original(picture.size, read, f"image/{picture.format}")
+            image_bytes = self.shots.thumbnail(image_id, LARGEST).read_bytes()
+        except PictureError as error:
+            return self._instead(error)
+        return Original(len(image_bytes), lambda start, count: image_bytes[start : start + count], "image/jpeg")
+
+    def _instead(self, error: PictureError) -> Response:
+        return Response(placeholder(error.cause), 200, SANDBOX | self.of_picture, "image/svg+xml")
 
     @staticmethod
     def _off_loop(answer: Callable[[Request], Response]) -> Endpoint:
