@@ -13,6 +13,9 @@ from pictus.train.transfer import features, pages, probing
 from pictus.train.transfer.features import Features
 from pictus.train.transfer.probing import FewShotRow, ProbeRow
 
+SHOTS = (1, 5, 10)
+"""Pictures of each class that few-shot results are usually told for."""
+
 
 class _Seen(NamedTuple):
     name: str
@@ -74,7 +77,7 @@ def probe(
 
 @step("train few-shot", changes=True, needs_project=False, shows_records=True)
 def few_shot(
-    project: Project, *, network: str = "", release: str = "", weights: str = "", shots: tuple[int, ...] = (1, 5, 10),
+    project: Project, *, network: str = "", release: str = "", weights: str = "", shots: tuple[int, ...] = (),
     draws: int = 5,
 ) -> Outcome[FewShotRow]:  # fmt: skip
     """How good a network's features are with 1, 5 and 10 pictures of each class: linear probes, a table and a page.
@@ -82,20 +85,21 @@ def few_shot(
     network: a run, or a network of torchvision or timm with its publisher's weights; the newest run when left out
     release: version, or a release folder; the newest when left out
     weights: a safetensors file to take the network's weights from
-    shots: pictures of each class (repeatable)
+    shots: pictures of each class (repeatable); 1, 5 and 10 when left out
     draws: times they are drawn; the interval is over the draws
 
     Examples:
         pictus train few-shot
         pictus train few-shot --network resnet18 --shots 1 --shots 2 --shots 4 --draws 10
     """
-    if not shots or min(shots) < 1 or not 2 <= draws <= 1000:  # noqa: PLR2004
+    counts = sorted(set(shots or SHOTS))
+    if counts[0] < 1 or not 2 <= draws <= 1000:  # noqa: PLR2004
         raise UserError("1 or more shots and 2 to 1,000 draws are wanted.", fix="--shots 1 --shots 5 --draws 5")
     seen = _seen(project, network, release, weights)
     asked = ("test", seen.test) if seen.test is not None else ("val", seen.val)
     found = [
         probing.few_shot(seen.train, seen.val, asked, count, seeds=range(draws), n_classes=seen.n_classes)
-        for count in sorted(set(shots))
+        for count in counts
     ]
     path = seen.folder / "few-shot.html"
     write_text(path, pages.few_shot(seen.name, seen.release.version, found))
