@@ -15,7 +15,7 @@ from pictus.annotate.desk.work_steps import LINK_SIGNS
 from pictus.annotate.exchange import own_steps
 from pictus.annotate.exchange.entries import VOTE_COLUMNS, claims, entries_of, without_known
 from pictus.annotate.exchange.intake import People, Wishes
-from pictus.annotate.exchange.intake_steps import other_tools, people_of, take_in
+from pictus.annotate.exchange.intake_steps import other_tools, people_of, take_in, ways_on
 from pictus.annotate.exchange.references import resolve
 from pictus.annotate.exchange.vote_files import read_answers
 from pictus.annotate.truth import dawid_skene, glad, gold, mace, majority, one_coin
@@ -99,7 +99,8 @@ def import_(
         if from_folders:
             (found, problems, numbers), left_out = _claimed(project, taxonomy), list[str]()
         else:
-            skips = Skips(skip_bad, skip_unknown or skip_bad, people_of(project, keeps_names=keep_names))
+            keeps = keep_names or own_steps.are_own(project, files)
+            skips = Skips(skip_bad, skip_unknown or skip_bad, people_of(project, keeps_names=keeps))
             found, left_out, numbers = _read(project, taxonomy, files, asked, skips)
             problems = (f"{counted(len(left_out), 'row')} left out: {left_out[0]}, …",) if left_out else ()
         sources, added = _stored(project, found)
@@ -247,7 +248,7 @@ def _read(
             (left_out if may_go else refused).append(told)
     where = ", ".join(answers.where for answers in read)
     if refused:
-        raise bad_rows(where, refused, fix=_ways_on(refused))
+        raise bad_rows(where, refused, fix=ways_on(refused))
     votes = latest_votes(pa.concat_tables(tables))
     if not votes.num_rows:
         if has_bad:
@@ -255,18 +256,6 @@ def _read(
         raise UserError(f"{where}: no row is about a picture of this project.", fix="pictus collect add FOLDER")
     n_rows = sum(len(answers.row) + len(answers.torn) for answers in read)
     return votes, left_out, _counts(votes, rows=n_rows, left_out=len(left_out))
-
-
-def _ways_on(refused: Sequence[str]) -> str:
-    """What can be done about rows that cannot be used."""
-    ways = ["correct the rows"]
-    if any("not in the taxonomy" in row for row in refused):
-        ways.insert(0, "pictus taxonomy add NAME")
-    if any("no picture" in row for row in refused):
-        ways.insert(0, "collect the pictures first")
-    only_unknown = all(": no picture '" in row for row in refused)
-    ways.append("leave them out with " + ("--skip-unknown" if only_unknown else "--skip-bad"))
-    return ", or ".join(ways)
 
 
 def _stored(project: Project, votes: pa.Table) -> tuple[tuple[str, ...], int]:

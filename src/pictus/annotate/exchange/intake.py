@@ -58,7 +58,7 @@ class People(NamedTuple):
         if self.keeps_names or name in self.here:
             return name, ""
         if platform == "person" and name.startswith(("source:", "model:")):
-            return "", f"{clipped(name)} is no person: such names stand for folders and models (--keep-names takes it)"
+            return "", f"{clipped(name)} is no person: such names stand for folders and models"
         if platform != "person" or "@" in name:
             digest = hmac.new(self.key, f"{platform}\0{name}".encode(), hashlib.sha256).hexdigest()
             return f"{platform}-{digest[:12]}", ""

@@ -44,6 +44,8 @@ _KEPT = 1000
 _KEY = "pseudonyms.key"
 _ASKED = "a file of tasks asks it"
 _TABLES = (".parquet", ".pq")
+_NO_TABLES = (".json", ".xml", ".tfrecord")
+_PACKED = (*_NO_TABLES, ".zip", ".xz", ".gz")
 
 
 class Taken(NamedTuple):
@@ -77,7 +79,7 @@ def other_tools(files: Sequence[Path], name: str) -> list[tuple[Bundle, Format]]
         known = recognised(bundle) if bundle else None
         if bundle and known:
             found.append((bundle, known))
-        elif path.is_dir() or path.suffix.lower() in (".json", ".xml", ".zip", ".xz", ".gz", ".tfrecord"):
+        elif path.is_dir() or path.suffix.lower() in _PACKED or (bundle and bundle.first.ending in _NO_TABLES):
             bundle_of(path)  # says what is not there
             raise UserError(
                 " ".join((f"{path.name}: no format is recognised in it.", *broken())),
@@ -171,6 +173,8 @@ def _refuse(bundles: Sequence[tuple[Bundle, Format]], fittings: Sequence[Fitting
 def ways_on(refused: Sequence[str]) -> str:
     """What can be done about rows that cannot be used."""
     ways = ["correct the rows"]
+    if any(" is no person: " in row for row in refused):
+        ways.insert(0, "--keep-names takes source: and model: as they are")
     if any("not in the taxonomy" in row for row in refused):
         ways.insert(0, "pictus taxonomy add NAME")
     if any("no picture" in row for row in refused):

@@ -48,6 +48,12 @@ def foreign(project: Project, files: Sequence[Path]) -> tuple[tuple[Path, ...], 
     return tuple(path for path in files if path not in ours), told
 
 
+def are_own(project: Project, files: Sequence[Path]) -> bool:
+    """Whether all of them are exports of this very project as they were written: their names stand in it already."""
+    written = {event.data.get("content", "") for event in project.journal.events(limit=_MANY, event="exported")}
+    return bool(files) and all(path.is_file() and content_of(path) in written for path in files)
+
+
 def content_of(path: Path) -> str:
     """A digest of what a file, or the files of annotations in a folder, hold; "" where there is nothing."""
     if path.is_file():

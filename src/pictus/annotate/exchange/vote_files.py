@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pictus.annotate.exchange.formats.documents import HEAD_BYTES, likely_ending
 from pictus.annotate.exchange.formats.formulas import GUARDED
 from pictus.errors import UserError, clipped, counted
 
@@ -62,9 +63,16 @@ def read_answers(path: Path, *, question: str = "") -> Answers:
         raise UserError(f"There is no file {path}.", fix="check the path")
     if path.is_dir():
         raise UserError(f"{path} is a folder.", fix="pictus annotate import --from-folders, or name the files in it")
-    if path.suffix.lower() not in _ENDINGS:
-        raise UserError(f"{path.name}: its ending does not say what it is.", fix=f"rename it: {', '.join(_ENDINGS)}")
-    is_parquet = path.suffix.lower() in (".parquet", ".pq")
+    ending = path.suffix.lower()
+    if ending not in _ENDINGS:
+        with path.open("rb") as file:
+            ending = likely_ending(file.read(HEAD_BYTES))
+    if ending not in _ENDINGS:
+        raise UserError(
+            f"{path.name}: neither its ending nor its content says what it is.",
+            fix=f"--format NAME, or rename it: {', '.join(_ENDINGS)}",
+        )
+    is_parquet = ending in (".parquet", ".pq")
     torn: dict[int, str] = {}
     table = _read_parquet(path) if is_parquet else _read_text(path, torn)
     chosen = _roles(path, table.column_names, question)

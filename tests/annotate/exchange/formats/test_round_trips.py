@@ -269,6 +269,48 @@ def test_nobody_in_a_column_of_workers_is_a_folder_or_a_model(tmp_path: Path, sh
     assert {vote[1] for vote in said(project)} == {name, "source:evil", "model:x"}
 
 
+def test_own_votes_of_folders_and_models_come_back_without_a_flag(tmp_path: Path, shelve: Shelve, said: Read) -> None:
+    project, other = pictus.new(tmp_path / "p"), pictus.new(tmp_path / "other")
+    ids = shelve(project, PICTURES)
+    shelve(other, PICTURES)
+    project.journal.add_votes([
+        Vote(ids["owl/1.jpg"], name, "", "cowl", "x", "") for name in ("source:folder", "model:x", "ada")
+    ])  # fmt: skip
+    path = tmp_path / "v.csv"
+    annotate.export(project, path, format="csv", what="votes")
+    before = said(project)
+    outcome = annotate.import_(project, (path,))
+    assert (outcome.summary["added"], outcome.summary["already_there"]) == (0, 3)
+    assert said(project) == before
+    with pytest.raises(UserError) as raised:  # somebody else's: a flag says that it is meant
+        annotate.import_(other, (path,))
+    assert raised.value.fix.startswith("--keep-names takes source: and model: as they are, or ")
+
+
+@pytest.mark.parametrize("chosen", ["csv", "cvat", "label-studio", "mturk", "toloka"])
+@pytest.mark.parametrize("name", ["out", "out.votes"])
+def test_a_file_without_a_known_ending_is_recognised_by_its_content(
+    chosen: str, name: str, tmp_path: Path, shelve: Shelve, said: Read
+) -> None:
+    old, new = pictus.new(tmp_path / "old"), pictus.new(tmp_path / "new")
+    ids = shelve(old, PICTURES)
+    shelve(new, PICTURES)
+    old.journal.add_votes(Vote(ids[name], who, question, answer, "x", "") for name, who, question, answer in VOTES)
+    annotate.export(old, tmp_path / name, format=chosen, what="votes")
+    annotate.import_(new, (tmp_path / name,))
+    assert said(new) == said(old)
+
+
+def test_a_file_that_is_no_text_and_has_no_ending_says_what_can_be_typed(tmp_path: Path, shelve: Shelve) -> None:
+    project = pictus.new(tmp_path / "p")
+    shelve(project, PICTURES)
+    for name, data in (("noise", bytes(range(256))), ("notes", b"nothing of use\n"), ("other", b'{"a": 1}')):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError) as raised:
+            annotate.import_(project, (tmp_path / name,))
+        assert "--format NAME" in raised.value.fix
+
+
 @pytest.mark.parametrize("chosen", ["yolo", "voc"])
 def test_an_own_export_that_has_lost_something_is_left_out_when_it_comes_back(
     tmp_path: Path, shelve: Shelve, kept: Read, chosen: str

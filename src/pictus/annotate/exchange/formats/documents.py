@@ -49,16 +49,23 @@ class Document:
 
     @property
     def ending(self) -> str:
-        """Lower case, of what is inside a packed file: ".json" for hits.json.xz."""
+        """Lower case, of what is inside a packed file: ".json" for hits.json.xz. Of a name without one that is known,
+        what its content looks like.
+        """
         name = self.name.lower()
         for packed in PACKED:
             name = name.removesuffix(packed)
-        return os.path.splitext(name)[1]  # noqa: PTH122  a name, no path
+        found = os.path.splitext(name)[1]  # noqa: PTH122  a name, no path
+        return found if found in ENDINGS else self._likely or found
 
     @property
     def stem(self) -> str:
         """Its name without folder and ending."""
         return self.name.rpartition("/")[2].partition(".")[0] if self.ending else self.name.rpartition("/")[2]
+
+    @cached_property
+    def _likely(self) -> str:
+        return likely_ending(self.head)
 
     @cached_property
     def head(self) -> bytes:
@@ -73,6 +80,19 @@ class Document:
         if len(data) > most:
             raise UserError(f"{self.name} has more than {most:,} bytes.", fix="split it")
         return data
+
+
+def likely_ending(head: bytes) -> str:
+    """What the beginning of a file looks like: ".json", ".xml", ".csv", ".tsv", ".parquet"; "" for nothing of these."""
+    if head.startswith(b"PAR1"):
+        return ".parquet"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if b"\0" in text:
+        return ""
+    first = text.partition(b"\n")[0]
+    signs = ((text.startswith((b"{", b"[")), ".json"), (text.startswith(b"<"), ".xml"), (b"\t" in first, ".tsv"),
+             (b"," in first or b";" in first, ".csv"))  # fmt: skip
+    return next((ending for is_so, ending in signs if is_so), "")
 
 
 @dataclass(frozen=True)
