@@ -6,7 +6,7 @@ import pytest
 
 from pictus import networks
 from pictus.models import lanes
-from pictus.train.loop.parts import Parts, chosen, draws_random_numbers
+from pictus.train.loop.parts import Parts, chosen, draws_random_numbers, parted
 
 if TYPE_CHECKING:
     import torch
@@ -165,3 +165,63 @@ def test_parts_follow_cores_batch_and_network() -> None:
 def test_dropout_is_noticed() -> None:
     assert draws_random_numbers(networks.make("mobilenet_v3_small", 5), 32)
     assert not draws_random_numbers(networks.make("resnet-w16", 5), 32)
+
+
+def test_a_batch_in_pieces_gives_the_gradient_of_the_whole_one() -> None:
+    import torch
+
+    inputs, labels = _data()
+
+    def found(count: int, **given: float) -> tuple[float, list["torch.Tensor"], list[int]]:
+        torch.manual_seed(0)
+        network, sizes = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 5)), list[int]()
+
+        def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
+            sizes.append(piece.stop - piece.start)
+            return torch.nn.functional.cross_entropy(part(inputs[piece]), labels[piece]), 1
+
+        result = Parts(network, None, count).gradients(48, compute, **given)  # type: ignore[arg-type]
+        return result.loss, [parameter.grad for parameter in network.parameters() if parameter.grad is not None], sizes
+
+    whole = found(1)
+    cases = ((1, {"pieces": 3}, [16] * 3), (2, {"pieces": 2}, [12] * 4), (1, {"pieces": 99}, [2] * 24),
+             (1, {"scale": 1024.0}, [48]), (2, {"pieces": 5, "scale": 8.0}, [4, 5, 5, 5, 5] * 2))  # fmt: skip
+    for count, given, sizes in cases:
+        other = found(count, **given)
+        assert other[2] == sizes
+        assert other[0] == pytest.approx(whole[0], rel=1e-6)
+        for ours, theirs in zip(other[1], whole[1], strict=True):
+            assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_a_batch_that_failed_leaves_statistics_as_they_were() -> None:
+    import torch
+
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
+    with lanes(2) as pool:
+        parts = Parts(network, pool, 2)
+
+        def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
+            found = part(torch.full((piece.stop - piece.start, 3, 4, 4), 10.0)).sum()
+            if piece.start > 0:
+                raise MemoryError
+            return found, 1
+
+        with pytest.raises(MemoryError):
+            parts.gradients(8, compute)
+    for model in parts._models:
+        assert model[0].running_mean.tolist() == [0.0] * 3
+        assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_compiled_network_keeps_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    network, compiled = _network(), list[object]()
+    names = list(network.state_dict())
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(self))
+    with parted(network, 1, 1, is_compiled=True):
+        assert compiled == [network]
+    with parted(network, 1, 1):
+        assert len(compiled) == 1
+    assert list(network.state_dict()) == names
