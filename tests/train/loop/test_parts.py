@@ -219,7 +219,11 @@ def test_a_compiled_network_keeps_its_names(monkeypatch: pytest.MonkeyPatch) -> 
 
     network, compiled = _network(), list[object]()
     names = list(network.state_dict())
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(self))
+
+    def compile_(self: object) -> None:
+        compiled.append(self)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_)
     with parted(network, 1, 1, is_compiled=True):
         assert compiled == [network]
     with parted(network, 1, 1):
