@@ -125,3 +125,92 @@ def test_pages_that_wait_are_bounded_and_none_is_made_twice(monkeypatch: pytest.
     third.result(TURN)
     assert sorted(done) == ["a1", "a2", "b1", "b2", "c1"]
     assert pages.begun("d", []).done()
+
+
+def slowly() -> tuple[Ready, list[str], threading.Event, threading.Event]:
+    """Pages whose first picture, x, is made only when told to: by then all others wait in line."""
+    begun, may_go_on, done = threading.Event(), threading.Event(), []
+
+    def make(image_id: str) -> None:
+        if image_id == "x":
+            begun.set()
+            assert may_go_on.wait(TURN)
+        else:
+            done.append(image_id)
+
+    pages = Ready(make)
+    pages.begin("first", ["x"], "zoe")
+    assert begun.wait(TURN)
+    return pages, done, begun, may_go_on
+
+
+def test_people_take_turns_however_many_pages_one_of_them_lends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "AT_ONCE", 1)
+    pages, done, _, may_go_on = slowly()
+    for number in range(4):
+        pages.begin(f"hog{number}", [f"h{number}{one}" for one in range(3)], "hog")
+    pages.begin("ada", ["a0", "a1", "a2"], "ada")
+    looked_at, own = pages.known("hog3"), pages.known("ada")
+    assert looked_at is not None
+    assert own is not None
+    may_go_on.set()
+    looked_at.result(TURN)
+    own.result(TURN)
+    assert done[:6] == ["h30", "a0", "h31", "a1", "h32", "a2"]
+
+
+def test_what_is_looked_at_is_made_before_what_is_fetched_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "AT_ONCE", 1)
+    pages, done, _, may_go_on = slowly()
+    pages.begin("ahead", ["b0", "b1"], "ben")
+    pages.begin("now", ["a0", "a1"], "ada")
+    pages.begin("later", ["a2"], "ada")
+    now = pages.known("now")
+    whole = pages.begun("ahead", ["b0", "b1"], "ben")
+    assert now is not None
+    may_go_on.set()
+    for one in (now, whole, pages.begun("later", ["a2"], "ada")):
+        one.result(TURN)
+    assert done[:4] == ["b0", "a0", "b1", "a1"]
+    assert done[4:] == ["a2"]
+
+
+def test_a_page_that_was_given_back_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "AT_ONCE", 1)
+    pages, done, _, may_go_on = slowly()
+    pages.begin("back", ["b0", "b1"], "ben")
+    pages.begin("stays", ["a0"], "ada")
+    waiting = pages.known("back")
+    pages.drop("back")
+    pages.drop("first")  # one of its pictures is being made
+    pages.drop("never")
+    assert pages.known("back") is None
+    assert waiting is not None
+    with pytest.raises(LaterError, match="given back"):
+        waiting.result(TURN)
+    may_go_on.set()
+    pages.begun("stays", [], "ada").result(TURN)
+    assert done == ["a0"]
+    pages.begun("back", ["b0"], "ben").result(TURN)
+    assert done == ["a0", "b0"], "it may be lent again"
+
+
+def test_one_person_waits_for_few_pages_and_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "OWN_AHEAD", 2)
+    pages, _, _, may_go_on = slowly()
+    for number in range(4):
+        pages.begin(f"hog{number}", ["h"], "hog")
+    assert [pages.known(f"hog{number}") is None for number in range(4)] == [False, False, True, True]
+    pages.begin("ada", ["a"], "ada")
+    assert pages.known("ada") is not None
+    may_go_on.set()
+
+
+def test_giving_a_page_back_takes_it_out_of_the_line(
+    fresh: pictus.Project, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[str] = []
+    monkeypatch.setattr(Ready, "drop", lambda _, page_id: dropped.append(page_id))
+    client, page = come(fresh, desk, "Ada")
+    assert client.post(f"/desk/pages/{page['page_id']}/release", json={}).status_code == 200
+    assert dropped == [page["page_id"]]

@@ -1,14 +1,15 @@
 """Pictures of pages that are lent, made small before anybody asks for them.
 
 How long a picture takes to be made small would tell whether it was shown to somebody before, as known answers were. So
-all pictures of a page are made when it is lent, and none of them is answered before all are there.
+all pictures of a page are made when it is lent, and none of them is answered before all are there. People take
+turns, so that nobody waits for the many pages of another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 
@@ -18,6 +19,8 @@ AT_ONCE = 2
 """Pictures that are made at a time."""
 MOST_AHEAD = 64
 """Pages that wait to be made before anybody asks; what is lent beyond is made when it is asked for."""
+OWN_AHEAD = 6
+"""The same, of one person: what a browser holds, and then some."""
 MOST = 512
 KEPT = 4_096
 """Pages that are known to be made: later ones are looked through again, which takes a moment."""
@@ -25,66 +28,119 @@ WAIT_S = 60.0
 
 
 class _Page:
-    def __init__(self, left: int) -> None:
-        self.left = left
+    def __init__(self, name: str, image_ids: Collection[str]) -> None:
+        self.name = name
+        self.waiting = deque(image_ids)
+        self.left = len(image_ids)
+        self.is_asked = False  # somebody wants to see it now
         self.made: Future[None] = Future()
 
 
 class Ready:
-    """The pages of one server. `make`: makes one picture, and tells nobody if it cannot; from any thread."""
+    """The pages of one server, made in turn for the people they are lent to: a picture of each.
+
+    `make`: makes one picture, and tells nobody if it cannot; from any thread.
+    """
 
     def __init__(self, make: Callable[[str], None]) -> None:
         self._make = make
         self._lock = threading.Lock()
         self._pages: OrderedDict[str, _Page] = OrderedDict()
-        self._waiting: deque[tuple[_Page, str]] = deque()
-        self._unmade = 0
+        self._lines: OrderedDict[str, list[_Page]] = OrderedDict()  # person -> pages with pictures nobody has begun
+        self._unmade: Counter[str] = Counter()
         self._workers = 0
 
-    def begin(self, page_id: str, image_ids: Collection[str]) -> None:
-        """Make the pictures of a page that was lent, unless many pages wait."""
-        self._begun(page_id, image_ids, MOST_AHEAD)
+    def begin(self, page_id: str, image_ids: Collection[str], name: str = "") -> None:
+        """Make the pictures of a page that was lent to somebody, unless many pages wait, or many of theirs."""
+        self._begun(page_id, image_ids, name, is_asked=False)
 
     def known(self, page_id: str) -> "Future[None] | None":
-        """What is over when a page's pictures are made; None for a page that nobody has begun."""
+        """What is over when a page's pictures are made, which now come first; None for one that nobody has begun."""
         with self._lock:
             page = self._pages.get(page_id)
-            return page.made if page else None
+            if page is None:
+                return None
+            page.is_asked = True
+            return page.made
 
-    def begun(self, page_id: str, image_ids: Collection[str]) -> "Future[None]":
+    def begun(self, page_id: str, image_ids: Collection[str], name: str = "") -> "Future[None]":
         """The same, begun now if need be; LaterError where too many pages wait."""
-        found = self._begun(page_id, image_ids, MOST)
+        found = self._begun(page_id, image_ids, name, is_asked=True)
         if found is None:
             raise LaterError("Many pictures are made ready just now.", fix="wait a little")
         return found
 
-    def _begun(self, page_id: str, image_ids: Collection[str], most: int) -> "Future[None] | None":
+    def drop(self, page_id: str) -> None:
+        """A page was given back: what is not made of it is not made. Who waits for it is told so."""
+        with self._lock:
+            page = self._pages.get(page_id)
+            if page is None or page.made.done():
+                return
+            del self._pages[page_id]
+            self._less(page)
+            page.waiting.clear()
+            self._leave(page)
+            page.made.set_exception(LaterError("This page was given back.", fix="go on with another"))
+
+    def _begun(
+        self, page_id: str, image_ids: Collection[str], name: str, *, is_asked: bool
+    ) -> "Future[None] | None":  # fmt: skip
         with self._lock:
             if (there := self._pages.get(page_id)) is not None:
+                there.is_asked |= is_asked
                 return there.made
-            if self._unmade >= most:
+            most, own = (MOST, MOST) if is_asked else (MOST_AHEAD, OWN_AHEAD)
+            if self._unmade.total() >= most or self._unmade[name] >= own:
                 return None
-            page = self._pages[page_id] = _Page(len(image_ids))
+            page = self._pages[page_id] = _Page(name, image_ids)
+            page.is_asked = is_asked
             while len(self._pages) > KEPT and next(iter(self._pages.values())).made.done():
                 self._pages.popitem(last=False)
             if not image_ids:
                 page.made.set_result(None)
                 return page.made
-            self._unmade += 1
-            self._waiting.extend((page, one) for one in image_ids)
+            self._unmade[name] += 1
+            self._lines.setdefault(name, []).append(page)
             if self._workers < AT_ONCE:
                 self._workers += 1
                 threading.Thread(target=self._work, name="pictures", daemon=True).start()
                 # daemon: nobody waits for pages when the server is stopped
             return page.made
 
+    def _next(self) -> tuple[_Page, str] | None:
+        """A picture of the person whose turn it is: first of those who look at a page, and of that page."""
+        asking = (name for name, line in self._lines.items() if any(page.is_asked for page in line))
+        name = next(asking, next(iter(self._lines), None))
+        if name is None:
+            return None
+        line = self._lines[name]
+        self._lines.move_to_end(name)
+        page = next((page for page in line if page.is_asked), line[0])
+        image_id = page.waiting.popleft()
+        if not page.waiting:
+            self._leave(page)
+        return page, image_id
+
+    def _leave(self, page: _Page) -> None:
+        line = self._lines.get(page.name, [])
+        if page in line:
+            line.remove(page)
+        if not line:
+            self._lines.pop(page.name, None)
+
+    def _less(self, page: _Page) -> None:
+        self._unmade[page.name] -= 1
+        if not self._unmade[page.name]:
+            del self._unmade[page.name]
+
     def _work(self) -> None:
         while True:
             with self._lock:
-                if not self._waiting:
+                found = self._next()
+                if found is None:
                     self._workers -= 1
                     return
-                page, image_id = self._waiting.popleft()
+                page, image_id = found
             try:
                 self._make(image_id)
             except BaseException:
@@ -94,10 +150,10 @@ class Ready:
             finally:
                 with self._lock:
                     page.left -= 1
-                    is_whole = page.left == 0
-                    self._unmade -= is_whole
-                if is_whole:
-                    page.made.set_result(None)
+                    is_whole = page.left == 0 and not page.made.done()
+                    if is_whole:
+                        self._less(page)
+                        page.made.set_result(None)
 
 
 async def made(page: "Future[None]") -> None:

@@ -151,7 +151,8 @@ class Room:
             if page is None:
                 return image_id, None
             page_id = page_id_of(request)
-            return image_id, self.ready.known(page_id) or self.ready.begun(page_id, page(person, page_id).pictures)
+            whole = self.ready.known(page_id)
+            return image_id, whole or self.ready.begun(page_id, page(person, page_id).pictures, person.name)
 
         async def endpoint(request: Request) -> Response:
             begun = time.monotonic()

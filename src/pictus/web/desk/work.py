@@ -84,7 +84,7 @@ class _View:
         page = self.desk.next_page(person, kind=kind, concept_id=concept_id, except_pages=tuple(held))
         if page is None:
             return {"page": None, "why": self.desk.nothing(person)}
-        self.room.ready.begin(page.page_id, page.pictures)
+        self.room.ready.begin(page.page_id, page.pictures, person.name)
         quiz = self.desk.quiz(person, page.concept_id) if page.kind == "grid" else None
         return {"page": self._page_json(page, person), "quiz": _quiz_json(quiz) if quiz else None}
 
@@ -104,6 +104,7 @@ class _View:
     def release(self, person: Person, request: Request, _body: Body) -> Values:
         page_id = page_id_of(request)
         self.desk.give_back(person, page_id)
+        self.room.ready.drop(page_id)
         return {"page_id": page_id}
 
     def picture(self, person: Person, request: Request) -> str:
