@@ -138,6 +138,28 @@ def test_always_yes_is_no_sign_where_everything_is_right() -> None:
     assert constant(votes, dawid_skene(votes), [*"abcd"], ("no", "yes")) == []
 
 
+def test_of_three_people_two_careful_ones_copy_nobody_when_the_third_is_careless() -> None:
+    """Pictures that are nearly all yes: two say so, the third answers at random."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        careless_I = rng.random(41) > 0.4
+        answers = np.stack([np.ones(41, bool), np.ones(41, bool), careless_I], 1).astype(int).ravel()
+        votes = votes_of(np.repeat(np.arange(41), 3), np.tile(np.arange(3), 41), answers, n_classes=2)
+        assert copied(votes, dawid_skene(votes), [*"abc"]) == []
+        mixed_I = rng.random(60) < 0.5  # and where pictures differ, what is usual would rest on the third alone
+        answers = np.stack([mixed_I, mixed_I, rng.random(60) < 0.5], 1).astype(int).ravel()
+        votes = votes_of(np.repeat(np.arange(60), 3), np.tile(np.arange(3), 60), answers, n_classes=2)
+        assert copied(votes, dawid_skene(votes), [*"abc"]) == []
+
+
+def test_who_always_says_yes_is_no_copy_of_others_who_do() -> None:
+    rng = np.random.default_rng(3)
+    answers = np.ones((200, 6), bool)
+    answers[:, 2:] = rng.random((200, 4)) > 0.3
+    votes = votes_of(np.repeat(np.arange(200), 6), np.tile(np.arange(6), 200), answers.astype(int).ravel(), n_classes=2)
+    assert not {one.annotator for one in copied(votes, dawid_skene(votes), [*"abcdef"])} & {"a", "b"}
+
+
 def test_lists_and_folders_have_no_signs() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 300)

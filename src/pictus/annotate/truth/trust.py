@@ -46,6 +46,9 @@ QUICKEST_S = 0.15
 """Seconds a picture below which nobody sees and decides: at ten pictures a second people still detect a target, but too
 late to answer one by one (Krishna et al. 2016, "Embracing error to enable rapid crowdsourcing")."""
 
+LEAST_COMPARED = 5
+"""Of fewer people, what is usual between two rests on one or two others: too few to tell who copies."""
+
 LIKELY_ERROR = 0.1
 """How often an honest person's answer is taken to differ from what the picture would make it."""
 
@@ -136,11 +139,11 @@ def copied(
     may_W = np.array([name not in out for name in names], np.bool_) & ~votes.is_source_W
     pairs = _compared(votes, may_W)
     first_G, second_G, n_G, unlike_G = pairs.first_G, pairs.second_G, pairs.common_G, pairs.common_G - pairs.same_G
-    if not first_G.size:
+    if np.unique([first_G, second_G]).size < LEAST_COMPARED:
         return []
     right_G, other_G = (_skill_without(pairs, who_G, votes.n_classes) for who_G in (first_G, second_G))
     alike_G = right_G * other_G + (1 - right_G) * (1 - other_G) / (votes.n_classes - 1)
-    expected_G = np.maximum(n_G * (1 - alike_G), 1e-9)
+    expected_G = np.maximum(n_G * np.minimum(1 - alike_G, _unlike_by_habit(votes, first_G, second_G)), 1e-9)
     ratio_G = unlike_G / expected_G
     told = expected_G >= 5  # noqa: PLR2004  of few expected, a ratio says nothing
     scale = float(np.median(ratio_G[told])) if told.sum() > 2 else 1.0  # noqa: PLR2004  with one pair there is no middle
@@ -163,6 +166,20 @@ def copied(
             numbers = (int(n_G[pair]), float(unlike_G[pair]), round(float(expected_G[pair]), 2), float(score_G[pair]))
             found.append(Sign(name, "copied", says, *numbers, other))
     return found
+
+
+def _unlike_by_habit(votes: Votes, first_G: Ints, second_G: Ints) -> Floats:
+    """How often two would differ who both answer as often so as they do, without looking: f64[G]. Two who nearly always
+    say yes differ hardly ever, and copy nobody.
+    """
+    key_V = votes.annotator_V * votes.n_classes + votes.answer_V
+    count_WK = np.bincount(key_V, minlength=votes.n_annotators * votes.n_classes).reshape(-1, votes.n_classes)
+    share_WK = count_WK / np.maximum(1, count_WK.sum(axis=1, keepdims=True))
+    alike_G, step = np.zeros(first_G.size), max(1, 10_000_000 // votes.n_classes)
+    for start in range(0, first_G.size, step):
+        part = slice(start, start + step)
+        alike_G[part] = np.einsum("gk,gk->g", share_WK[first_G[part]], share_WK[second_G[part]])
+    return 1 - alike_G
 
 
 def by_place(pages: Pages, names: Sequence[str]) -> list[Sign]:
