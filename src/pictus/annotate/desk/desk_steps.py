@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
-from pictus.annotate.desk import grid, lease_steps, quiz_steps, session_steps, turns_steps, work_steps
+from pictus.annotate.desk import again_steps, grid, lease_steps, quiz_steps, session_steps, turns_steps, work_steps
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import reopen
 from pictus.annotate.desk.moments import later
@@ -287,7 +287,11 @@ class Desk:
             return None
         asker = lease_steps.asker_of(connection, pick.me, [row.page_id for row in held])
         not_now = turns_steps.left_to_others(connection, pick.me, at)
-        asker = asker._replace(mine=asker.mine + not_now, secret=self._secret)
+        wish = again_steps.Wish(*pick, frozenset(self._kinds.get(person.role, [])), left, at)
+        again, apart = again_steps.taken_up(connection, wish, not_now)
+        if again:
+            return self._page(connection, pick.me, again)
+        asker = asker._replace(mine=asker.mine + not_now + apart, secret=self._secret)
         terms = _Terms(asker, left, at)
         page = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
         if page is None and not held:

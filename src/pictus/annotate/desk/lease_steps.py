@@ -373,6 +373,11 @@ def _count_leases(connection: sa.Connection, questions: Sequence[int], change: i
     told(connection, query, {"change": change, "ids": questions})
 
 
+def count_lent(connection: sa.Connection, questions: Iterable[int]) -> None:
+    """These questions are lent once more."""
+    _count_leases(connection, list(locked(connection, questions)), 1)
+
+
 def held(connection: sa.Connection, me: str) -> list[Any]:
     """Pages lent to this person now, oldest first: page_id, kind, concept_id, expires_at."""
     query = "SELECT page_id, kind, concept_id, expires_at, items FROM pages WHERE annotator = :me AND state = 'leased'"
