@@ -13,7 +13,7 @@ from tests.annotate.desks import desk_of, someone
 import pictus
 from pictus.annotate import import_, pause, settle
 from pictus.annotate.review.counting import FRESH_S
-from pictus.annotate.review.review_steps import decide, reassigned, withdraw
+from pictus.annotate.review.review_steps import Decision, decide, reassigned, withdraw
 from pictus.annotate.review.said_steps import votes_of_people
 from pictus.annotate.review.worklist_steps import Asked, Worklist
 from pictus.concepts import load_taxonomy
@@ -79,8 +79,12 @@ def test_a_concept_shows_what_is_it_now(worklist: Worklist, world: pictus.Projec
     assert worklist.counts()["crow"] == 1
     (act,) = worklist.acts()
     assert (act.pictures, act.standing, act.reviewer, act.is_withdrawal) == (1, 1, "rita", False)
+    assert act.what == "crow instead of owl"
     withdraw(world, "otto", act.batch)
+    assert worklist.acts()[0].what.startswith("taken back: ")
     assert [(one.standing, one.is_withdrawal) for one in worklist.acts()] == [(1, True), (0, False)]
+    decide(world, "rita", [Decision(PICTURES[5], "owl", "is-not")], "x")
+    assert worklist.acts()[0].what == "not owl"
 
 
 def test_mixed_concepts_and_one_persons_differences(worklist: Worklist) -> None:

@@ -33,6 +33,8 @@ from pictus.project import Project
 WALLS = 24
 """Orders that are kept: people scroll through a few walls at a time."""
 BATCHES = 12
+NAMED = 3
+"""Concepts named of one act."""
 KINDS = ("disagreements", "pair", "suspects", "concept", "person", "batch")
 
 
@@ -85,6 +87,7 @@ class Act(NamedTuple):
     pictures: int
     standing: int
     is_withdrawal: bool
+    what: str  # what was decided, in words: "not owl", "wren instead of owl"
 
 
 class Worklist:
@@ -211,9 +214,24 @@ class Worklist:
                 Act(
                     batch, rows[-1].ruled_at, rows[-1].reviewer, rows[-1].reason, len({one.image_id for one in rows}),
                     len(standing[batch]), any(one.ruling == WITHDRAWN for one in rows),
+                    self._what(rows),
                 )
                 for batch, rows in found.items()
             ]  # fmt: skip
+
+    def _what(self, rows: Sequence[Ruling]) -> str:
+        """What one act decided, in words."""
+        taxonomy, names = self._taxonomy(), dict[str, list[str]]()
+        for one in reversed(rows):  # as they were ruled
+            name = taxonomy.name(one.concept_id) if one.concept_id in taxonomy else one.concept_id
+            if name not in (found := names.setdefault(one.ruling, [])):
+                found.append(name)
+        shown = {ruling: ", ".join(found[:NAMED]) + ", …" * (len(found) > NAMED) for ruling, found in names.items()}
+        if WITHDRAWN in shown:
+            return f"taken back: {shown[WITHDRAWN]}"
+        if IS in shown and IS_NOT in shown:
+            return f"{shown[IS]} instead of {shown[IS_NOT]}"
+        return shown[IS] if IS in shown else f"not {shown[IS_NOT]}"
 
     def accuracy_of(self, name: str) -> int:
         """How many answers of somebody differ from what was settled."""
