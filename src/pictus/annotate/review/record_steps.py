@@ -15,7 +15,7 @@ from pictus.annotate.desk.work_steps import workers
 from pictus.annotate.tasks import Person
 from pictus.errors import NotThereError
 from pictus.project import Project
-from pictus.stats import Interval, clopper_pearson, wilson
+from pictus.stats import Interval, clopper_pearson
 
 BINS = 24
 """So many spans of time at most: what can be told apart in a chart 640 px wide."""
@@ -108,7 +108,7 @@ def spans(pages: Sequence[Handed]) -> list[Span]:
         first, last = (datetime.fromtimestamp(at, UTC) for at in (begins, begins + wide))
         found.append(Span(
             first.isoformat(timespec="minutes"), last.isoformat(timespec="minutes"), len(of),
-            sum(one.items for one in of), wilson(sum(one.rights for one in of), golds), golds, pace(of),
+            sum(one.items for one in of), clopper_pearson(sum(one.rights for one in of), golds), golds, pace(of),
         ))  # fmt: skip
     return found
 
