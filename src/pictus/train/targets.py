@@ -146,7 +146,7 @@ def read_weights(path: Path) -> dict[str, float]:
     for number, (image_id, text) in enumerate(pairs, start=1):
         try:
             weight = float(text)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError):  # told below, with the others
             weight = np.nan
         if not 0 <= weight < np.inf:
             bad.append(f"row {number}: {text!r} is not a weight of 0 or more")
