@@ -104,6 +104,26 @@ def test_a_picture_that_cannot_be_made_keeps_no_other_back(
     assert client.get(addresses(page)[1]).status_code == 200
 
 
+def test_a_picture_that_is_on_many_pages_is_looked_for_once(
+    fresh: pictus.Project, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    real = Shots.make
+
+    def counted(self: Shots, image_id: str, largest: int) -> None:
+        looked.append(image_id)
+        real(self, image_id, largest)
+
+    monkeypatch.setattr(Shots, "make", counted)
+    client, page = come(fresh, desk, "Ada")
+    assert client.get(addresses(page)[0]).status_code == 200
+    client.post("/desk/leave", json={})
+    client.post("/desk/join", json={"token": "", "name": "Ben"})
+    page = client.post("/desk/next", json={}).json()["page"]
+    assert client.get(addresses(page)[0]).status_code == 200
+    assert len(looked) == len(set(looked)) == 8, "Ben's pictures are Ada's"
+
+
 def test_pages_that_wait_are_bounded_and_none_is_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ready, "MOST_AHEAD", 2)
     monkeypatch.setattr(ready, "MOST", 3)
