@@ -16,7 +16,7 @@ from pictus.tasks import probe
 from pictus.train.transfer import nearest
 from pictus.train.transfer.features import Features
 
-STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Of the penalty on weights, tried on the validation split."""
 
 
