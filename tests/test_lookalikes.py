@@ -69,6 +69,14 @@ def test_in_a_flat_list_words_in_common_tell_and_else_the_id() -> None:
     assert alike(of("one", "three", "two"), "two", 3) == ["one", "three"]
 
 
+def test_where_nothing_is_near_nothing_is_alike_when_that_is_asked() -> None:
+    flat = of("golf ball", "cat", "ladle", "ping-pong ball", "washer")
+    assert alike(flat, "cat", 4, only_near=True) == []
+    assert alike(flat, "golf ball", 4, only_near=True) == ["ping-pong ball"]
+    assert alike(flat, "cat", 4, confused={"washer": 2}, only_near=True) == ["washer"]
+    assert alike(of("bird", "crow < bird", "owl < bird"), "owl", 4, only_near=True) == ["crow"]
+
+
 def test_a_circle_has_no_depths_and_breaks_nothing() -> None:
     assert alike(of("a < b", "b < a", "c: see", "d: see"), "c", 2)[0] == "d"
 

@@ -18,13 +18,14 @@ _NONE: Mapping[str, int] = {}
 
 def alike(
     taxonomy: Taxonomy, concept_id: str, most: int, *, confused: Mapping[str, int] = _NONE,
-    rather: Collection[str] = (),
+    rather: Collection[str] = (), only_near: bool = False,
 ) -> list[str]:  # fmt: skip
     """Up to `most` concepts that may be taken for this one, the likeliest first; never what is above or below it.
 
     First those it is confused with (`confused`: how often), then the nearest by `nearness`; of equally near ones those
     in `rather`, then those with more words of names and gloss in common, then by id. What is above or below one that
-    stands already comes last: it says the same again.
+    stands already comes last: it says the same again. `only_near`: those alone that something speaks for: they are
+    confused, have an ancestor in common or a word; else a flat list gives any.
     """
     kin = taxonomy.ancestors(concept_id) | taxonomy.descendants(concept_id) | {concept_id}
     near = _near(taxonomy, concept_id, kin, 4 * most)
@@ -32,7 +33,11 @@ def alike(
     least = sorted(near.values(), reverse=True)[: 4 * most][-1] if near else 0.0
     words, favoured = _words_of(taxonomy, concept_id), frozenset(rather)
     ordered = sorted(
-        (one for one, share in near.items() if share >= least or one in confused),
+        (
+            one for one, share in near.items() if one in confused or (share >= least and not (
+                only_near and not share and not words & _words_of(taxonomy, one)
+            ))
+        ),
         key=lambda one: (
             -confused.get(one, 0), -round(near[one], 9), one not in favoured,
             -_in_common(words, _words_of(taxonomy, one)), one,

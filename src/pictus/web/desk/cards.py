@@ -85,13 +85,16 @@ class Cards:
         return found[place]
 
     def _siblings(self, taxonomy: Taxonomy, concept_id: str, on_page: Collection[str]) -> list[dict[str, Any]]:
-        """What may be taken for it: what people took for it, then the nearest, of equals those with pictures."""
+        """What may be taken for it: what people took for it, then the nearest, of equals those with pictures.
+
+        None where nothing speaks for any: people would learn not to look there.
+        """
         if concept_id not in taxonomy:
             return []
         now = self._looked_up()
         pictured = now.chosen.keys() | now.surest.keys()
         nearest = alike(
-            taxonomy, concept_id, SIBLINGS, confused=now.confused.get(concept_id, {}), rather=pictured
+            taxonomy, concept_id, SIBLINGS, confused=now.confused.get(concept_id, {}), rather=pictured, only_near=True
         )  # fmt: skip
         return [
             {
