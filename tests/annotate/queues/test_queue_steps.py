@@ -159,6 +159,29 @@ def test_what_is_settled_beyond_doubt_gives_yes_and_no(tree: pictus.Project) -> 
     assert gold(tree, settled=0.999, many=3).summary["marked"] == 0
 
 
+def test_once_people_are_at_work_no_example_becomes_a_known_answer(tree: pictus.Project) -> None:
+    ids = sorted(image_id(f"owl{number}") for number in range(40))
+    sure(tree, *((one, "owl", 0.9999, "accepted") for one in ids), *((one, "axe", 0.0001, "rejected") for one in ids))
+    labels = [Label(one, "owl", 0.9999, 4, "accepted", "", "") for one in ids]
+    tree.tables.append("labels", table_of("labels", labels))
+    sources = [Source(one, one, "url", concept, "", "", "", "") for one in ids for concept in ("owl", "axe")]
+    tree.tables.append("sources", table_of("sources", sources))
+    plan(tree)
+    assert {one.image_id for one in gold(tree, settled=0.999, many=2)} == set(ids[:2]), "nobody has seen any yet"
+    with tree.journal.transaction() as connection:
+        connection.execute(sa.text("UPDATE questions SET known = ''"))
+        connection.execute(
+            sa.text("INSERT INTO examples (concept_id, image_id, chosen_at) VALUES ('owl', :one, '')"), {"one": ids[17]}
+        )
+        connection.execute(sa.text(
+            "INSERT INTO pages (page_id, annotator, kind, concept_id, state, leased_at, expires_at, items, revision,"
+            " seconds, submitted_at) VALUES ('p', 'ada', 'grid', 'owl', 'leased', '', '', 1, 0, 0, '')"
+        ))  # fmt: skip
+    found = gold(tree, settled=0.999, many=3)
+    assert {one.image_id for one in found} == {ids[16], ids[18], ids[19]}
+    assert {one.answer for one in found} == {"yes", "no"}
+
+
 def test_a_label_of_a_list_alone_is_not_known(tree: pictus.Project) -> None:
     ids = [image_id(f"owl{number}") for number in range(2)]
     labels = [Label(one, "owl", 0.9999, votes, "accepted", "", "") for one, votes in zip(ids, (1, 4), strict=True)]

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pictus.annotate.exchange.entries import entries_of
 from pictus.annotate.exchange.references import resolve
 from pictus.annotate.exchange.vote_files import read_answers
-from pictus.annotate.queues import effort, effort_steps, queue_rows
+from pictus.annotate.queues import effort, effort_steps, queue_rows, shown_steps
 from pictus.annotate.queues.audits import AUDIT, BEST, NO, PRESENT
 from pictus.annotate.truth.questions import SOURCE_PREFIX
 from pictus.concepts import Taxonomy, load_taxonomy
@@ -110,7 +110,8 @@ def gold(
     From an expert's file (image, concept, yes or no), or from what is settled beyond doubt: a yes is a picture of the
     concept whose posterior reaches --settled with two persons' votes, or a reviewer's or auditor's word; a no one that
     was settled so, else a picture of a concept far away in the tree that is as sure, and was never claimed or suspected
-    to be this one.
+    to be this one. Once people are at work, what they may have seen as examples is left out: one that vanished from
+    there would be known.
 
     files: an expert's answers: CSV, TSV or Parquet with the columns image,concept,answer
     settled: take from what is settled with at least this posterior, for example 0.999
@@ -147,7 +148,8 @@ def gold(
     more = ", …" if len(without) > 5 else ""  # noqa: PLR2004  a line's worth
     problems = [f"without a known yes and a known no: {counted(len(without), 'concept')} ({lacking}{more})"]
     if settled and not found:
-        problems.append("only what two persons or a reviewer have said is sure enough: begin with a file of an expert")
+        problems.append("only what two persons or a reviewer have said is sure enough: begin with a file of an expert;"
+                        " what people may have seen as examples is left out")  # fmt: skip
     return Outcome(
         "annotate gold", summary,
         f"{counted(len(found), 'known answer')}: {summary['yes']:,} yes, {summary['no']:,} no; {marked:,} newly marked",
@@ -304,10 +306,12 @@ def _sure(project: Project, settled: float) -> _Sure:
         for image_id, concept_id in zip(*(column.to_pylist() for column in pairs.columns), strict=True):
             touched.setdefault(image_id, set()).add(concept_id)
     expert_yes, expert_no = _audited(project)
-    gone = set(dropped.to_pylist())
+    gone = set(dropped.to_pylist()) | shown_steps.seen(project)
+    kept = (pair for pair in _pairs(high) if pair[0] not in gone)
+    refused = (pair for pair in _pairs(low) if pair[0] not in gone)
     ruled_out = set(expert_no) | {pair for pair in expert_yes if pair[0] in gone}
-    yes = sorted(({*_pairs(high)} | set(expert_yes)) - ruled_out)
-    no = sorted({pair for pair in {*_pairs(low), *expert_no} if pair[0] not in gone} - set(expert_yes))
+    yes = sorted({*kept, *expert_yes} - ruled_out)
+    no = sorted({pair for pair in {*refused, *expert_no} if pair[0] not in gone} - set(expert_yes))
     return _Sure(yes, no, touched)
 
 

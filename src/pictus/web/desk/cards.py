@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pictus.annotate.desk.example_steps import chosen_examples
+from pictus.annotate.queues.shown_steps import surest
 from pictus.concepts import Taxonomy
 from pictus.errors import NotThereError
 from pictus.lookalikes import alike
@@ -22,8 +22,8 @@ from pictus.project import Project
 from pictus.records import Concept, ConceptUrl
 
 EXEMPLARS, SIBLINGS, OF_SIBLING = 5, 4, 3
-SPARE = 16
-"""So many of the surest pictures of a concept are known, so that those on the page itself can be left out."""
+TOLD = EXEMPLARS + OF_SIBLING
+"""Examples of a concept that have an address: five, and some for those that the page itself asks about."""
 CONFUSED = 2
 """Pictures from which two concepts count as mixed up: one may be a slip."""
 FRESH_S = 10.0
@@ -79,7 +79,7 @@ class Cards:
 
     def find(self, concept_id: str, place: int) -> str:
         """The image_id of one example picture."""
-        found = self._shown(concept_id)
+        found = self._shown(concept_id)[:TOLD]
         if place >= len(found):
             raise NotThereError("There is no such example.")
         return found[place]
@@ -106,7 +106,7 @@ class Cards:
 
     def _addresses(self, concept_id: str, count: int, on_page: Collection[str]) -> list[str]:
         """Of pictures that are neither on the page nor known answers: who saw those here would know them there."""
-        places = [place for place, one in enumerate(self._shown(concept_id)) if one not in on_page][:count]
+        places = [place for place, one in enumerate(self._shown(concept_id)[:TOLD]) if one not in on_page][:count]
         return [f"/desk/examples/{place}/{{side}}?concept={quote(concept_id, safe='')}" for place in places]
 
     def _shown(self, concept_id: str) -> list[str]:
@@ -127,7 +127,7 @@ class Cards:
                 now = now._replace(chosen={one: tuple(found) for one, found in chosen.items()})
                 settled, linked = tables.version("labels"), tables.version("concept_urls")
                 if settled != self._settled:
-                    now = now._replace(surest=_surest(self._project), confused=_confused(self._project))
+                    now = now._replace(surest=surest(self._project), confused=_confused(self._project))
                 if linked != self._linked:
                     urls = tables.records("concept_urls", ConceptUrl)
                     now = now._replace(urls={one.concept_id: one.url for one in urls})
@@ -154,21 +154,6 @@ def links(concept: Concept, url: str = "") -> list[dict[str, str]]:
     if concept.source.startswith(("https:", "http:")):
         found.append({"word": "Source", "address": concept.source})
     return found
-
-
-def _surest(project: Project) -> Pictures:
-    rows = project.tables.read("labels", ["image_id", "concept_id", "posterior"], where="status = 'accepted'")
-    if not rows.num_rows:
-        return {}
-    rows = rows.sort_by([("concept_id", "ascending"), ("posterior", "descending"), ("image_id", "ascending")])
-    codes = rows.column("concept_id").combine_chunks().dictionary_encode()
-    code_N = codes.indices.to_numpy(zero_copy_only=False)
-    first_N = np.searchsorted(code_N, code_N, side="left")  # sorted: where each concept begins
-    chosen = rows.take(np.flatnonzero(np.arange(len(code_N)) - first_N < SPARE))
-    found: dict[str, list[str]] = {}
-    for row in chosen.to_pylist():
-        found.setdefault(row["concept_id"], []).append(row["image_id"])
-    return {concept_id: tuple(image_ids) for concept_id, image_ids in found.items()}
 
 
 def _confused(project: Project) -> Mapping[str, Mapping[str, int]]:
