@@ -55,6 +55,9 @@ VOTES = sa.Table(
 
 _log = logging.getLogger(__name__)
 
+KEPT_OPEN = 15
+"""Connections to a server that are kept: a new one costs some milliseconds, and a desk's threads come and go."""
+
 _BATCH = 50_000
 _VOTE_COLUMNS = tuple(Vote.__dataclass_fields__)
 
@@ -70,7 +73,8 @@ class Journal:
     def open(cls, url: str) -> "Journal":
         """Connect and bring the schema up to date; safe when two processes do it at once."""
         try:
-            engine = sa.create_engine(_driver(url), connect_args=_connect_args(url))
+            pool = {} if url.startswith("sqlite") else {"pool_size": KEPT_OPEN}
+            engine = sa.create_engine(_driver(url), connect_args=_connect_args(url), **pool)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
             what = f"{_hidden(url)} is not a database address: {error}."
             raise UserError(what, fix="postgresql://user@host/name") from error
