@@ -94,31 +94,36 @@ def import_(
     wishes = Wishes(asked, skip_bad, skip_unknown, as_proposals, keep_names)
     if others := other_tools(files, format):
         return own_steps.telling(take_in(project, taxonomy, others, wishes), ours)
-    label = "reading what folders claim" if from_folders else f"reading answers from {counted(len(files), 'file')}"
-    with project.lock("annotate"), project.progress.track(label, None):
+    read = "what folders claim" if from_folders else f"answers from {counted(len(files), 'file')}"
+    with project.lock("annotate"), project.progress.track(f"reading {read}", None):
+        left_out: list[str] = []
         if from_folders:
-            (found, problems, numbers), left_out = _claimed(project, taxonomy), list[str]()
+            found, problems, numbers = _claimed(project, taxonomy)
         else:
-            keeps = keep_names or own_steps.are_own(project, files)
-            skips = Skips(skip_bad, skip_unknown or skip_bad, people_of(project, keeps_names=keeps))
+            people = people_of(project, keeps_names=keep_names or own_steps.are_own(project, files))
+            skips = Skips(skip_bad, skip_unknown or skip_bad, people)
             found, left_out, numbers = _read(project, taxonomy, files, asked, skips)
             problems = (f"{counted(len(left_out), 'row')} left out: {left_out[0]}, …",) if left_out else ()
         sources, added = _stored(project, found)
-        summary: dict[str, Any] = {**numbers, "votes": found.num_rows, "added": added}
-        summary["already_there"] = found.num_rows - added
+        there = found.num_rows - added
+        summary: dict[str, Any] = {**numbers, "votes": found.num_rows, "added": added, "already_there": there}
         subject = ", ".join(path.name for path in files)[:500] or _FOLDERS
-        rows = {"rows_left_out": left_out[:_KEPT]} if left_out else {}
-        project.journal.log("annotate", "votes_imported", subject, **summary, **rows)
+        kept = {"rows_left_out": left_out[:_KEPT]} if left_out else {}
+        project.journal.log("annotate", "votes_imported", subject, **summary, **kept)
     return Outcome(
         step="annotate import",
         summary=summary,
-        headline=f"{counted(added, 'vote')} added of {counted(summary['annotators'], 'annotator')} on "
-        f"{counted(summary['pictures'], 'picture')}"
-        + (f"; {summary['already_there']:,} were there already" if summary["already_there"] else ""),
+        headline=_added(summary),
         problems=(*ours, *problems),
         next=("pictus annotate settle",),
         source=lambda: (Vote(**row) for name in sources for row in project.journal.votes(source=name).to_pylist()),
     )
+
+
+def _added(summary: dict[str, Any]) -> str:
+    there = f"; {summary['already_there']:,} were there already" if summary["already_there"] else ""
+    people, pictures = counted(summary["annotators"], "annotator"), counted(summary["pictures"], "picture")
+    return f"{counted(summary['added'], 'vote')} added of {people} on {pictures}{there}"
 
 
 @step("annotate settle", changes=True)

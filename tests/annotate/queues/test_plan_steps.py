@@ -205,21 +205,22 @@ def test_what_was_settled_or_ruled_on_since_is_parked_and_comes_back_when_that_g
     assert (outcome.summary["answered"], outcome.summary["waiting"]) == (0, 4)
 
 
-def test_what_the_desk_has_begun_closes_where_it_was_settled_or_ruled_on_and_stays_where_it_is_held(
+def test_what_the_desk_has_begun_is_left_to_its_rule_unless_somebody_ruled(
     project: pictus.Project, fill: Fill
 ) -> None:
     ids = sorted(fill(project, {f"owl/{number}.jpg": "owl" for number in range(4)}).values())
     plan(project)
     change(project, "UPDATE questions SET votes = 2")
     change(project, "UPDATE questions SET leases = 1 WHERE image_id = :one", one=ids[2])
-    cast(project, ids[0], "yes", "yes")
+    cast(project, ids[0], "yes", "yes")  # one of the first pictures of `dynamic`, which ten people are to see
     settled_at(project, ids[0], "accepted", 0.99)
     ruled(project, ids[1], "is")
     ruled(project, ids[2], "is")  # somebody holds it
     cast(project, ids[3], "yes", "no")
     settled_at(project, ids[3], "unsettled", 0.5)
-    assert plan(project).summary["answered"] == 2
-    assert states(project, ids) == ["parked", "parked", "open", "open"]
+    assert plan(project).summary["answered"] == 1
+    assert states(project, ids) == ["open", "parked", "open", "open"]
+    assert "asked 2 persons so far" in reasons(project)[ids[0]], "and says so"
 
 
 def test_reasons_are_true_after_settling_also_where_somebody_holds_the_question(

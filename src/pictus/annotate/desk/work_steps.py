@@ -14,7 +14,7 @@ from pictus.annotate.desk.quiz_steps import keep_remark
 from pictus.annotate.desk.session_steps import note, pause
 from pictus.annotate.tasks import Person, Progress
 from pictus.errors import UserError
-from pictus.stats import wilson
+from pictus.stats import clopper_pearson
 
 UNPICTURABLE = "unpicturable"
 ENOUGH = 2
@@ -103,7 +103,7 @@ def progress(connection: sa.Connection, person: Person, waiting_now: int) -> Pro
         connection, query, {"me": person.name, "most": OPEN_PAGES - 1}
     ).one()
     left = quota_left(connection, person)
-    share = wilson(int(rights), int(golds))
+    share = clopper_pearson(int(rights), int(golds))
     return Progress(
         pages=int(pages), questions=int(questions), seconds=float(seconds), left=left, waiting=waiting_now,
         skill=(_twentieth(share.estimate), _twentieth(share.low), _twentieth(share.high)) if golds else None,
@@ -203,7 +203,7 @@ def workers(connection: sa.Connection) -> list[Worker]:
     )
     found, lines = [], connection.execute(query)
     for name, role, state, pages, items, seconds, golds, rights, repeats, sames, reason, link in lines:
-        share = wilson(int(rights), int(golds)) if golds else None
+        share = clopper_pearson(int(rights), int(golds)) if golds else None
         found.append(Worker(
             name, role, state, int(pages), int(items), float(seconds), share and share.estimate, share and share.low,
             share and share.high, int(sames) / int(repeats) if repeats else None, reason,

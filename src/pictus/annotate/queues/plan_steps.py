@@ -62,7 +62,7 @@ class Facts(NamedTuple):
     evidence: priorities.Evidence
     is_closed: Bools  # decided with a person's vote or a ruling
     notes: tuple[str, ...]
-    held: Ints = np.zeros(0, np.int64)  # keys of open questions that somebody holds
+    begun: Ints = np.zeros(0, np.int64)  # keys of open questions that somebody holds, or answered at the desk
     again: Mapping[str, Bools] = {}  # what is asked again although the desk's rule was content: word of the reason
 
 
@@ -138,7 +138,7 @@ def _planned(
     names = [taxonomy.name(one) for one in world.concepts]
     meter.say("weighing")
     found = priorities.priorities(facts.evidence, names, choice.enough, lacks)
-    asked = np.flatnonzero(~facts.is_closed | _is_doubted(facts) | np.isin(facts.keys, facts.held))
+    asked = np.flatnonzero(~facts.is_closed | _is_doubted(facts) | np.isin(facts.keys, facts.begun))
     if choice.starving:
         is_starving = facts.evidence.accepted_C[facts.evidence.concept_R[asked]] < choice.enough
         asked = asked[is_starving]
@@ -206,7 +206,7 @@ def _grid_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], *, 
     decided = evidence.looked_up(keys, settled.keys, settled.is_accepted | settled.is_rejected, 0)
     is_closed = (decided & (yes_R + no_R > 0)) | np.isin(keys, ruled)
     notes = (*scores.notes, *drift_notes)
-    return Facts(world, keys, known, is_closed, notes, there.held, _left(project, world, (said, settled), keys, ruled))
+    return Facts(world, keys, known, is_closed, notes, there.begun, _left(project, world, (said, settled), keys, ruled))
 
 
 def _left(
@@ -254,27 +254,27 @@ class There(NamedTuple):
 
     keys: Ints
     posterior: Floats
-    held: Ints  # keys of those that somebody holds now
+    begun: Ints  # keys of those that are open and that somebody holds, or answered at the desk
 
 
 def _there(project: Project, world: World) -> There:
     """What was put in by earlier plans and by answers at the desk: its priority goes with what is known now."""
     query = sa.text(
-        "SELECT concept_id, image_id, votes, posterior, leases FROM questions WHERE kind = 'grid' AND known = ''"
+        "SELECT concept_id, image_id, votes, posterior, leases, state FROM questions WHERE kind = 'grid' AND known = ''"
         " AND mark_id = 0 AND (state = 'open' OR (state = 'parked' AND reason IN (:gone, :answered)))"
     )
     reasons = {"gone": queue_rows.GONE, "answered": queue_rows.ANSWERED}
-    keys, shares, leases = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0, np.int64)]
+    keys, shares, begun = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0, np.bool_)]
     with project.journal.reading() as connection:
         found = connection.execution_options(stream_results=True).execute(query, reasons)
         for rows in found.partitions(READ):
-            concepts, images, votes, posterior, held = zip(*rows, strict=True)
+            concepts, images, votes, posterior, held, states = zip(*rows, strict=True)
             keys.append(world.keys(pa.array(images, pa.string()), pa.array(concepts, pa.string())))
             shares.append(np.where(np.array(votes) > 0, np.array(posterior, np.float64), np.nan))
-            leases.append(np.array(held, np.int64))
+            begun.append((np.array(held) + np.array(votes) > 0) & (np.array(states) == "open"))
     every, first = np.unique(np.concatenate(keys), return_index=True)
-    is_held = np.concatenate(leases)[first] > 0
-    return There(every[every >= 0], np.concatenate(shares)[first][every >= 0], every[(every >= 0) & is_held])
+    is_begun = np.concatenate(begun)[first]
+    return There(every[every >= 0], np.concatenate(shares)[first][every >= 0], every[(every >= 0) & is_begun])
 
 
 def _posterior(keys: Ints, settled: evidence.Settled, there: There) -> Floats:
@@ -430,17 +430,19 @@ def _is_doubted(facts: Facts) -> Bools:
 
 def _parked(project: Project, facts: Facts, kind: str) -> Counter[str]:
     """Put aside what need not be asked any more: pictures that were dropped, yes/no questions that were settled or
-    ruled on since, also where the desk's rule would have asked more people.
+    ruled on without the desk. Where somebody voted at the desk its rule decides, unless there is a ruling.
     """
     world = facts.world
     is_answered_R = facts.is_closed & ~_is_doubted(facts) & (kind not in DRAWN)
-    answered = facts.keys[is_answered_R]
+    answered, ruled = facts.keys[is_answered_R], np.sort(keys_of_rulings(world, rulings(project)))
 
     def why(found: Sequence[queue_rows.Open]) -> list[str]:
         images = pa.array([one.image_id for one in found], pa.string())
         keys = world.keys(images, pa.array([one.concept_id for one in found], pa.string()))
         is_gone = world.image_numbers(images) < 0
-        reasons = np.where(is_gone, queue_rows.GONE, np.where(np.isin(keys, answered), queue_rows.ANSWERED, ""))
+        is_begun = np.array([one.votes > 0 for one in found], np.bool_)
+        is_answered = np.isin(keys, answered) & (~is_begun | np.isin(keys, ruled))
+        reasons = np.where(is_gone, queue_rows.GONE, np.where(is_answered, queue_rows.ANSWERED, ""))
         return list(map(str, reasons.tolist()))
 
     return queue_rows.park(project.journal, kind, why)

@@ -80,7 +80,7 @@ def forgetting(project: Project, run: str = "", *, before: str = "", split: str 
     )
 
 
-@step("train robustness", changes=False, needs_project=False)
+@step("train robustness", changes=True, needs_project=False, shows_records=True)
 def robustness(
     project: Project, run: str = "", *, split: str = "", bound: float = 4.0, steps: int = 20, limit: int = 500
 ) -> Outcome[RobustnessRow]:
