@@ -80,6 +80,7 @@ def forgetting(project: Project, run: str = "", *, before: str = "", split: str 
     )
 
 
+# It changes nothing, but is minutes of work that not every visitor may ask for, by the name of any folder.
 @step("train robustness", changes=True, needs_project=False, shows_records=True)
 def robustness(
     project: Project, run: str = "", *, split: str = "", bound: float = 4.0, steps: int = 20, limit: int = 500
