@@ -52,6 +52,10 @@ class Row(NamedTuple):
     first: int = 0
 
 
+MAX_CELL = 131_072
+"""Signs of a cell: csv's own limit, which is one for all that runs in a process and may have been raised by others."""
+
+
 def rows_of_csv(lines: Iterable[str], where: str) -> Iterator[Row]:
     """Rows of a CSV or TSV text; the header decides which (the delimiter that occurs in it)."""
     reader_lines = iter(lines)
@@ -69,6 +73,7 @@ def rows_of_csv(lines: Iterable[str], where: str) -> Iterator[Row]:
             begin, end = end + 1, reader.line_num + 1
             if not cells:
                 continue
+            _check_cells(cells)
             begin = begin if begin != end else 0
             if len(cells) == len(header):
                 url, concept, licence, author, query = (_first(cells, at) for at in places)
@@ -80,6 +85,12 @@ def rows_of_csv(lines: Iterable[str], where: str) -> Iterator[Row]:
     except csv.Error as error:
         what = f"{where} line {reader.line_num + 1} cannot be read: {error}."
         raise UserError(what, fix="save the list again as CSV") from error
+
+
+def _check_cells(cells: Sequence[str]) -> None:
+    if max(map(len, cells)) > MAX_CELL:
+        message = f"a cell has more than {MAX_CELL:,} signs"
+        raise csv.Error(message)
 
 
 def rows_of_jsonl(lines: Iterable[str]) -> Iterator[Row]:

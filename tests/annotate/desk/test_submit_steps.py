@@ -387,7 +387,7 @@ def test_a_known_answer_that_is_corrected_later_proves_nothing(world: pictus.Pro
     assert last == [("yes",)], "votes are the last ones"
 
 
-def test_the_same_question_on_two_pages_of_one_person_counts_once(world: pictus.Project) -> None:
+def test_a_page_that_ran_out_and_was_lent_again_counts_once(world: pictus.Project) -> None:
     put_questions(world, 30, wanted=5)
     clock = Clock()
     desk = desk_of(world, clock)
@@ -397,10 +397,10 @@ def test_the_same_question_on_two_pages_of_one_person_counts_once(world: pictus.
     again = desk.next_page(ada)
     assert page is not None
     assert again is not None
-    assert again.page_id != page.page_id
-    for one in (page, again):
+    assert again.page_id == page.page_id
+    for revision, one in enumerate((page, again), start=1):
         clock.wait(60)
-        receipt = desk.submit(ada, one.page_id, 1, all_of(one), 60)
+        receipt = desk.submit(ada, one.page_id, revision, all_of(one, ("yes", "no")[revision % 2]), 60)
     assert receipt.progress.questions == 30
     assert [one.questions for one in pictus.annotate.people(world)] == [30]
 

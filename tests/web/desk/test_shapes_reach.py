@@ -62,7 +62,7 @@ def test_every_drawing_page_can_be_read_and_reached(address: str, chromium: Any,
     found: dict[str, Any] = {}
     with person(chromium, address, width=width, color_scheme=scheme) as hand:
         for kind in KINDS:
-            hand.enter("ada", kind)
+            hand.enter(f"ada {kind}", kind)  # newcomers hold two pages
             used(hand, kind)
             hand.frame()
             problems = hand.page.evaluate(CHECK)
@@ -78,7 +78,7 @@ def test_every_drawing_page_can_be_read_and_reached(address: str, chromium: Any,
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_keyboard_goes_round_and_is_seen(address: str, chromium: Any, kind: str) -> None:
     with person(chromium, address) as hand:
-        hand.enter("ada", kind)
+        hand.enter(f"ada {kind}", kind)  # newcomers hold two pages
         used(hand, kind)
         seen: list[str] = []
         for _ in range(60):
