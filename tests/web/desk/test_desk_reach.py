@@ -24,7 +24,7 @@ CHECK = Path(__file__).with_name("reach.js").read_text(encoding="utf-8")
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A desk with a quiz, examples, and links for owners."""
-    project = settled_project(tmp_path_factory.mktemp("reach"), 6, 8, quiz=6)
+    project = settled_project(tmp_path_factory.mktemp("reach"), 24, 8, quiz=24)
     with served(project, is_kiosk=False) as server:
         yield server
 

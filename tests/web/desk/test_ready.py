@@ -216,6 +216,7 @@ def test_a_page_that_was_given_back_is_not_made(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_one_person_waits_for_few_pages_and_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "AT_ONCE", 1)
     monkeypatch.setattr(ready, "OWN_AHEAD", 2)
     pages, _, _, may_go_on = slowly()
     for number in range(4):
