@@ -199,14 +199,12 @@ def come_in(page: Any, address: str, name: str) -> None:
 
 
 def at_wall(page: Any) -> None:
-    """Answer a quiz if one is asked, by keys, until the wall is there."""
-    page.wait_for_selector(".mark, .quiz")
-    for key in "1234":
-        if not page.locator(".quiz").count():
+    """Answer a quiz if one is asked, by keys, until the wall is there, and stays when the choice was looked at."""
+    for key in "12341234":
+        page.wait_for_selector(".mark, .quiz")
+        if page.locator(".quiz").count():
+            page.keyboard.press(key)
+        page.wait_for_timeout(400)
+        if page.locator(".mark").count() and not page.locator(".quiz").count():
             break
-        wanted = page.locator(".quiz .choice").all_inner_texts()
-        page.keyboard.press(key)
-        page.wait_for_function(
-            "before => !document.querySelector('.quiz') || document.querySelector('.quiz .problem')", arg=wanted
-        )
     page.wait_for_selector(".mark")
