@@ -161,14 +161,17 @@ class Hand:
         for place in places[1:]:
             self.page.mouse.move(*place, steps=3)
         self.page.mouse.up()
+        self.frame()
 
     def click(self, *points: tuple[float, float]) -> None:
         for point in points:
             self.page.mouse.click(*self.at(*point))
+        self.frame()
 
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
+        self.frame()
 
     def said(self) -> str:
         self.frame()
