@@ -54,6 +54,12 @@ def alike(
     return [*found, *(one for one in ordered if one not in found)][:most]
 
 
+def is_near(taxonomy: Taxonomy, a: str, b: str) -> bool:
+    """Whether two concepts have an ancestor in common below the top of the tree, or a word."""
+    common = (taxonomy.ancestors(a) & taxonomy.ancestors(b)) - set(taxonomy.roots)
+    return bool(common or _words_of(taxonomy, a) & _words_of(taxonomy, b))
+
+
 def nearness(taxonomy: Taxonomy, a: str, b: str) -> float:
     """How near two concepts are in the tree, in [0, 1]: 2 d(lca) / (d(a) + d(b)), d: depth, of a root 1.
 

@@ -137,13 +137,13 @@ def test_what_is_settled_beyond_doubt_gives_yes_and_no(tree: pictus.Project) -> 
     ids = [image_id(f"owl{number}") for number in range(40)]
     sure(
         tree, *((one, "owl", 0.9995, "accepted") for one in ids[:4]), (ids[4], "owl", 0.0001, "rejected"),
-        (ids[5], "owl", 0.99, "accepted"), *((one, "axe", 0.9999, "accepted") for one in ids[10:13]),
-        *((one, "wren", 0.9999, "accepted") for one in ids[20:23]),
+        (ids[5], "owl", 0.99, "accepted"), *((one, "wren", 0.9999, "accepted") for one in ids[10:13]),
+        *((one, "axe", 0.9999, "accepted") for one in ids[20:23]),
     )  # fmt: skip
     sources = [Source(ids[at], f"/{at}", "url", concept, "", "", "", "")
-               for at, concept in ((0, "owl"), (10, "axe"), (11, "owl"), (20, "wren"), (30, "saw"))]  # fmt: skip
+               for at, concept in ((0, "owl"), (10, "wren"), (11, "owl"), (20, "axe"), (30, "saw"))]  # fmt: skip
     tree.tables.append("sources", table_of("sources", sources))
-    tree.tables.append("suspects", table_of("suspects", [Suspect(ids[12], "axe", "owl", 0.1, "m", "")]))
+    tree.tables.append("suspects", table_of("suspects", [Suspect(ids[12], "wren", "owl", 0.1, "m", "")]))
     plan(tree)
     outcome = gold(tree, settled=0.999, many=3)
     found = {(one.concept_id, one.image_id): (one.answer, one.source) for one in outcome}
@@ -151,12 +151,23 @@ def test_what_is_settled_beyond_doubt_gives_yes_and_no(tree: pictus.Project) -> 
     assert len(owls) == 3
     assert owls < set(ids[:4])
     nos = {image: source for (concept, image), (answer, source) in found.items() if concept == "owl" and answer == "no"}
-    # settled no; of the axes only the one that nothing calls an owl; wrens are too near
-    assert nos == {ids[4]: "settled 0.999", ids[10]: "control: surely axe"}
+    # settled no; of the wrens only the one that nothing calls an owl; anybody would know an axe there for a control
+    assert nos == {ids[4]: "settled 0.999", ids[10]: "control: surely wren"}
     assert ("saw", "yes") not in {(concept, answer) for (concept, _), (answer, _) in found.items()}
-    assert outcome.summary["without"] == ["saw"]
-    assert "saw" in outcome.problems[0]
+    assert outcome.summary["without"] == ["axe", "saw"]
+    assert outcome.problems[0] == "without a known yes: 1 concept (saw)"
+    assert outcome.problems[1].startswith("with known yes alone: 1 concept (axe); ")
     assert gold(tree, settled=0.999, many=3).summary["marked"] == 0
+
+
+def test_a_known_no_is_never_of_what_stands_on_pictures_together(tree: pictus.Project) -> None:
+    ids = [image_id(f"owl{number}") for number in range(40)]
+    sure(tree, (ids[0], "owl", 0.9999, "accepted"), *((one, "axe", 0.9999, "accepted") for one in ids[10:13]),
+         *((one, "saw", 0.9999, "accepted") for one in ids[12:15]))  # fmt: skip
+    sources = [Source(one, one, "url", "axe", "", "", "", "") for one in ids[10:13]]
+    tree.tables.append("sources", table_of("sources", [*sources, Source(ids[0], "/", "url", "owl", "", "", "", "")]))
+    plan(tree)
+    assert {one.answer for one in gold(tree, settled=0.999)} == {"yes"}, "a saw may lie beside an axe; no owl does"
 
 
 def test_once_people_are_at_work_no_example_becomes_a_known_answer(tree: pictus.Project) -> None:

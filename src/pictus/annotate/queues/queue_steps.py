@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from pictus.annotate.truth.questions import SOURCE_PREFIX
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, bad_rows, counted
 from pictus.journey import first_command
+from pictus.lookalikes import alike, is_near
 from pictus.project import Project
 from pictus.registry import Outcome, step
 
@@ -28,6 +29,8 @@ SHOWN = 10
 GRID = "grid"
 SURE = 0.999
 """Posterior from which a settled answer may stand for a known one."""
+NEAR = 16
+"""Concepts, the likeliest, that a known no may come from."""
 PERSONS = 2
 """Of whom two must have said so: a posterior of a list alone says what the list said."""
 
@@ -109,9 +112,9 @@ def gold(
 
     From an expert's file (image, concept, yes or no), or from what is settled beyond doubt: a yes is a picture of the
     concept whose posterior reaches --settled with two persons' votes, or a reviewer's or auditor's word; a no one that
-    was settled so, else a picture of a concept far away in the tree that is as sure, and was never claimed or suspected
-    to be this one. Once people are at work, what they may have seen as examples is left out: one that vanished from
-    there would be known.
+    was settled so, else as sure a picture of a concept that is near, never claimed or suspected to be this one. Where
+    nothing is near there is no other no: one that stands out would be known for a control. Once people are at work,
+    what they may have seen as examples is left out: one that vanished from there would be known.
 
     files: an expert's answers: CSV, TSV or Parquet with the columns image,concept,answer
     settled: take from what is settled with at least this posterior, for example 0.999
@@ -144,16 +147,14 @@ def gold(
         }  # fmt: skip
         subject = ", ".join(path.name for path in files)[:500] or f"settled {settled:g}"
         project.journal.log("annotate", "gold_marked", subject, **summary)
-    lacking = ", ".join(taxonomy.name(one) if one in taxonomy else one for one in without[:5])
-    more = ", …" if len(without) > 5 else ""  # noqa: PLR2004  a line's worth
-    problems = [f"without a known yes and a known no: {counted(len(without), 'concept')} ({lacking}{more})"]
+    problems = _lacking(project, taxonomy, without)
     if settled and not found:
         problems.append("only what two persons or a reviewer have said is sure enough: begin with a file of an expert;"
                         " what people may have seen as examples is left out")  # fmt: skip
     return Outcome(
         "annotate gold", summary,
         f"{counted(len(found), 'known answer')}: {summary['yes']:,} yes, {summary['no']:,} no; {marked:,} newly marked",
-        tuple(problems) if without else (), ("pictus annotate serve" if found else "pictus annotate gold expert.csv",),
+        tuple(problems), ("pictus annotate serve" if found else "pictus annotate gold expert.csv",),
         lambda: iter(found),
     )  # fmt: skip
 
@@ -235,6 +236,20 @@ class _Sure(NamedTuple):
     no: list[tuple[str, str]]
     touched: dict[str, set[str]]  # image_id -> concepts
 
+    def met(self) -> tuple[dict[str, Counter[str]], dict[str, set[str]]]:
+        """By concept: which others show what was found not to be it, and which were found beside it."""
+        shows: dict[str, list[str]] = {}
+        for image_id, concept_id in self.yes:
+            shows.setdefault(image_id, []).append(concept_id)
+        taken_for: dict[str, Counter[str]] = {}
+        for image_id, concept_id in self.no:
+            taken_for.setdefault(concept_id, Counter()).update(shows.get(image_id, ()))
+        beside: dict[str, set[str]] = {}
+        for concepts in shows.values():
+            for one in concepts if len(concepts) > 1 else ():
+                beside.setdefault(one, set()).update(concepts)
+        return taken_for, beside
+
 
 def _of_settled(project: Project, taxonomy: Taxonomy, settled: float, many: int) -> list[Known]:
     """For each concept up to `many` yes and `many` no, in the order of image_id."""
@@ -247,40 +262,49 @@ def _of_settled(project: Project, taxonomy: Taxonomy, settled: float, many: int)
             by_concept.setdefault(concept_id, []).append(image_id)
     found: list[Known] = []
     asked = _asked_concepts(project)
+    taken_for, beside = sure.met()
     for concept_id in sorted(asked & set(taxonomy.concepts)):
         left = {answer: max(0, many - have.get((concept_id, answer), 0)) for answer in ("yes", "no")}
         source = f"settled {settled:g}"
         found += [Known(concept_id, one, "yes", source) for one in yes.get(concept_id, [])[: left["yes"]]]
         nos = [Known(concept_id, one, "no", source) for one in no.get(concept_id, [])[: left["no"]]]
         if len(nos) < left["no"]:
-            nos += _unlike(taxonomy, concept_id, yes, sure.touched, left["no"] - len(nos))
+            others = _near(taxonomy, concept_id, taken_for.get(concept_id, Counter()), beside.get(concept_id, set()))
+            nos += _of_others(taxonomy, concept_id, {one: yes[one] for one in others if one in yes}, sure.touched,
+                              left["no"] - len(nos))  # fmt: skip
         found += nos
     return found
 
 
-def _unlike(
-    taxonomy: Taxonomy, concept_id: str, yes: Mapping[str, list[str]], touched: Mapping[str, set[str]], many: int
+def _near(
+    taxonomy: Taxonomy, concept_id: str, taken_for: Mapping[str, int], beside: Collection[str]
+) -> list[str]:  # fmt: skip
+    """Concepts that somebody could take for this one, the likeliest first; none that is ever seen beside it: who says
+    yes to a fork on a picture of a spoon may be right.
+    """
+    found = alike(taxonomy, concept_id, NEAR, confused=taken_for, only_near=True)
+    return [
+        one for one in found
+        if one not in beside and (one in taken_for or is_near(taxonomy, concept_id, one))
+    ]  # fmt: skip
+
+
+def _of_others(
+    taxonomy: Taxonomy, concept_id: str, others: Mapping[str, list[str]], touched: Mapping[str, set[str]], many: int
 ) -> list[Known]:
-    """Pictures surely of concepts far away: no ancestor or descendant, nothing in common below the top of the tree.
+    """Pictures surely of other concepts, of each one at a time, so that the controls are mixed.
 
     A picture may show several things, so none that anything at all claims, suspects or has asked of this concept or
-    its relatives is taken; and of each other concept one at a time, so that the controls are mixed.
+    its relatives is taken.
     """
-    near = {concept_id, *taxonomy.ancestors(concept_id), *taxonomy.descendants(concept_id)}
-    height = taxonomy.greatest_height
-    far = [
-        other for other in sorted(yes)
-        if other in taxonomy and other not in near and taxonomy.lca_height(concept_id, other) >= max(1, height - 1)
-    ]  # fmt: skip
-    far.sort(key=lambda other: (-taxonomy.lca_height(concept_id, other), other))
+    kin = {concept_id, *taxonomy.ancestors(concept_id), *taxonomy.descendants(concept_id)}
     found: list[Known] = []
     for turn in range(many):
-        for other in far:
-            if turn < len(yes[other]) and not touched.get(yes[other][turn], set()) & near:
-                source = f"control: surely {taxonomy.name(other)}"
-                found.append(Known(concept_id, yes[other][turn], "no", source))
-                if len(found) == many:
-                    return found
+        for other, pictures in others.items():
+            if turn < len(pictures) and len(found) < many and not touched.get(pictures[turn], set()) & (
+                kin - taxonomy.ancestors(other)
+            ):
+                found.append(Known(concept_id, pictures[turn], "no", f"control: surely {taxonomy.name(other)}"))
     return found
 
 
@@ -366,6 +390,22 @@ def _without_gold(project: Project, taxonomy: Taxonomy) -> list[str]:
         one for one in _asked_concepts(project) & set(taxonomy.concepts)
         if not (have.get((one, "yes")) and have.get((one, "no")))
     )  # fmt: skip
+
+
+def _lacking(project: Project, taxonomy: Taxonomy, without: Sequence[str]) -> list[str]:
+    """Which concepts nobody can be tried by, and which by known yes alone."""
+    have = _gold_counts(project)
+    no_yes = [one for one in without if not have.get((one, "yes"))]
+    no_no = [one for one in without if have.get((one, "yes"))]
+    lines = []
+    for words, concepts in (("without a known yes", no_yes), ("with known yes alone", no_no)):
+        if concepts:
+            names = ", ".join(taxonomy.name(one) if one in taxonomy else one for one in concepts[:5])
+            more = ", …" if len(concepts) > 5 else ""  # noqa: PLR2004  a line's worth
+            lines.append(f"{words}: {counted(len(concepts), 'concept')} ({names}{more})")
+    if no_no:
+        lines[-1] += "; a known no comes with what is settled as no, or from an expert's file"
+    return lines
 
 
 def _marked(project: Project, found: Sequence[Known]) -> int:
