@@ -17,9 +17,12 @@ from pictus.concepts import Taxonomy
 
 
 def follow(
-    connection: sa.Connection, tally: Tally, taxonomy: Taxonomy, closed: Sequence[tuple[Closed, str]]
+    connection: sa.Connection, tally: Tally | None, taxonomy: Taxonomy, closed: Sequence[tuple[Closed, str]]
 ) -> Counter[tuple[str, str]]:
-    """Put in what follows from questions that were closed, each with its picture's fold -> what heaps gain."""
+    """Put in what follows from questions that were closed, each with its picture's fold -> what heaps gain.
+
+    tally: None where no desk is open; those that are learn of new questions within a second.
+    """
     wanted: dict[tuple[str, str, str, int], tuple[Wanted, str]] = {}
     for one, fold in closed:
         for ask in KINDS.get(one.kind).follow(one, taxonomy):
@@ -72,7 +75,7 @@ def _answer_below(connection: sa.Connection, taxonomy: Taxonomy, closed: Closed)
     return Counter({(closed.kind, concept_id): -1 if is_no else 1 for concept_id in found})
 
 
-def _put_question(connection: sa.Connection, tally: Tally, ask: Wanted, fold: str) -> int:
+def _put_question(connection: sa.Connection, tally: Tally | None, ask: Wanted, fold: str) -> int:
     """Add one question to the queue -> 1, or 0 when it was there. Its priority is its heap's."""
     kind = KINDS.get(ask.kind)
     heap = {"kind": ask.kind, "concept": ask.concept_id}
@@ -89,7 +92,7 @@ def _put_question(connection: sa.Connection, tally: Tally, ask: Wanted, fold: st
     ).scalar()  # fmt: skip
     if found is None:
         return 0
-    if kind.votes:
+    if kind.votes and tally is not None:
         tally.expect([(int(found), ask.concept_id, 0.0)])
         connection.execute(
             sa.text("UPDATE questions SET wanted = :wanted WHERE question_id = :id"),

@@ -6,7 +6,7 @@ import secrets
 import shlex
 from dataclasses import replace
 
-from pictus.annotate.desk import session_steps, work_steps
+from pictus.annotate.desk import resume_steps, session_steps, work_steps
 from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.people import TOKEN_BYTES, Invitation, Worker
 from pictus.annotate.queues import effort, effort_steps
@@ -164,7 +164,7 @@ def pause(project: Project, name: str, *, reason: str = "", resume: bool = False
     if bool(reason) == resume:
         fix = f"pictus annotate pause {shlex.quote(name)} --reason WHY    or    --resume"
         raise UserError("Say why, or --resume.", fix=fix)
-    at = now()
+    at, taxonomy = now(), load_taxonomy(project)  # read before others have to wait
     with project.journal.transaction() as connection:
         person = session_steps.named(connection, name)
         if person is None:
@@ -172,7 +172,7 @@ def pause(project: Project, name: str, *, reason: str = "", resume: bool = False
         state = session_steps.ACTIVE if resume else session_steps.PAUSED
         is_same = person.state == state
         if not is_same and resume:
-            session_steps.resume(connection, name, at)
+            resume_steps.let_go_on(connection, taxonomy, name, at)
         elif not is_same:
             session_steps.pause(connection, name, reason[:500], at)
             if person.role != ROLES[0]:  # an annotator still reads why, and may write to the owner

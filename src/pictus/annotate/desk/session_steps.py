@@ -15,7 +15,7 @@ from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.names import alike, clean_name
 from pictus.annotate.desk.people import LINK, SESSION, SESSION_S, TOKEN_BYTES, Invitation, hashed
 from pictus.annotate.desk.voices_steps import Voices
-from pictus.annotate.tasks import Person
+from pictus.annotate.tasks import OPEN, Person
 from pictus.errors import UserError
 
 ACTIVE, PAUSED = "active", "paused"
@@ -168,26 +168,43 @@ def pause(connection: sa.Connection, name: str, reason: str, at: str) -> None:
         sa.text("UPDATE annotators SET state = 'paused', reason = :reason WHERE name = :name"),
         {"name": name, "reason": reason},
     )
-    more = (
-        "SELECT question_id FROM questions WHERE state = 'open' AND question_id IN"
-        " (SELECT question_id FROM answers WHERE annotator = :name AND role = 'ask') ORDER BY question_id"
-    )
-    locks = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
-    found = list(connection.execute(sa.text(more + locks), {"name": name}).scalars())
-    wanted = sa.text("UPDATE questions SET wanted = wanted + 1 WHERE question_id IN :ids")
-    for start in range(0, len(found), 1000):  # databases bound how many values a statement has
-        part = found[start : start + 1000]
-        connection.execute(wanted.bindparams(sa.bindparam("ids", expanding=True)), {"ids": part})
-    note(connection, at, "person_paused", name, reason=reason, asked_again=len(found))
+    answered = count_again(connection, name)
+    note(connection, at, "person_paused", name, reason=reason, asked_again=sum(s == OPEN for s in answered.values()))
 
 
-def resume(connection: sa.Connection, name: str, at: str) -> None:
-    """They may go on; what they are judged by begins anew."""
+def resume(connection: sa.Connection, name: str, at: str) -> list[int]:
+    """They may go on, and what they said counts again; what they are judged by begins anew -> open questions that
+    they have answered.
+    """
     connection.execute(
         sa.text("UPDATE annotators SET state = 'active', reason = '', resumed_at = :at WHERE name = :name"),
         {"name": name, "at": at},
     )
     note(connection, at, "person_resumed", name)
+    return [question for question, state in count_again(connection, name).items() if state == OPEN]
+
+
+def count_again(connection: sa.Connection, name: str) -> dict[int, str]:
+    """Count who answered the questions this person did, without those who are paused -> the state of each, by number.
+
+    Their rows stay locked. Reckoned anew, never added to: however often somebody is paused, `wanted` less `votes` is
+    what is still to be asked.
+    """
+    query = (
+        "SELECT question_id, state FROM questions WHERE question_id IN"
+        " (SELECT question_id FROM answers WHERE annotator = :name AND role = 'ask') ORDER BY question_id"
+    )
+    locks = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
+    found = {row.question_id: row.state for row in told(connection, query + locks, {"name": name})}
+    update = (
+        "UPDATE questions SET votes = (SELECT COUNT(DISTINCT a.annotator) FROM answers a"
+        " WHERE a.question_id = questions.question_id AND a.role = 'ask'"
+        " AND a.annotator NOT IN (SELECT name FROM annotators WHERE state = 'paused')) WHERE question_id IN :ids"
+    )
+    ids = list(found)
+    for start in range(0, len(ids), 1000):  # databases bound how many values a statement has
+        told(connection, update, {"ids": ids[start : start + 1000]})
+    return found
 
 
 def people_expected(connection: sa.Connection, at: str) -> int:
