@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pictus import network_names
 from pictus.errors import UserError
 from pictus.extras import need
 from pictus.registry import Registry, unknown
@@ -52,14 +53,13 @@ def family_of(name: str) -> str:
     """Whose network it is: pictus, torchvision or timm; a UserError with near names for a network nobody has."""
     if name in NETWORKS.names():
         return "pictus"
-    need("torch", "train")
-    classifiers = _torchvision_names()
+    classifiers = network_names.torchvision_names()
     if _plain(name) in classifiers:
         return "torchvision"
-    timm = need("timm", "train")
-    if timm.is_model(_plain(name)):
+    others = network_names.timm_names()
+    if _plain(name).partition(".")[0] in others:  # behind the dot: which of its weights
         return "timm"
-    raise unknown("network", name, sorted({*NETWORKS.names(), *classifiers, *timm.list_models()}))
+    raise unknown("network", name, sorted({*NETWORKS.names(), *classifiers, *others}))
 
 
 def fixed_size(name: str) -> int:
@@ -155,6 +155,7 @@ def _torchvision(name: str, n_classes: int, size: int, *, pretrained: bool) -> "
     if name in ("googlenet", "inception_v3") and not pretrained:
         options["init_weights"] = True
     model = models.get_model(name, weights="DEFAULT" if pretrained else None, **options)
+    _shrink_stem(model, name, size)
     if getattr(model, "aux_logits", False):  # GoogLeNet's and Inception's helpers: one output is enough
         model.aux_logits = False
         for part in ("aux1", "aux2", "AuxLogits"):
@@ -163,6 +164,45 @@ def _torchvision(name: str, n_classes: int, size: int, *, pretrained: bool) -> "
     if pretrained:
         _renew_head(model, n_classes)
     return model
+
+
+def stem_told(name: str, size: int) -> str:
+    """How the stem of a network differs from its publisher's for pictures of `size` px; "" where it does not.
+
+    Only strides change, so published weights still fit.
+    """
+    plain = _plain(name)
+    if plain == "alexnet" and 0 < size < ALEXNET_PX:
+        return f"the first convolution moves by {_alexnet_stride(size)} px instead of 4"
+    if plain == "inception_v3" and 0 < size < INCEPTION_PX:
+        pooled = "" if size >= INCEPTION_PX // 2 + 2 else ", and the first pooling is left out"
+        return "the first convolution moves by 1 px instead of 2" + pooled
+    return ""
+
+
+ALEXNET_PX, INCEPTION_PX = 63, 75
+"""The least side that leaves a pixel at the end, by the arithmetic of their kernels and strides; below it torchvision's
+own fail in the middle."""
+
+FEWEST_PX = 21
+"""Below this the two fail whatever their stem."""
+
+
+def _alexnet_stride(size: int) -> int:
+    return 2 if size >= 35 else 1  # noqa: PLR2004  the pools want 15 px of (size - 7) / stride + 1
+
+
+def _shrink_stem(model: "nn.Module", name: str, size: int) -> None:
+    if not stem_told(name, size):
+        return
+    if size < FEWEST_PX:
+        raise UserError(f"{name} takes pictures of {FEWEST_PX} px and more.", fix=f"--set size={FEWEST_PX + 3}")
+    if name == "alexnet":
+        model.features[0].stride = (_alexnet_stride(size),) * 2
+        return
+    model.Conv2d_1a_3x3.conv.stride = (1, 1)
+    if "pooling" in stem_told(name, size):
+        model.maxpool1 = need("torch", "train").nn.Identity()
 
 
 def _timm(name: str, n_classes: int, size: int, *, pretrained: bool) -> "nn.Module":
@@ -184,11 +224,6 @@ def _renew_head(model: "nn.Module", n_classes: int) -> None:
     parent, _, last = name.rpartition(".")
     owner = model.get_submodule(parent)
     setattr(owner, last, new)
-
-
-def _torchvision_names() -> list[str]:
-    models = need("torchvision", "train").models
-    return list(models.list_models(module=models))
 
 
 def _plain(name: str) -> str:

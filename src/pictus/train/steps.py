@@ -162,6 +162,7 @@ def _started(project: Project, root: Path, release: Release, recipe: Recipe, car
         "preprocessing": asdict(preprocessing),
         "pictures": {"train": len(job.train), "val": len(job.val)},
         "pack": job.train.supply.facts if job.train.supply else None,
+        "stem": networks.stem_told(resolved.model, resolved.size),
         "environment": environment.describe(resolved) | {"keeps_memory": keeps_memory, "probe": timed},
         "transfer": freezing.told(adapters.put_in(network, resolved.lora, resolved.lora_on), resolved)
         | start.told(resolved, release.classes),
