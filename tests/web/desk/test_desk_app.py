@@ -521,7 +521,7 @@ def test_what_waits_is_told_by_kind_with_its_reason(visitor: Any) -> None:
     text = visitor("Ada").get("/").text
     assert "6 concepts wait" in text
     assert "/desk?kind=grid&amp;concept=c00" in text
-    assert "nobody has looked at" in text
+    assert "Nobody has looked at 8 pictures yet:" in text
 
 
 def test_the_owner_reads_that_the_rule_needs_more_people(fresh: pictus.Project) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from itertools import groupby, islice
 from typing import NamedTuple
 
@@ -12,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pictus.annotate.desk.desk_steps import Person
-from pictus.annotate.desk.lease_steps import Heap, has_page, kinds_for, open_heaps
-from pictus.concepts import Taxonomy
+from pictus.annotate.desk.lease_steps import Heap, has_page, held, kinds_for, open_heaps
+from pictus.concepts import Taxonomy, plain
 from pictus.errors import counted
 from pictus.web.desk.reasons import told
 from pictus.web.desk.room import Room, Values
@@ -22,8 +23,15 @@ from pictus.web.desk.work import TITLES
 
 MOST = 200
 """Heaps looked at, the most urgent first."""
-EACH = 60
-"""Concepts shown of each kind."""
+ALIKE = 3
+"""Concepts that wait for the same reason stand together from so many on."""
+FINDS = 20
+"""Concepts above which there is a box to find one."""
+FOUND = 60
+"""Concepts looked up of those that are sought by name."""
+LONGEST = 80
+
+_NUMBER = re.compile(r"\d[\d,]*")
 
 
 class Waiting(NamedTuple):
@@ -32,6 +40,23 @@ class Waiting(NamedTuple):
     concept_id: str
     name: str
     reason: str
+    is_held: bool  # a page of it is in this person's hands
+
+
+class Block(NamedTuple):
+    """Concepts next to each other. `reason`: the one for which all of them wait; "" where each has its own."""
+
+    reason: str
+    rows: list[Waiting]
+    is_alike: bool
+
+
+class Section(NamedTuple):
+    """One kind of question: how many concepts wait, and which."""
+
+    kind: str
+    concepts: int
+    blocks: list[Block]
 
 
 def routes(room: Room) -> list[Route]:
@@ -51,14 +76,31 @@ class _View:
     def __init__(self, room: Room) -> None:
         self.room = room
 
-    def home(self, person: Person, _request: Request) -> Values:
+    def home(self, person: Person, request: Request) -> Values:
+        text = request.query_params.get("text", "")[:LONGEST].strip()
+        taxonomy, kinds = self.room.shell.taxonomy(), kinds_for(person.role)
         with self.room.project.journal.reading() as connection:
-            found = open_heaps(connection, kinds_for(person.role), kind="", concept_id="")
+            which = _sought(taxonomy, text) if text else [""]
+            found = (heap for one in which for heap in open_heaps(connection, kinds, kind="", concept_id=one))
             heaps = _offered(islice(found, MOST), lambda heap: has_page(connection, heap, person.name))
+            hands = {(page.kind, page.concept_id) for page in held(connection, person.name)}
+        sections = _by_kind(heaps, taxonomy, person.role, hands)
+        is_more = len(heaps) == MOST and not text
         return {
-            "progress": self.room.desk.progress(person), "titles": TITLES, "is_more": len(heaps) == MOST,
-            "kinds": _by_kind(heaps, self.room.shell.taxonomy(), person.role),
+            "progress": self.room.desk.progress(person), "titles": TITLES, "is_more": is_more, "sections": sections,
+            "text": text, "finds": bool(text) or is_more or sum(one.concepts for one in sections) > FINDS,
         }  # fmt: skip
+
+
+def _sought(taxonomy: Taxonomy, text: str) -> list[str]:
+    """The first FOUND concepts one of whose names holds a text, or whose id it is; those that begin with it first."""
+    sought = plain(text)
+    found = []
+    for concept in taxonomy:
+        places = [at for name in concept.names if (at := plain(name).find(sought)) >= 0]
+        if places or concept.concept_id == text:
+            found.append((min(places, default=0) > 0, taxonomy.name(concept.concept_id), concept.concept_id))
+    return [concept_id for _, _, concept_id in sorted(found)[:FOUND]]
 
 
 def _offered(heaps: Iterable[Heap], is_for_them: Callable[[Heap], bool]) -> list[Heap]:
@@ -78,18 +120,56 @@ def _offered(heaps: Iterable[Heap], is_for_them: Callable[[Heap], bool]) -> list
     return found
 
 
-def _by_kind(heaps: list[Heap], taxonomy: Taxonomy, role: str) -> list[tuple[str, int, list[Waiting]]]:
-    """(kind, how many concepts wait, the most urgent of them), in the order in which they are asked."""
+def _by_kind(heaps: list[Heap], taxonomy: Taxonomy, role: str, hands: Collection[tuple[str, str]]) -> list[Section]:
+    """What waits of each kind, in the order in which it is asked, the most urgent first."""
     order = {heap.kind: place for place, heap in reversed(list(enumerate(heaps)))}
     heaps = sorted(heaps, key=lambda heap: order[heap.kind])
     found = []
     for kind, group in groupby(heaps, key=lambda heap: heap.kind):
         members = list(group)
         rows = [
-            Waiting("", f"{counted(one.waiting, 'picture')} of several concepts", "") if one.together else
+            Waiting("", f"{counted(one.waiting, 'picture')} of several concepts", "", (kind, "") in hands)
+            if one.together else
             Waiting(one.concept_id, taxonomy.name(one.concept_id) if one.concept_id in taxonomy else one.concept_id,
-                    told(one.reason, role, one.concept_id, taxonomy))
+                    told(one.reason, role, one.concept_id, taxonomy), (kind, one.concept_id) in hands)
             for one in members
         ]  # fmt: skip
-        found.append((kind, sum(len(one.concepts) for one in members), rows[:EACH]))
+        found.append(Section(kind, sum(len(one.concepts) for one in members), _blocks(rows)))
     return found
+
+
+def _blocks(rows: list[Waiting]) -> list[Block]:
+    """Rows in their order, but what somebody holds first, and those that wait for the same reason at the first of them.
+
+    Reasons that differ in their numbers only are the same: "3–5 pictures".
+    """
+    rows = sorted(rows, key=lambda row: not row.is_held)
+    same: dict[str, list[Waiting]] = {}
+    for row in rows:
+        if not row.is_held and row.reason:
+            same.setdefault(_NUMBER.sub("#", row.reason), []).append(row)
+    found: list[Block] = []
+    done: set[str] = set()
+    for row in rows:
+        key = _NUMBER.sub("#", row.reason)
+        members = same.get(key, [])
+        if row.is_held or len(members) < ALIKE:
+            if not found or found[-1].is_alike:
+                found.append(Block("", [], is_alike=False))
+            found[-1].rows.append(row)
+        elif key not in done:
+            done.add(key)
+            found.append(Block(_ranged([one.reason for one in members]), members, is_alike=True))
+    return found
+
+
+def _ranged(reasons: list[str]) -> str:
+    """One sentence for several that differ in their numbers only."""
+    numbers = [[int(one.replace(",", "")) for one in _NUMBER.findall(reason)] for reason in reasons]
+    spans = iter([(min(column), max(column)) for column in zip(*numbers, strict=True)])
+
+    def span(_found: re.Match[str]) -> str:
+        low, high = next(spans)
+        return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+    return _NUMBER.sub(span, reasons[0])

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route
 
+from pictus.annotate.desk import lease_steps
 from pictus.annotate.desk.desk_steps import KINDS, Given, Page, Person, Progress, Quiz
 from pictus.errors import NotThereError, UserError
 from pictus.web.desk import bodies
@@ -83,10 +84,22 @@ class _View:
             return {"page": None, "why": "", "paused": person.reason or "The project's owner paused your work."}
         page = self.desk.next_page(person, kind=kind, concept_id=concept_id, except_pages=tuple(held))
         if page is None:
-            return {"page": None, "why": self.desk.nothing(person)}
+            return {"page": None, "why": self.desk.nothing(person), "held": self._held(person, set(held))}
         self.room.ready.begin(page.page_id, page.pictures, person.name)
         quiz = self.desk.quiz(person, page.concept_id) if page.kind == "grid" else None
         return {"page": self._page_json(page, person), "quiz": _quiz_json(quiz) if quiz else None}
+
+    def _held(self, person: Person, besides: set[str]) -> list[Values]:
+        """Pages in this person's hands that this window does not have: how to come to them."""
+        taxonomy = self.room.shell.taxonomy()
+        with self.room.project.journal.reading() as connection:
+            rows = [row for row in lease_steps.held(connection, person.name) if row.page_id not in besides]
+        found = dict.fromkeys((row.kind, row.concept_id) for row in rows)
+        return [
+            {"kind": kind, "concept": one, "title": TITLES.get(kind, kind),
+             "name": taxonomy.name(one) if one in taxonomy else one or "several concepts"}
+            for kind, one in found
+        ]  # fmt: skip
 
     def page(self, person: Person, request: Request) -> Values:
         return {"page": self._page_json(self.desk.page(person, page_id_of(request)), person)}

@@ -45,6 +45,7 @@ const state = {
   isFilling: false,
   isDry: false,     // the server had no further page
   why: "", paused: "",
+  elsewhere: [],    // pages of this person's that another window or an earlier visit took: {kind, concept, title, name}
   progress: null, sentMore: 0,
   timer: 0, saying: 0,
 };
@@ -128,7 +129,7 @@ const fill = async () => {
     while (!state.isDry && state.ahead.length < (state.now ? AHEAD : 1)) {
       const found = await call("/desk/next", { kind: onlyKind, concept: onlyConcept, except: held() });
       if (found.paused) { paused(found.paused); break; }
-      if (!found.page) { state.isDry = true; state.why = found.why; break; }
+      if (!found.page) { state.isDry = true; state.why = found.why; state.elsewhere = found.held ?? []; break; }
       await kindOf(found.page.kind);
       if (held().includes(found.page.page_id)) { state.isDry = true; break; }
       state.ahead.push({ page: found.page, quiz: found.quiz, images: preload(found.page) });
@@ -279,7 +280,10 @@ const screen = (title, ...parts) => {
   root.replaceChildren(el("div", { class: "screen" }, el("h1", {}, title), ...parts));
 };
 const nothing = () => {
+  const unsent = outbox.pages().length;
+  if (unsent && outbox.isCut) return screen("No connection", el("p", {}, `${counted(unsent, "page waits", "pages wait")} in this browser and ${unsent === 1 ? "is" : "are"} sent as soon as the server can be reached; then the next one comes by itself.`));
   screen("Nothing to do just now", el("p", {}, state.why || "Every question has been answered."),
+    state.elsewhere.length ? el("ul", { class: "waits-list" }, state.elsewhere.map((one) => el("li", {}, el("a", { href: `/desk?kind=${encodeURIComponent(one.kind)}&concept=${encodeURIComponent(one.concept)}` }, `${one.title} ${one.name}`), " ", el("span", { class: "dim" }, "in your hands")))) : null,
     el("p", { class: "dim" }, "This page looks again by itself: new questions come when pictures are added, and pages that others leave come back."),
     el("p", { class: "decide" }, el("a", { class: "button", href: "/" }, "What else waits"), state.done.length ? el("button", { type: "button", class: "quiet", onclick: () => undo(), "aria-keyshortcuts": "u" }, "Take up the last page again ", el("kbd", {}, "u")) : null));
 };

@@ -1,0 +1,48 @@
+"""The start page: what is alike stands together, what somebody holds comes first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pictus.web.desk.home import Waiting, _blocks
+
+from .conftest import make_project
+from .test_desk_app import Visitor
+
+
+def waiting(name: str, reason: str, *, is_held: bool = False) -> Waiting:
+    return Waiting(name, name, reason, is_held)
+
+
+def test_concepts_that_wait_for_the_same_reason_stand_together() -> None:
+    rows = [
+        waiting("wren", "3 cases"), waiting("owl", "nobody has looked at 5 pictures yet"),
+        waiting("hawk", "nobody has looked at 1,200 pictures yet"), waiting("crow", "", is_held=True),
+        waiting("swan", "nobody has looked at 3 pictures yet"), waiting("duck", "4 cases"),
+    ]  # fmt: skip
+    told = [(block.reason, [row.name for row in block.rows]) for block in _blocks(rows)]
+    assert told == [
+        ("", ["crow", "wren"]), ("nobody has looked at 3\N{EN DASH}1,200 pictures yet", ["owl", "hawk", "swan"]),
+        ("", ["duck"]),
+    ]  # fmt: skip
+
+
+def test_of_many_concepts_one_is_found_by_its_name(tmp_path: Any, desk_of: Any) -> None:
+    from pictus.web.desk.app import build_desk_app
+
+    project = make_project(tmp_path, 21, 1)
+    client = Visitor(build_desk_app(project, desk_of(project), is_kiosk=True), base_url="http://127.0.0.1:8500")
+    client.put("/desk/join", {"name": "Ada"})
+    page = client.get("/").text
+    assert 'name="text"' in page
+    assert page.count("Nobody has looked at 1 picture yet:") == 1
+    assert page.count("/desk?kind=grid&amp;concept=") == 21
+    found = client.get("/?text=KIND_20").text
+    assert found.count("/desk?kind=grid&amp;concept=") == 1
+    assert "concept=c20" in found
+    assert "Nothing waits for you about a concept with “nix" in client.get("/?text=nix<b>").text
+    client.put("/desk/next", {"kind": "grid", "concept": "c05", "except": []})
+    client.put("/desk/next", {"kind": "grid", "concept": "c06", "except": []})
+    full = client.put("/desk/next", {"kind": "grid", "concept": "c07", "except": []}).json()
+    assert sorted((one["title"], one["name"]) for one in full["held"]) == [("Is it?", "kind 5"), ("Is it?", "kind 6")]
+    assert client.get("/").text.count("<b>in your hands</b>") == 2
