@@ -13,6 +13,8 @@ from pictus.errors import UserError, bad_rows
 from pictus.registry import Registry, unknown
 from pictus.train.loop.optimizers import OPTIMIZERS
 from pictus.train.loop.schedule import SCHEDULES
+from pictus.train.watching import loggers
+from pictus.train.watching.loggers import LOGGERS
 
 SIDES = (32, 48, 64, 80, 96, 128, 160, 192, 224)
 """Input sides in px an automatic size is chosen from: multiples of 16, so that four halvings come out even."""
@@ -110,6 +112,8 @@ class Recipe:
     mixup: float = 0.0  # alpha of Beta(alpha, alpha), 0: never; with cutmix as well: either in every second picture
     cutmix: float = 0.0  # alpha, 0: never
     mix_until: float = 1.0  # share of training after which pictures are no longer mixed
+    # who else is told the curve (watching/loggers.py)
+    log: str = "tensorboard"  # tensorboard | wandb | mlflow | none, or several of them, separated by commas
 
 
 @dataclass(frozen=True)
@@ -290,6 +294,9 @@ def _wrong(values: dict[str, object]) -> list[tuple[str, object, str]]:
             found.append((name, value, "one of: " + ", ".join(choices)))
         if name == "freeze" and value not in ("none", "backbone") and not re.fullmatch("[1-9][0-9]{0,3}", str(value)):
             found.append((name, value, "none, backbone, or how many stages are trained is wanted"))
+        if name == "log":
+            foreign = [one for one in loggers.names_of(str(value)) if one not in LOGGERS.names()]
+            found += [(name, one, f"one of: {loggers.NONE}, {', '.join(LOGGERS.names())}") for one in foreign]
         if name in _BOUNDS:
             low, high = _BOUNDS[name]
             if not (isinstance(value, (int, float)) and low <= value <= high):

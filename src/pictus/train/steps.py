@@ -37,6 +37,7 @@ from pictus.train.loop.signals import stop_asked
 from pictus.train.loop.state import Job, State, fresh, restored
 from pictus.train.recipes import Facts, Recipe
 from pictus.train.transfer import adapters, freezing, start
+from pictus.train.watching import loggers
 
 BEST_OF = 5
 """The guesses that top-5 counts."""
@@ -74,6 +75,7 @@ def run(
     chosen = recipes.find(recipe, pretrained=pretrained)
     settings = (f"epochs={epochs}", *set_) if epochs else set_
     chosen = recipes.changed(chosen, settings)
+    loggers.check(chosen.log)
     if chosen.weights:
         chosen = replace(chosen, weights=str(_existing(Path(chosen.weights).expanduser())))
     chosen = targets.resolved(start.resolved(project, chosen))
@@ -401,7 +403,7 @@ def _existing(path: Path) -> Path:
 
 
 def _needed() -> None:
-    for module in ("torch", "safetensors", "tensorboard"):
+    for module in ("torch", "safetensors"):
         need(module, "train")
 
 

@@ -15,7 +15,7 @@ RECORD = Epoch(1, 10, 0.1, 2.5, 0.1, 2.4, 0.2, 0.6, is_best=True)
 
 
 def test_epochs_are_read_back_as_they_were_written(tmp_path: Path) -> None:
-    with Logbook(tmp_path, kept_bytes=0, step=0) as book:
+    with Logbook(tmp_path, kept_bytes=0) as book:
         book.step(1, 1, 0.1 + 0.2, 0.05)
         book.epoch(RECORD, pictures_per_s=100)
     assert list(logbook.epochs(tmp_path)) == [RECORD]
@@ -24,12 +24,12 @@ def test_epochs_are_read_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_what_came_after_the_checkpoint_is_cut_off(tmp_path: Path) -> None:
-    with Logbook(tmp_path, kept_bytes=0, step=0) as book:
+    with Logbook(tmp_path, kept_bytes=0) as book:
         book.step(1, 1, 2.0, 0.1)
         kept = book.sync()
         book.step(2, 1, 1.0, 0.1)
     before = (tmp_path / "metrics.jsonl").read_bytes()
-    with Logbook(tmp_path, kept_bytes=kept, step=1) as book:
+    with Logbook(tmp_path, kept_bytes=kept) as book:
         book.step(2, 1, 1.0, 0.1)
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
 
@@ -48,7 +48,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with Logbook(tmp_path, kept_bytes=0, step=0) as book:
+    with Logbook(tmp_path, kept_bytes=0) as book:
         book.step(1, 1, 2.0, 0.1)
         monkeypatch.setattr("os.fsync", full)
         with pytest.raises(UserError, match="No space left on device"):

@@ -13,6 +13,7 @@ from pictus import models
 from pictus.models import Preprocessing, Run
 from pictus.project import write_text
 from pictus.releases import Release, class_names
+from pictus.train.kept import logbook
 from pictus.train.loop.state import Counters
 from pictus.train.recipes import Recipe
 
@@ -81,6 +82,9 @@ def results(counters: Counters, *, n_train: int, steps_per_epoch: int, batch_siz
         "steps": counters.step,
         "wall_s": round(counters.elapsed_s, 1),
         "pictures_per_s": round(seen / max(1e-9, counters.elapsed_s), 1),
+        "wait_share": round(min(1.0, counters.waited_s / max(1e-9, counters.elapsed_s)), 4),
+        "peak_bytes": counters.peak_bytes,
+        "gpu_peak_bytes": counters.gpu_peak_bytes,
     }
 
 
@@ -90,13 +94,23 @@ def write(root: Path, card: Card) -> None:
 
 
 def rows(runs: list[Run]) -> Iterator[RunRow]:
-    """Runs as lines of a list."""
+    """Runs as lines of a list. Of one that runs, or was killed, what its curve tells."""
     for run in runs:
         found = run.card["results"]
+        done = _epochs(run) if not run.is_finished else []
+        best = next((epoch for epoch in reversed(done) if epoch.is_best), None)
         was_validated = found.get("best_epoch", 0) > 0  # cards of before hold -1 and infinity where nothing was
         top1, top5 = (found[name] if was_validated else None for name in ("val_top1", "val_top5"))
         yield RunRow(
             run.name, "finished" if run.is_finished else "unfinished", run.card["recipe_name"],
-            run.card["release"]["version"], found.get("epochs", 0), top1, top5, found.get("wall_s"),
+            run.card["release"]["version"], max((epoch.epoch for epoch in done), default=found.get("epochs", 0)),
+            best.val_top1 if best else top1, best.val_top5 if best else top5, found.get("wall_s"),
             run.card["started_at"],
         )  # fmt: skip
+
+
+def _epochs(run: Run) -> list[logbook.Epoch]:
+    try:
+        return list(logbook.epochs(run.root))
+    except (ValueError, TypeError, KeyError):
+        return []  # a damaged curve, or one of another Pictus: the run is listed all the same

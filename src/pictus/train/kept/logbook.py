@@ -1,4 +1,4 @@
-"""The curve of a run: metrics.jsonl for us and TensorBoard for everyone.
+"""The curve of a run: metrics.jsonl, and the loggers that the recipe names.
 
 metrics.jsonl holds nothing that depends on the clock, so a run that was killed and resumed ends with
 the very bytes of one that was not.
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from pictus.errors import UserError
-from pictus.extras import need
+from pictus.train.watching.loggers import Loggers
 
 NAME = "metrics.jsonl"
 
@@ -39,19 +39,17 @@ class Epoch:
 class Logbook:
     """Appends to a run's curve, from `kept_bytes` on: what was written after the checkpoint is cut off."""
 
-    def __init__(self, root: Path, *, kept_bytes: int, step: int) -> None:
+    def __init__(self, root: Path, *, kept_bytes: int, outlets: Loggers | None = None) -> None:
         self.path = root / NAME
         self._file = self.path.open("ab")
         self._file.truncate(kept_bytes)
         self._file.seek(0, os.SEEK_END)
-        board = need("torch.utils.tensorboard", "train")
-        self._board = board.SummaryWriter(str(root / "tensorboard"), purge_step=step + 1, flush_secs=30)
+        self._outlets = outlets or Loggers()
 
     def step(self, step: int, epoch: int, loss: float, lr: float) -> None:
         """One line of the training curve; `step` counts steps done."""
         self._line({"kind": "step", "step": step, "epoch": epoch, "loss": loss, "lr": lr})
-        self._board.add_scalar("train/loss", loss, step)
-        self._board.add_scalar("train/learning rate", lr, step)
+        self._outlets.scalars({"train/loss": loss, "train/learning rate": lr}, step)
 
     def epoch(self, record: Epoch, *, pictures_per_s: float) -> None:
         """One line per epoch, after its validation."""
@@ -59,8 +57,7 @@ class Logbook:
         values = (("train/top-1", record.train_top1), ("val/loss", record.val_loss), ("val/top-1", record.val_top1),
                   ("val/top-5", record.val_top5), ("train/pictures per second", pictures_per_s),
                   *((f"val/{name}", value) for name, value in record.val_others.items()))  # fmt: skip
-        for name, value in values:
-            self._board.add_scalar(name, value, record.step)
+        self._outlets.scalars(dict(values), record.step)
 
     def sync(self) -> int:
         """Force what was written to the disk -> its length, for the checkpoint."""
@@ -77,7 +74,6 @@ class Logbook:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._board.close()
         self._file.close()
 
     def _line(self, values: dict[str, object]) -> None:

@@ -81,6 +81,9 @@ class Counters:
     loss_scale: float = 65_536.0  # of fp16
     good_steps: int = 0  # since the scale last changed
     joules: float = 0.0
+    waited_s: float = 0.0  # for batches that were not there yet
+    peak_bytes: int = 0  # of memory, the process's
+    gpu_peak_bytes: int = 0
 
     @property
     def plan(self) -> Plan:

@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from pictus.tasks import Floats, Scores, Targets
 from pictus.train.feed import augment, loader
 from pictus.train.feed.loader import Batch, Pixels
 from pictus.train.feed.pieces import piece_of
+from pictus.train.feed.sampling import Positions
 from pictus.train.kept import checkpoint
 from pictus.train.kept.logbook import Epoch, Logbook
 from pictus.train.loop import energy, environment, optimizers, schedule, trouble
@@ -33,6 +35,9 @@ from pictus.train.loop.state import Counters, Job, State, snapshot
 from pictus.train.objectives import network_of
 from pictus.train.recipes import REFERENCE_BATCH
 from pictus.train.transfer import adapters, freezing
+from pictus.train.watching import loggers
+from pictus.train.watching.mistakes import Mistakes
+from pictus.train.watching.watch import Watch
 
 if TYPE_CHECKING:
     import torch
@@ -56,8 +61,10 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
     started = saved = time.monotonic()
     before_s, before_step = counters.elapsed_s, counters.step
     power, powered_s = energy.Counter(job.cores), counters.elapsed_s
+    subject = loggers.Subject(job.root, counters.step, loggers.settings_of(asdict(recipe)))
     with (
-        Logbook(job.root, kept_bytes=counters.metrics_bytes, step=counters.step) as book,
+        loggers.opened(recipe.log, subject) as outlets,
+        Logbook(job.root, kept_bytes=counters.metrics_bytes, outlets=outlets) as book,
         loader.batches(
             job.train, portions, training_view(job), seed=recipe.seed, threads=job.cores, views=job.objective.views,
         ) as stream,
@@ -67,8 +74,9 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
     ):
         if counters.step == 0:
             save(job, state, book)
+        watch = Watch(job, counters)
         while not counters.has_ended:
-            result = advance(job, state, parts, next(stream))
+            result = advance(job, state, parts, watch.next(stream))
             epoch, within = divmod(counters.step - 1, job.steps_per_epoch)
             if counters.step % every == 0 and result.n_seen:
                 book.step(counters.step, epoch + 1, result.loss, _lr(job, counters, counters.step - 1))
@@ -82,15 +90,19 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
                 decide(job, counters, epoch + 1)
             meter.advance()
             if result.n_seen:
-                meter.say(_note(job, counters, result, pictures_per_s))
+                meter.say(watch.step(result.loss, _lr(job, counters, counters.step - 1)))
             is_asked = wants_stop()
             if is_epoch_end or is_asked or now - saved >= recipe.checkpoint_s:
                 counters.joules += power.since(counters.elapsed_s - powered_s)
                 powered_s = counters.elapsed_s
+                watch.peak()
                 save(job, state, book)
                 saved = time.monotonic()
+            if is_epoch_end or is_asked:
+                watch.write(result.loss, _lr(job, counters, counters.step - 1))
             if is_asked and not counters.has_ended:
                 return
+        outlets.is_finished = True
     write_weights(state, job.root / LAST_NAME)
 
 
@@ -176,7 +188,10 @@ def end_epoch(job: Job, state: State, book: Logbook, epoch: int, pictures_per_s:
     counters = state.counters
     if not counters.n_seen:
         raise job.train.too_few()
-    scores = validate(job, state)
+    mistakes = Mistakes(job)
+    scores = validate(job, state, mistakes)
+    if mistakes.seen:
+        mistakes.write(epoch)
     is_best = (scores.main, -scores.loss) > (counters.best_main, -counters.best_loss)
     if is_best:
         counters.best_top1, counters.best_top5, counters.best_loss = scores.top1, scores.top5, scores.loss
@@ -204,8 +219,10 @@ def decide(job: Job, counters: Counters, epoch: int) -> None:
     counters.has_ended = has_stalled or counters.step >= counters.plan.end
 
 
-def validate(job: Job, state: State) -> Scores:
-    """One pass over the validation split with the weights that would be kept, a batch to each core."""
+def validate(job: Job, state: State, mistakes: Mistakes) -> Scores:
+    """One pass over the validation split with the weights that would be kept, a batch to each core; what they are
+    wrong about goes into `mistakes`.
+    """
     network = state.kept.eval()
     portions = loader.portions_in_order(len(job.val), VALIDATION_BATCH)
     lanes = min(job.cores, MOST) if job.device == "cpu" else 1
@@ -214,19 +231,21 @@ def validate(job: Job, state: State) -> Scores:
         loader.batches(job.val, portions, _as_it_is, seed=0, threads=job.cores) as stream,
         models.lanes(lanes, job.recipe.threads) as pool,
     ):
-        for logits, losses, targets in models.in_order(pool, partial(_scored, job, network), stream, ahead=lanes):
+        scored = models.in_order(pool, partial(_scored, job, network), stream, ahead=lanes)
+        for logits, losses, targets, positions in scored:
             if len(targets):
                 tally.add(logits, losses, targets)
+                mistakes.add(logits, targets, positions)
                 n_seen += len(targets)
     if not n_seen:
         raise job.val.too_few()
     return tally.scores(len(job.val))
 
 
-def _scored(job: Job, network: "nn.Module", batch: Batch) -> tuple[Floats, Floats, Targets]:
-    """Of one batch: logits f32[B, K], losses f32[B] without smoothing, and targets."""
+def _scored(job: Job, network: "nn.Module", batch: Batch) -> tuple[Floats, Floats, Targets, Positions]:
+    """Of one batch: logits f32[B, K], losses f32[B] without smoothing, targets, and positions in the split."""
     if not len(batch):
-        return np.zeros((0, job.n_classes), np.float32), np.zeros(0, np.float32), batch.targets
+        return np.zeros((0, job.n_classes), np.float32), np.zeros(0, np.float32), batch.targets, batch.positions
     torch = need("torch", "train")
     with torch.inference_mode():
         inputs = models.normalised(torch.from_numpy(batch.views[0]).to(job.device), job.preprocessing)
@@ -234,7 +253,7 @@ def _scored(job: Job, network: "nn.Module", batch: Batch) -> tuple[Floats, Float
         with precision(job):
             logits = network(inputs).float()
         losses = job.task.loss(logits, torch.from_numpy(batch.targets).to(job.device), 0.0)
-        return logits.cpu().numpy(), losses.cpu().numpy(), batch.targets
+        return logits.cpu().numpy(), losses.cpu().numpy(), batch.targets, batch.positions
 
 
 def save(job: Job, state: State, book: Logbook) -> None:
@@ -276,14 +295,3 @@ def _average(state: State, decay: float) -> None:
                 mean.lerp_(now[key], 1 - decay)
             else:
                 mean.copy_(now[key])
-
-
-def _note(job: Job, counters: Counters, result: Result, pictures_per_s: float) -> str:
-    epochs = counters.plan.end // job.steps_per_epoch
-    epoch = min(epochs, counters.step // job.steps_per_epoch + 1)
-    left_s = (counters.plan.end - counters.step) * job.recipe.batch_size / max(1e-9, pictures_per_s)
-    best = f" · best top-1 {counters.best_top1:.1%}" if counters.best_epoch else ""
-    return (
-        f"epoch {epoch}/{epochs} · loss {result.loss:.2f}{best} · {pictures_per_s:,.0f} pictures/s"
-        f" · {left_s / 60:.1f} min left"
-    )
