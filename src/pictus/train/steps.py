@@ -37,6 +37,7 @@ from pictus.train.loop.signals import stop_asked
 from pictus.train.loop.state import Job, State, fresh, restored
 from pictus.train.recipes import Facts, Recipe
 from pictus.train.transfer import adapters, freezing, start
+from pictus.train.tuning import automatic
 from pictus.train.watching import loggers
 
 BEST_OF = 5
@@ -57,7 +58,7 @@ def run(
     """Train a recogniser on a release. The same command after a kill continues the run it had begun.
 
     release: version, release folder, or address of one in a store (s3://…); the newest when left out
-    recipe: small-cnn, resnet-w32, resnet18, or any network of torchvision or timm
+    recipe: auto (chosen from pictures and machine), small-cnn, resnet-w32, resnet18, or any of torchvision or timm
     name: of the run; recipe and version when left out
     epochs: passes over the training pictures; the recipe's when left out
     pretrained: start from the publisher's ImageNet weights (needs the internet once)
@@ -65,6 +66,7 @@ def run(
 
     Examples:
         pictus train run --release 1.0.0 --recipe small-cnn
+        pictus train run --recipe auto
         pictus train run --recipe resnet-w32 --set minutes=10 --set seed=7
         pictus train run --recipe resnet18 --pretrained --name birds-2
         pictus train run --release /data/releases/1.0.0 --recipe resnet18 --set weights=resnet18.safetensors
@@ -72,9 +74,11 @@ def run(
     _needed()
     opened = remote.found(project, release)
     _check_splits(opened)
-    chosen = recipes.find(recipe, pretrained=pretrained)
     settings = (f"epochs={epochs}", *set_) if epochs else set_
-    chosen = recipes.changed(chosen, settings)
+    if is_auto := recipe == automatic.NAME:
+        found = automatic.asked(project, opened, name, settings, pretrained=pretrained)
+        logging.getLogger(__name__).warning("auto: %s", "\n".join(found.why))
+    chosen = recipes.changed(found.recipe if is_auto else recipes.find(recipe, pretrained=pretrained), settings)
     loggers.check(chosen.log)
     if chosen.weights:
         chosen = replace(chosen, weights=str(_existing(Path(chosen.weights).expanduser())))
@@ -92,6 +96,7 @@ def run(
         here = opened.root.relative_to(project.root) if project.root in opened.root.parents else opened.root
         path = remote.address_of(opened) or str(here)
         card = cards.new_card(root.name, asked, opened, release_path=path, started_at=now())
+        card |= automatic.told(found, settings) if is_auto else {}
         try:
             job, card = _started(project, root, opened, asked.recipe, card)
             state = fresh(job)

@@ -1,0 +1,1 @@
+"""Settings found: automatic recipes, a study of trials, the learning-rate finder."""

@@ -1,0 +1,262 @@
+"""The recipe `auto`: chosen from what the pictures are and what the machine can do, and why in plain sentences.
+
+`looked` and `measured` find the facts, `choice` decides from them alone. What is chosen is written on the card of the
+run, so that a killed run goes on by it and not by another look at the clock.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pictus import models, networks, pixels
+from pictus.engine import cpu_count
+from pictus.errors import PictureError, UserError, counted
+from pictus.extras import need
+from pictus.project import Project
+from pictus.releases import PictureReader, Release, class_names, split_rows
+from pictus.train.loop import environment
+from pictus.train.loop.parts import chosen, parted
+from pictus.train.loop.precision import autocast
+from pictus.train.recipes import SIDES, Recipe, changed, find
+
+NAME = "auto"
+
+LOOKED_AT = 48
+"""Pictures decoded to tell grey ones from coloured."""
+
+GREY = 6.0
+"""Mean difference of a pixel's colours, of 255, under which a picture counts as grey: JPEG's own errors are 2 to 4."""
+
+PROBE_S = 2.0
+PROBED_BATCH = 32
+
+MINUTES = 4.5
+"""Of training where nothing is asked: with reading, validating and writing the command takes less than five."""
+
+LEAST_SHOWN, EPOCHS = 50_000, (30, 120)
+"""A network from scratch wants about so many pictures, and to see each of them so often, between these bounds."""
+
+TOO_UNEVEN = 5.0
+"""Classes are balanced by square roots (Mahajan et al. 2018) where the largest has so many times the smallest's."""
+
+FEW = 10_000
+"""Training pictures under which labels are smoothed and pictures wiped and mixed more: nothing else keeps a network
+from learning them by heart.
+"""
+
+_MEANING = re.compile(
+    r"\b(left|right|arrows?|letters?|digits?|numbers?|numerals?|characters?|alphabet|text|writing|words?|signs?"
+    r"|zero|one|two|three|four|five|six|seven|eight|nine|clocks?|turn|clockwise)\b", re.IGNORECASE,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is known of a release's training pictures."""
+
+    n_train: int
+    names: tuple[str, ...]
+    fewest: int  # pictures of a class, of those that have any
+    most: int
+    short_side: int  # px, the median picture's
+    grey: float  # share of the pictures looked at
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`pictures_per_s`: of training, forward and back, by (network, input side)."""
+
+    cores: int
+    device: str
+    has_bf16: bool
+    pictures_per_s: Mapping[tuple[str, int], float]
+
+
+class Choice(NamedTuple):
+    recipe: Recipe
+    why: tuple[str, ...]
+
+
+def looked(release: Release) -> Data:
+    """Number, sizes, classes and colours of the training pictures; `LOOKED_AT` of them are decoded."""
+    rows = split_rows(release, "train")
+    sides = np.minimum(rows.column("width").to_numpy(), rows.column("height").to_numpy())
+    counts = np.bincount(rows.column("label").to_numpy().astype(np.int64), minlength=1)
+    counts = counts[counts > 0]
+    return Data(
+        rows.num_rows, class_names(release), int(counts.min()), int(counts.max()), int(np.median(sides)),
+        _grey_share(release),
+    )  # fmt: skip
+
+
+def measured(sides: Sequence[int], clock: Callable[[], float] = time.perf_counter) -> Machine:
+    """Cores, device, and how fast each candidate learns at each side that comes into question: 2 s in all."""
+    cores, device = cpu_count(), environment.device()
+    has_bf16 = environment.has_fast_bf16()
+    rates: dict[tuple[str, int], float] = {}
+    began = clock()
+    for name in candidates(device)[::-1]:  # the quickest first: it is the last resort
+        for side in sides:
+            if not rates or clock() - began < PROBE_S:
+                rates[name, side] = _rate(name, side, (cores, device, has_bf16), clock)
+    return Machine(cores, device, has_bf16, rates)
+
+
+def candidates(device: str) -> tuple[str, ...]:
+    """Networks from scratch, the strongest first."""
+    return ("resnet50", "resnet18", "resnet-w32") if device != "cpu" else ("resnet-w32", "resnet-w16", "small-cnn")
+
+
+def sides_for(data: Data, device: str) -> tuple[int, ...]:
+    """Input sides that come into question, the largest first: pictures are not enlarged by more than a seventh."""
+    most = 224 if device != "cpu" else 64
+    fitting = [side for side in SIDES if side <= min(most, data.short_side * 1.15)] or [SIDES[0]]
+    return tuple(fitting[::-1][:2])
+
+
+def choice(data: Data, machine: Machine, minutes: float = 0.0) -> Choice:
+    """The recipe, and a sentence for each thing that was decided. minutes: that are asked for, 0: ours."""
+    minutes = minutes or MINUTES
+    wanted = max(EPOCHS[0], min(EPOCHS[1], LEAST_SHOWN // max(1, data.n_train)))
+    (network, side), rate = _strongest(machine, wanted * data.n_train, minutes)
+    most = round(rate * minutes * 60 * _TRAINED / max(1, data.n_train))
+    recipe = replace(
+        _base(network), size=side, minutes=minutes, epochs=max(EPOCHS[0], min(2 * wanted, most)), patience=0
+    )
+    why = [
+        _told(data, machine),
+        (f"Network {network} at {side} px: it learns from {rate:,.0f} pictures/s here, in {minutes:g} minutes from each"
+         f" picture {most:,} times; about {wanted:,} times are wanted."),
+        f"At most {recipe.epochs:,} epochs in {minutes:g} minutes, whichever is over first.",
+    ]  # fmt: skip
+    for more, reason in (_mirror(data), _few(data), _balance(data), _colour(data)):
+        recipe = replace(recipe, **more)  # type: ignore[arg-type]
+        why.append(reason)
+    return Choice(recipe, tuple(why))
+
+
+_TRAINED = 0.8
+"""Share of a run that is training; the rest is validation, checkpoints and reading pictures for the first time."""
+
+
+def _told(data: Data, machine: Machine) -> str:
+    device = "no GPU" if machine.device == "cpu" else "a GPU"
+    return (
+        f"{counted(data.n_train, 'training picture')} of {counted(len(data.names), 'class', 'classes')}, the median"
+        f" {data.short_side} px at its short side; {counted(machine.cores, 'core')}, {device},"
+        f" {'fast' if machine.has_bf16 else 'no fast'} bf16."
+    )
+
+
+def _base(network: str) -> Recipe:
+    return replace(find("resnet18" if network == "resnet50" else "small-cnn"), model=network)
+
+
+def _strongest(machine: Machine, shown: float, minutes: float) -> tuple[tuple[str, int], float]:
+    """The first of the candidates that sees enough; where none does, the quickest."""
+    rates = machine.pictures_per_s
+    ordered = sorted(rates, key=lambda key: (candidates(machine.device).index(key[0]), -key[1]))
+    for key in ordered:
+        if rates[key] * minutes * 60 * _TRAINED >= shown:
+            return key, rates[key]
+    key = max(rates, key=lambda key: rates[key])
+    return key, rates[key]
+
+
+def has_direction(names: Sequence[str]) -> str:
+    """A class whose mirror image may mean something else, "" where none does: digits, letters, left and right."""
+    short = [name for name in names if len(name) == 1 or name.isdigit()]
+    if len(short) * 2 > len(names):
+        return short[0]
+    return next((name for name in names if _MEANING.search(name.replace("_", " ").replace("-", " "))), "")
+
+
+def _mirror(data: Data) -> tuple[dict[str, float], str]:
+    name = has_direction(data.names)
+    if name:
+        return {"flip": 0.0}, f"Pictures are not mirrored: a class called {name!r} may mean something else in a mirror."
+    return {"flip": 0.5}, "Every second picture is mirrored: no class name speaks of a direction, digit or letter."
+
+
+def _few(data: Data) -> tuple[dict[str, float], str]:
+    if data.n_train < FEW:
+        return (
+            {"min_area": 0.35, "erase": 0.25, "smoothing": 0.1},
+            f"Fewer than {FEW:,} pictures: small crops and wiped rectangles, so that they are not learned by heart.",
+        )
+    return {"min_area": 0.35, "erase": 0.1}, f"{FEW:,} pictures or more: rectangles are wiped out less often."
+
+
+def _balance(data: Data) -> tuple[dict[str, float], str]:
+    told = f"The smallest class has {data.fewest:,} pictures, the largest {data.most:,}"
+    if data.most > TOO_UNEVEN * data.fewest:
+        return {"balance": 0.5}, f"{told}: small ones are shown more often, by square roots."
+    return {"balance": 0.0}, f"{told}: shown as they are."
+
+
+def _colour(data: Data) -> tuple[dict[str, float], str]:
+    if data.grey > 0.9:  # noqa: PLR2004  nearly all
+        return {"colour": 0.3}, "The pictures are grey: brightness and contrast are varied more."
+    return {"colour": 0.2}, "The pictures are coloured: brightness, contrast and colour balance are varied a little."
+
+
+def _grey_share(release: Release) -> float:
+    rows = split_rows(release, "train")
+    places = np.linspace(0, rows.num_rows - 1, min(LOOKED_AT, rows.num_rows)).astype(int)
+    reader, found = PictureReader(release), []
+    for row in rows.take(places).to_pylist():
+        try:
+            picture = pixels.decode_scaled(reader.read(row["shard"], row["offset"], row["size"]), 32)
+        except PictureError:
+            continue  # training counts and names it
+        found.append(float(np.ptp(picture.astype(np.int16), axis=2).mean()) < GREY)
+    return sum(found) / max(1, len(found))
+
+
+def _rate(name: str, side: int, machine: tuple[int, str, bool], clock: Callable[[], float]) -> float:
+    """Pictures/s forward and back on noise, after a step that is not timed."""
+    torch = need("torch", "train")
+    cores, device, has_bf16 = machine
+    network = networks.make(name, 10, size=side).to(device, memory_format=torch.channels_last).train()
+    count, threads = chosen(PROBED_BATCH * 2, cores, is_random=False, device=device)
+    noise = torch.rand(PROBED_BATCH * 2, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
+
+    def compute(part: object, piece: slice) -> tuple[object, int]:
+        with autocast(device, "bf16" if has_bf16 else "fp32"):
+            return part(noise[piece]).float().square().mean(), 0  # type: ignore[operator]
+
+    with parted(network, count, threads) as parts, environment.torch_threads(threads):
+        parts.gradients(len(noise), compute)
+        before = clock()
+        parts.gradients(len(noise), compute)
+        return len(noise) / max(1e-9, clock() - before)
+
+
+def asked(project: Project, release: Release, name: str, settings: Sequence[str], *, pretrained: bool) -> Choice:
+    """What `--recipe auto` stands for here, before the user's own settings; of a run that the same command began, what
+    it was then.
+    """
+    if pretrained:
+        raise UserError(
+            "The recipe 'auto' trains from scratch: it has nobody's weights to start from.",
+            fix="--recipe resnet18 --pretrained",
+        )
+    for run in models.runs(project, skip_broken=True)[::-1]:
+        card = run.card
+        is_same = card.get("why_settings") == list(settings) and card["release"]["digest"] == release.digest
+        if is_same and not run.is_finished and name in ("", run.name):
+            return Choice(Recipe(**card["chosen"]), tuple(card["why"]))
+    plain = changed(find("small-cnn"), settings)
+    data = looked(release)
+    return choice(data, measured(sides_for(data, environment.device())), plain.minutes)
+
+
+def told(found: Choice, settings: Sequence[str]) -> dict[str, Any]:
+    """For the run card: what was chosen and why, and what the user set beside it."""
+    return {"why": list(found.why), "why_settings": list(settings), "chosen": asdict(found.recipe)}

@@ -1,0 +1,76 @@
+"""The recipe `auto`: what is chosen from facts, in words, and that a killed run goes on by it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+import pictus
+from pictus import models, train
+from pictus.errors import UserError
+from pictus.releases import find_release
+from pictus.train.tuning import automatic
+from pictus.train.tuning.automatic import Data, Machine
+
+HANDS = Data(700, tuple("0123456789"), 60, 80, 100, 0.0)
+LAPTOP = Machine(2, "cpu", True, {("resnet-w32", 64): 100.0, ("resnet-w16", 64): 200.0, ("small-cnn", 64): 400.0})
+
+
+def test_the_strongest_network_that_sees_the_pictures_often_enough_is_taken() -> None:
+    # 50,000 / 700 = 71 times wanted = 49,700 pictures; w16 shows 200 x 270 s x 0.8 = 43,200, small-cnn 86,400
+    found = automatic.choice(HANDS, LAPTOP)
+    assert (found.recipe.model, found.recipe.size, found.recipe.minutes) == ("small-cnn", 64, automatic.MINUTES)
+    assert found.recipe.epochs == round(400 * 270 * 0.8 / 700)
+    assert automatic.choice(HANDS, LAPTOP, minutes=20).recipe.model == "resnet-w32"
+    slow = replace(LAPTOP, pictures_per_s={key: rate / 100 for key, rate in LAPTOP.pictures_per_s.items()})
+    assert automatic.choice(HANDS, slow).recipe.model == "small-cnn"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (tuple("0123456789"), "0"), (("turn_left", "turn_right"), "turn_left"), (("letter-a", "owl"), "letter-a"),
+        (("owl", "wren"), ""), (("brighton", "wordless"), ""),
+    ],
+)  # fmt: skip
+def test_pictures_whose_names_speak_of_a_direction_are_not_mirrored(names: tuple[str, ...], told: str) -> None:
+    assert automatic.has_direction(names) == told
+    found = automatic.choice(replace(HANDS, names=names), LAPTOP)
+    assert found.recipe.flip == (0.0 if told else 0.5)
+    assert any("mirror" in sentence for sentence in found.why)
+
+
+def test_uneven_classes_are_balanced_and_grey_pictures_get_other_colours() -> None:
+    found = automatic.choice(replace(HANDS, fewest=4, most=200, grey=1.0), LAPTOP).recipe
+    assert (found.balance, found.colour) == (0.5, 0.3)
+    assert automatic.choice(HANDS, LAPTOP).recipe.balance == 0
+
+
+def test_every_side_is_measured_until_the_time_is_up() -> None:
+    ticks = count()
+    found = automatic.measured((32,), clock=lambda: float(next(ticks)))  # a second at each look
+    assert list(found.pictures_per_s) == [("small-cnn", 32)]
+    assert found.pictures_per_s["small-cnn", 32] == 2 * automatic.PROBED_BATCH
+
+
+def test_a_run_says_why_and_the_same_command_goes_on_after_a_kill(
+    stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("epochs=1", "size=32", "batch_size=12", "minutes=0")
+    outcome = train.run(stripes, recipe="auto", name="a", set_=asked)
+    card = models.find_run(stripes, "a").card
+    assert outcome.summary["run"] == "a"
+    assert card["recipe_name"] == "auto"
+    assert "48 training pictures of 3 classes" in card["why"][0]
+    path = stripes.models_dir / "a" / "run.json"
+    path.write_text(json.dumps(card | {"status": "running"}))
+    monkeypatch.setattr(automatic, "measured", None)  # not another look at the clock
+    assert automatic.asked(stripes, find_release(stripes), "a", asked, pretrained=False).why == tuple(card["why"])
+
+
+def test_auto_with_published_weights_is_told_what_to_type(stripes: pictus.Project) -> None:
+    with pytest.raises(UserError, match="from scratch"):
+        train.run(stripes, recipe="auto", pretrained=True)
