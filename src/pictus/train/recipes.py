@@ -114,6 +114,21 @@ class Recipe:
     mix_until: float = 1.0  # share of training after which pictures are no longer mixed
     # who else is told the curve (watching/loggers.py)
     log: str = "tensorboard"  # tensorboard | wandb | mlflow | none, or several of them, separated by commas
+    # without labels, or with few (pretrain/, objectives/simclr.py, dino.py, mae.py, fixmatch.py)
+    max_area: float = 1.0  # greatest part of the picture a resized crop may show
+    share: float = 1.0  # of each class's training pictures, the label is used; drawn by the seed
+    pool: str = "none"  # none | project: all its clean pictures as well, without labels
+    pool_sha256: str = ""  # of the list of them; found when the run begins
+    hidden: int = 512  # units of the projection
+    outputs: int = 0  # of the projection; 0: 128 (simclr), 1024 (dino)
+    sharpness: float = 0.2  # simclr: temperature of the similarities
+    drift: float = 0.99  # dino: how much of the teacher stays in a step, at the start; it grows to 1
+    local_crops: int = 4  # dino: small crops beside the two large ones
+    mask: float = 0.0  # mae: share of the patches that are hidden; 0: 0.75 of a transformer's, 0.6 else
+    patch: int = 0  # mae: side of the patches hidden from a network without patches of its own, px; 0: a quarter
+    threshold: float = 0.95  # fixmatch: how sure a guess must be to be learned from
+    unlabelled: int = 7  # fixmatch: pictures without a label to each with one
+    unlabelled_weight: float = 1.0  # fixmatch: of their loss
 
 
 @dataclass(frozen=True)
@@ -269,7 +284,7 @@ _CHOICES = {"targets": ("best", "posterior", "votes"), "loss": ("task", "asymmet
             "crop": ("resized", "padded"), "precision": ("auto", "bf16", "fp32", "fp16"),
             "layout": ("auto", "channels-last", "contiguous"),
             "policy": ("none", "rand", "trivial", "augmix", "three"),
-            "keep": ("auto", "memory", "pack", "original")}  # fmt: skip
+            "keep": ("auto", "memory", "pack", "original"), "pool": ("none", "project")}  # fmt: skip
 _REGISTERED: dict[str, Registry[Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 _BOUNDS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1), "epochs": (1, 100_000), "minutes": (0, 1e6), "batch_size": (2, 65_536), "lr": (1e-9, 1e3),
@@ -279,6 +294,9 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "unfreeze_every": (0, 100_000), "lr_head": (0.01, 1000), "lora": (0, 1024), "temperature": (0.1, 100),
     "distil": (0, 1), "attack": (0, 64),
     "attack_steps": (1, 100),
+    "max_area": (0.01, 1), "share": (1e-6, 1), "hidden": (1, 65_536), "outputs": (0, 1_000_000),
+    "sharpness": (0.01, 10), "drift": (0, 1), "local_crops": (0, 16), "mask": (0, 0.95), "patch": (0, 256),
+    "threshold": (0, 1), "unlabelled": (1, 64), "unlabelled_weight": (0, 1000),
     "magnitude": (0, 30), "ops": (1, 8), "saturation": (0, 1), "hue": (0, 0.5), "grey": (0, 1), "blur": (0, 1),
     "solarise": (0, 1), "mixup": (0, 10), "cutmix": (0, 10), "mix_until": (0, 1),
     "checkpoint_s": (0, 1e9), "balance": (0, 1), "repeats": (1, 64), "cache_gb": (1e-6, 1e6), "temper": (0.01, 100),

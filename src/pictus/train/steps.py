@@ -22,10 +22,10 @@ from pictus.journey import first_command
 from pictus.models import Preprocessing, Run
 from pictus.project import Project, safe_name
 from pictus.registry import Outcome, step
-from pictus.releases import SPLITS, Release, class_names, find_release, open_release
+from pictus.releases import SPLITS, Release, class_names, find_release, open_release, split_rows
 from pictus.tasks import TASKS
 from pictus.train import recipes, targets
-from pictus.train.feed import packs, remote, sampling
+from pictus.train.feed import packs, remote
 from pictus.train.feed.loader import Pictures, packed
 from pictus.train.kept import card as cards
 from pictus.train.kept import checkpoint, logbook
@@ -35,6 +35,7 @@ from pictus.train.loop import dropping, energy, environment, precision, probe, t
 from pictus.train.loop.parts import chosen, draws_random_numbers
 from pictus.train.loop.signals import stop_asked
 from pictus.train.loop.state import Job, State, fresh, restored
+from pictus.train.pretrain import pool
 from pictus.train.recipes import Facts, Recipe
 from pictus.train.transfer import adapters, freezing, start
 from pictus.train.tuning import automatic
@@ -82,7 +83,7 @@ def run(
     loggers.check(chosen.log)
     if chosen.weights:
         chosen = replace(chosen, weights=str(_existing(Path(chosen.weights).expanduser())))
-    chosen = targets.resolved(start.resolved(project, chosen))
+    chosen = targets.resolved(pool.resolved(project, opened, start.resolved(project, chosen)))
     asked = Asked(recipe, chosen)
     root, remark = _folder(project, opened, asked, name)
     remarks = tuple(one for one in (remark, _empty_classes(opened)) if one)
@@ -147,7 +148,7 @@ def list_(project: Project) -> Outcome[RunRow]:
 def _started(project: Project, root: Path, release: Release, recipe: Recipe, card: Card) -> tuple[Job, Card]:
     """Every choice made and written on the card: from here on the run can be repeated."""
     keeps_memory = environment.keep_memory()
-    rows = release.pictures.filter(_is_in(release, "train"))
+    rows = split_rows(pool.arranged(project, release, recipe), "train")
     sides = np.minimum(rows.column("width").to_numpy(), rows.column("height").to_numpy())
     disk_bytes = shutil.disk_usage(root).free // 2
     facts = Facts(
@@ -257,15 +258,16 @@ def _job(project: Project, root: Path, release: Release, recipe: Recipe, preproc
     pack = partial(packed, short_side=recipe.pack, may_grow=recipe.crop == "padded")
     memory = environment.pack_bytes()
     task = TASKS.get(recipe.task)
+    shown = pool.arranged(project, release, recipe)
     train = Pictures(
-        release, "train", pack, memory * 3 // 4, targets.of_training(release, recipe),
-        targets.weights_of(release, recipe), how=sampling.asked(release, recipe),
-        supply=packs.supplied(project, root, release, recipe),
+        shown, "train", pack, memory * 3 // 4, targets.of_training(shown, recipe),
+        targets.weights_of(shown, recipe), how=pool.sampled(shown, recipe),
+        supply=pool.supplied(project, shown, recipe) or packs.supplied(project, root, release, recipe),
     )  # fmt: skip
     shelf = remote.shelf_of(release, recipe.cache_gb)
     if not train.supply:
-        train.supply = remote.supplied(release, "train", shelf)
-        train.how = replace(train.how, windows=remote.windows_of(release, recipe))
+        train.supply = remote.supplied(shown, "train", shelf)
+        train.how = replace(train.how, windows=remote.windows_of(shown, recipe))
     seen = partial(models.prepare, preprocessing=preprocessing)
     val = Pictures(
         release, "val", seen, memory // 4, task.targets(release, "val"), supply=remote.supplied(release, "val", shelf)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,7 +32,7 @@ def pieces(recipe: Recipe, edges: list[int], position: float = 0.0) -> list[Piec
     plan = Plan(0, position, 10)
     weights = np.linspace(0.5, 1.5, 200, dtype=np.float32)
     job: Any = SimpleNamespace(
-        recipe=recipe, device="cpu", n_classes=3, root=Path(), train=SimpleNamespace(weights_N=weights),
+        recipe=recipe, looks=(recipe,), device="cpu", n_classes=3, train=SimpleNamespace(weights_N=weights),
         preprocessing=Preprocessing(8, 8, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)),
     )  # fmt: skip
     state: Any = SimpleNamespace(counters=SimpleNamespace(step=0, plan=plan), companions={})

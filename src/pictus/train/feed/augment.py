@@ -83,7 +83,7 @@ def augmented(pixels: Pixels, row_D: Draws, recipe: Recipe, fill: tuple[int, int
     if recipe.crop == "padded":
         view = _shifted(pixels, side, values[_CROP], values[_CROP + 1])
     else:
-        box = resized_crop(pixels.shape[0], pixels.shape[1], values[_CROP:], recipe.min_area)
+        box = resized_crop(pixels.shape[0], pixels.shape[1], values[_CROP:], recipe.min_area, recipe.max_area)
         part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
         view = _resized(part, side)
     if values[_FLIP] < recipe.flip:
@@ -108,12 +108,12 @@ def mixing_draws(draws_ND: Draws) -> Draws:
     return draws_ND[:, _MIX:_AGAIN]
 
 
-def resized_crop(height: int, width: int, values: list[float], min_area: float) -> Box:
-    """A box of random area (`min_area` to 1) and shape (3 : 4 to 4 : 3, log-uniform): torchvision's
+def resized_crop(height: int, width: int, values: list[float], min_area: float, max_area: float = 1.0) -> Box:
+    """A box of random area (`min_area` to `max_area`) and shape (3 : 4 to 4 : 3, log-uniform): torchvision's
     RandomResizedCrop, with four uniform numbers a try. After ten misses the largest centred box of a fair shape.
     """
     for start in range(0, 4 * _TRIES, 4):
-        area = height * width * (min_area + (1 - min_area) * values[start])
+        area = height * width * (min_area + (max_area - min_area) * values[start])
         shape = math.exp(math.log(3 / 4) + (math.log(4 / 3) - math.log(3 / 4)) * values[start + 1])
         wide, high = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
         if 0 < wide <= width and 0 < high <= height:

@@ -117,13 +117,11 @@ def _rows(job: Job, release: Release, positions: npt.NDArray[np.int64]) -> list[
     """Each picture with its views, made by the functions that training calls."""
     names = class_names(release)
     red, green, blue = (round(value * 255) for value in job.preprocessing.mean)
-    view = partial(augment.augmented, recipe=job.recipe, fill=(red, green, blue))
-    several = job.objective.views * augment.n_looks(job.recipe)
+    views = tuple(partial(augment.augmented, recipe=look, fill=(red, green, blue)) for look in job.looks)
+    several = len(views) * augment.n_looks(job.recipe)
     portions = [Portion(epoch, positions) for epoch in range(-(-VIEWS // several))]
     shots: dict[int, list[Shot]] = {}
-    with loader.batches(
-        job.train, portions, view, seed=job.recipe.seed, threads=1, views=job.objective.views
-    ) as stream:  # fmt: skip
+    with loader.batches(job.train, portions, views, seed=job.recipe.seed, threads=1) as stream:
         for batch in stream:
             for position, found in _shots(job, batch, names):
                 shots.setdefault(position, []).append(found)

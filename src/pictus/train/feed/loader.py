@@ -135,12 +135,13 @@ View = Callable[[Pixels, augment.Draws], Pixels]
 
 @contextmanager
 def batches(
-    pictures: Pictures, portions: Iterable[Portion], view: View, *, seed: int, threads: int, views: int = 1
-) -> Iterator[Iterator[Batch]]:
+    pictures: Pictures, portions: Iterable[Portion], view: View | tuple[View, ...], *, seed: int, threads: int,
+    views: int = 1,
+) -> Iterator[Iterator[Batch]]:  # fmt: skip
     """Batches in the order of `portions`, some ahead of the caller. `view(pixels, draws)` -> u8[S, S, 3], made
-    `views` times of each picture with other draws.
+    `views` times of each picture with other draws; or several views, each made once.
     """
-    made = partial(_made, pictures, view=view, seed=seed, views=views)
+    made = partial(_made, pictures, views=view if isinstance(view, tuple) else (view,) * views, seed=seed)
     if pictures.supply and pictures.supply.announce:
         portions = _announced(portions, pictures.supply.announce)
     with lanes(threads) as pool:
@@ -188,8 +189,8 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     return max(1, count // batch_size)
 
 
-def _made(pictures: Pictures, portion: Portion, view: View, seed: int, views: int) -> Batch:
-    draws_VBD = _draws(pictures, portion, seed, views)
+def _made(pictures: Pictures, portion: Portion, views: tuple[View, ...], seed: int) -> Batch:
+    draws_VBD = _draws(pictures, portion, seed, len(views))
     made: tuple[Pixels, ...] = ()
     places: list[int] = []
     again = _again(portion)
@@ -199,12 +200,12 @@ def _made(pictures: Pictures, portion: Portion, view: View, seed: int, views: in
         if position in again:
             held[position] = picture
         if picture is not None:
-            shown = [view(picture, draws_BD[place]) for draws_BD in draws_VBD]
+            shown = [view(picture, draws_BD[place]) for view, draws_BD in zip(views, draws_VBD, strict=True)]
             made = made or tuple(np.empty((len(portion.positions), *one.shape), np.uint8) for one in shown)
             for whole, one in zip(made, shown, strict=True):
                 whole[len(places)] = one
             places.append(place)
-    made = made or tuple(np.zeros((0, 0, 0, 3), np.uint8) for _ in range(views))
+    made = made or tuple(np.zeros((0, 0, 0, 3), np.uint8) for _ in views)
     positions = portion.positions[places]
     return Batch(
         tuple(whole[: len(places)] for whole in made), tuple(draws_BD[places] for draws_BD in draws_VBD),

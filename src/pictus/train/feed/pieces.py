@@ -63,8 +63,8 @@ def _views(job: "Job", batch: "Batch", rows_M: npt.NDArray[np.int64]) -> "tuple[
     is_run = rows_M[-1] - rows_M[0] == len(rows_M) - 1
     rows = slice(rows_M[0], rows_M[-1] + 1) if is_run else rows_M  # no copy of what lies in a row
     found = []
-    for pixels, draws in zip(batch.views, batch.draws, strict=True):
+    for pixels, draws, how in zip(batch.views, batch.draws, job.looks, strict=True):
         for look in np.split(pixels[rows], augment.n_looks(job.recipe), axis=1):
             bytes_M = torch.from_numpy(look).to(job.device)
-            found.append(augment.coloured(bytes_M, draws[rows], job.recipe.colour, job.preprocessing))
+            found.append(augment.coloured(bytes_M, draws[rows], how.colour, job.preprocessing))
     return tuple(found)

@@ -34,6 +34,7 @@ class Epoch:
     val_top5: float
     is_best: bool
     val_others: dict[str, float] = field(default_factory=dict)  # further figures of the task, by name
+    train_others: dict[str, float] = field(default_factory=dict)  # and of the objective
 
 
 class Logbook:
@@ -56,7 +57,8 @@ class Logbook:
         self._line({"kind": "epoch", **asdict(record)})
         values = (("train/top-1", record.train_top1), ("val/loss", record.val_loss), ("val/top-1", record.val_top1),
                   ("val/top-5", record.val_top5), ("train/pictures per second", pictures_per_s),
-                  *((f"val/{name}", value) for name, value in record.val_others.items()))  # fmt: skip
+                  *((f"val/{name}", value) for name, value in record.val_others.items()),
+                  *((f"train/{name}", value) for name, value in record.train_others.items()))  # fmt: skip
         self._outlets.scalars(dict(values), record.step)
 
     def sync(self) -> int:

@@ -48,6 +48,12 @@ class Job:
         return OBJECTIVES.get(self.recipe.objective)
 
     @property
+    def looks(self) -> tuple[Recipe, ...]:
+        """How each view of a picture is made: a recipe to each."""
+        objective = self.objective
+        return objective.looks(self.recipe) if objective.looks else (self.recipe,) * objective.views
+
+    @property
     def steps_per_epoch(self) -> int:
         return loader.steps_per_epoch(len(self.train), self.recipe.batch_size)
 

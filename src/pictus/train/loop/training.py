@@ -66,7 +66,7 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
         loggers.opened(recipe.log, subject) as outlets,
         Logbook(job.root, kept_bytes=counters.metrics_bytes, outlets=outlets) as book,
         loader.batches(
-            job.train, portions, training_view(job), seed=recipe.seed, threads=job.cores, views=job.objective.views,
+            job.train, portions, training_views(job), seed=recipe.seed, threads=job.cores,
         ) as stream,
         parted(state.model, recipe.parts, recipe.threads, is_compiled=recipe.compile) as parts,
         environment.torch_threads(recipe.threads),
@@ -189,10 +189,11 @@ def end_epoch(job: Job, state: State, book: Logbook, epoch: int, pictures_per_s:
     if not counters.n_seen:
         raise job.train.too_few()
     mistakes = Mistakes(job)
-    scores = validate(job, state, mistakes)
+    scores = job.objective.scores(job, state) if job.objective.scores else validate(job, state, mistakes)
     if mistakes.seen:
         mistakes.write(epoch)
     is_best = (scores.main, -scores.loss) > (counters.best_main, -counters.best_loss)
+    is_best |= job.objective.scores is not None  # the last epoch stays: labels, shown as a figure, choose nothing
     if is_best:
         counters.best_top1, counters.best_top5, counters.best_loss = scores.top1, scores.top5, scores.loss
         counters.best_main, counters.best_others = scores.main, scores.others
@@ -201,6 +202,7 @@ def end_epoch(job: Job, state: State, book: Logbook, epoch: int, pictures_per_s:
     record = Epoch(
         epoch, counters.step, _lr(job, counters, counters.step - 1), counters.loss_sum / counters.n_seen,
         counters.n_right / counters.n_seen, scores.loss, scores.top1, scores.top5, is_best, scores.others,
+        job.objective.figures(state) if job.objective.figures else {},
     )  # fmt: skip
     book.epoch(record, pictures_per_s=pictures_per_s)
     counters.loss_sum, counters.n_right, counters.n_seen = 0.0, 0, 0
@@ -269,10 +271,10 @@ def write_weights(state: State, path: Path) -> None:
     write_bytes(path, safetensors.save(tensors))
 
 
-def training_view(job: Job) -> Callable[[Pixels, augment.Draws], Pixels]:
-    """How the loader makes one training picture out of a decoded one."""
+def training_views(job: Job) -> tuple[loader.View, ...]:
+    """How the loader makes each view of a training picture out of a decoded one."""
     red, green, blue = (round(value * 255) for value in job.preprocessing.mean)
-    return partial(augment.augmented, recipe=job.recipe, fill=(red, green, blue))
+    return tuple(partial(augment.augmented, recipe=look, fill=(red, green, blue)) for look in job.looks)
 
 
 def _as_it_is(pixels: Pixels, _: augment.Draws) -> Pixels:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from pictus.tasks import Scores
     from pictus.train.loop.state import Job, State
+    from pictus.train.recipes import Recipe
 
 
 class Piece(NamedTuple):
@@ -45,6 +47,10 @@ class Objective:
     companions(student, job): modules no gradient trains, by name: a teacher. Those whose name begins with `fixed` are
     not kept in checkpoints, but made again.
     after_step(state, job): what follows the optimizer's step: a teacher drifts towards its student.
+    looks(recipe): how each view is made where they differ, a recipe to each; with it `views` counts nothing.
+    scores(job, state): what stands for validation where the head learns nothing: neighbours' votes.
+    figures(state): further figures of training, by name, for the logbook; each in 0..1.
+    is_open: whether pictures whose label is unknown (target -1) may come.
     """
 
     loss: "Callable[[nn.Module, Piece, Job], tuple[torch.Tensor, int]]"
@@ -52,6 +58,10 @@ class Objective:
     student: "Callable[[nn.Module, Job], nn.Module] | None" = None
     companions: "Callable[[nn.Module, Job], dict[str, nn.Module]] | None" = None
     after_step: "Callable[[State, Job], None] | None" = None
+    looks: "Callable[[Recipe], tuple[Recipe, ...]] | None" = None
+    scores: "Callable[[Job, State], Scores] | None" = None
+    figures: "Callable[[State], dict[str, float]] | None" = None
+    is_open: bool = False
 
 
 OBJECTIVES: Registry[Objective] = Registry("objective", entry_points="pictus.objectives")
