@@ -22,6 +22,7 @@ from pictus.web.desk.room import Room, SignedOutError
 from pictus.web.layout import TEMPLATES
 from pictus.web.security import LOOPBACK, Guard
 
+LATER, RETRY_S = 503, "5"
 SIGNED_OUT = "You are not signed in."
 MISSING = (errno.EMFILE, errno.ENFILE)
 """No file can be opened just now, by this process or by any."""
@@ -68,7 +69,7 @@ async def _user_error(request: Request, error: Exception) -> Response:
     elif request.app.state.root in error.what + error.fix:  # the owner's to mend, and where it lies nobody else's
         sys.stderr.write(f"! {error.what} {error.fix}\n")
         error = LaterError("Something is wrong with the project's files; its owner can read what.", fix="try later")
-    status = 503 if isinstance(error, LaterError) else 404 if isinstance(error, NotThereError) else 400
+    status = LATER if isinstance(error, LaterError) else 404 if isinstance(error, NotThereError) else 400
     return _said(request, status, error.what, error.fix)
 
 
@@ -121,6 +122,7 @@ async def _broken(request: Request, _error: Exception) -> Response:
 def _said(request: Request, status: int, what: str, fix: str) -> Response:
     """An error as the page's script takes it, or as a page for who typed an address."""
     if request.method not in ("GET", "HEAD") or request.url.path.startswith("/desk/"):
-        return JSONResponse({"error": {"what": what, "fix": fix}}, status_code=status)
+        headers = {"retry-after": RETRY_S} if status == LATER else {}
+        return JSONResponse({"error": {"what": what, "fix": fix}}, status_code=status, headers=headers)
     values = {"what": what, "fix": fix, "project_name": request.app.state.project_name, "person": None, "here": ""}
     return HTMLResponse(TEMPLATES.get_template("desk/error.html").render(values), status_code=status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, NoReturn
 
@@ -12,10 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from pictus.errors import UserError, clipped
+from pictus.web.desk.parcels import SMALL
 
 MAX_BODY = 8_000_000
-"""Bytes of one page that is handed in: 48 masks as polygons of a thousand corners each have half of that."""
-MAX_SMALL = 20_000
+"""Bytes of one page of drawings: 48 masks as polygons of a thousand corners each have half of that."""
+MAX_SMALL = SMALL
 """Bytes of everything else."""
 HEADER, SAYS = "x-pictus", "desk"
 """A header that no form and no other site can set: a page of another origin may not send it without being asked."""
@@ -32,8 +33,13 @@ def check_ours(request: Request) -> None:
         raise HTTPException(403, f"Only the desk's own pages may write here: the header {HEADER}: {SAYS} is missing.")
 
 
-async def json_of(request: Request, *names: str, most: int = MAX_SMALL) -> Body:
-    """The JSON object a page of ours sent; fields other than `names` are refused."""
+async def json_of(request: Request, *names: str) -> Body:
+    """The small JSON object a page of ours sent; fields other than `names` are refused."""
+    return parsed(await data_of(request), *names)
+
+
+async def data_of(request: Request, most: int = MAX_SMALL, weigh: Callable[[int], None] | None = None) -> bytes:
+    """What a page of ours sent, for `parsed`. `weigh` is told how many bytes have come, and may raise."""
     check_ours(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise UserError("The body must be JSON.", fix="send Content-Type: application/json")
@@ -42,7 +48,14 @@ async def json_of(request: Request, *names: str, most: int = MAX_SMALL) -> Body:
         data += chunk
         if len(data) > most:
             raise HTTPException(413, f"The body is larger than {most:,} bytes.")
-    body = _parsed(bytes(data))
+        if weigh is not None:
+            weigh(len(data))
+    return bytes(data)
+
+
+def parsed(data: bytes, *names: str) -> Body:
+    """The JSON object that these bytes are; fields other than `names` are refused."""
+    body = _parsed(data)
     if not isinstance(body, dict):
         raise UserError(f"The body is a JSON {type(body).__name__}, not an object.", fix='{"name": value, …}')
     if odd := sorted(set(body) - set(names)):

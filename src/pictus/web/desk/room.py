@@ -19,11 +19,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from pictus.annotate.desk.desk_steps import Desk, Person
-from pictus.annotate.tasks import ROLES, Page
+from pictus.annotate.desk.lease_steps import own_page
+from pictus.annotate.tasks import KINDS, ROLES, Page
 from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project
 from pictus.web.charts import placeholder
-from pictus.web.desk.bodies import MAX_SMALL, Body, check_ours, json_of
+from pictus.web.desk.bodies import MAX_SMALL, Body, check_ours, data_of, parsed
+from pictus.web.desk.parcels import Parcels
 from pictus.web.desk.ready import Ready, made
 from pictus.web.desk.taps import Original, Taps, poured
 from pictus.web.layout import Shell
@@ -76,6 +78,7 @@ class Room:
         self.shots = Shots(project)
         self.ready = Ready(self._make)
         self.taps = Taps()
+        self.parcels = Parcels()
         self._tried: OrderedDict[str, None] = OrderedDict()
         self.cookie = "pictus_desk_" + hashlib.sha256(project.name.encode()).hexdigest()[:8]  # ports share cookies
 
@@ -128,15 +131,29 @@ class Room:
         self, action: Callable[[Person, Request, Body], Mapping[str, Any]], *names: str, role: str = "annotator",
         most: int = MAX_SMALL,
     ) -> Endpoint:  # fmt: skip
-        """JSON that may change something. `names`: the fields its body may have; `most`: bytes of it."""
+        """JSON that may change something. `names`: the fields its body may have; `most`: bytes of it, where that is
+        much only for a page of one's own at which people draw.
+        """
+
+        def look(request: Request) -> tuple[Person, int]:
+            person = self.person(request, role)
+            is_small = most <= MAX_SMALL or not self._draws(person, page_id_of(request))
+            return person, min(most, MAX_SMALL) if is_small else most
 
         async def endpoint(request: Request) -> Response:
             check_ours(request)
-            person = await run_in_threadpool(self.person, request, role)  # before anything large is read
-            body = await json_of(request, *names, most=most)
-            return await run_in_threadpool(lambda: _json(action(person, request, body)))
+            person, bytes_may = await run_in_threadpool(look, request)  # before anything large is read
+            with self.parcels.of(person.name) as parcel:
+                data = await data_of(request, bytes_may, parcel.weigh)
+                async with self.parcels.worked(parcel):
+                    return await run_in_threadpool(lambda: _json(action(person, request, parsed(data, *names))))
 
         return endpoint
+
+    def _draws(self, person: Person, page_id: str) -> bool:
+        """Whether people draw at this page; NotThereError for one that is not this person's."""
+        with self.project.journal.reading() as connection:
+            return KINDS.get(own_page(connection, person.name, page_id).kind).draws
 
     def picture(
         self, find: Callable[[Person, Request], str], page: Callable[[Person, str], Page] | None = None
