@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pictus import network_names
 from pictus.errors import UserError
 from pictus.extras import need
+from pictus.plain_network import plain_network
 from pictus.registry import Registry, unknown
 
 if TYPE_CHECKING:
@@ -274,6 +275,16 @@ def _w32(n_classes: int) -> "nn.Module":
 @NETWORKS.register("resnet-w64")
 def _w64(n_classes: int) -> "nn.Module":
     return residual_network(n_classes, 64)
+
+
+@NETWORKS.register("airbench")
+def _airbench(n_classes: int) -> "nn.Module":
+    return plain_network(n_classes)
+
+
+@NETWORKS.register("airbench-s2")
+def _airbench_s2(n_classes: int) -> "nn.Module":
+    return plain_network(n_classes, stride=2)
 
 
 def _convolution(wide_in: int, wide_out: int, side: int = 3, stride: int = 1) -> list["nn.Module"]:

@@ -112,6 +112,10 @@ class Recipe:
     mixup: float = 0.0  # alpha of Beta(alpha, alpha), 0: never; with cutmix as well: either in every second picture
     cutmix: float = 0.0  # alpha, 0: never
     mix_until: float = 1.0  # share of training after which pictures are no longer mixed
+    # of airbench (plain_network.py), for any network
+    alternate: bool = False  # flips by turns: a picture is mirrored in every second epoch, chance says in which
+    shift: float = 0.125  # greatest shift of a padded crop, as a share of the input side
+    lr_bias: float = 1.0  # learning rate of what batch normalisation adds, as a multiple of the others'
     # who else is told the curve (watching/loggers.py)
     log: str = "tensorboard"  # tensorboard | wandb | mlflow | none, or several of them, separated by commas
     # without labels, or with few (pretrain/, objectives/simclr.py, dino.py, mae.py, fixmatch.py)
@@ -159,6 +163,20 @@ def resnet_w32() -> Recipe:
     top-1 in 30 epochs, crops of random area 68.7 % in 40 (999 test pictures, seed 0, docs/train.md).
     """
     return Recipe("resnet-w32", epochs=36, largest=64, crop="padded", view=0.75)
+
+
+@RECIPES.register("airbench")
+def airbench() -> Recipe:
+    """A plain network that whitens first, for pictures of about 32 px (Jordan 2024, airbench94's settings).
+
+    Its rates are for batches of 1,024, momentum 0.85 and sums over the batch; here, with 0.9 and means: 1.0 for a batch
+    of 1,024. lr_head is the square of its factor of logits, 1 / 9. The average of weights stands for its lookahead.
+    """
+    return Recipe(
+        "airbench", epochs=18, batch_size=512, lr=0.125, lr_head=1 / 81, lr_bias=64, weight_decay=1.3e-3, largest=32,
+        warmup=0.2, schedule="linear", smoothing=0.2, clip=0, crop="padded", shift=1 / 16, alternate=True, erase=0,
+        colour=0,
+    )  # fmt: skip
 
 
 @RECIPES.register("resnet18")
@@ -300,6 +318,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "magnitude": (0, 30), "ops": (1, 8), "saturation": (0, 1), "hue": (0, 0.5), "grey": (0, 1), "blur": (0, 1),
     "solarise": (0, 1), "mixup": (0, 10), "cutmix": (0, 10), "mix_until": (0, 1),
     "checkpoint_s": (0, 1e9), "balance": (0, 1), "repeats": (1, 64), "cache_gb": (1e-6, 1e6), "temper": (0.01, 100),
+    "shift": (0, 0.5), "lr_bias": (0.01, 1000),
     "layer_decay": (0.01, 1), "drop": (-1, 0.9), "drop_path": (-1, 0.9), "accumulate": (1, 1024), "grow": (0.25, 1),
 }  # fmt: skip
 

@@ -98,6 +98,20 @@ def test_a_flip_mirrors_the_same_view() -> None:
     assert np.array_equal(plain[:, ::-1], flipped)
 
 
+def test_flips_by_turns_mirror_a_picture_in_every_second_epoch() -> None:
+    keys_N = np.arange(200, dtype=np.uint64) * np.uint64(12345678901)
+    recipe = Recipe("small-cnn", size=32, crop="padded", erase=0, colour=0, shift=0, flip=0.5, alternate=True)
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    is_mirrored_EN = np.array([
+        [not np.array_equal(augment.augmented(pixels, row_D, recipe, (0, 0, 0)), pixels) for row_D in rows_ND]
+        for rows_ND in (augment.draws(3, epoch, keys_N) for epoch in range(4))
+    ])  # fmt: skip
+    assert np.array_equal(is_mirrored_EN[0], ~is_mirrored_EN[1])
+    assert np.array_equal(is_mirrored_EN[0], is_mirrored_EN[2])
+    assert 70 < is_mirrored_EN[0].sum() < 130  # half of 200, four standard deviations of 7
+
+
 def test_erasing_fills_one_rectangle_inside_the_view() -> None:
     pixels = np.full((40, 40, 3), 200, np.uint8)
     areas = []
@@ -120,6 +134,14 @@ def test_a_padded_crop_mirrors_the_edges() -> None:
         start = next(shift for shift in range(-2, 3) if line == [_mirrored(i + shift, 16) for i in range(16)])
         seen.add(start)
     assert seen == {-2, -1, 0, 1, 2}  # an eighth of 16 px to either side
+
+
+def test_a_padded_crop_shifts_by_its_share_of_the_side() -> None:
+    pixels = np.broadcast_to(np.arange(32, dtype=np.uint8)[None, :, None], (32, 32, 3))
+    recipe = Recipe("small-cnn", size=32, crop="padded", shift=1 / 16, flip=0, erase=0)
+    rows_ND = augment.draws(0, 0, np.arange(200, dtype=np.uint64))
+    first = {int(augment.augmented(pixels, row_D, recipe, (0, 0, 0))[0, 16, 0]) - 16 for row_D in rows_ND}
+    assert first == {-2, -1, 0, 1, 2}
 
 
 def test_a_padded_crop_of_part_of_the_side_is_a_window_of_the_picture() -> None:

@@ -76,6 +76,15 @@ def test_layers_further_down_learn_more_slowly_by_the_decay() -> None:
     assert min(rates.values()) == pytest.approx(0.8 * 0.5 ** (len(stages) - 1))
 
 
+def test_what_batch_normalisation_adds_may_learn_faster_than_the_rest() -> None:
+    network = networks.make("resnet-w16", 3)
+    found = optimizers.groups(network, network, Recipe("resnet-w16", lr_bias=64))
+    scales = {id(one): group["lr_scale"] for group in found for one in group["params"]}
+    parameters = dict(network.named_parameters())
+    assert scales[id(parameters["1.bias"])] == 64
+    assert {scales[id(one)] for name, one in parameters.items() if name in ("0.weight", "1.weight", "13.bias")} == {1}
+
+
 def test_a_network_inside_a_student_keeps_its_shares() -> None:
     import torch
 

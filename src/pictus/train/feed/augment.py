@@ -32,7 +32,8 @@ _POLICY = _CROP + 4 * _TRIES
 _LOOK = _POLICY + augment_policies.N_POLICY  # saturation, hue, grey, blur and its sigma, solarise; two to spare
 _MIX = _LOOK + 8  # which kind, share, place of the box
 _AGAIN = _MIX + 4  # of the policy's second look at the picture
-N_DRAWS = _AGAIN + augment_policies.N_POLICY
+_TURN = _AGAIN + augment_policies.N_POLICY  # of flips by turns: a half more in every next epoch, and from 1 on again
+N_DRAWS = _TURN + 1
 """Only ever added to at the end: what a column holds stays, so that old runs resume to the same bytes."""
 
 VIEWS = 1000
@@ -59,8 +60,9 @@ def draws(seed: int, epoch: int, keys_N: Hashes, view: int = 0) -> Draws:
     """Uniform numbers in [0, 1), f64[N, D]: row = picture, whatever its place in the batch; others for each view."""
     state_N = hashed(keys_N ^ _stream(seed, epoch, 1 if view == 0 else VIEWS + view))
     steps_D = np.arange(1, N_DRAWS + 1, dtype=np.uint64) * _GOLDEN
-    words_ND = hashed(state_N[:, None] + steps_D[None, :])
-    return (words_ND >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    found_ND = _uniform(hashed(state_N[:, None] + steps_D[None, :]))
+    found_ND[:, _TURN] = (_uniform(hashed(keys_N ^ _stream(seed, 0, 4))) + epoch % 2 / 2) % 1
+    return found_ND
 
 
 def order(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
@@ -81,12 +83,12 @@ def augmented(pixels: Pixels, row_D: Draws, recipe: Recipe, fill: tuple[int, int
     """
     values, side = row_D.tolist(), view_px(recipe)
     if recipe.crop == "padded":
-        view = _shifted(pixels, side, values[_CROP], values[_CROP + 1])
+        view = _shifted(pixels, side, values[_CROP], values[_CROP + 1], int(side * recipe.shift))
     else:
         box = resized_crop(pixels.shape[0], pixels.shape[1], values[_CROP:], recipe.min_area, recipe.max_area)
         part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
         view = _resized(part, side)
-    if values[_FLIP] < recipe.flip:
+    if values[_TURN if recipe.alternate else _FLIP] < recipe.flip:
         view = need("torch", "train").from_numpy(view).flip(1).numpy()  # numpy takes 14 times as long for 3-byte pixels
     looks = [_changed(_policed(one, values, recipe, fill, number), values, recipe)
              for number, one in enumerate([view] * n_looks(recipe))]  # fmt: skip
@@ -184,6 +186,11 @@ def _changed(view: Pixels, values: list[float], recipe: Recipe) -> Pixels:
     return view
 
 
+def _uniform(words: Hashes) -> Draws:
+    """u64[...] -> f64[...] in [0, 1)."""
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -206,9 +213,8 @@ def _resized(part: Pixels, side: int) -> Pixels:
     return view
 
 
-def _shifted(pixels: Pixels, side: int, down: float, right: float) -> Pixels:
-    """A side × side window of the picture, up to an eighth of the side over its edges, which are mirrored."""
-    pad = side // 8
+def _shifted(pixels: Pixels, side: int, down: float, right: float, pad: int) -> Pixels:
+    """A side × side window of the picture, up to `pad` px over its edges, which are mirrored."""
     rows, columns = (
         _mirrored(int(value * (length + 2 * pad - side + 1)) - pad, side, length)
         for value, length in zip((down, right), pixels.shape[:2], strict=True)

@@ -55,6 +55,8 @@ def groups(student: "nn.Module", network: "nn.Module", recipe: "Recipe") -> Grou
     head = f"{inside}{networks.head_of(network)[0]}."
     of_head = [name for name, _ in student.named_parameters() if name.startswith(head)]
     shares |= {name: shares.get(name, 1.0) * recipe.lr_head for name in of_head}
+    if recipe.lr_bias != 1:
+        shares |= {name: shares.get(name, 1.0) * recipe.lr_bias for name in _shifts(student)}
     found: dict[tuple[bool, float, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in student.named_parameters():
         has_decay = parameter.ndim > 1
@@ -65,6 +67,12 @@ def groups(student: "nn.Module", network: "nn.Module", recipe: "Recipe") -> Grou
          "lr_scale": share, "is_matrix": is_matrix}
         for (has_decay, share, is_matrix), parameters in found.items()
     ]  # fmt: skip
+
+
+def _shifts(student: "nn.Module") -> list[str]:
+    """Names of what batch normalisation adds."""
+    kind = need("torch", "train").nn.modules.batchnorm._BatchNorm  # noqa: SLF001  of any number of dimensions
+    return [f"{name}.bias" for name, one in student.named_modules() if isinstance(one, kind) and one.bias is not None]
 
 
 def lr_shares(model: "nn.Module", layer_decay: float) -> dict[str, float]:

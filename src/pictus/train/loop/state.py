@@ -12,7 +12,7 @@ from pictus import models, networks
 from pictus.extras import need
 from pictus.models import Preprocessing
 from pictus.tasks import TASKS, Task
-from pictus.train.feed import loader
+from pictus.train.feed import loader, whitening
 from pictus.train.feed.loader import Pictures
 from pictus.train.kept.checkpoint import Checkpoint
 from pictus.train.loop import dropping, environment, optimizers
@@ -129,6 +129,8 @@ def fresh(job: Job) -> State:
         network = models.build(
             recipe.model, job.n_classes, size=recipe.size, pretrained=recipe.pretrained, weights=weights
         )
+        if not recipe.pretrained and weights is None:
+            whitening.whiten(network, job.train, job.preprocessing)
     state = _assembled(job, network)
     state.counters.plan = Plan(0, 0.0, job.most_steps)
     return state
