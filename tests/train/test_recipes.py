@@ -98,3 +98,8 @@ def test_precision_follows_the_machine_unless_it_is_named() -> None:
 def test_resolving_twice_changes_nothing() -> None:
     once = resolve(find("small-cnn"), FACTS)
     assert resolve(once, FACTS) == once
+
+
+def test_a_setting_has_its_kind_whatever_the_recipe_says_now() -> None:
+    assert changed(Recipe("small-cnn", erase=0, clip=0), ("erase=0.25", "clip=1.5")).erase == 0.25
+    assert changed(find("airbench"), ("colour=0.2",)).colour == 0.2

@@ -202,7 +202,8 @@ def find(name: str, *, pretrained: bool = False) -> Recipe:
 
 def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     """`changed(recipe, ("lr=0.1", "epochs=30"))`; every wrong setting is told at once."""
-    kinds = {field.name: type(getattr(recipe, field.name)) for field in fields(Recipe)}
+    plain = Recipe(recipe.model)  # whose numbers are of the kind they are declared to be
+    kinds = {field.name: type(getattr(plain, field.name)) for field in fields(Recipe)}
     values: dict[str, object] = {}
     problems: list[str] = []
     for setting in settings:
