@@ -178,6 +178,12 @@ def _started(project: Project, root: Path, release: Release, recipe: Recipe, car
     return replace(job, recipe=resolved), card
 
 
+def prepared(project: Project, root: Path, release: Release, recipe: Recipe) -> Job:
+    """What a run would train on, every choice made, for steps that keep no run; what it needs is put into `root`."""
+    _check_splits(release)
+    return _started(project, root, release, recipe, {})[0]
+
+
 def _continued(project: Project, root: Path, release: Release) -> Outcome[Epoch]:
     """From the newest whole checkpoint, or from the start when the run was killed before its first."""
     card = dict(models.open_run(root).card)
