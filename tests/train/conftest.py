@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -69,6 +70,36 @@ def striped(label: int, classes: int, generator: np.random.Generator) -> Pixels:
     pixels = np.where(wave[:, :, None] > 0, colours[0], colours[1]) + generator.normal(0, 6, (36, 44, 3))
     made: Pixels = pixels.clip(0, 255).astype(np.uint8)
     return made
+
+
+TrainTwice = Callable[..., tuple[Path, Path]]
+
+
+@pytest.fixture
+def trained_twice(monkeypatch: pytest.MonkeyPatch) -> TrainTwice:
+    """trained_twice(project, settings, at=7) -> the folders of a run nobody disturbed, and of one that was stopped
+    before step `at` and resumed.
+    """
+    from pictus import train
+    from pictus.train.loop import training
+
+    def make(project: pictus.Project, settings: tuple[str, ...], *, at: int = 7) -> tuple[Path, Path]:
+        train.run(project, name="whole", set_=settings)
+        advance = training.advance
+
+        def stopping(job: Any, state: Any, *rest: Any) -> Any:
+            if state.counters.step == at:
+                raise KeyboardInterrupt
+            return advance(job, state, *rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "advance", stopping)
+            with pytest.raises(KeyboardInterrupt):
+                train.run(project, name="stopped", set_=settings)
+        train.resume(project, "stopped")
+        return project.models_dir / "whole", project.models_dir / "stopped"
+
+    return make
 
 
 @pytest.fixture

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 
 import pictus
 from pictus import models, train
 from pictus.errors import UserError
-from pictus.train.loop import training
 from pictus.train.loop.state import Job
 from pictus.train.objectives import Piece, distillation
 from pictus.train.recipes import Recipe
+
+TrainTwice = Callable[..., tuple[Path, Path]]
 
 SETTINGS = ("epochs=2", "batch_size=12", "size=32", "objective=distil", "teacher=t", "parts=2")
 
@@ -23,25 +27,12 @@ def taught(stripes: pictus.Project) -> pictus.Project:
 
 
 def test_a_student_learns_from_a_run_and_ends_with_the_same_bytes_after_a_stop(
-    taught: pictus.Project, monkeypatch: pytest.MonkeyPatch
+    taught: pictus.Project, trained_twice: TrainTwice
 ) -> None:
-    train.run(taught, name="whole", set_=SETTINGS)
-    before, count = training.advance, 0
-
-    def stopping(*given: object) -> object:
-        nonlocal count
-        count += 1
-        if count == 7:
-            raise KeyboardInterrupt
-        return before(*given)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(training, "advance", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        train.run(taught, name="cut", set_=SETTINGS)
-    train.resume(taught, "cut")
+    whole, stopped = trained_twice(taught, (*SETTINGS, "robust=gce"))
     for name in ("metrics.jsonl", "model.safetensors"):
-        assert (taught.models_dir / "whole" / name).read_bytes() == (taught.models_dir / "cut" / name).read_bytes()
-    card = models.open_run(taught.models_dir / "whole").card
+        assert (whole / name).read_bytes() == (stopped / name).read_bytes()
+    card = models.open_run(whole).card
     assert card["transfer"]["teacher"]["run"] == "t"
     assert card["transfer"]["teacher"]["classes_known"] == 3
     with (taught.models_dir / "t" / models.WEIGHTS_NAME).open("ab") as opened:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 import pictus
-from pictus import models, networks, train
+from pictus import models, networks
 from pictus.errors import UserError
 from pictus.train.recipes import Recipe
 from pictus.train.transfer import adapters, freezing
+
+TrainTwice = Callable[..., tuple[Path, Path]]
 
 
 def tiny_transformer(n_classes: int = 3) -> nn.Module:
@@ -65,27 +69,12 @@ def test_layers_that_torchs_attention_reads_itself_are_passed_over() -> None:
     assert not any("self_attention" in name for name in names)
 
 
-def test_a_run_with_adapters_keeps_merged_weights_and_resumes_to_the_same_bytes(stripes: pictus.Project) -> None:
-    from pictus.train.loop import training
-
-    settings = ("epochs=2", "batch_size=12", "size=32", "lora=2", "parts=2")
-    train.run(stripes, name="whole", set_=settings)
-    before, count = training.advance, 0
-
-    def stopping(*given: object) -> object:
-        nonlocal count
-        count += 1
-        if count == 7:
-            raise KeyboardInterrupt
-        return before(*given)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "advance", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            train.run(stripes, name="cut", set_=settings)
-    train.resume(stripes, "cut")
+def test_a_run_with_adapters_keeps_merged_weights_and_resumes_to_the_same_bytes(
+    stripes: pictus.Project, trained_twice: TrainTwice
+) -> None:
+    whole, stopped = trained_twice(stripes, ("epochs=2", "batch_size=12", "size=32", "lora=2", "parts=2"))
     for name in ("metrics.jsonl", "model.safetensors"):
-        assert (stripes.models_dir / "whole" / name).read_bytes() == (stripes.models_dir / "cut" / name).read_bytes()
-    run = models.open_run(stripes.models_dir / "whole")
+        assert (whole / name).read_bytes() == (stopped / name).read_bytes()
+    run = models.open_run(whole)
     assert run.card["transfer"]["adapters"]["rank"] == 2
     models.load_run(run)  # strictly: no adapter is left in the file

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pictus.extras import need
 from pictus.train.feed import augment
 from pictus.train.loop.precision import precision
+from pictus.train.objectives import labels
 from pictus.train.objectives.objective import OBJECTIVES, Objective, Piece
 from pictus.train.transfer.attacks import Bound, attacked
 
@@ -27,7 +28,7 @@ def loss(student: "nn.Module", piece: Piece, job: "Job") -> tuple["torch.Tensor"
     def ascended(inputs: "torch.Tensor") -> "torch.Tensor":
         with precision(job):
             logits = student(inputs).float()
-        return job.task.loss(logits, piece.targets, recipe.smoothing)
+        return labels.losses_of(logits, piece, job)
 
     # A function of the step and of the piece's first picture: parts that run at once share no stream of numbers.
     seed = (augment.hashed_step(recipe.seed, piece.step) + int(piece.positions_B[0])) % 2**63
@@ -38,10 +39,10 @@ def loss(student: "nn.Module", piece: Piece, job: "Job") -> tuple["torch.Tensor"
             buffer.copy_(value)
     with precision(job):
         logits_BK = student(changed).float()
-    losses_B = job.task.loss(logits_BK, piece.targets, recipe.smoothing)
+    losses_B = labels.losses_of(logits_BK, piece, job)
     if piece.weights_B is not None:
         losses_B = losses_B * piece.weights_B
     return losses_B.mean(), int(job.task.right(logits_BK, piece.targets).sum())
 
 
-OBJECTIVES.register("adversarial")(Objective(loss))
+OBJECTIVES.register("adversarial")(Objective(loss, companions=labels.companions))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pictus.errors import UserError
 from pictus.extras import need
 from pictus.train.loop.precision import precision
+from pictus.train.objectives import labels
 from pictus.train.objectives.objective import OBJECTIVES, Objective, Piece
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def loss(student: "nn.Module", piece: Piece, job: "Job") -> tuple["torch.Tensor"
     with precision(job):
         logits = student(torch.cat(piece.views)).float()
     plain_BK, *others = logits.chunk(3)
-    losses_B = job.task.loss(plain_BK, piece.targets, job.recipe.smoothing)
+    losses_B = labels.losses_of(plain_BK, piece, job)
     losses_B = losses_B + WEIGHT * divergence(plain_BK, *others)
     if piece.weights_B is not None:
         losses_B = losses_B * piece.weights_B
@@ -47,14 +48,14 @@ def divergence(*logits_BK: "torch.Tensor") -> "torch.Tensor":
     return (shares * (logs - mean_BK)).sum(2).mean(0)
 
 
-def checked(_: "nn.Module", job: "Job") -> "dict[str, nn.Module]":
-    """No companions, but a word before training begins where a task has no softmax."""
+def checked(student: "nn.Module", job: "Job") -> "dict[str, nn.Module]":
+    """Those of the labels' loss; a word before training begins where a task has no softmax."""
     if job.recipe.task != "classification":
         raise UserError(
             f"Objective 'augmix' compares softmax answers, task {job.recipe.task!r} gives others.",
             fix="train with --set policy=augmix instead, or --set task=classification",
         )
-    return {}
+    return labels.companions(student, job)
 
 
 OBJECTIVES.register("augmix")(Objective(loss, companions=checked))

@@ -16,6 +16,7 @@ from pictus.errors import UserError
 from pictus.extras import need
 from pictus.models import Run
 from pictus.train.loop.precision import precision
+from pictus.train.objectives import labels
 from pictus.train.objectives.objective import OBJECTIVES, Objective, Piece
 from pictus.train.transfer.start import shared_places
 
@@ -40,14 +41,16 @@ def loss(student: "nn.Module", piece: Piece, job: "Job") -> tuple["torch.Tensor"
     apart_B = torch.nn.functional.kl_div(
         found_BC.log_softmax(1), wanted_BC.log_softmax(1), reduction="none", log_target=True
     ).sum(1) * recipe.temperature**2
-    losses_B = recipe.distil * apart_B + (1 - recipe.distil) * job.task.loss(logits_BK, piece.targets, recipe.smoothing)
+    losses_B = recipe.distil * apart_B + (1 - recipe.distil) * labels.losses_of(logits_BK, piece, job)
     if piece.weights_B is not None:
         losses_B = losses_B * piece.weights_B
     return losses_B.mean(), int(job.task.right(logits_BK, piece.targets).sum())
 
 
-def companions(_: "nn.Module", job: "Job") -> "dict[str, nn.Module]":
-    """The teacher, from its run; a UserError where its weights are no longer those the run was begun with."""
+def companions(student: "nn.Module", job: "Job") -> "dict[str, nn.Module]":
+    """The teacher, from its run, and what the labels' loss needs; a UserError where the teacher's weights are no longer
+    those the run was begun with.
+    """
     recipe = job.recipe
     if recipe.task != "classification":
         raise UserError("Only one class to a picture can be learned from a teacher.", fix="--set task=classification")
@@ -65,7 +68,7 @@ def companions(_: "nn.Module", job: "Job") -> "dict[str, nn.Module]":
             f"The teacher {run.name!r} knows {len(places)} of the release's classes: too few to learn from.",
             fix="a run trained on classes of the same concepts",
         )
-    return {TEACHER: _teacher(run, job, places)}
+    return {TEACHER: _teacher(run, job, places)} | labels.companions(student, job)
 
 
 def _teacher(run: Run, job: "Job", places: list[tuple[int, int]]) -> "nn.Module":
