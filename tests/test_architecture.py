@@ -21,10 +21,10 @@ FILES = sorted(SOURCE.rglob("*.py"))
 FOUNDATION = (
     "errors", "extras", "clock", "progress", "records", "registry", "stats", "pixels", "archives", "tiff", "blocks",
     "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "precision", "journey",
-    "clusters", "engine", "concepts", "lookalikes", "metrics", "releases", "tasks", "network_names", "networks",
-    "models",
+    "clusters", "engine", "concepts", "lookalikes", "metrics", "releases", "tasks", "network_names",
+    "narrow_networks", "networks", "models",
 )  # fmt: skip
-DOORS = ("overview", "forms", "chapters", "reference", "output", "cli", "api", "web", "demo", "__main__", "__init__")
+DOORS = ("overview", "forms", "written", "speech", "chapters", "reference", "output", "cli", "api", "web", "demo", "__main__", "__init__")
 OPTIONAL = {"torch", "torchvision", "timm", "safetensors", "tensorboard", "onnx", "onnxruntime", "onnxscript",
             "fastapi", "prometheus_client", "ray", "lance", "cv2", "av", "fsspec", "s3fs"}  # fmt: skip
 

@@ -15,6 +15,7 @@ import click
 from pictus.chapters import chapters
 from pictus.errors import UserError
 from pictus.forms import STAGES, Field, Form, stage_forms
+from pictus.written import written_forms
 
 if TYPE_CHECKING:
     from pictus.project import Project
@@ -36,24 +37,27 @@ JOURNEY: dict[str, tuple[str, ...]] = {"clean": ("check", "match", "dedupe", "sc
 MOST_MATCHED = 100_000
 """Pictures up to which `pictus clean` also matches: some 10 ms each on one core, so 17 minutes."""
 
+_ASKS_HELP = "pictus.asks-help"
+"""In click's context: only help is wanted, which needs no import of a stage."""
+
 QUIET = "Nothing on stderr but errors: no progress, no warnings, no next steps."
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 class Root(click.Group):
-    """Imports a stage only when one of its commands is called: `--help` stays quick."""
+    """Imports a stage only when one of its commands is run: `--help` stays quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
         return ["new", *STAGES, "status", "show", "web", "demo"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
+        forms = written_forms if ctx.meta.get(_ASKS_HELP) else stage_forms
         if cmd_name in STAGES:
-            return _stage_group(cmd_name)
+            return _stage_group(cmd_name, forms(cmd_name))
         if cmd_name in ("status", "show"):
-            return _command(stage_forms(cmd_name)[0], cmd_name)
+            return _command(next(form for form in forms(cmd_name) if form.step.name == cmd_name), cmd_name)
         return {"new": new_command, "web": web_command, "demo": demo_command}.get(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -73,6 +77,8 @@ class Root(click.Group):
         if name not in self.list_commands(ctx):
             error = unknown("command", name, self.list_commands(ctx))
             ctx.fail(f"{error.what} {error.fix}")
+        is_bare = len(args) == 1 and name in STAGES and name not in JOURNEY  # shows its help
+        ctx.meta[_ASKS_HELP] = is_bare or bool({"-h", "--help"} & set(args[1:]))
         return super().resolve_command(ctx, args)
 
 
@@ -125,8 +131,8 @@ def main() -> None:
         sys.exit(0)
 
 
-def _stage_group(stage: str) -> click.Command:
-    forms = {form.verb: form for form in stage_forms(stage)}
+def _stage_group(stage: str, found: list[Form]) -> click.Command:
+    forms = {form.verb: form for form in found}
     verbs = JOURNEY.get(stage, ())
 
     def run_all(**options: Any) -> None:  # noqa: ANN401  click's values

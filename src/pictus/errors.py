@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+_SPEAKERS: list[Callable[[str], str]] = [str]
+
+
+def spoken_by(speaker: Callable[[str], str]) -> None:
+    """Say what to type in other words wherever an error is shown as a text: `import pictus` makes that Python."""
+    _SPEAKERS.append(speaker)
 
 
 class UserError(Exception):
     """A mistake the user can fix: what, where, what was found, and what to type.
 
-    Doors print `what` and `fix` and exit with 1 (HTTP 400); they never show a traceback for it.
+    Doors print `what` and `fix` and exit with 1 (HTTP 400); they never show a traceback for it. `fix` says what to type
+    in a shell; as a text, which a Python program shows, the error says it in Python (`spoken_by`).
     """
 
     def __init__(self, what: str, *, fix: str = "") -> None:
@@ -17,7 +25,7 @@ class UserError(Exception):
         self.fix = fix
 
     def __str__(self) -> str:
-        return f"{self.what}\nfix: {self.fix}" if self.fix else self.what
+        return f"{self.what}\nfix: {_SPEAKERS[-1](self.fix)}" if self.fix else self.what
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild_user_error, (self.what, self.fix)

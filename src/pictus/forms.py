@@ -12,6 +12,7 @@ import json
 import math
 import re
 import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,15 @@ def form_of(step: Step) -> Form:
     """Read a step's signature and docstring."""
     hints = typing.get_type_hints(step.function)
     parameters = list(inspect.signature(step.function).parameters.values())[1:]
+    return form_from(step, inspect.getdoc(step.function) or "", parameters, hints)
+
+
+def form_from(
+    step: Step, docstring: str, parameters: Sequence[inspect.Parameter], hints: Mapping[str, Any]
+) -> Form:  # fmt: skip
+    """The form of a step whose signature and docstring these are; without the project, which comes first."""
     names = {parameter.name.rstrip("_") for parameter in parameters}
-    summary, description, texts, examples = _docstring(inspect.getdoc(step.function) or "", names)
+    summary, description, texts, examples = _docstring(docstring, names)
     fields = tuple(_field(parameter, hints[parameter.name], texts) for parameter in parameters)
     return Form(step, summary, description, fields, examples)
 
