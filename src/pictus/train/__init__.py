@@ -7,8 +7,9 @@ from pictus.train.feed.pack_steps import pack
 from pictus.train.steps import list_, resume, run
 from pictus.train.transfer.compare_steps import forgetting, robustness
 from pictus.train.transfer.probe_steps import few_shot, probe
+from pictus.train.watching.card_steps import card
 from pictus.train.tuning.rate_steps import find_lr
 
 __all__ = [
-    "few_shot", "find_lr", "forgetting", "list_", "pack", "probe", "resume", "robustness", "run", "views",
+    "card", "few_shot", "find_lr", "forgetting", "list_", "pack", "probe", "resume", "robustness", "run", "views",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from pictus import models, overview
 from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project
-from pictus.web import clean, coverage, privacy, reasons, releases, relevance, runs, search
+from pictus.web import clean, coverage, privacy, reasons, releases, relevance, run_shots, runs, search
 from pictus.web.charts import placeholder
 from pictus.web.layout import TEMPLATES, MissingError, Shell, whole
 from pictus.web.security import SANDBOX
@@ -49,6 +49,8 @@ def routes(project: Project, *, is_open: bool = False) -> list[Route]:
         Route("/releases/{version}/{name}", view.release_file),
         Route("/runs", shell.page("runs.html", view.runs)),
         Route("/runs/{run}", shell.page("run.html", view.run)),
+        Route("/runs/{run}/live", shell.json(view.run_live)),
+        Route("/runs/{run}/pictures/{image_id}", view.run_picture),
         Route("/runs/{run}/{evaluation}", view.report),
         Route("/search", shell.page("search.html", view.search)),
         Route("/search", view.upload, methods=["POST"]),
@@ -197,11 +199,42 @@ class _View:
         return {"pages": runs.pages(self.project), "releases": overview.names_in(self.project, "releases")}
 
     def run(self, request: Request) -> dict[str, Any]:
+        return self._run_parts(self._run(request))
+
+    def _run(self, request: Request) -> models.Run:
         name = request.path_params["run"]
         found = next((run for run in models.runs(self.project) if run.root.name == name), None)
         if found is None:
             raise MissingError("No such run", f"There is no run {name[:80]!r}.", fix="pictus train list")
-        return {"page": runs.page(found)}
+        return found
+
+    def _run_parts(self, run: models.Run) -> dict[str, Any]:
+        return {
+            "page": runs.page(run), "curves": runs.curves(run), "mistakes": runs.mistakes(run),
+            "facts": runs.facts(self.project, run),
+        }  # fmt: skip
+
+    def run_live(self, request: Request) -> dict[str, Any]:
+        """What of a run's page is new since `mark`: the page's script asks for it while the run trains."""
+        run = self._run(request)
+        now = {"mark": runs.mark(run), "is_working": runs.is_working(run), "parts": {}}
+        if request.query_params.get("mark", "") == now["mark"]:
+            return now
+        values = self._run_parts(run)
+        return now | {
+            "parts": {name: TEMPLATES.get_template(file).render(**values) for name, file in runs.PARTS.items()}
+        }
+
+    async def run_picture(self, request: Request) -> Response:
+        """A small picture of those that a run is most surely wrong about."""
+        run = await run_in_threadpool(self._run, request)
+        try:
+            path = await run_in_threadpool(
+                run_shots.thumbnail, self.project, run, request.path_params["image_id"]
+            )
+        except PictureError as error:
+            return Response(placeholder(error.cause), media_type="image/svg+xml", headers=SANDBOX)
+        return FileResponse(path, media_type="image/jpeg", headers={"cache-control": YEAR})
 
     async def report(self, request: Request) -> Response:
         """An evaluation's page. It was written by another step, so it may show what it holds and do nothing."""

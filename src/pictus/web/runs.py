@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +13,24 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pictus import models
+from pictus import models, train
 from pictus.errors import UserError
 from pictus.models import Run
 from pictus.project import Project
 from pictus.stats import Interval, wilson
 from pictus.web.charts import curve
+from pictus.web.run_charts import Line, lines
 
 CURVE_NAME = "metrics.jsonl"
 REPORT_NAME = "report.html"
+LIVE_NAME, MISTAKES_NAME, LOCK = "live.json", "mistakes.json", "locks/train.lock"
+BEST_OF = 5
+LIVE_NUMBERS = 4  # of one point of the history
+FRESH_S = 60.0
+"""A live.json that was written within them is of a run at work, wherever that is."""
+
+PARTS = {"card": "run_card.html", "now": "run_now.html", "curves": "run_curves.html", "mistakes": "run_mistakes.html"}
+"""Of the pages of runs, those that change while one trains."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,10 @@ class RunPage:
     top5: Interval
     curve: Markup
     evaluations: tuple[Evaluation, ...]
+    is_working: bool  # a process trains it now
+    mark: str  # another one as soon as any of its files changed
+    live: dict[str, Any]  # what the process last told: pace, memory, time left; empty where none ever did
+    has_top5: bool  # five guesses do not always hold the right one
 
 
 def pages(project: Project) -> list[RunPage]:
@@ -70,8 +86,108 @@ def page(run: Run) -> RunPage:
         len(lines), int(best["epoch"]) if best else 0, score("val_top1"), score("val_top5"),
         curve([line["val_top1"] for line in lines], [line["train_top1"] for line in lines],
               best=int(best["epoch"]) if best else 0),
-        tuple(_evaluations(run)),
+        tuple(_evaluations(run)), is_working(run), mark(run), live(run), len(run.classes) > BEST_OF,
     )  # fmt: skip
+
+
+def is_working(run: Run, now_s: float | None = None) -> bool:
+    """Whether a process trains it: it holds the run's lock and is there, or has written live.json a moment ago."""
+    if run.is_finished:
+        return False
+    try:
+        holder = json.loads((run.root / LOCK).read_text(encoding="utf-8"))
+        os.kill(int(holder["pid"]), 0)  # 0: only looks whether it is there
+    except PermissionError:
+        return True  # somebody else's process
+    except (OSError, ValueError, KeyError, TypeError):
+        return (time.time() if now_s is None else now_s) - _changed(run.root / LIVE_NAME) < FRESH_S and _is_held(run)
+    return True
+
+
+def _is_held(run: Run) -> bool:
+    """A process that ended by itself left an empty lock; one on another machine is still named in it."""
+    path = run.root / LOCK
+    return path.is_file() and path.stat().st_size > 0
+
+
+def mark(run: Run) -> str:
+    """Changes with the files that its page is made of."""
+    names = (models.CARD_NAME, CURVE_NAME, LIVE_NAME, MISTAKES_NAME)
+    return "-".join(f"{_changed(run.root / name) * 1000:.0f}" for name in names) + f"-{is_working(run):d}"
+
+
+def live(run: Run) -> dict[str, Any]:
+    """live.json; empty where there is none, or what it holds is of another form."""
+    found = _read(run.root / LIVE_NAME)
+    numbers = ("step", "steps", "epochs", "steps_per_epoch", "loss", "lr", "pictures_per_s", "wait_share",
+               "memory_bytes", "gpu_bytes", "left_s", "elapsed_s")  # fmt: skip
+    is_whole = all(_is_number(found.get(name)) for name in numbers) and isinstance(found.get("history"), list)
+    return found if is_whole and found["steps_per_epoch"] >= 1 else {}
+
+
+def mistakes(run: Run) -> dict[str, Any]:
+    """mistakes.json: epoch, pictures, mistakes, and the surest of them; empty where it was never written."""
+    found = _read(run.root / MISTAKES_NAME)
+    rows = [
+        row for row in found.get("surest", ())
+        if isinstance(row, dict) and _is_number(row.get("probability")) and isinstance(row.get("image_id"), str)
+        and isinstance(row.get("guess_name"), str) and isinstance(row.get("truth_names"), list)
+    ]  # fmt: skip
+    if not all(_is_number(found.get(name)) for name in ("epoch", "pictures", "mistakes")):
+        return {}
+    return found | {"surest": rows}
+
+
+def curves(run: Run) -> list[tuple[str, Markup]]:
+    """Caption and drawing of the loss, the scores, the learning rate and the pace."""
+    steps, epochs, now = _steps(run.root / CURVE_NAME), _epochs(run.root / CURVE_NAME), live(run)
+    per_epoch = now.get("steps_per_epoch") or max(1.0, *(line["step"] / line["epoch"] for line in epochs), 1.0)
+    last = max([line["epoch"] for line in epochs] + [line["step"] / per_epoch for line in steps], default=0.0)
+    end = max(last, float(now.get("epochs", 0)) if is_working(run) else 0.0)
+    foot = ("start", f"epoch {end:,.0f}" if end >= 1 else f"{end:.2f} of an epoch")
+
+    def of_epochs(name: str) -> list[tuple[float, float]]:
+        return [(line["epoch"], float(line[name])) for line in epochs if _is_number(line.get(name))]
+
+    def of_steps(name: str) -> list[tuple[float, float]]:
+        return [(line["step"] / per_epoch, float(line[name])) for line in steps if _is_number(line.get(name))]
+
+    others = sorted({name for line in epochs for name in line.get("val_others") or ()})
+    shares = [Line("val top-1", "val", of_epochs("val_top1")), Line("train", "train", of_epochs("train_top1"))]
+    shares += [Line("val top-5", "more", of_epochs("val_top5"))] if len(run.classes) > BEST_OF else []
+    shares += [
+        Line(f"val {name}", "more", [(line["epoch"], line["val_others"][name]) for line in epochs
+                                     if _is_number((line.get("val_others") or {}).get(name))])
+        for name in others
+    ]  # fmt: skip
+    found = [
+        ("Loss", lines([Line("val", "val", of_epochs("val_loss")), Line("train", "train", of_steps("loss"))],
+                       end=end, foot=foot, words="loss by epoch")),
+        ("Scores", lines(shares, end=end, foot=foot, words="scores by epoch", is_share=True)),
+        ("Learning rate", lines([Line("rate", "val", of_steps("lr"))], end=end, foot=foot, words="learning rate")),
+        *_pace(now),
+    ]  # fmt: skip
+    return [(caption, drawn) for caption, drawn in found if drawn]
+
+
+def _pace(now: dict[str, Any]) -> list[tuple[str, Markup]]:
+    """Pictures a second, and the share of the time waiting, over the minutes of the run."""
+    points = [point for point in now.get("history", ()) if isinstance(point, list) and len(point) >= LIVE_NUMBERS
+              and all(map(_is_number, point))]  # fmt: skip
+    end = max((point[0] for point in points), default=0.0)
+    foot = ("0 min", f"{end / 60:.1f} min")
+    speed = Line("pictures/s", "val", [(point[0], point[1]) for point in points])
+    waits = Line("waits", "val", [(point[0], point[2]) for point in points])
+    return [
+        ("Pictures a second", lines([speed], end=end, foot=foot, words="pictures a second")),
+        ("Share of the time waiting for pictures",
+         lines([waits], end=end, foot=foot, words="share of the time waiting for pictures", is_share=True)),
+    ]  # fmt: skip
+
+
+def facts(project: Project, run: Run) -> list[tuple[str, str]]:
+    """Its card in words."""
+    return [(fact.about, fact.words) for fact in train.card(project, str(run.root))]
 
 
 def find_report(project: Project, name: str, evaluation: str) -> Path | None:
@@ -92,6 +208,38 @@ def _epochs(path: Path) -> list[dict[str, Any]]:
         return _numbered(found)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged: {error!r}.", fix="restore it from a copy, or train again") from error
+
+
+def _steps(path: Path) -> list[dict[str, Any]]:
+    """The logged steps; of one that was written twice the later counts."""
+    if not path.is_file():
+        return []
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    try:
+        found = [json.loads(line) for line in whole.splitlines() if '"kind": "step"' in line]
+        kept = {int(line["step"]): line for line in found if line["kind"] == "step"}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: {error!r}.", fix="restore it from a copy, or train again") from error
+    return [kept[step] for step in sorted(kept)]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # there is none, or it is damaged: the page does without
+    return found if isinstance(found, dict) else {}
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0  # there is none
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _numbered(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,0 +1,25 @@
+"""The verb: card."""
+
+from __future__ import annotations
+
+from pictus import models
+from pictus.project import Project
+from pictus.registry import Outcome, step
+from pictus.train.watching.words import Fact, facts
+
+
+@step("train card", changes=False, needs_project=False)
+def card(project: Project, run: str = "") -> Outcome[Fact]:
+    """A run's card in words: pictures, network, training, result, machine, speed, memory, energy.
+
+    run: by name or folder; the newest finished one when left out
+
+    Examples:
+        pictus train card
+        pictus train card small-cnn-1.0.0
+    """
+    found = models.find_run(project, run)
+    rows = list(facts(found.card))
+    headline = f"{models.called(found)}, started {found.card.get('started_at', '')}"
+    summary = {"run": found.name, "path": str(found.root), **{row.about: row.words for row in rows}}
+    return Outcome("train card", summary, headline, models.unfinished(found), source=lambda: iter(rows))

@@ -1,0 +1,120 @@
+"""A run card as a person reads it: one sentence to a fact. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pictus.errors import counted
+from pictus.train.watching.vitals import GB
+from pictus.train.watching.watch import in_words
+
+Card = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of a card for people."""
+
+    about: str
+    words: str
+
+
+def facts(card: Card) -> Iterator[Fact]:
+    """What the card knows; cards of before know less, and what one says in another way is left out."""
+    for about, tell in (
+        ("pictures", _pictures), ("network", _network), ("training", _training), ("result", _result),
+        ("machine", _machine), ("speed", _speed), ("memory", _memory), ("energy", _energy), ("left out", _unreadable),
+    ):  # fmt: skip
+        try:
+            told = tell(card)
+        except (TypeError, ValueError, KeyError, AttributeError):
+            continue  # a card written by hand or by another Pictus: the other facts are told
+        if told:
+            yield Fact(about, told)
+
+
+def _pictures(card: Card) -> str:
+    release, counts = card.get("release") or {}, card.get("pictures") or {}
+    digest = str(release.get("digest", ""))[:12]
+    where = f"release {release.get('version', '?')}" + (f" ({digest})" if digest else "")
+    classes = counted(len(card.get("classes") or ()), "class", "classes")
+    if not counts:
+        return f"{classes} of {where}"
+    return (
+        f"trained on {counted(counts.get('train', 0), 'picture')} of {classes} of {where}, validated on"
+        f" {counts.get('val', 0):,}"
+    )
+
+
+def _network(card: Card) -> str:
+    recipe = card.get("recipe") or card.get("asked") or {}
+    told = str(card.get("model", ""))
+    if card.get("parameters"):
+        told += f" with {card['parameters'] / 1e6:,.2f} million weights"
+    if recipe.get("size"):
+        told += f", sees {recipe['size']} px"
+    origin = recipe.get("from_run") or recipe.get("weights") or ""
+    if recipe.get("pretrained"):
+        origin = "its publisher's weights"
+    return told + (f", began from {origin}" if origin else "")
+
+
+def _training(card: Card) -> str:
+    recipe, found = card.get("recipe") or card.get("asked") or {}, card.get("results") or {}
+    if not recipe:
+        return ""
+    epochs, planned = found.get("epochs"), found.get("epochs_planned")
+    told = f"recipe {card.get('recipe_name', '?')}, seed {recipe.get('seed', 0)}"
+    if isinstance(epochs, int):
+        told += f", {counted(epochs, 'epoch')}" + f" of {planned}" * bool(planned and planned > epochs)
+    told += f", batches of {recipe.get('batch_size', '?')}, {recipe.get('optimizer', '?')} at {recipe.get('lr', 0):g}"
+    pieces = (card.get("environment") or {}).get("accumulate")
+    return told + (f"; memory ran out, so batches were computed in {pieces} pieces" if pieces else "")
+
+
+def _result(card: Card) -> str:
+    found = card.get("results") or {}
+    if not found.get("best_epoch") or found.get("val_top1") is None:
+        return ""
+    told = f"top-1 {found['val_top1']:.1%} on validation at epoch {found['best_epoch']}, which is the one kept"
+    return f"mAP {found['val_map']:.1%}, " + told if found.get("val_map") is not None else told
+
+
+def _machine(card: Card) -> str:
+    found = card.get("environment") or {}
+    if not found:
+        return ""
+    device = found.get("device", "cpu")
+    where = f"{counted(found.get('cores', 1), 'core')} ({found.get('cpu_capability', '?')})"
+    where = where if device == "cpu" else f"{device}, {where}"
+    told = f"{where}, {found.get('precision', '?')}, torch {found.get('torch', '?')}, Pictus {found.get('pictus', '?')}"
+    probe = found.get("probe") or {}
+    return told + (f"; timed at the start, chosen: {probe['chose']}" if probe else "")
+
+
+def _speed(card: Card) -> str:
+    found = card.get("results") or {}
+    if not found.get("wall_s"):
+        return ""
+    told = f"{in_words(found['wall_s'])}, {found.get('pictures_per_s', 0):,.0f} pictures a second"
+    if found.get("wait_share") is not None:
+        told += f", {found['wait_share']:.1%} of the time waiting for pictures"
+    return told
+
+
+def _memory(card: Card) -> str:
+    found = card.get("results") or {}
+    peaks = [(found.get("peak_bytes"), "at most"), (found.get("gpu_peak_bytes"), "of the GPU at most")]
+    return ", ".join(f"{words} {most / GB:.2f} GB" for most, words in peaks if most)
+
+
+def _energy(card: Card) -> str:
+    found = card.get("energy") or {}
+    return f"{found['kwh'] * 1000:,.2f} Wh ({found.get('source', '')})" if found.get("kwh") is not None else ""
+
+
+def _unreadable(card: Card) -> str:
+    found = card.get("unreadable") or {}
+    return f"{counted(len(found), 'picture')} that cannot be decoded" if found else ""
