@@ -191,6 +191,11 @@ class Tables:
         with _guarded(self.root / f"{name}.lance"):
             return self._open(name).to_table(columns=chosen, filter=where, limit=limit, offset=offset)
 
+    def take(self, name: str, rows: Sequence[int]) -> pa.Table:
+        """Rows by their numbers, in this order, all columns: of many the table is opened once."""
+        with _guarded(self.root / f"{name}.lance"):
+            return self._open(name).take(list(rows))
+
     def batches(self, name: str, columns: Sequence[str] | None = None, rows: int = 8192) -> Iterator[pa.RecordBatch]:
         """The table in batches, in the order written, for what must not hold all of it."""
         if self.exists(name):

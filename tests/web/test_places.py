@@ -21,16 +21,21 @@ def add(project: pictus.Project, ids: Sequence[str], start: int = 0) -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What is read of tables from now on."""
-    found: list[dict[str, Any]] = []
-    read = Tables.read
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is read of tables from now on: where a reading begins, or which rows."""
+    found: list[Any] = []
+    read, take = Tables.read, Tables.take
 
     def noted(tables: Tables, *names: Any, **options: Any) -> Any:
-        found.append(options)
+        found.append(options["offset"])
         return read(tables, *names, **options)
 
+    def took(tables: Tables, name: str, rows: Sequence[int]) -> Any:
+        found.append(list(rows))
+        return take(tables, name, rows)
+
     monkeypatch.setattr(Tables, "read", noted)
+    monkeypatch.setattr(Tables, "take", took)
     return found
 
 
@@ -62,13 +67,25 @@ def test_pictures_added_while_the_server_runs_are_found(project: pictus.Project)
     assert places.find("b" * 64) == picture("b" * 64, 0)
 
 
-def test_a_picture_costs_one_row_however_long_the_table(
-    project: pictus.Project, asked: list[dict[str, Any]]
-) -> None:
+def test_a_picture_costs_one_row_however_long_the_table(project: pictus.Project, asked: list[Any]) -> None:
     add(project, [f"{number:08x}" + "0" * 56 for number in range(1000)])
     places = Places(project.tables)
     places.find("0" * 64)
     asked.clear()
     places.find(f"{7:08x}" + "0" * 56)
     places.find("f" * 64)  # looked for among the rows added since, of which there are none
-    assert asked == [{"offset": 7, "limit": 1}, {"offset": 1000}]
+    assert asked == [[7], 1000]
+
+
+def test_the_pictures_of_a_page_are_looked_up_at_once_and_not_again(project: pictus.Project, asked: list[Any]) -> None:
+    ids = [f"{number:08x}" + "0" * 56 for number in range(100)]
+    add(project, ids)
+    places = Places(project.tables)
+    places.find(ids[9])
+    asked.clear()
+    page = [ids[5], ids[3], ids[9], "f" * 64, "no id"]
+    assert places.find_all(page) == {ids[number]: picture(ids[number], number) for number in (9, 3, 5)}
+    assert asked == [[3, 5], 100], "both that were not known, and the rows added since, of which there are none"
+    asked.clear()
+    assert [found.offset for one in page[:3] if (found := places.find(one))] == [5, 3, 9]
+    assert asked == []

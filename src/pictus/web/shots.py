@@ -39,9 +39,12 @@ class Shots:
         PictureError for what cannot be decoded.
         """
         sides = [side for side in THUMBNAIL_SIDES if not self._path(image_id, side).exists()]
-        image_bytes, picture = self.read(image_id)
+        picture = self._there(image_id)
         if picture.format not in SHOWN and not self._path(image_id, largest).exists():
             sides.append(largest)
+        if not sides:
+            return
+        image_bytes = self._bytes(picture)
         for side in sides:
             write_bytes(self._path(image_id, side), pixels.thumbnail(image_bytes, side))
 
@@ -50,10 +53,17 @@ class Shots:
 
     def read(self, image_id: str) -> tuple[bytes, Picture]:
         """The picture's own bytes and its row; NotThereError where there is none."""
+        picture = self._there(image_id)
+        return self._bytes(picture), picture
+
+    def _there(self, image_id: str) -> Picture:
         picture = self.places.find(image_id)
         if picture is None:
             raise NotThereError(f"There is no picture {image_id[:80]!r}.")
-        return shards.read(self._project.shards_dir, picture.shard, picture.offset, picture.size), picture
+        return picture
+
+    def _bytes(self, picture: Picture) -> bytes:
+        return shards.read(self._project.shards_dir, picture.shard, picture.offset, picture.size)
 
     def placeless(self, image_id: str) -> tuple[bytes, Picture]:
         """The same without where it was taken; PictureError where that cannot be taken out."""

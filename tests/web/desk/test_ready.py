@@ -235,3 +235,12 @@ def test_giving_a_page_back_takes_it_out_of_the_line(
     client, page = come(fresh, desk, "Ada")
     assert client.post(f"/desk/pages/{page['page_id']}/release", json={}).status_code == 200
     assert dropped == [page["page_id"]]
+
+
+def test_the_pictures_of_a_page_are_looked_up_together_before_the_first_is_made() -> None:
+    told: list[Any] = []
+    pages = Ready(told.append, lambda image_ids: told.append(tuple(image_ids)))
+    pages.begun("one", ["a", "b", "c"]).result(TURN)
+    pages.begun("one", ["a", "b", "c"]).result(TURN)
+    assert told[0] == ("a", "b", "c")
+    assert sorted(told[1:]) == ["a", "b", "c"]

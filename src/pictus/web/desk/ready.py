@@ -31,6 +31,8 @@ class _Page:
     def __init__(self, name: str, image_ids: Collection[str]) -> None:
         self.name = name
         self.waiting = deque(image_ids)
+        self.image_ids = tuple(image_ids)
+        self.is_begun = False
         self.left = len(image_ids)
         self.is_asked = False  # somebody wants to see it now
         self.made: Future[None] = Future()
@@ -39,11 +41,13 @@ class _Page:
 class Ready:
     """The pages of one server, made in turn for the people they are lent to: a picture of each.
 
-    `make`: makes one picture, and tells nobody if it cannot; from any thread.
+    `make`: makes one picture, and tells nobody if it cannot; from any thread. `look`: the same for what is done once
+    for all pictures of a page, before the first of them.
     """
 
-    def __init__(self, make: Callable[[str], None]) -> None:
+    def __init__(self, make: Callable[[str], None], look: Callable[[Collection[str]], None] | None = None) -> None:
         self._make = make
+        self._look = look
         self._lock = threading.Lock()
         self._pages: OrderedDict[str, _Page] = OrderedDict()
         self._lines: OrderedDict[str, list[_Page]] = OrderedDict()  # person -> pages with pictures nobody has begun
@@ -107,8 +111,10 @@ class Ready:
                 # daemon: nobody waits for pages when the server is stopped
             return page.made
 
-    def _next(self) -> tuple[_Page, str] | None:
-        """A picture of the person whose turn it is: first of those who look at a page, and of that page."""
+    def _next(self) -> tuple[_Page, str, bool] | None:
+        """A picture of the person whose turn it is: first of those who look at a page, and of that page; and whether
+        it is the page's first.
+        """
         asking = (name for name, line in self._lines.items() if any(page.is_asked for page in line))
         name = next(asking, next(iter(self._lines), None))
         if name is None:
@@ -119,7 +125,8 @@ class Ready:
         image_id = page.waiting.popleft()
         if not page.waiting:
             self._leave(page)
-        return page, image_id
+        is_first, page.is_begun = not page.is_begun, True
+        return page, image_id, is_first
 
     def _leave(self, page: _Page) -> None:
         line = self._lines.get(page.name, [])
@@ -140,8 +147,10 @@ class Ready:
                 if found is None:
                     self._workers -= 1
                     return
-                page, image_id = found
+                page, image_id, is_first = found
             try:
+                if is_first and self._look:
+                    self._look(page.image_ids)
                 self._make(image_id)
             except BaseException:
                 with self._lock:

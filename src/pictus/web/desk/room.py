@@ -7,7 +7,7 @@ import hashlib
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -76,7 +76,7 @@ class Room:
         self.has_review = False  # set by who adds those pages
         self.shell = Shell(project, is_open=True, taxonomy=desk.taxonomy)
         self.shots = Shots(project)
-        self.ready = Ready(self._make)
+        self.ready = Ready(self._make, self._find)
         self.taps = Taps()
         self.parcels = Parcels()
         self._tried: OrderedDict[str, None] = OrderedDict()
@@ -182,6 +182,11 @@ class Room:
                 return await self.shown(person, image_id, request.path_params["side"], pace_s)
 
         return endpoint
+
+    def _find(self, image_ids: Collection[str]) -> None:
+        """Look up at once where all of these lie, so that `_make` need not open the table for each."""
+        with suppress(PictureError, UserError, OSError):  # `_make` meets the same
+            self.shots.places.find_all([one for one in image_ids if one not in self._tried])
 
     def _make(self, image_id: str) -> None:
         if image_id in self._tried:
