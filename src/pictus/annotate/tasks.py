@@ -148,7 +148,7 @@ class Progress:
     questions: int
     seconds: float
     left: int  # of the quota; -1 for no limit
-    waiting: int  # open questions of all heaps this person may be asked
+    waiting: int  # open questions of all heaps this person may be asked, in tens, some minutes old
     skill: tuple[float, float, float] | None = None  # accuracy on known answers with its 95 % interval
     left_s: float = 0.0  # about how long what is left of the quota takes at this pace; 0: no quota, or not known
 

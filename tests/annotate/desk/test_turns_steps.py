@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from tests.annotate.desks import Clock, all_of, desk_of, pictures_of, put_questions, rows, someone
+from tests.annotate.desks import Clock, all_of, desk_of, link, pictures_of, put_questions, rows, someone
 
 import pictus
 from pictus.annotate.desk.desk_steps import Desk
@@ -134,3 +134,61 @@ def test_known_pictures_rest_with_the_page_they_were_on(birds: pictus.Project) -
     again = desk.next_page(hog)
     assert again is not None
     assert not seen & set(pictures_of(desk, again, hog)), "what came back would be known answers"
+
+
+def guest(desk: Desk, token: str, name: str) -> Person:
+    person = desk.person(desk.join(token, name))
+    assert person is not None
+    return person
+
+
+def leases_are_right(project: pictus.Project) -> bool:
+    lent = "SELECT COUNT(*) FROM page_items i JOIN pages p ON p.page_id = i.page_id WHERE p.state = 'leased'"
+    (row,) = rows(project, f"SELECT ({lent} AND i.role = 'ask') AS lent, SUM(leases) AS counted FROM questions")
+    return bool(row.lent == row.counted)
+
+
+def test_names_of_one_link_cannot_keep_all_from_who_came_by_another(world: pictus.Project) -> None:
+    put_questions(world, 48 * 4, wanted=1)
+    desk = desk_of(world)
+    crowd, single = link(world, "c" * 43, uses=30), link(world, "s" * 43)
+    hogs = [guest(desk, crowd, f"hog{number}") for number in range(2)]
+    pages = {hog.name: held_by(desk, hog) for hog in hogs}
+    assert [len(found) for found in pages.values()] == [2, 2]
+    vic = guest(desk, single, "vic")
+    for _ in range(4):  # first what is held besides another page, then what those hold who never handed in anything
+        page = desk.next_page(vic)
+        assert page is not None
+        assert len(page.items) == 48
+        assert leases_are_right(world)
+        desk.submit(vic, page.page_id, 1, all_of(page), 60)
+    late = desk.submit(hogs[0], pages["hog0"][0].page_id, 1, all_of(pages["hog0"][0]), 60)
+    assert "came late" in late.note
+    assert leases_are_right(world)
+
+
+def test_who_waits_gets_a_second_page_of_the_same_link_but_nobodys_only_one(birds: pictus.Project) -> None:
+    put_questions(birds, 48 * 4, wanted=1)
+    desk = desk_of(birds)
+    crowd = link(birds, uses=30)
+    for number in range(2):
+        assert len(held_by(desk, guest(desk, crowd, f"hog{number}"))) == 2
+    for number in range(2):
+        assert desk.next_page(guest(desk, crowd, f"vic{number}")) is not None
+    assert desk.next_page(guest(desk, crowd, "vic2")) is None
+    assert leases_are_right(birds)
+
+
+def test_nothing_is_taken_for_who_has_answered_it_or_from_people_who_hold_little(birds: pictus.Project) -> None:
+    put_questions(birds, 48 * 3, wanted=2)
+    desk = desk_of(birds)
+    crowd, single = link(birds, "c" * 43, uses=30), link(birds, "s" * 43)
+    vic = guest(desk, single, "vic")
+    for _ in range(3):
+        page = desk.next_page(vic)
+        assert page is not None
+        desk.submit(vic, page.page_id, 1, all_of(page), 60)
+    hog = guest(desk, crowd, "hog")
+    assert len(held_by(desk, hog)) == 2
+    assert desk.next_page(vic) is None
+    assert len(rows(birds, "SELECT 1 FROM pages WHERE state = 'leased'")) == 2

@@ -12,6 +12,7 @@ from pictus.annotate.desk import lease_steps
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import Stops
 from pictus.annotate.desk.people import hashed
+from pictus.annotate.desk.work_steps import Waiting
 from pictus.annotate.tasks import Given
 from pictus.errors import UserError
 
@@ -171,7 +172,7 @@ def test_progress_tells_time_and_what_is_left(birds: pictus.Project) -> None:
     clock.wait(3000)
     receipt = desk.submit(ada, page.page_id, 1, all_of(page), 2900)
     assert receipt.progress.seconds == 600, "what is longer than ten minutes was a pause"
-    assert receipt.progress.waiting == 96
+    assert receipt.progress.waiting == 100
     assert receipt.progress.left == -1
     assert receipt.progress.left_s == 0, "what waits is for all: how long that takes is the owner's to read"
     with birds.journal.transaction() as connection:
@@ -326,3 +327,16 @@ def test_pages_are_not_given_back_without_end(world: pictus.Project) -> None:
     page = desk.next_page(ada)
     assert page is not None
     desk.give_back(ada, page.page_id)
+
+
+def test_what_waits_is_told_in_tens_and_not_anew_at_every_answer(birds: pictus.Project) -> None:
+    put_questions(birds, 96)
+    moments = iter([0.0, 0.0, 299.0, 301.0, 301.0])
+    waiting = Waiting(lambda: next(moments))
+    kinds = ["grid"]
+    with birds.journal.transaction() as connection:
+        assert waiting.of(connection, kinds) == 100
+        connection.execute(sa.text("UPDATE heaps SET waiting = 81"))
+        assert waiting.of(connection, kinds) == 100
+        assert waiting.of(connection, kinds) == 90
+        assert waiting.of(connection, []) == 0

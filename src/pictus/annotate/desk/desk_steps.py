@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -73,7 +72,7 @@ class Desk:
         self._kinds = {role: lease_steps.kinds_for(role) for role in ROLES}  # looking for plugins takes 5 ms
         self._swept_at = ""
         self._vain: dict[tuple[str, str], dict[str, str]] = {}  # of a heap: who found nothing in it, and when
-        self._waiting: dict[str, tuple[float, int]] = {}
+        self._waiting = work_steps.Waiting()
         self._passed: set[tuple[str, str]] = set()
         self._voices = Voices()
         self._secret = secret
@@ -156,11 +155,7 @@ class Desk:
 
     def page(self, person: Person, page_id: str) -> Page:
         """A page of one's own, with what was answered; NotThereError for any other."""
-        return self._look(
-            lambda connection: lease_steps.page_of(
-                connection, lease_steps.own_page(connection, person.name, page_id), self._bench.sizes
-            )
-        )
+        return self._look(lambda connection: self._page(connection, person.name, page_id))
 
     def picture(self, person: Person, page_id: str, position: int) -> str:
         """The image_id of one item of one's own page, whether it is lent or was handed in; else NotThereError."""
@@ -296,6 +291,9 @@ class Desk:
         page = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
         if page is None and not held:
             turns_steps.waits(connection, pick.me, (pick.kind, pick.concept_id), at)
+            if (heap := turns_steps.spared(connection, wish)) is not None:
+                self._vain.pop(heap, None)
+                page = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
         return page
 
     def _lend_any(
@@ -376,10 +374,7 @@ class Desk:
                 self._vain.pop(heap, None)
 
     def _progress(self, connection: sa.Connection, person: Person) -> Progress:
-        until, waiting = self._waiting.get(person.role, (0.0, 0))
-        if until < time.monotonic():
-            waiting = work_steps.waiting(connection, self._kinds.get(person.role, []))
-            self._waiting[person.role] = (time.monotonic() + WAITING_S, waiting)
+        waiting = self._waiting.of(connection, self._kinds.get(person.role, []))
         return work_steps.progress(connection, person, waiting)
 
     def _do(self, work: Callable[[sa.Connection], T]) -> T:
@@ -433,9 +428,6 @@ AHEAD = 4
 
 VAIN_S = 5
 """So long a heap that had nothing for somebody is not searched for them again, unless questions came free here."""
-
-WAITING_S = 2.0
-"""So old the count of what is waiting may be."""
 
 
 @contextmanager

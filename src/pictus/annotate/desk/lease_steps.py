@@ -190,11 +190,14 @@ def has_page(connection: sa.Connection, heap: Heap, me: str) -> bool:
     return bool(_asks(connection, base + _MAY_BE_LENT + " LIMIT :limit", given))
 
 
-def open_among(connection: sa.Connection, heap: Heap, me: str, questions: Sequence[int]) -> set[int]:
-    """Those of these questions of a heap that could be lent to somebody now. Locks nothing."""
+def open_among(
+    connection: sa.Connection, heap: Heap, me: str, questions: Sequence[int], *, were_lent: bool = False
+) -> set[int]:  # fmt: skip
+    """Those of these questions of a heap that could be lent to somebody now, or if nobody held them. Locks nothing."""
     base, given = _open_to(heap, Asker(me, ()), len(questions))
     given["first"] = questions
-    found = _asks(connection, base + _MAY_BE_LENT + " AND q.question_id IN :first LIMIT :limit", given)
+    free = "" if were_lent else _MAY_BE_LENT
+    found = _asks(connection, base + free + " AND q.question_id IN :first LIMIT :limit", given)
     return {one.question_id for one in found}
 
 

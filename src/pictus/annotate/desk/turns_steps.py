@@ -6,15 +6,17 @@ in a transaction that the desk opened.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from pictus.annotate.desk import lease_steps
+from pictus.annotate.desk.again_steps import Wish
 from pictus.annotate.desk.bulk_steps import told
 from pictus.annotate.desk.moments import later
+from pictus.annotate.desk.session_steps import crowds
 from pictus.annotate.tasks import ASK, KINDS
 
 NEWCOMER = 2
@@ -28,6 +30,9 @@ WAITS_S = 60
 
 MOST_WAITING = 5
 """People that are looked at: what it costs stays small."""
+
+MOST_LOOKED = 20
+"""Pages of others that are looked at for one who waits."""
 
 
 class Waiting(NamedTuple):
@@ -63,6 +68,70 @@ def waiting(connection: sa.Connection, me: str, at: str) -> list[Waiting]:
     )
     rows = told(connection, query, {"since": later(at, -WAITS_S), "me": me, "most": MOST_WAITING})
     return [Waiting(row.name, row.role, *row.waits.split(" ", 2)[1:]) for row in rows]
+
+
+class Held(NamedTuple):
+    """A page in somebody's hands. `is_spare`: another one is, which they took before."""
+
+    page_id: str
+    kind: str
+    concept_id: str
+    name: str
+    is_spare: bool
+
+
+def spared(connection: sa.Connection, wish: Wish) -> tuple[str, str] | None:
+    """Take a page back for somebody who waits, from people of a link that let several in, where they hold more than
+    half of all that is lent -> its kind and concept; None where nothing is taken.
+
+    One of two pages that somebody holds; their only one just where they came by another link than who waits, and never
+    handed anything in. What they answer on it all the same is kept and counts.
+    """
+    rows = connection.execute(
+        sa.text(
+            "SELECT page_id, kind, concept_id, annotator, items FROM pages WHERE state = 'leased' AND expires_at >= :at"
+            " ORDER BY leased_at, page_id"
+        ),
+        {"at": wish.at},
+    ).all()
+    link_of = crowds(connection, wish.at).link_of if rows else {}
+    held: Counter[str] = Counter()
+    for row in rows:
+        held[link_of.get(row.annotator, "")] += row.items
+    largest = max((link for link in held if link), key=lambda link: held[link], default="")
+    if not largest or 2 * held[largest] <= held.total():
+        return None
+    begun: set[str] = set()
+    pages = []
+    for row in rows:
+        if link_of.get(row.annotator) == largest and row.annotator != wish.me:
+            pages.append(Held(row.page_id, row.kind, row.concept_id, row.annotator, row.annotator in begun))
+            begun.add(row.annotator)
+    others = link_of.get(wish.me) != largest
+    looked = [one for one in pages if one.is_spare] + [one for one in pages if others and not one.is_spare]
+    for one in looked[:MOST_LOOKED]:
+        if (one.is_spare or _is_new(connection, one.name)) and _suits(connection, wish, one):
+            lease_steps.release(connection, one.page_id, lease_steps.ABANDONED)
+            return one.kind, one.concept_id
+    return None
+
+
+def _is_new(connection: sa.Connection, name: str) -> bool:
+    query = "SELECT 1 FROM pages WHERE annotator = :me AND state = 'submitted' LIMIT 1"
+    return told(connection, query, {"me": name}).first() is None
+
+
+def _suits(connection: sa.Connection, wish: Wish, page: Held) -> bool:
+    """Whether half of what a page asks, or more, could be asked of who waits."""
+    is_asked_for = wish.kind in ("", page.kind) and wish.concept_id in ("", page.concept_id)
+    if not is_asked_for or page.kind not in wish.kinds:
+        return False
+    items = [item for item in lease_steps.items_of(connection, page.page_id) if item.role == ASK]
+    concepts = tuple(sorted({item.concept_id for item in items}))
+    heap = lease_steps.Heap(page.kind, page.concept_id, 0.0, "", 0, together=concepts)
+    asks = [item.question_id for item in items]
+    found = lease_steps.open_among(connection, heap, wish.me, asks, were_lent=True) if asks else set()
+    return bool(found) and 2 * len(found) >= len(asks)
 
 
 def left_to_others(connection: sa.Connection, me: str, at: str) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -41,6 +42,8 @@ LINK_SIGNS = 12
 OPEN_PAGES = 12
 """A page can be corrected until so many others of the same person followed it; undo reaches as far."""
 
+WAITING_S = 300.0
+
 MOST_SIGNS = 2_000
 MOST_APPEALS = 10
 """Of one person, that wait for the owner: what anybody may write is bounded."""
@@ -76,14 +79,23 @@ def check_given_back(connection: sa.Connection, name: str, at: str) -> None:
         raise UserError(what, fix="answer this one, or leave it: in a while others have it")
 
 
-def waiting(connection: sa.Connection, kinds: Sequence[str]) -> int:
-    """Open questions of these kinds."""
-    if not kinds:
-        return 0
-    query = sa.text("SELECT COALESCE(SUM(waiting), 0) FROM heaps WHERE state = 'open' AND kind IN :kinds").bindparams(
-        sa.bindparam("kinds", expanding=True)
-    )
-    return int(connection.execute(query, {"kinds": kinds}).scalar_one())
+class Waiting:
+    """How many questions are open, in whole tens and up to WAITING_S old. An exact number would change with every
+    picture that is corrected, and so tell what others said of it. `clock`: seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._counts: dict[tuple[str, ...], tuple[float, int]] = {}
+
+    def of(self, connection: sa.Connection, kinds: Sequence[str]) -> int:
+        """Open questions of these kinds, tens rounded up."""
+        until, count = self._counts.get(tuple(kinds), (float("-inf"), 0))
+        if kinds and until < self._clock():
+            query = "SELECT COALESCE(SUM(waiting), 0) FROM heaps WHERE state = 'open' AND kind IN :kinds"
+            count = -int(told(connection, query, {"kinds": list(kinds)}).scalar_one()) // 10 * -10
+            self._counts[tuple(kinds)] = self._clock() + WAITING_S, count
+        return count
 
 
 def progress(connection: sa.Connection, person: Person, waiting_now: int) -> Progress:
