@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pictus import network_names
+from pictus import narrow_networks, network_names
 from pictus.errors import UserError
 from pictus.extras import need
 from pictus.plain_network import plain_network
@@ -28,6 +28,9 @@ NETWORKS: Registry[Callable[[int], "nn.Module"]] = Registry("network", entry_poi
 def make(name: str, n_classes: int, *, size: int = 0, pretrained: bool = False) -> "nn.Module":
     """A network with random weights, or with its publisher's and a new classifier."""
     need("torch", "train")
+    plain, sparsity = narrow_networks.split(name)
+    if sparsity:
+        return narrow_networks.narrowed(make(plain, n_classes, size=size, pretrained=pretrained), sparsity)
     family = family_of(name)
     if family == "pictus":
         if pretrained:
@@ -52,6 +55,7 @@ def make(name: str, n_classes: int, *, size: int = 0, pretrained: bool = False) 
 
 def family_of(name: str) -> str:
     """Whose network it is: pictus, torchvision or timm; a UserError with near names for a network nobody has."""
+    name = narrow_networks.split(name)[0]
     if name in NETWORKS.names():
         return "pictus"
     classifiers = network_names.torchvision_names()
@@ -198,7 +202,7 @@ def _shrink_stem(model: "nn.Module", name: str, size: int) -> None:
         return
     if size < FEWEST_PX:
         raise UserError(f"{name} takes pictures of {FEWEST_PX} px and more.", fix=f"--set size={FEWEST_PX + 3}")
-    if name == "alexnet":
+    if _plain(name) == "alexnet":
         model.features[0].stride = (_alexnet_stride(size),) * 2
         return
     model.Conv2d_1a_3x3.conv.stride = (1, 1)
@@ -228,8 +232,8 @@ def _renew_head(model: "nn.Module", n_classes: int) -> None:
 
 
 def _plain(name: str) -> str:
-    """The two libraries write underscores; people may type hyphens."""
-    return name.replace("-", "_")
+    """The two libraries write underscores; people may type hyphens. A narrow network is its wide one's kind."""
+    return narrow_networks.split(name)[0].replace("-", "_")
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,1 @@
+"""Networks made to fit where they are used: fewer channels, fewer bits."""
