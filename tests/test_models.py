@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,20 @@ def test_logits_are_the_network_s_in_order_and_whatever_the_batch(tmp_path: Path
         expected = model(torch.from_numpy(inputs.transpose(0, 3, 1, 2)).float()).numpy()
     assert np.allclose(logits, expected, atol=1e-4)
     assert np.allclose(models.predict_pixels(model, run, prepared), expected, atol=1e-4)
+
+
+def test_with_mirror_the_answer_is_the_mean_over_both_sides(tmp_path: Path) -> None:
+    import torch
+
+    run = _run(tmp_path)
+    plain = models.load_run(run, device="cpu")
+    both = models.load_run(replace(run, card=run.card | {"recipe": {"mirror": True}}), device="cpu")
+    shown = torch.randn(3, 3, 32, 32)
+    with torch.no_grad():
+        expected = (plain(shown) + plain(shown.flip(3))) / 2
+        assert torch.allclose(both(shown), expected, atol=1e-6)
+        assert torch.allclose(both(shown.flip(3)), expected, atol=1e-6)
+        assert not torch.allclose(plain(shown), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["small-cnn", "mobilenet_v3_small", "resnet10t"])

@@ -264,8 +264,15 @@ def load_run(run: Run, *, device: str = "") -> "nn.Module":
         raise _no_weights(run)
     model = networks.make(run.model_name, len(run.classes), size=run.preprocessing.size)
     load_strictly(model, read_weights(path), path)
+    if run.card.get("recipe", {}).get("mirror"):
+        model.register_forward_hook(_with_mirror_image)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.to(where, memory_format=torch.channels_last).eval()
+
+
+def _with_mirror_image(model: "nn.Module", given: tuple["torch.Tensor", ...], answer: "torch.Tensor") -> "torch.Tensor":
+    """The mean of what a network says of a picture and of its mirror image."""
+    return answer if model.training else (answer + model.forward(given[0].flip(3))) / 2
 
 
 def read_weights(path: Path) -> dict[str, "torch.Tensor"]:

@@ -50,6 +50,17 @@ def test_parity_notices_swapped_channels_layout_and_range(served: Path, recognis
         assert found.greatest_difference > TOLERANCE
 
 
+def test_a_graph_answers_by_both_sides_of_a_picture_where_the_run_does(tmp_path: Path, make_run: Any) -> None:
+    make_run(tmp_path / "models/first")
+    path = tmp_path / "models/first/run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"recipe": {"mirror": True}}))
+    serve.export(bare(tmp_path))
+    recogniser = Recogniser(open_bundle(tmp_path / "bundles/first"))
+    pictures = np.random.default_rng(3).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    mirrored = np.ascontiguousarray(pictures[:, :, ::-1])
+    assert np.abs(recogniser.probabilities(pictures) - recogniser.probabilities(mirrored)).max() < 1e-5
+
+
 def test_of_several_labels_each_has_a_probability_of_its_own(tmp_path: Path, make_run: Any) -> None:
     make_run(tmp_path / "models/first")
     path = tmp_path / "models/first/run.json"

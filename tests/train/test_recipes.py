@@ -103,3 +103,10 @@ def test_resolving_twice_changes_nothing() -> None:
 def test_a_setting_has_its_kind_whatever_the_recipe_says_now() -> None:
     assert changed(Recipe("small-cnn", erase=0, clip=0), ("erase=0.25", "clip=1.5")).erase == 0.25
     assert changed(find("airbench"), ("colour=0.2",)).colour == 0.2
+
+
+def test_answers_by_both_sides_want_training_by_both() -> None:
+    with pytest.raises(UserError, match="never shown one") as caught:
+        resolve(changed(find("airbench"), ("flip=0",)), FACTS)
+    assert "mirror=false" in caught.value.fix
+    assert resolve(changed(find("airbench"), ("flip=0", "mirror=false")), FACTS).size == 32

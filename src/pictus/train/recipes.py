@@ -115,6 +115,7 @@ class Recipe:
     # of airbench (plain_network.py), for any network
     alternate: bool = False  # flips by turns: a picture is mirrored in every second epoch, chance says in which
     shift: float = 0.125  # greatest shift of a padded crop, as a share of the input side
+    mirror: bool = False  # a trained network's answer is the mean over a picture and its mirror image; twice the work
     lr_bias: float = 1.0  # learning rate of what batch normalisation adds, as a multiple of the others'
     # who else is told the curve (watching/loggers.py)
     log: str = "tensorboard"  # tensorboard | wandb | mlflow | none, or several of them, separated by commas
@@ -175,7 +176,7 @@ def airbench() -> Recipe:
     return Recipe(
         "airbench", epochs=18, batch_size=512, lr=0.125, lr_head=1 / 81, lr_bias=64, weight_decay=1.3e-3, largest=32,
         warmup=0.2, schedule="linear", smoothing=0.2, clip=0, crop="padded", shift=1 / 16, alternate=True, erase=0,
-        colour=0,
+        colour=0, mirror=True,
     )  # fmt: skip
 
 
@@ -228,6 +229,11 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     """Every automatic choice made, so that the run can be repeated and resumed from the recipe alone."""
     fixed = networks.fixed_size(recipe.model)
+    if recipe.mirror and not recipe.flip:
+        raise UserError(
+            f"{recipe.model} would answer by the mean over a picture and its mirror image, and was never shown one.",
+            fix="--set mirror=false, or leave out flip=0",
+        )
     size = recipe.size or fixed or _size(recipe, facts)
     wanted = max(1, facts.n_train // LEAST_STEPS)
     batch_size = recipe.batch_size if wanted >= recipe.batch_size else max(8, 2 ** int(log2(wanted)))
