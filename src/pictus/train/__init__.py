@@ -5,6 +5,7 @@ from __future__ import annotations
 from pictus.train.feed.augment_steps import views
 from pictus.train.feed.pack_steps import pack
 from pictus.train.fitting.prune_steps import prune
+from pictus.train.pretrain.pretrain_steps import pretrain
 from pictus.train.steps import list_, resume, run
 from pictus.train.transfer.compare_steps import forgetting, robustness
 from pictus.train.transfer.probe_steps import few_shot, probe
@@ -12,5 +13,6 @@ from pictus.train.watching.card_steps import card
 from pictus.train.tuning.rate_steps import find_lr
 
 __all__ = [
-    "card", "few_shot", "find_lr", "forgetting", "list_", "pack", "probe", "prune", "resume", "robustness", "run", "views",
+    "card", "few_shot", "find_lr", "forgetting", "list_", "pack", "pretrain", "probe", "prune",
+    "resume", "robustness", "run", "views",
 ]  # fmt: skip

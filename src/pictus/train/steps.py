@@ -35,6 +35,7 @@ from pictus.train.loop import dropping, energy, environment, precision, probe, t
 from pictus.train.loop.parts import chosen, draws_random_numbers
 from pictus.train.loop.signals import stop_asked
 from pictus.train.loop.state import Job, State, fresh, restored
+from pictus.train.objectives import OBJECTIVES
 from pictus.train.pretrain import pool
 from pictus.train.recipes import Facts, Recipe
 from pictus.train.transfer import adapters, freezing, start
@@ -283,7 +284,8 @@ def _job(project: Project, root: Path, release: Release, recipe: Recipe, preproc
 
 def _folder(project: Project, release: Release, asked: Asked, name: str) -> tuple[Path, str]:
     """The folder of a new run, or of the unfinished one the same command began; why it is not the plain name's."""
-    base = safe_name(name or f"{asked.recipe_name}-{release.version}", "run name")
+    way = f"{asked.recipe.objective}-" if OBJECTIVES.get(asked.recipe.objective).scores else ""  # no classifier yet
+    base = safe_name(name or f"{way}{asked.recipe_name}-{release.version}", "run name")
     number, remark = 1, ""
     while True:
         root = project.models_dir / (base if number == 1 else f"{base}-{number}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pictus.train.objectives import adversarial, augmix, dino, distillation, fixmatch, labels, simclr
+from pictus.train.objectives import adversarial, augmix, dino, distillation, fixmatch, labels, mae, simclr
 from pictus.train.objectives.objective import OBJECTIVES, Objective, Piece, network_of
 
 __all__ = [
     "OBJECTIVES", "Objective", "Piece", "adversarial", "augmix", "dino", "distillation", "fixmatch", "labels",
-    "network_of", "simclr",
+    "mae", "network_of", "simclr",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pictus import networks
 from pictus.extras import need
 from pictus.train.loop import schedule
+from pictus.train.loop.precision import precision
 from pictus.train.objectives.objective import OBJECTIVES, Objective, Piece
 from pictus.train.pretrain import neighbours, students
 
@@ -112,16 +113,20 @@ def student(network: "nn.Module", job: "Job") -> "nn.Module":
 
 
 def companions(student: Any, _: "Job") -> "dict[str, nn.Module]":  # noqa: ANN401  a Projected
-    """The teacher: a copy of network and projection, which `drift` moves."""
+    """The teacher: a copy of network and projection, which `drift` moves. Parts of a batch ask it at the same time."""
     nn = need("torch", "train").nn
 
     class Teacher(nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.network, self.projection = copy.deepcopy(student.network), copy.deepcopy(student.projection)
+            parent, _, last = networks.head_of(self.network)[0].rpartition(".")
+            setattr(self.network.get_submodule(parent), last, nn.Identity())
 
         def forward(self, views: Any, job: "Job") -> Any:  # noqa: ANN401  f32[B, 3, S, S] -> f32[B, P]
-            return students.projected(self, views, job)
+            with precision(job):
+                found_BD = self.network(views)
+            return self.projection(found_BD.float())
 
     return {"teacher": Teacher().eval()}
 

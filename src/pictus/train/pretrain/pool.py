@@ -70,17 +70,16 @@ def resolved(project: Project, release: Release, recipe: Recipe) -> Recipe:
 
 
 def arranged(project: Project, release: Release, recipe: Recipe) -> Release:
-    """The release as this recipe sees it: in train, pictures with a label that is told, then those without (label -1),
-    which only come where the objective can use them. The other splits, and the digest, stay.
+    """The release as this recipe sees it: in train, pictures whose label is told, and where the objective can use them
+    those without (label -1), the pool's last. The other splits, and the digest, stay.
     """
     if recipe.share == 1 and not recipe.pool_sha256:
         return release
     rows = split_rows(release, "train")
     told_N = is_told(rows.column("image_id").to_pylist(), rows.column("label").to_numpy(), recipe.share, recipe.seed)
     others = release.pictures.filter(pc.not_equal(release.pictures.column("split"), "train"))
-    parts = [rows.filter(pa.array(told_N))]
-    if OBJECTIVES.get(recipe.objective).is_open:
-        parts.append(_untold(rows.filter(pa.array(~told_N))))
+    is_open = OBJECTIVES.get(recipe.objective).is_open
+    parts = [_told(rows, told_N) if is_open else rows.filter(pa.array(told_N))]
     if recipe.pool_sha256:
         parts.append(_released(kept(project, recipe.pool_sha256)))
     return replace(release, pictures=pa.concat_tables([*parts, others]))
@@ -154,7 +153,7 @@ def _pool_rows(project: Project, release: Release) -> pa.Table:
     duplicate of its val and test pictures; sorted by image_id.
     """
     tables = project.tables
-    rows = tables.read("pictures", list(_COLUMNS))
+    rows = tables.read("images", list(_COLUMNS))
     dropped = tables.read("verdicts", ["image_id", "verdict"])
     broken = tables.read("checks", ["image_id", "cause"])
     out = set(dropped.filter(pc.equal(dropped.column("verdict"), "drop")).column("image_id").to_pylist())
@@ -168,6 +167,11 @@ def _pool_rows(project: Project, release: Release) -> pa.Table:
     out |= {image_id for image_id, group in pairs if group in torn}
     is_out = pc.is_in(rows.column("image_id"), value_set=pa.array(sorted(out), pa.string()))
     return rows.filter(pc.invert(is_out)).sort_by("image_id").select(list(_COLUMNS))
+
+
+def unlabelled(project: Project, release: Release) -> pa.Table:
+    """Clean pictures of the project that the release knows nothing of: columns of `images`, sorted by image_id."""
+    return _pool_rows(project, release)
 
 
 def _released(rows: pa.Table) -> pa.Table:
@@ -184,9 +188,11 @@ def _released(rows: pa.Table) -> pa.Table:
     return pa.table(columns, schema=PICTURES)
 
 
-def _untold(rows: pa.Table) -> pa.Table:
+def _told(rows: pa.Table, told_N: npt.NDArray[np.bool_]) -> pa.Table:
+    """The same rows in the same order; labels that are not told become unknown."""
+    labels_N = np.where(told_N, rows.column("label").to_numpy(), UNKNOWN)
     place = rows.schema.get_field_index("label")
-    return rows.set_column(place, PICTURES.field("label"), pa.array([UNKNOWN] * rows.num_rows, pa.int32()))
+    return rows.set_column(place, PICTURES.field("label"), pa.array(labels_N, pa.int32()))
 
 
 def _check(recipe: Recipe, *, is_open: bool) -> None:

@@ -37,8 +37,9 @@ class _Seen(NamedTuple):
 
 @step("train probe", changes=True, needs_project=False, shows_records=True)
 def probe(
-    project: Project, *, network: str = "", release: str = "", weights: str = "", knn: bool = False, hidden: int = 0
-) -> Outcome[ProbeRow]:
+    project: Project, *, network: str = "", release: str = "", weights: str = "", knn: bool = False, hidden: int = 0,
+    share: float = 1.0,
+) -> Outcome[ProbeRow]:  # fmt: skip
     """How good a network's features are for a release, in seconds: a linear probe and neighbours on kept features.
 
     The features are made once for each network and release; the probe's penalty, and k, are the best on val.
@@ -48,15 +49,20 @@ def probe(
     weights: a safetensors file to take the network's weights from
     knn: neighbours alone, no probe is fitted
     hidden: units of a bent probe, 0 for a linear one
+    share: of each class's training pictures that probe and neighbours know, 0 to 1; at least one
 
     Examples:
         pictus train probe
         pictus train probe --network resnet18 --release 1.0.0
         pictus train probe --network small-cnn-1.0.0 --knn
+        pictus train probe --network simclr-resnet-w32-1.0.0 --share 0.01
     """
     if not 0 <= hidden <= 65_536:  # noqa: PLR2004  wider than any published probe
         raise UserError(f"{hidden} hidden units: 0 to 65,536 are wanted.", fix="--hidden 512")
+    if not 0 < share <= 1:
+        raise UserError(f"A share of {share:g}: above 0, up to 1 is wanted.", fix="--share 0.01")
     seen = _seen(project, network, release, weights)
+    seen = seen._replace(train=probing.share_of(seen.train, share))
     found = [] if knn else probing.rows(
         "mlp" if hidden else "linear", seen.train, seen.val, seen.test, seen.n_classes, hidden=hidden
     )  # fmt: skip
@@ -67,9 +73,10 @@ def probe(
         for row in found if row.split == split
     )  # fmt: skip
     remark = "" if seen.test is not None else ", on the pictures that chose the setting"
+    remark += f", from the labels of {counted(len(seen.train.labels_N), 'picture')}" if share < 1 else ""
     best = max((row for row in found if row.split == split), key=lambda row: row.top1)
     summary = {"network": seen.name, "release": seen.release.version, "features": str(seen.folder), "split": split,
-               "best": best.method, "top1": best.top1}  # fmt: skip
+               "best": best.method, "top1": best.top1, "labels": len(seen.train.labels_N)}  # fmt: skip
     headline = f"{seen.name} on {split} of {seen.release.version}: top-1 {told}{remark}"
     following = ("pictus train few-shot" + (f" --network {network}" if network else ""),)
     return Outcome("train probe", summary, headline, seen.problems, following, source=lambda: iter(found))

@@ -97,6 +97,19 @@ def drawn(train: Features, shots: int, seed: int) -> Features:
     return Features(train.values_ND[places_M], train.labels_N[places_M], 0)
 
 
+def share_of(train: Features, share: float, seed: int = 0) -> Features:
+    """`share` of the pictures of each class, rounded, at least one; a function of (seed, class sizes)."""
+    if share == 1:
+        return train
+    generator = np.random.default_rng(seed)
+    chosen = []
+    for label in np.unique(train.labels_N):
+        own = np.flatnonzero(train.labels_N == label)
+        chosen.append(generator.permutation(own)[: max(1, round(share * len(own)))])
+    places_M = np.concatenate(chosen)
+    return Features(train.values_ND[places_M], train.labels_N[places_M], 0)
+
+
 def _neighbours(train: Features, k: int, n_classes: int) -> Callable[[Floats], Floats]:
     return lambda values: nearest.votes(train.values_ND, train.labels_N, values, k, n_classes)
 

@@ -1,0 +1,33 @@
+"""NT-Xent against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pictus.train.objectives import simclr
+
+torch = pytest.importorskip("torch", reason="pip install 'pictus[train]'")
+
+
+def test_the_loss_is_equation_1_of_the_paper() -> None:
+    """Two pictures, temperature 1/2. Views of the first: both (1, 0); of the second: (0, 1) and (0, -1).
+
+    Products over 1/2: within the first 2, within the second -2, between them 0. So of the four views
+    -log(e^2 / (e^2 + 1 + 1)) twice and -log(e^-2 / (e^-2 + 1 + 1)) twice.
+    """
+    first, second = torch.tensor([[3.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, -5.0]])
+    loss, n_right = simclr.nt_xent(first, second, 0.5)
+    wanted = sum(2 * -math.log(math.exp(s) / (math.exp(s) + 2)) for s in (2, -2)) / 4
+    assert float(loss) == pytest.approx(wanted, rel=1e-6)
+    assert n_right == 1
+
+
+def test_views_that_are_alike_cost_less_than_views_that_are_not() -> None:
+    views = torch.eye(4)
+    alike, n_right = simclr.nt_xent(views, views, 0.1)
+    other, n_wrong = simclr.nt_xent(views, views.roll(1, 0), 0.1)
+    assert float(alike) < 0.01
+    assert float(other) > 1
+    assert (n_right, n_wrong) == (4, 0)
