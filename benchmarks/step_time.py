@@ -1,6 +1,6 @@
 """A step of training beside torchvision's reference loop and timm's: the same network, batch and machine.
 
-    python benchmarks/step_time.py             three settings, 5 rounds
+    python benchmarks/step_time.py             three settings, 3 rounds: about 10 minutes on 2 idle cores
     python benchmarks/step_time.py --quick     one setting, 1 round
 
 Settings: resnet18 at 64 and at 128 px, mobilenet_v3_small at 128 px, torchvision's networks with 100 classes, batches
@@ -11,8 +11,9 @@ normalisation are in its time), the others at normalised f32. No averaged weight
 The loops of others are written here after their published descriptions: torchvision's references/classification
 (train.py: loss, zero_grad, backward, step, accuracy at 1 and 5, meters), timm's train.py (its optimizer factory, its
 loss, an update, its meter). Each runs as its users run it, fp32 in plain layout, and once more with bf16 autocast and
-channels-last (timm: --channels-last --amp --amp-dtype bfloat16). Ours takes what it takes by itself, parts and
-precision included; its probe is off.
+channels-last (timm: --channels-last --amp --amp-dtype bfloat16). Ours takes what a run of it takes by itself: the usual
+choice of parts, layout and precision, or what its probe finds a tenth faster, before anything is timed. "ours fp32" and
+"ours bf16" are held to that precision, so that each has a row of the same numbers beside it.
 
 Every side is a process of its own, ROUNDS times by turns: a first few steps are not timed, then STEPS are. CPU is that
 of the process. Ratios are the other's time by ours of the same round, the median of the rounds, least and most.
@@ -40,16 +41,16 @@ from pictus.models import Preprocessing
 from pictus.train import recipes
 from pictus.train.feed import augment
 from pictus.train.feed.loader import Batch
-from pictus.train.loop import environment, training
+from pictus.train.loop import environment, probe, training
 from pictus.train.loop.parts import chosen, draws_random_numbers, parted
 from pictus.train.loop.schedule import Plan
 from pictus.train.loop.state import Job, fresh
 from pictus.train.recipes import Facts, Recipe
 
-BATCH, CLASSES, STEPS, WARM, ROUNDS = 64, 100, 8, 3, 5
+BATCH, CLASSES, STEPS, WARM, ROUNDS = 64, 100, 6, 2, 3
 SETTINGS = (("resnet18", 64), ("resnet18", 128), ("mobilenet_v3_small", 128))
-SIDES = ("ours", "torchvision", "torchvision bf16", "timm", "timm bf16")
-LIMIT_S = 600
+SIDES = ("ours", "ours fp32", "ours bf16", "torchvision", "torchvision bf16", "timm", "timm bf16")
+LIMIT_S = 1800
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
@@ -74,11 +75,19 @@ def main() -> None:
     print(f"{cpu_count()} cores, batches of {BATCH}, load {os.getloadavg()[0]:.1f}")
     for model, size in SETTINGS[:1] if is_quick else SETTINGS:
         rounds = [{side: asked(side, model, size) for side in SIDES} for _ in range(1 if is_quick else ROUNDS)]
-        print(f"\n{model}, {size} px\n{'':18} {'CPU ms':>8} {'wall ms':>8}   CPU by ours        wall by ours")
-        for side in SIDES:
-            cpu, wall = (statistics.median(one[side][at] for one in rounds) * 1e3 for at in (0, 1))
-            ratios = [spread([one[side][at] / one["ours"][at] for one in rounds]) for at in (0, 1)]
-            print(f"{side:18} {cpu:8.1f} {wall:8.1f}   {ratios[0]:18} {ratios[1]}")
+        print(f"\n{model}, {size} px")
+        table(rounds)
+
+
+def table(rounds: list[dict[str, tuple[float, float]]]) -> None:
+    """A line to each side; its CPU and wall time by ours, and its wall time by ours of the same numbers."""
+    print(f"{'':18} {'CPU ms':>8} {'wall ms':>8}   {'CPU by ours':20} {'wall by ours':20} wall, same precision")
+    for side in SIDES:
+        cpu, wall = (statistics.median(one[side][at] for one in rounds) * 1e3 for at in (0, 1))
+        alike = "ours bf16" if side.endswith("bf16") else "ours" if side == "ours" else "ours fp32"
+        ratios = [spread([one[side][at] / one[own][at] for one in rounds])
+                  for own, at in (("ours", 0), ("ours", 1), (alike, 1))]  # fmt: skip
+        print(f"{side:18} {cpu:8.1f} {wall:8.1f}   {ratios[0]:20} {ratios[1]:20} {ratios[2]}", flush=True)
 
 
 def spread(values: list[float]) -> str:
@@ -102,8 +111,8 @@ def measured(side: str, model: str, size: int) -> tuple[float, float]:
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (BATCH, size, size, 3), np.uint8)
     labels = generator.integers(0, CLASSES, BATCH)
-    if side == "ours":
-        step = ours(model, size, pixels, labels)
+    if side.startswith("ours"):
+        step = ours(model, size, (pixels, labels), side.removeprefix("ours").strip() or "auto")
     else:
         maker = torchvision_step if side.startswith("torchvision") else timm_step
         step = maker(model, pixels, labels, is_bf16=side.endswith("bf16"))
@@ -115,15 +124,20 @@ def measured(side: str, model: str, size: int) -> tuple[float, float]:
     return (time.process_time() - cpu) / STEPS, (time.perf_counter() - wall) / STEPS
 
 
-def ours(model: str, size: int, pixels: Pixels, labels: Labels) -> Callable[[], object]:
+def ours(model: str, size: int, given: tuple[Pixels, Labels], precision: str) -> Callable[[], object]:
     """`training.advance`, the step of every run, with the choices a run makes."""
+    pixels, labels = given
     environment.keep_memory()
-    recipe = Recipe(model, size=size, batch_size=BATCH, ema=0, clip=0, colour=0.2, lr=0.05, weight_decay=1e-4)
+    wanted = Recipe(
+        model, size=size, batch_size=BATCH, ema=0, clip=0, colour=0.2, lr=0.05, weight_decay=1e-4, precision=precision
+    )
     facts = Facts(100_000, size, environment.pack_bytes(), environment.has_fast_bf16())
-    recipe = recipes.resolve(recipe, facts)
-    is_random = draws_random_numbers(networks.make(model, CLASSES, size=size), size)
+    network = networks.make(model, CLASSES, size=size)
+    is_random = draws_random_numbers(network, size)
     parts, threads = chosen(BATCH, cpu_count(), is_random=is_random, device="cpu")
-    recipe = replace(recipe, parts=parts, threads=threads)
+    usual = replace(recipes.resolve(wanted, facts), parts=parts, threads=threads)
+    recipe, timed = probe.settled(wanted, usual, network, (cpu_count(), "cpu", is_random), len(Held()))
+    print(probe.words(recipe), timed, file=sys.stderr)
     preprocessing = Preprocessing(size, size, networks.IMAGENET_MEAN, networks.IMAGENET_STD)
     held = cast("Any", Held())
     job = Job(Path(), recipe, preprocessing, held, held, CLASSES, cpu_count(), "cpu")
