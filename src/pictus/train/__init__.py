@@ -9,10 +9,12 @@ from pictus.train.pretrain.pretrain_steps import pretrain
 from pictus.train.steps import list_, resume, run
 from pictus.train.transfer.compare_steps import forgetting, robustness
 from pictus.train.transfer.probe_steps import few_shot, probe
-from pictus.train.watching.card_steps import card
 from pictus.train.tuning.rate_steps import find_lr
+from pictus.train.tuning.tune_steps import tune
+from pictus.train.watching.card_steps import card
 
 __all__ = [
     "card", "few_shot", "find_lr", "forgetting", "list_", "pack", "pretrain", "probe", "prune",
-    "resume", "robustness", "run", "views",
+    "resume", "robustness", "run", "tune",
+    "views",
 ]  # fmt: skip

@@ -1,0 +1,67 @@
+"""`train tune` from the outside: a trial in a process of its own, and what is told of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import pictus
+from pictus import models, train
+from pictus.errors import UserError
+from pictus.train.tuning import trial
+from pictus.train.tuning.trial import Asked, End, Watcher
+
+pytest.importorskip("optuna")
+
+SMALL = ("epochs=1", "size=32", "batch_size=12", "parts=1", "threads=1")
+
+
+def test_a_trial_is_a_bare_run_of_its_own_process_and_no_run_of_the_project(stripes: pictus.Project) -> None:
+    outcome = train.tune(stripes, trials=1, over="lr", set_=SMALL)
+    folder = stripes.models_dir / "tune-small-cnn-1.0.0"
+    card = models.open_run(folder / "trial-000").card
+    assert card["status"] == "finished"
+    assert outcome.summary["settings"] == [f"lr={card['recipe']['lr']}"]
+    assert outcome.summary["score"] == card["results"]["val_top1"]
+    assert models.runs(stripes) == []
+    typed = " --set ".join((*SMALL, *outcome.summary["settings"]))
+    assert outcome.next[0] == f"pictus train run --recipe small-cnn --set {typed}"
+    assert "<circle" in (folder / "report.html").read_text()
+
+
+def test_a_study_tells_failures_and_other_settings_begin_another(
+    stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter([End(0.5, is_pruned=False), End(None, is_pruned=False, cause="The loss became nan."),
+                 End(0.75, is_pruned=False), End(0.25, is_pruned=False)])  # fmt: skip
+    monkeypatch.setattr(trial, "ran", lambda *_: next(ends))
+    outcome = train.tune(stripes, trials=3, over="lr,policy", set_=SMALL)
+    assert [(row.state, row.score) for row in outcome] == [("whole", 0.5), ("failed", None), ("whole", 0.75)]
+    assert outcome.summary["best"] == 2
+    assert outcome.problems == ("trial 1 failed: The loss became nan.",)
+    again = train.tune(stripes, trials=3, over="lr,policy", set_=SMALL)  # nothing is tried any more
+    assert again.summary == outcome.summary
+    other = train.tune(stripes, trials=1, over="lr", set_=SMALL)
+    assert Path(other.summary["study"]).name == "tune-small-cnn-1.0.0-2"
+
+
+def test_a_study_in_which_all_failed_says_why(stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "ran", lambda *_: End(None, is_pruned=False, cause="too large"))
+    with pytest.raises(UserError, match="trial 0 failed: too large"):
+        train.tune(stripes, trials=1, over="lr", set_=SMALL)
+    with pytest.raises(UserError, match="1 to 64 workers"):
+        train.tune(stripes, workers=0)
+
+
+def test_how_a_process_ended_is_told(tmp_path: Path) -> None:
+    asked = Asked(str(tmp_path), "r", "small-cnn", "trial-000", ())
+
+    def never(_epoch: int, _score: float) -> bool:
+        return False
+
+    watch: Watcher = never
+    assert trial.ended(asked, 3, "The loss became nan.\n", watch).cause == "The loss became nan."
+    assert "memory ran out" in trial.ended(asked, -9, "", watch).cause
+    assert trial.ended(asked, 1, "Traceback\nValueError: x\n", watch).cause == "ended with 1: ValueError: x"
+    assert trial.ended(asked, 0, "", watch).cause == "it ended before an epoch did"
