@@ -132,12 +132,13 @@ class Room:
         most: int = MAX_SMALL,
     ) -> Endpoint:  # fmt: skip
         """JSON that may change something. `names`: the fields its body may have; `most`: bytes of it, where that is
-        much only for a page of one's own at which people draw.
+        much and a page is named, only for one of one's own at which people draw.
         """
 
         def look(request: Request) -> tuple[Person, int]:
             person = self.person(request, role)
-            is_small = most <= MAX_SMALL or not self._draws(person, page_id_of(request))
+            is_of_page = "page_id" in request.path_params  # others, as a reviewer's rulings, have their own measure
+            is_small = most <= MAX_SMALL or (is_of_page and not self._draws(person, page_id_of(request)))
             return person, min(most, MAX_SMALL) if is_small else most
 
         async def endpoint(request: Request) -> Response:
