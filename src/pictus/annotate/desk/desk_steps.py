@@ -289,6 +289,8 @@ class Desk:
         asker = asker._replace(mine=asker.mine + not_now + apart, secret=self._secret)
         terms = _Terms(asker, left, at)
         page = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
+        if page is None and (again := again_steps.taken_up(connection, wish, not_now, is_last=True)[0]):
+            return self._page(connection, pick.me, again)
         if page is None and not held:
             turns_steps.waits(connection, pick.me, (pick.kind, pick.concept_id), at)
             if (heap := turns_steps.spared(connection, wish)) is not None:
