@@ -24,7 +24,8 @@ FOUNDATION = (
     "clusters", "engine", "concepts", "lookalikes", "metrics", "releases", "tasks", "network_names",
     "narrow_networks", "networks", "models",
 )  # fmt: skip
-DOORS = ("overview", "forms", "written", "speech", "chapters", "reference", "output", "cli", "api", "web", "demo", "__main__", "__init__")
+DOORS = ("overview", "forms", "written", "speech", "chapters", "reference", "output", "cli", "api", "web", "demo",
+         "__main__", "__init__")  # fmt: skip
 OPTIONAL = {"torch", "torchvision", "timm", "safetensors", "tensorboard", "onnx", "onnxruntime", "onnxscript",
             "fastapi", "prometheus_client", "ray", "lance", "cv2", "av", "fsspec", "s3fs", "optuna"}  # fmt: skip
 
@@ -35,7 +36,8 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 MAX_STEP_PARAMETERS = 6
 MANY_PARAMETERS = {"collect fetch": 8, "annotate import": 8, "train tune": 7}
-"""A study has its end in trials and minutes, its workers, and what is tried beside what is the same. A fetch has manners (rate, contact, hosts), a choice of what to ask again, and a machine to run on; an import what
+"""A study has its end in trials and minutes, its workers, and what is tried beside what is the same. A fetch has
+manners (rate, contact, hosts), a choice of what to ask again, and a machine to run on; an import what
 its files are, what they are about, what of them may be left out, and whose they are."""
 
 

@@ -45,6 +45,7 @@ def test_money_has_the_currency_where_it_was_typed_and_digits_that_say_something
     assert Pay(15, "EUR").words(3.2) == "3.20 EUR"
     assert Pay(15, "€", is_before=True).words(1234.5) == "€1,234.50"
     assert Pay(15, "").words(0.0042) == "0.0042"
+    assert Pay(15, "EUR").words(0.0313, 2) == "0.03 EUR", "beside 0.13 in a column"
     assert Pay(15, "€").words(0.5) == "0.50€"
 
 
@@ -74,4 +75,5 @@ def test_nothing_is_guessed_where_nobody_has_worked() -> None:
     assert left_s([BOX]) is None
     assert words([BOX]) == ["how long it takes is told once somebody has worked on it (box)"]
     assert words([]) == []
+    assert "an answer of \N{LEFT DOUBLE QUOTATION MARK}Is it?" in words([GRID], names={"grid": "Is it?"})[0]
     assert left_s([]) == 0

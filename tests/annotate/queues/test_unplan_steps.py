@@ -28,6 +28,7 @@ def test_a_concept_is_taken_out_until_a_plan_names_it(project: pictus.Project, f
     outcome = unplan(project, concept=("owl",))
     assert outcome.summary["taken_out"] == 2
     assert outcome.headline.startswith("2 questions taken out; 1 still waits; what was answered stays")
+    assert "plan --concept owl puts" in outcome.headline
     assert waiting(project) == {"owl": 0, "wren": 1}
     assert plan(project).summary["waiting"] == 1, "a plan about everything leaves them out"
     again = plan(project, concept=("owl",))
@@ -42,7 +43,9 @@ def test_a_whole_kind_is_taken_out_until_it_is_planned_again(project: pictus.Pro
     labels = [Label(ids["owl/1.jpg"], "owl", 0.99, 3, "accepted", "one-coin", "")]
     project.tables.replace("labels", table_of("labels", labels))
     plan(project)
-    plan(project, kind="points")
+    told = plan(project, kind="points").problems[0]
+    assert told.startswith("no skeleton is chosen for 1 concept (owl), so each annotator picks one: ")
+    assert told.endswith("pictus annotate skeleton NAME --concept owl")
     assert unplan(project, kind="points").summary["kinds"] == {"points": 1}
     assert rows(project, "SELECT count(*) AS n FROM questions WHERE kind = 'grid' AND state = 'open'")[0].n == 2
     assert plan(project).summary["put_back"] == 0
@@ -63,6 +66,8 @@ def test_what_is_held_and_what_was_answered_stays(world: pictus.Project, order: 
     assert outcome.summary["held"] == n_held
     assert outcome.summary["taken_out"] == 60 - n_held
     assert bool(outcome.problems) == bool(n_held)
+    assert outcome.summary["held_by"] == (["ada"] if n_held else [])
+    assert not n_held or "48 questions that ada holds now" in outcome.problems[0]
     assert desk.next_page(bob, kind="grid", concept_id="owl") is None or order < 0
     if order < 0:
         desk.submit(ada, page.page_id, 1, all_of(page), 60)

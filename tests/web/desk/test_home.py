@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pictus import annotate
+from pictus.web.desk.app import build_desk_app
 from pictus.web.desk.home import Waiting, _blocks
 
 from .conftest import make_project
@@ -27,9 +29,36 @@ def test_concepts_that_wait_for_the_same_reason_stand_together() -> None:
     ]  # fmt: skip
 
 
-def test_of_many_concepts_one_is_found_by_its_name(tmp_path: Any, desk_of: Any) -> None:
-    from pictus.web.desk.app import build_desk_app
+def test_a_link_says_at_once_whom_it_lets_in(fresh: Any, desk_of: Any) -> None:
+    app = build_desk_app(fresh, desk_of(fresh))
+    roles = {"annotator": "Help to label pictures", "owner": "Come in as owner", "reviewer": "Come in as reviewer"}
+    for role, words in roles.items():
+        client = Visitor(app, base_url="http://127.0.0.1:8500")
+        link = annotate.invite(fresh, role=role).summary["links"][0]
+        token = link.rpartition("/")[2]
+        assert f"<h1>{words}</h1>" in client.get(f"/join/{token}").text
+        client.put("/desk/join", {"token": token, "name": f"New {role}"})
+        used = client.get(f"/join/{token}").text
+        assert "This link does not lead in" in used
+        assert f"signed in as <b>New {role}</b>" in used
+        assert 'id="join"' not in used
+    assert "This link does not lead in" in Visitor(app, base_url="http://127.0.0.1:8500").get("/join/" + "A" * 43).text
 
+
+def test_what_a_page_advises_is_a_sentence_with_the_command_as_code(fresh: Any, desk_of: Any) -> None:
+    app = build_desk_app(fresh, desk_of(fresh))
+    client = Visitor(app, base_url="http://127.0.0.1:8500")
+    token = annotate.invite(fresh, role="owner").summary["links"][0].rpartition("/")[2]
+    client.put("/desk/join", {"token": token, "name": "Olga"})
+    page = client.get("/review/wall?of=concept&concept=nope")
+    assert (page.status_code, "<code>pictus taxonomy add &#39;nope&#39;</code>" in page.text) == (400, True)
+    for address in ("/review/wall?of=person&name=Olgo", "/review/person?name=Olgo"):
+        page = client.get(address)
+        assert (page.status_code, "Did you mean Olga?" in page.text) == (404, True)
+    assert client.get("/review/wall?of=person&name=Olga").status_code == 200
+
+
+def test_of_many_concepts_one_is_found_by_its_name(tmp_path: Any, desk_of: Any) -> None:
     project = make_project(tmp_path, 21, 1)
     client = Visitor(build_desk_app(project, desk_of(project), is_kiosk=True), base_url="http://127.0.0.1:8500")
     client.put("/desk/join", {"name": "Ada"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,10 +74,12 @@ def examples(
     did = f" ({changed:,} {'removed' if remove else 'new'})" if image_ids else ""
     hidden = [f"{one.image_id[:12]} of {one.name} is not shown: {one.hidden}" for one in found if one.hidden]
     typed = " ".join(one[:12] for one in image_ids[:3]) + (" …" if len(image_ids) > 3 else "")  # noqa: PLR2004  a line
+    named = shlex.quote(taxonomy.name(concept_id)) if concept_id else ""
+    meant = named if concept_id and taxonomy.find(taxonomy.name(concept_id)) == (concept_id,) else concept_id
     return Outcome(
         "annotate examples", {"concept_id": concept_id, "examples": len(found), "changed": changed},
         f"{counted(len(found), 'example')} of {about}{did}", tuple(hidden[:20]),
-        (f"pictus annotate rule {typed} --concept {concept_id} --reason example",) if changed and not remove else (),
+        (f"pictus annotate rule {typed} --concept {meant} --reason example",) if changed and not remove else (),
         lambda: iter(found),
     )  # fmt: skip
 

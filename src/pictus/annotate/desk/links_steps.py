@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from pictus.annotate.desk import session_steps
+from pictus.annotate.desk.people import hashed
 from pictus.clock import now
 from pictus.errors import NotThereError, UserError, counted
 from pictus.project import Project
@@ -28,6 +29,17 @@ class Link:
     note: str
     made_at: str
     expires_at: str
+
+
+def role_by(project: Project, token: str) -> str:
+    """What those become who come in by a link; "" where nobody can any more, or it was never made."""
+    query = sa.text(
+        "SELECT t.role, a.role AS own FROM tokens t LEFT JOIN annotators a ON a.name = t.name"
+        " WHERE t.token_hash = :hash AND t.kind = 'link' AND t.uses_left > 0 AND t.expires_at > :at"
+    )
+    with project.journal.reading() as connection:
+        row = connection.execute(query, {"hash": hashed(token), "at": now()}).first()
+    return str(row.own or row.role) if row else ""
 
 
 @step("annotate links", changes=False)

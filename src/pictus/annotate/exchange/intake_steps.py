@@ -115,7 +115,7 @@ def take_in(
                 _stored(project, bundle, fitting, _unspooled(spool, count))
                 for (bundle, _), fitting, count in zip(bundles, fittings, counts, strict=True)
             ]
-        return _outcome(project, bundles, taken)
+        return _outcome(project, bundles, taken, as_proposals=wishes.as_proposals)
 
 
 def _pictures(project: Project, bundles: Sequence[tuple[Bundle, Format]]) -> Resolved:
@@ -174,13 +174,13 @@ def ways_on(refused: Sequence[str]) -> str:
     """What can be done about rows that cannot be used."""
     ways = ["correct the rows"]
     if any(" is no person: " in row for row in refused):
-        ways.insert(0, "--keep-names takes source: and model: as they are")
+        ways.append("--keep-names takes source: and model: as they are")
     if any("not in the taxonomy" in row for row in refused):
-        ways.insert(0, "pictus taxonomy add NAME")
+        ways.append("pictus taxonomy add NAME")
     if any("no picture" in row for row in refused):
-        ways.insert(0, "collect the pictures first")
+        ways.append("collect the pictures first")
     if any("may not know that it is turned" in row for row in refused):
-        ways.insert(0, "pictus clean check, which measures pictures upright")
+        ways.append("pictus clean check, which measures pictures upright")
     only_unknown = all(": no picture '" in row for row in refused)
     ways.append("leave them out with " + ("--skip-unknown" if only_unknown else "--skip-bad"))
     return ", or ".join(ways)
@@ -248,7 +248,9 @@ def _add_questions(project: Project, questions: Sequence[Question]) -> tuple[int
     return new, stored.added
 
 
-def _outcome(project: Project, bundles: Sequence[tuple[Bundle, Format]], taken: Sequence[Taken]) -> Outcome[Vote]:
+def _outcome(
+    project: Project, bundles: Sequence[tuple[Bundle, Format]], taken: Sequence[Taken], *, as_proposals: bool
+) -> Outcome[Vote]:  # fmt: skip
     every = [one.fitting for one in taken]
     left_out = [told for fitting in every for told in fitting.findings.left_out]
     votes = [vote for fitting in every for vote in fitting.votes]
@@ -264,7 +266,7 @@ def _outcome(project: Project, bundles: Sequence[tuple[Bundle, Format]], taken: 
         "annotators": len({vote[1] for vote in votes}), "pictures": len({vote[0] for vote in votes}),
         "left_out": len(left_out), "rejected": sum(fitting.findings.rejected for fitting in every),
         "clipped": sum(fitting.n_clipped for fitting in every),
-        "rows": sum(fitting.findings.rows for fitting in every),
+        "rows": sum(fitting.findings.rows for fitting in every), "as_proposals": as_proposals,
     }  # fmt: skip
     rows = {"rows_left_out": left_out[:_KEPT]} if left_out else {}
     subject = ", ".join(bundle.name for bundle, _ in bundles)[:500]
@@ -289,7 +291,7 @@ def _outcome(project: Project, bundles: Sequence[tuple[Bundle, Format]], taken: 
 
 def _headline(summary: dict[str, Any]) -> str:
     parts = [
-        counted(summary[name], one)
+        counted(summary[name], one) + (" as proposals" if name == "marks" and summary["as_proposals"] else "")
         for name, one in (("added", "vote"), ("marks", "shape"), ("known", "known answer"), ("asked", "question"))
         if summary[name]
     ]

@@ -264,6 +264,8 @@ def _report(project: Project, audit_id: str) -> Outcome[Audited]:
         f"shows it   {overall['presence'].words()}", f"best label {overall['best'].words()}",
         *(f"  {row.name}: {_short(row)}" for row in rows[1 : SHOWN + 1] if row.presence is not None),
     ]
+    if more := sum(row.presence is not None for row in rows[SHOWN + 1 :]):
+        lines.append(f"  … and {counted(more, 'more concept')}: --jsonl lists them too")
     left = len(items) - len(judged)
     return Outcome(
         "annotate audit", {**summary, "file": str(path)}, "\n".join(lines), _problems(summary, worst),

@@ -10,7 +10,7 @@ The median is of pages, so that one page left open over lunch moves nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pictus.errors import UserError, clipped, counted
@@ -19,6 +19,7 @@ HOUR_S = 3600
 
 _AMOUNT = re.compile(r"\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?")
 _LONGEST_CURRENCY = 12
+_OWN: Mapping[str, str] = {}
 
 
 class Pay(NamedTuple):
@@ -28,9 +29,11 @@ class Pay(NamedTuple):
     currency: str
     is_before: bool = False
 
-    def words(self, amount: float) -> str:
-        """An amount in it: "12.50 EUR", "€0.0042"; two digits that say something, two places at least."""
-        places = 2 if amount >= 0.1 or not amount else 4 if amount >= 0.001 else 6  # noqa: PLR2004  two digits
+    def words(self, amount: float, places: int = 0) -> str:
+        """An amount in it: "12.50 EUR", "€0.0042"; two digits that say something, two places at least. `places`: so
+        many and no more, for a column of amounts.
+        """
+        places = places or (2 if amount >= 0.1 or not amount else 4 if amount >= 0.001 else 6)  # noqa: PLR2004  two digits
         text = f"{amount:,.{places}f}"
         gap = " " if self.currency[:1].isalpha() else ""
         return f"{self.currency}{gap}{text}" if self.is_before else f"{text}{gap}{self.currency}"
@@ -87,8 +90,13 @@ def lasting(seconds: float) -> str:
     return f"{hours:,.1f} hours" if hours < 100 else f"{hours:,.0f} hours"  # noqa: PLR2004  then a tenth says nothing
 
 
-def words(works: Sequence[Work], pay: Pay | None = None) -> list[str]:
-    """The rest of the queue in sentences without full stops: time and what it rests on, what is not known, the cost."""
+def words(works: Sequence[Work], pay: Pay | None = None, names: Mapping[str, str] = _OWN) -> list[str]:
+    """The rest of the queue in sentences without full stops: time and what it rests on, what is not known, the cost.
+
+    names: what pages call the kinds; without, by the words of the command line.
+    """
+    works = [work._replace(kind=f"\N{LEFT DOUBLE QUOTATION MARK}{names[work.kind]}\N{RIGHT DOUBLE QUOTATION MARK}")
+             if work.kind in names else work for work in works]  # fmt: skip
     total = left_s(works)
     waiting = [work for work in works if work.expected]
     if not waiting:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pictus.annotate.queues import evidence, hierarchy, model_scores, priorities, queue_rows
 from pictus.annotate.queues.evidence import World
 from pictus.annotate.queues.priorities import Bools, Floats, Ints
-from pictus.annotate.shapes import shape_steps
+from pictus.annotate.shapes import shape_steps, skeleton_steps
 from pictus.annotate.shapes.box_loop import LOOP
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, counted
@@ -297,7 +297,9 @@ def _drawn_facts(project: Project, taxonomy: Taxonomy, chosen: Sequence[str], ki
     known = priorities.Evidence(
         concept_R, drawn_C, none_R, none_R, nan_R, nan_R, novel_R, nan_R, none_R - 1, np.zeros(keys.size, np.bool_)
     )
-    return Facts(world, keys, known, np.isin(keys, drawn), ())
+    asked = [world.concepts[one] for one in np.unique(concept_R[~np.isin(keys, drawn)]).tolist()]
+    notes = skeleton_steps.unchosen(project, taxonomy, asked) if kind == "points" else ()
+    return Facts(world, keys, known, np.isin(keys, drawn), notes)
 
 
 class Suspected(NamedTuple):
@@ -476,10 +478,10 @@ def _checked(project: Project, kind: str, labels: str, most: int, enough: int) -
 
 def _nothing(project: Project, kind: str) -> tuple[str, ...]:
     if kind in DRAWN:
-        settle = "pictus annotate settle"
-        return (f"no accepted picture is left to draw on: {settle}, or ask first: pictus annotate plan",)
+        return (f"no accepted picture is left to draw on; first: {first_command(project, 'labels')}",)
     if not project.tables.count("sources", "concept_id != ''"):
-        return ("no picture claims a concept: pictus collect add FOLDER --by-folder, or --labels many",)
+        ways = "pictus collect add FOLDER --by-folder, or pictus annotate import labels.csv, or --labels many"
+        return (f"no picture claims a concept: {ways}",)
     return ("nothing is left to ask: every claim was decided by people",)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from pictus.annotate.exchange.references import resolve
 from pictus.annotate.exchange.vote_files import read_answers
 from pictus.annotate.queues import effort, effort_steps, queue_rows, shown_steps
 from pictus.annotate.queues.audits import AUDIT, BEST, NO, PRESENT
+from pictus.annotate.tasks import KINDS
 from pictus.annotate.truth.questions import SOURCE_PREFIX
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, bad_rows, counted
@@ -192,13 +193,26 @@ def _queue_headline(summary: Mapping[str, Any], heaps: Sequence[Waiting], rest: 
     waiting = f"{counted(summary['waiting'], 'question')} waiting in {counted(len(heaps), 'heap')}"
     decided = f"{counted(summary['votes'], 'answer')} so far decided {summary['decided']:,}"
     lines = [f"{waiting}; {decided}; {summary['expected']:,} more expected", *rest]
-    for heap in heaps[:shown]:
+    rows = _together(heaps)
+    for heap in rows[:shown]:
         about = heap.name if heap.kind == GRID else f"{heap.name} ({heap.kind})"
         state = "" if heap.state == "open" else f" [{heap.state}]"
         lines.append(f"  {heap.priority:6.2f}  {about}{state}  {heap.waiting:,}: {heap.reason}")
-    if len(heaps) > shown:
-        lines.append(f"  … and {counted(len(heaps) - shown, 'more heap')}: --most {len(heaps)} lists them too")
+    if len(rows) > shown:
+        lines.append(f"  … and {counted(len(rows) - shown, 'more heap')}: --most {len(heaps)} lists them too")
     return "\n".join(lines)
+
+
+def _together(heaps: Sequence[Waiting]) -> list[Waiting]:
+    """Heaps as a text lists them: those of a kind whose pages ask about several concepts as one, at the first."""
+    rows: dict[tuple[str, str, str], list[Waiting]] = {}
+    for heap in heaps:
+        mixes = heap.waiting and heap.kind in KINDS.names() and KINDS.get(heap.kind).mixes
+        rows.setdefault((heap.kind, heap.state, "" if mixes else heap.concept_id), []).append(heap)
+    return [
+        replace(found[0], name=f"{len(found):,} concepts", waiting=sum(one.waiting for one in found))
+        if len(found) > 1 else found[0] for found in rows.values()
+    ]  # fmt: skip
 
 
 def _of_files(project: Project, taxonomy: Taxonomy, files: Sequence[Path], question: str) -> list[Known]:
@@ -225,8 +239,21 @@ def _of_files(project: Project, taxonomy: Taxonomy, files: Sequence[Path], quest
                 bad.append(f"{path.name}: both yes and no for {row['image_id'][:12]} and {concept_id}")
             found[key] = Known(concept_id, row["image_id"], answer, path.name)
     if bad:
-        raise bad_rows(", ".join(path.name for path in files), bad, fix="columns image,concept,answer with yes or no")
+        raise bad_rows(", ".join(path.name for path in files), bad, fix=_ways_on(bad))
     return [found[key] for key in sorted(found)]
+
+
+def _ways_on(bad: Sequence[str]) -> str:
+    """What can be done about rows of experts that cannot be used."""
+    ways = [
+        "correct the rows" if any("picture" in row or "not in the taxonomy" in row for row in bad) else
+        "correct the rows: columns image,concept,answer with yes or no"
+    ]
+    if any("no picture" in row for row in bad):
+        ways.append("collect the pictures first")
+    if any("not in the taxonomy" in row for row in bad):
+        ways.append("pictus taxonomy add NAME")
+    return ", or ".join(ways)
 
 
 class _Sure(NamedTuple):

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pictus.annotate.queues import queue_rows
 from pictus.annotate.queues.plan_steps import Planned
 from pictus.annotate.tasks import KINDS
-from pictus.concepts import load_taxonomy
+from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, counted
 from pictus.project import Project
 from pictus.registry import Outcome, step
@@ -48,7 +48,7 @@ def unplan(project: Project, *, concept: tuple[str, ...] = (), kind: str = "") -
         for one in kinds:
             if taken[one]:
                 queue_rows.sum_up(project.journal, one, {})
-        held = _held(project, kinds, chosen)
+        held, people = _held(project, kinds, chosen)
         left = [
             Planned(one, heap.concept_id, taxonomy.name(heap.concept_id) if heap.concept_id in taxonomy else
                     heap.concept_id, *heap[1:])
@@ -56,11 +56,12 @@ def unplan(project: Project, *, concept: tuple[str, ...] = (), kind: str = "") -
         ]  # fmt: skip
         summary: dict[str, Any] = {
             "taken_out": sum(taken.values()), "kinds": {one: many for one, many in taken.items() if many},
-            "held": held, "waiting": sum(heap.waiting for heap in left),
+            "held": held, "held_by": people, "waiting": sum(heap.waiting for heap in left),
         }  # fmt: skip
         project.journal.log("annotate", "questions_taken_out", ", ".join(sorted(chosen))[:500] or kind, **summary)
-    back = "pictus annotate plan" + "".join(f" --concept {shlex.quote(one)}" for one in sorted(chosen)[:3])
-    still = f"{counted(held, 'question')} that somebody holds now: still asked, on pages that are out"
+    typed = [shlex.quote(_typed(taxonomy, one)) for one in sorted(chosen)[:3]]
+    back = "pictus annotate plan" + "".join(f" --concept {one}" for one in typed)
+    still = f"{counted(held, 'question')} that {_and(people)} now: still asked, on pages that are out"
     return Outcome(
         "annotate unplan", summary,
         f"{counted(summary['taken_out'], 'question')} taken out; {summary['waiting']:,} still "
@@ -69,11 +70,31 @@ def unplan(project: Project, *, concept: tuple[str, ...] = (), kind: str = "") -
     )  # fmt: skip
 
 
-def _held(project: Project, kinds: Sequence[str], chosen: frozenset[str]) -> int:
+def _typed(taxonomy: Taxonomy, concept_id: str) -> str:
+    """What somebody would type for a concept: its name where that is enough."""
+    name = taxonomy.name(concept_id)
+    return name if taxonomy.find(name) == (concept_id,) else concept_id
+
+
+def _and(people: Sequence[str]) -> str:
+    """Whose they are, in words."""
+    some = ", ".join(people[:SHOWN]) + ", …" * (len(people) > SHOWN)
+    return f"{some} {'holds' if len(people) == 1 else 'hold'}" if people else "somebody holds"
+
+
+def _held(project: Project, kinds: Sequence[str], chosen: frozenset[str]) -> tuple[int, list[str]]:
+    """Open questions that are lent, and who has them."""
     query = sa.text(
         "SELECT concept_id, count(*) AS n FROM questions WHERE kind IN :kinds AND state = 'open' AND leases > 0"
         " GROUP BY concept_id"
     ).bindparams(sa.bindparam("kinds", expanding=True))
+    whose = sa.text(
+        "SELECT DISTINCT p.annotator, q.concept_id FROM pages p JOIN page_items i ON i.page_id = p.page_id"
+        " JOIN questions q ON q.question_id = i.question_id"
+        " WHERE p.state = 'leased' AND p.kind IN :kinds AND i.role = 'ask' AND q.state = 'open'"
+    ).bindparams(sa.bindparam("kinds", expanding=True))
     with project.journal.reading() as connection:
         found = connection.execute(query, {"kinds": list(kinds)}).all()
-    return sum(int(row.n) for row in found if not chosen or row.concept_id in chosen)
+        people = connection.execute(whose, {"kinds": list(kinds)}).all()
+    held = sum(int(row.n) for row in found if not chosen or row.concept_id in chosen)
+    return held, sorted({row.annotator for row in people if not chosen or row.concept_id in chosen})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import median
@@ -13,7 +14,7 @@ from pictus.annotate.desk.people import Worker
 from pictus.annotate.desk.session_steps import named
 from pictus.annotate.desk.work_steps import workers
 from pictus.annotate.tasks import Person
-from pictus.errors import NotThereError
+from pictus.errors import NotThereError, clipped
 from pictus.project import Project
 from pictus.stats import Interval, clopper_pearson
 
@@ -74,7 +75,7 @@ def record_of(project: Project, name: str) -> Record:
     with project.journal.transaction() as connection:
         person = named(connection, name)
         if person is None:
-            raise NotThereError(f"Nobody is called {name[:80]!r}.", fix="pictus annotate people")
+            raise nobody(connection, name)
         query = sa.text(
             "SELECT submitted_at, seconds, items, golds, rights, repeats, sames FROM pages WHERE annotator = :me"
             " AND state = 'submitted' ORDER BY submitted_at DESC, page_id LIMIT :most"
@@ -88,6 +89,22 @@ def record_of(project: Project, name: str) -> Record:
         person, len(pages), sum(one.items for one in pages), sum(one.seconds for one in pages),
         clopper_pearson(*known), known[1], clopper_pearson(*repeats), repeats[1], pace(pages), spans(pages), events,
     )  # fmt: skip
+
+
+def check_known(project: Project, name: str) -> None:
+    """NotThereError for a name under which nobody came in and nobody's votes are kept."""
+    votes = sa.text("SELECT 1 FROM votes WHERE annotator = :me LIMIT 1")
+    with project.journal.reading() as connection:
+        if named(connection, name) is None and connection.execute(votes, {"me": name}).first() is None:
+            raise nobody(connection, name)
+
+
+def nobody(connection: sa.Connection, name: str) -> NotThereError:
+    """The error for a name that nobody has, with the nearest names."""
+    known = connection.execute(sa.text("SELECT name FROM annotators ORDER BY name LIMIT 10000")).scalars().all()
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    fix = f"did you mean {' or '.join(near)}?" if near else "pictus annotate people    lists who came in"
+    return NotThereError(f"Nobody is called {clipped(name)}.", fix=fix)
 
 
 def spans(pages: Sequence[Handed]) -> list[Span]:

@@ -227,14 +227,15 @@ def _put(project: Project, kind: str, wanted: Sequence[Wanted]) -> int:
 
 def _summary(found: Mapping[str, pa.Table], seconds: Mapping[str, float]) -> dict[str, Any]:
     boxes, masks, points = (_counts(found[name], "status") for name in ("boxes", "masks", "keypoints"))
-    covered, pictures = _counts(found["box_coverage"], "coverage"), found["box_coverage"].num_rows
+    covered, asked = _counts(found["box_coverage"], "coverage"), found["box_coverage"].num_rows
+    pictures = len(found["box_coverage"].column("image_id").unique())
     rows = found["boxes"]
     good = rows.filter(pc.equal(rows.column("status"), "accepted")).column("posterior").to_numpy()
-    share = wilson(covered["covered"], pictures) if pictures else None
+    share = wilson(covered["covered"], asked) if asked else None
     loop_s = sum(seconds.get(kind, 0.0) for kind in LOOP)
     return {
         "boxes": boxes["accepted"], "boxes_unsettled": boxes["unsettled"], "boxes_rejected": boxes["rejected"],
-        "pictures": pictures, "covered": covered["covered"], "missing": covered["missing"],
+        "pictures": pictures, "pairs": asked, "covered": covered["covered"], "missing": covered["missing"],
         "undecided": covered["undecided"], "open": covered["open"],
         "share_covered": round(share.estimate, 4) if share else None,
         "share_covered_low": round(share.low, 4) if share else None,
@@ -269,7 +270,10 @@ def _headline(summary: Mapping[str, Any]) -> str:
             told.append(counted(summary[name], one, many))
     text = (", ".join(told) or "nothing") + " accepted"
     if summary["pictures"]:
-        text += f"; {100 * summary['share_covered']:.1f} % of {counted(summary['pictures'], 'picture')} fully covered"
+        many = counted(summary["pictures"], "picture")
+        if summary["pairs"] > summary["pictures"]:  # a picture is asked about each concept that is on it
+            many = f"{summary['pairs']:,} pairs of a concept and one of {many}"
+        text += f"; {100 * summary['share_covered']:.1f} % of {many} fully covered"
     if summary["share_tight"] is not None:
         text += f"; {100 * summary['share_tight']:.1f} % of the boxes expected to be good"
     if summary["seconds_per_box"]:

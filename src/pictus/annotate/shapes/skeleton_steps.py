@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from pictus.annotate.shapes.skeletons import SKELETONS, Skeleton, skeleton_of
-from pictus.concepts import load_taxonomy
+from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, counted
 from pictus.project import Project
 from pictus.registry import Outcome, step
 
+SHOWN = 5
 CHOSEN = "skeleton_chosen"
 """The event that says which; the latest one about a concept holds, so every choice can be taken back."""
 
@@ -79,6 +81,17 @@ def offered(project: Project, concept_id: str) -> dict[str, Any]:
             for called, one in known.items()
         ],
     }  # fmt: skip
+
+
+def unchosen(project: Project, taxonomy: Taxonomy, concept_ids: Sequence[str]) -> tuple[str, ...]:
+    """What the owner is told where people would have to choose the points themselves; () where all are known."""
+    chosen, known = _chosen(project), SKELETONS.usable()[0]
+    names = [taxonomy.name(one) for one in concept_ids if one not in chosen and not _latest(project, one, known)]
+    if not names:
+        return ()
+    some = ", ".join(names[:SHOWN]) + ", …" * (len(names) > SHOWN)
+    lacking = f"no skeleton is chosen for {counted(len(names), 'concept')} ({some}), so each annotator picks one"
+    return (f"{lacking}: pictus annotate skeleton NAME --concept {shlex.quote(names[0])}",)
 
 
 def _choose(project: Project, name: str, concepts: tuple[str, ...]) -> None:

@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from pictus.annotate.desk.desk_steps import Desk, LaterError, is_away, later_error
 from pictus.errors import NotThereError, UserError
 from pictus.project import Project
+from pictus.speech import pieces
 from pictus.web.desk import home, people, review, shapes, sign, work
 from pictus.web.desk.room import Room, SignedOutError
 from pictus.web.layout import TEMPLATES
@@ -124,5 +125,6 @@ def _said(request: Request, status: int, what: str, fix: str) -> Response:
     if request.method not in ("GET", "HEAD") or request.url.path.startswith("/desk/"):
         headers = {"retry-after": RETRY_S} if status == LATER else {}
         return JSONResponse({"error": {"what": what, "fix": fix}}, status_code=status, headers=headers)
-    values = {"what": what, "fix": fix, "project_name": request.app.state.project_name, "person": None, "here": ""}
+    values = {"what": what, "fix": pieces(fix), "person": None, "here": ""}
+    values["project_name"] = request.app.state.project_name
     return HTMLResponse(TEMPLATES.get_template("desk/error.html").render(values), status_code=status)

@@ -15,6 +15,7 @@ from pictus.errors import UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body
 from pictus.web.desk.room import Room, Values
+from pictus.web.desk.work import TITLES
 
 MOST_LINKS = 500
 """Links made from the page at once; more: pictus annotate invite."""
@@ -65,7 +66,8 @@ class _View:
         return {
             "workers": sorted(workers, key=lambda one: (one.state != "paused", -one.questions, one.name))[:SHOWN],
             "n_workers": len(workers), "links": links[:SHOWN], "n_links": len(links), "roles": ROLES,
-            "effort": outcome.headline.splitlines()[1:], "pay": effort_steps.pay_of(pay),
+            "effort": effort_steps.words(effort_steps.works(self.project), effort_steps.pay_of(pay), TITLES),
+            "pay": effort_steps.pay_of(pay),
             "lasting": effort_steps.lasting,
             "lacks": self.desk.lacks_people(), "unpicturable": self._unpicturable(),
             "appeals": [event for event in events if event.subject in paused],

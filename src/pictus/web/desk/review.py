@@ -258,6 +258,8 @@ class _View:
             raise UserError(f"There is no wall {asked.of!r}.", fix="one of: " + ", ".join(worklist_steps.KINDS))
         if asked.of == "concept" and asked.concept not in taxonomy:  # typed by hand: a name
             asked = asked._replace(concept=taxonomy.resolve(asked.concept))
+        if asked.of == "person":
+            record_steps.check_known(self.project, asked.name)
         if asked.of == "pair" and not (asked.concept and asked.other and asked.concept != asked.other):
             raise UserError("A pair is two concepts.", fix="/review lists those that are mixed up")
         return asked

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from pictus.annotate.desk.links_steps import role_by
 from pictus.errors import NotThereError, UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import json_of
@@ -36,7 +37,8 @@ def entrance(room: Room, request: Request, token: str = "") -> Response:
     person = room.somebody(request)
 
     def values(_request: Request) -> dict[str, Any]:
-        return {"person": person, "token": token, "is_kiosk": room.is_kiosk, "most_name": MOST_NAME}
+        role = role_by(room.project, token) if token else "annotator"
+        return {"person": person, "token": token, "is_kiosk": room.is_kiosk, "most_name": MOST_NAME, "role": role}
 
     answer = room.shell.render("desk/entrance.html", values, request)
     answer.headers["cache-control"] = "no-store"

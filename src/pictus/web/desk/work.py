@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from pictus.annotate.desk import lease_steps
 from pictus.annotate.desk.desk_steps import KINDS, Given, Page, Person, Progress, Quiz
+from pictus.annotate.tasks import ROLES
 from pictus.errors import NotThereError, UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body
@@ -86,7 +87,8 @@ class _View:
         if page is None:
             return {"page": None, "why": self.desk.nothing(person), "held": self._held(person, set(held))}
         self.room.ready.begin(page.page_id, page.pictures, person.name)
-        quiz = self.desk.quiz(person, page.concept_id) if page.kind == "grid" else None
+        is_quizzed = page.concept_id and KINDS.get(page.kind).role == ROLES[0]
+        quiz = self.desk.quiz(person, page.concept_id) if is_quizzed else None
         return {"page": self._page_json(page, person), "quiz": _quiz_json(quiz) if quiz else None}
 
     def _held(self, person: Person, besides: set[str]) -> list[Values]:

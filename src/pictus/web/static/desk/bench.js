@@ -130,7 +130,11 @@ export class Bench {
   /** `from`: the picture whose answer led here, to which undo goes back. */
   open(index, from = null) {
     this.wentFrom = from;
-    if (this.sheet) { this.closed(); this.sheet.leave(); }
+    if (this.sheet) {
+      this.closed();
+      this.sheet.leave();
+      this.say("");  // what was said of the picture before
+    }
     this.index = index;
     this.sheet = new Sheet({ width: this.item.width, height: this.item.height, address: this.address(this.item), thumbnail: this.hands.side(THUMBNAIL_PX), label: `${this.name}: picture ${index + 1} of ${this.desks.length}`, hand: this });
     this.place.replaceChildren(this.sheet.root);

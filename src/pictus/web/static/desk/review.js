@@ -50,10 +50,10 @@ function start(root) {
     if (of === "suspects") return `${name(one.concept)}, or ${name(one.other)}?`;
     if (of === "pair") return one.note.startsWith("mixed") ? "mixed" : "";
     if (of === "concept") return one.note.startsWith("unsettled") ? "unsettled" : "";
-    if (of === "person") return `${name(one.concept)}: ${one.note.split(";")[0]}`;
+    if (of === "person") return `${one.note.split(";")[0]}: ${name(one.concept)}`;
     return "";
   };
-  const tag = (one) => (one.by && ruled(one) ? { text: ruled(one), kind: "ruled" } : { text: short(one), kind: "note" });
+  const tag = (one) => (one.by && ruled(one) ? { text: ruled(one), kind: "ruled" } : one.refused ? { text: `✗ not ${name(one.refused)}`, kind: "ruled" } : { text: short(one), kind: "note" });
   const label = (one, index) => `Picture ${index + 1} of ${one.sheet.total}, ${name(one.concept)}${one.note ? `: ${one.note}` : ""}${one.by ? `; ruled by ${one.by}: ${ruled(one)}` : ""}`;
 
   // --- selecting ------------------------------------------------------------------------------------------------
@@ -90,8 +90,9 @@ function start(root) {
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
     dialog.showModal();
   });
-  const apply = (states) => {
-    for (const each of sheets) for (const chunk of each.chunks.values()) for (const one of chunk ?? []) if (states[one.id]) [one.label, one.status, one.by] = states[one.id];
+  // refused: what was just said not to be, by picture; its label may be another one that stands
+  const apply = (states, refused = {}) => {
+    for (const each of sheets) for (const chunk of each.chunks.values()) for (const one of chunk ?? []) if (states[one.id]) { [one.label, one.status, one.by] = states[one.id]; one.refused = refused[one.id]; }
     if (looked && states[looked.id]) { [looked.label, looked.status, looked.by] = states[looked.id]; look(looked); }
   };
   const send = async (many, body, words) => {
@@ -104,7 +105,7 @@ function start(root) {
       redos.length = 0;
       const hadSelection = selection.size > 0;
       selection.clear();
-      apply(found.now);
+      apply(found.now, body.act === "is-not" ? Object.fromEntries(body.pictures) : {});
       changed();
       say(`${words}${found.overruled ? `; ${found.overruled} earlier ${found.overruled === 1 ? "ruling" : "rulings"} replaced` : ""}. u takes it back.`);
       byId("undo").disabled = false;

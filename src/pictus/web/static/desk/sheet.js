@@ -95,7 +95,7 @@ export class Sheet {
       tile.setAttribute("aria-checked", String(this.hands.selection.has(one.id)));
       tile.setAttribute("aria-label", this.hands.label(one, index));
       tile.title = one.note;
-      tile.classList.toggle("done", Boolean(one.by));
+      tile.classList.toggle("done", Boolean(one.by || one.refused));
       const tag = tile.querySelector(".tag");
       tag.textContent = text;
       tag.dataset.kind = kind;
