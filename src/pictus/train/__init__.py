@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pictus.train.choosing.active_steps import active
 from pictus.train.feed.augment_steps import views
 from pictus.train.feed.pack_steps import pack
 from pictus.train.fitting.prune_steps import prune
@@ -14,7 +15,7 @@ from pictus.train.tuning.tune_steps import tune
 from pictus.train.watching.card_steps import card
 
 __all__ = [
-    "card", "few_shot", "find_lr", "forgetting", "list_", "pack", "pretrain", "probe", "prune",
+    "active", "card", "few_shot", "find_lr", "forgetting", "list_", "pack", "pretrain", "probe", "prune",
     "resume", "robustness", "run", "tune",
     "views",
 ]  # fmt: skip

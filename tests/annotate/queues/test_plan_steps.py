@@ -342,7 +342,7 @@ def test_the_models_word_is_the_score_and_its_doubt_a_reason(project: pictus.Pro
 
 
 def test_hard_cases_of_production_are_asked_first(project: pictus.Project, fill: Fill) -> None:
-    ids = fill(project, {"owl/1.jpg": "owl", "a.jpg": "", "b.jpg": ""})
+    ids = fill(project, {"owl/1.jpg": "owl", "a.jpg": "", "b.jpg": "", "c.jpg": ""})
     folder = project.root / "predictions"
     folder.mkdir()
     lines = [
@@ -350,14 +350,15 @@ def test_hard_cases_of_production_are_asked_first(project: pictus.Project, fill:
         {"image_id": ids["owl/1.jpg"], "guesses": ["owl"], "probabilities": [0.7]},
         {"path": "far.jpg", "guesses": ["owl"], "probabilities": [0.7]},
         {"image_id": ids["b.jpg"], "guesses": ["wren"], "probabilities": [0.99]}, {"path": "x"},
+        {"image_id": ids["c.jpg"], "guesses": ["wren"], "probabilities": [0.99], "wanted": True},  # train active's
     ]  # fmt: skip
     (folder / "today.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\nnot json\n")
     outcome = plan(project)
-    assert outcome.problems[0] == f"2 hard cases of 1 file in {folder}"
+    assert outcome.problems[0] == f"3 hard cases of 1 file in {folder}"
     assert "not in the project" in outcome.problems[1]
     assert "2 lines there without guesses" in outcome.problems[2]
     hard = {(row["image_id"], row["concept_id"]) for row in questions(project, "priority > 5")}
-    assert hard == {(ids["a.jpg"], "wren"), (ids["owl/1.jpg"], "owl")}
+    assert hard == {(ids["a.jpg"], "wren"), (ids["owl/1.jpg"], "owl"), (ids["c.jpg"], "wren")}
     assert all(row["reason"].startswith("production:") for row in questions(project, "priority > 5"))
 
 

@@ -26,7 +26,8 @@ from pictus.project import Project
 PRODUCTION = "predictions"
 """Folder of the project for what served models said: .jsonl (as `serve predict --jsonl` writes it) or .parquet.
 
-A picture is named by `image_id` or by `path`, the end of an address it was found at.
+A picture is named by `image_id` or by `path`, the end of an address it was found at. With `wanted` it is a case however
+sure the first guess is (`train active` writes so).
 """
 
 HARD = 0.8
@@ -128,7 +129,7 @@ def production(project: Project, world: World) -> tuple[Ints, tuple[str, ...]]:
             except (KeyError, IndexError, TypeError, ValueError):  # counted, and told below
                 broken += 1
                 continue
-            if share < HARD:
+            if share < HARD or row.get("wanted"):
                 named.append(name)
                 concepts.append(str(guess))
     sources = project.tables.read("sources", ["address", "image_id"])

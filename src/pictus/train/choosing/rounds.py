@@ -1,0 +1,78 @@
+"""One round of active learning: which pictures of a pool are worth a person's time. Pure.
+
+uncertainty   entropy of the answer, in shares of the greatest there is (Lewis & Gale 1994; Settles 2009, section 3.1)
+disagreement  how far the answers of several runs lie apart: Jensen-Shannon divergence (McCallum & Nigam 1998)
+core-set      k-centre greedy: each next picture the farthest from all chosen and all labelled (Sener & Savarese 2018)
+mixed         the k centres among the most uncertain, several times as many as are wanted (Zhdanov 2019: first what
+              tells, then what is diverse)
+
+Legend: N pictures of the pool, M labelled pictures, K classes, D features, R runs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+MIXED_OF = 5
+"""Times as many of the most uncertain pictures as are wanted, for `mixed` to choose from."""
+
+COVERED = 2_000
+"""Labelled pictures, spread evenly, that new ones should be unlike: 2,000 × N distances."""
+
+
+BLOCK = 1_024
+"""Pictures whose distances to all that is covered are held at once: 8 MB."""
+
+
+def uncertainty(shares_NK: Floats) -> Floats:
+    """Entropy over log K: f32[N] in 0..1."""
+    return np.asarray(_entropy(shares_NK) / np.log(max(2, shares_NK.shape[1])), np.float32)
+
+
+def disagreement(shares_RNK: Floats) -> Floats:
+    """Entropy of the mean answer less the mean entropy, over log R: f32[N] in 0..1; 0 where all say the same."""
+    apart_N = _entropy(shares_RNK.mean(axis=0)) - _entropy(shares_RNK).mean(axis=0)
+    return np.asarray(np.clip(apart_N / np.log(max(2, len(shares_RNK))), 0, 1), np.float32)
+
+
+def most(score_N: Floats, many: int) -> Ints:
+    """Rows of the greatest scores, the greatest first; of equal ones the first row first."""
+    found: Ints = np.argsort(-score_N, kind="stable")[:many].astype(np.int64)
+    return found
+
+
+def centres(features_ND: Floats, covered_MD: Floats, many: int) -> Ints:
+    """k-centre greedy by cosine -> rows, the farthest first; where nothing is labelled, the least typical."""
+    vectors_ND, covered_MD = _unit(features_ND), _unit(covered_MD[:: max(1, len(covered_MD) // COVERED)])
+    if len(covered_MD):
+        blocks = (vectors_ND[start : start + BLOCK] for start in range(0, len(vectors_ND), BLOCK))
+        nearest_N = np.concatenate([1 - (block_BD @ covered_MD.T).max(axis=1) for block_BD in blocks])
+    else:
+        nearest_N = 1 - vectors_ND @ _unit(vectors_ND.mean(axis=0, keepdims=True))[0]
+    chosen: list[int] = []
+    while len(chosen) < min(many, len(vectors_ND)):
+        nearest_N[chosen[-1:]] = -np.inf
+        row = int(np.argmax(nearest_N))
+        chosen.append(row)
+        apart_N = 1 - vectors_ND @ vectors_ND[row]
+        nearest_N = apart_N if len(chosen) == 1 and not len(covered_MD) else np.minimum(nearest_N, apart_N)
+        nearest_N[chosen] = -np.inf
+    return np.array(chosen, np.int64)
+
+
+def mixed(score_N: Floats, features_ND: Floats, covered_MD: Floats, many: int) -> Ints:
+    """The k centres among the `MIXED_OF` times as many pictures of the greatest scores."""
+    rows = most(score_N, many * MIXED_OF)
+    return rows[centres(features_ND[rows], covered_MD, many)]
+
+
+def _entropy(shares: Floats) -> NDArray[np.float64]:
+    return np.asarray(-(shares * np.log(np.clip(shares, 1e-12, 1))).sum(axis=-1), np.float64)
+
+
+def _unit(vectors: Floats) -> Floats:
+    return np.asarray(vectors / np.maximum(1e-12, np.linalg.norm(vectors, axis=1, keepdims=True)), np.float32)
