@@ -124,3 +124,15 @@ def test_the_url_of_an_import_is_on_the_card(tmp_path: Path) -> None:
     assert cards_of(project).card(five)["links"] == [
         {"word": "example.org", "address": "https://example.org/five?a=1&b=2"}
     ]  # fmt: skip
+
+
+def test_who_has_no_page_yet_sees_no_example_that_could_become_a_known_answer(
+    tmp_path: Path, desk_of: MakeDesk
+) -> None:
+    project = settled_project(tmp_path, 2, 8, settled=6)
+    with Visitor(build_desk_app(project, desk_of(project), is_kiosk=True), base_url="http://localhost") as ada:
+        ada.put("/desk/join", {"token": "", "name": "Ada"})
+        assert ada.get("/desk/examples/0/160?concept=c00").status_code == 404
+        assert annotate.gold(project, settled=0.9, many=2).summary["known"] > 0, "nobody has seen any"
+        ada.page(concept="c00")
+        assert ada.get("/desk/examples/0/160?concept=c00").status_code == 200

@@ -59,6 +59,7 @@ class Cards:
         self._looked = -FRESH_S
         self._settled = -1
         self._linked = -1
+        self._has_begun = False
         self._now = _Now({}, {}, frozenset(), {}, {})
 
     def card(self, concept_id: str, on_page: Collection[str] = ()) -> dict[str, Any]:
@@ -76,6 +77,17 @@ class Cards:
             "siblings": self._siblings(taxonomy, concept_id, on_page),
             "exemplars": self._addresses(concept_id, EXEMPLARS, on_page),
         }  # fmt: skip
+
+    def served(self, concept_id: str, place: int) -> str:
+        """The same as `find`, from the first page on that anybody is lent: `gold --settled` leaves out what people may
+        have seen by then, and nothing before.
+        """
+        if not self._has_begun:
+            with self._project.journal.reading() as connection:
+                self._has_begun = connection.exec_driver_sql("SELECT 1 FROM pages LIMIT 1").first() is not None
+        if not self._has_begun:
+            raise NotThereError("There is no such example.")
+        return self.find(concept_id, place)
 
     def find(self, concept_id: str, place: int) -> str:
         """The image_id of one example picture."""

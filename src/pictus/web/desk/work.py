@@ -129,7 +129,7 @@ class _View:
         return self.desk.picture(person, page_id_of(request), position)
 
     def example(self, _person: Person, request: Request) -> str:
-        return self.cards.find(request.query_params.get("concept", ""), request.path_params["place"])
+        return self.cards.served(request.query_params.get("concept", ""), request.path_params["place"])
 
     def progress(self, person: Person, _request: Request) -> Values:
         found = {"name": person.name, "role": person.role, "state": person.state, "reason": person.reason}
