@@ -34,6 +34,7 @@ from pictus.clock import now
 from pictus.concepts import LiveTaxonomy, Taxonomy
 from pictus.errors import NotThereError, UserError
 from pictus.project import Project
+from pictus.stats import clopper_pearson
 
 __all__ = [
     "ACCEPTED", "KINDS", "Desk", "Given", "Item", "LaterError", "Limits", "Page", "Person", "Progress", "Quiz",
@@ -480,6 +481,7 @@ def open_desk(
     tally = Tally(rule, stops or Stops(seed=seed))
     sizes = Sizes(project)
     sizes.read()  # seconds at a million pictures: not when the first page is asked for
+    clopper_pearson(1, 2)  # it imports scipy: 0.4 s that the first page to be handed in would take
     bench = Bench(tally, sizes, LiveTaxonomy(project), limits or Limits())
     # Not the journal's transaction: on SQLite others could not write for the seconds that a million answers take.
     with project.progress.track("reading what was answered", None), project.journal.reading() as connection:

@@ -42,24 +42,31 @@ FILLS = 4
 SWEPT = 20
 """Abandoned pages that one call takes back: what it costs stays small."""
 
-# Not "NOT EXISTS": before its first ANALYZE PostgreSQL would join all answers of a person to each question.
+NEAR = 480
+"""The first open questions of a heap: among them what others hold is looked for while much is free. Pages are lent from
+the heap's beginning, and what a search costs stays small however many it has."""
+
+# Not "NOT EXISTS": before its first ANALYZE PostgreSQL would join all answers of a person to each question. And not
+# "IS NULL", of which it takes 1 in 200 for true, so that it read a whole heap to find some questions of it.
 _ME = (
     " AND q.question_id NOT IN :mine"
-    " AND (SELECT 1 FROM answers a WHERE a.question_id = q.question_id AND a.annotator = :me LIMIT 1) IS NULL"
+    " AND COALESCE((SELECT 1 FROM answers a WHERE a.question_id = q.question_id AND a.annotator = :me LIMIT 1), 0) <> 1"
 )
-_BLIND = " AND (SELECT 1 FROM marks m WHERE m.mark_id = q.mark_id AND m.annotator = :me LIMIT 1) IS NULL"
+_BLIND = " AND COALESCE((SELECT 1 FROM marks m WHERE m.mark_id = q.mark_id AND m.annotator = :me LIMIT 1), 0) <> 1"
 _TORN = (
-    " AND (q.mark_id >= 0 OR (SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
+    " AND (q.mark_id >= 0 OR COALESCE((SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
     " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND o.mark_id IN (q.mark_id, -q.mark_id)"
-    " AND o.kind IN :sides AND a.annotator = :me LIMIT 1) IS NULL)"
+    " AND o.kind IN :sides AND a.annotator = :me LIMIT 1), 0) <> 1)"
 )
 """Whom of two to believe (a mark below 0, `box_loop`) says neither: not who saw one more, nor who found none."""
 _APART = (
-    " AND (SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
-    " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND a.annotator = :me LIMIT 1) IS NULL"
+    " AND COALESCE((SELECT 1 FROM questions o JOIN answers a ON a.question_id = o.question_id"
+    " WHERE o.image_id = q.image_id AND o.concept_id = q.concept_id AND a.annotator = :me LIMIT 1), 0) <> 1"
 )
 _COLUMNS = "q.question_id, q.image_id, q.mark_id, q.score, q.fold, q.known, q.concept_id"
-_HEAP = f"SELECT {_COLUMNS} FROM questions q WHERE q.kind = :kind AND q.concept_id IN :concepts"  # noqa: S608  our names
+_SELECT = f"SELECT {_COLUMNS} FROM questions q WHERE q.kind = :kind"  # noqa: S608  our names
+_ONE, _SEVERAL = " AND q.concept_id = :concept", " AND q.concept_id IN :concepts"
+"""Of one concept in the order of the index; of several PostgreSQL would sort them all, and they are few."""
 _PAGE = (
     "p.*, h.reason, a.state AS standing FROM pages p LEFT JOIN heaps h ON h.kind = p.kind"
     " AND h.concept_id = p.concept_id LEFT JOIN annotators a ON a.name = p.annotator"
@@ -67,6 +74,10 @@ _PAGE = (
 _UNLENT = " AND q.leases = 0"
 _LENT = " AND q.leases > 0 AND q.leases < q.wanted - q.votes"
 _MAY_BE_LENT = " AND (q.leases = 0 OR q.leases < q.wanted - q.votes)"
+_NEAR = (
+    " AND q.question_id IN (SELECT n.question_id FROM questions n WHERE n.kind = :kind AND n.concept_id = :concept"
+    " AND n.state = 'open' ORDER BY n.priority DESC, n.question_id LIMIT :near)"
+)
 
 
 _ITEM = (
@@ -164,9 +175,10 @@ def candidates(
         learned = _MAY_BE_LENT + " AND q.question_id IN :first ORDER BY q.leases, q.question_id LIMIT :limit"
         found = _asks(connection, base + learned + lock, given)
     free = _asks(connection, rest + _UNLENT + order + lock, given | {"limit": limit - len(found)})
-    room = limit - len(found) - len(free) or (0 if KINDS.get(heap.kind).draws else limit // SHARED_EVERY)
-    by_leases = " ORDER BY q.priority DESC, q.leases, q.question_id LIMIT :limit"
-    lent = _asks(connection, rest + _LENT + by_leases + lock, given | {"limit": room}) if room else []
+    lacking = limit - len(found) - len(free)
+    room = lacking or (0 if KINDS.get(heap.kind).draws else limit // SHARED_EVERY)
+    by_leases = ("" if lacking or heap.together else _NEAR) + " ORDER BY q.priority DESC, q.leases, q.question_id"
+    lent = _asks(connection, rest + _LENT + by_leases + " LIMIT :limit" + lock, given | {"limit": room}) if room else []
     found += shared(free, lent)[: limit - len(found)]
     folds = sorted({one.fold for one in found if one.fold})
     if folds:
@@ -205,7 +217,7 @@ def _open_to(heap: Heap, asker: Asker, limit: int) -> tuple[str, dict[str, Any]]
     """The open questions of a heap that this person may answer, lent or not: statement and values."""
     kind = KINDS.get(heap.kind)
     blind = (_BLIND if kind.is_blind_to_author else "") + (_APART if kind.is_blind_to_voters else "")
-    base = _HEAP + " AND q.state = 'open' AND q.known = ''" + _ME + blind + (UNCALLED if kind.votes else "")
+    base = _of(heap) + " AND q.state = 'open' AND q.known = ''" + _ME + blind + (UNCALLED if kind.votes else "")
     given = _given(heap, asker) | {"limit": limit}
     if kind.is_blind_to_author and kind.loop:
         base += _TORN
@@ -213,8 +225,13 @@ def _open_to(heap: Heap, asker: Asker, limit: int) -> tuple[str, dict[str, Any]]
     return base, given
 
 
+def _of(heap: Heap) -> str:
+    return _SELECT + (_ONE if len(heap.concepts) == 1 else _SEVERAL)
+
+
 def _given(heap: Heap, asker: Asker) -> dict[str, Any]:
-    return {"kind": heap.kind, "concepts": heap.concepts, "me": asker.me, "mine": asker.mine or (0,)}
+    return {"kind": heap.kind, "concepts": heap.concepts, "concept": heap.concepts[0], "me": asker.me,
+            "mine": asker.mine or (0,), "near": NEAR}  # fmt: skip
 
 
 def _asks(connection: sa.Connection, statement: str, given: dict[str, Any], role: str = ASK) -> list[Candidate]:
@@ -249,7 +266,7 @@ def composed(
 def _golds(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> list[Candidate]:
     if not most:
         return []
-    statement = _HEAP + " AND q.known <> '' AND q.state <> 'parked'" + _ME + " ORDER BY q.question_id LIMIT 200"
+    statement = _of(heap) + " AND q.known <> '' AND q.state <> 'parked'" + _ME + " ORDER BY q.question_id LIMIT 200"
     found = {one.question_id: one for one in _asks(connection, statement, _given(heap, asker), GOLD)}
     return [found[number] for number in _steady(found, asker, most)]
 

@@ -115,10 +115,10 @@ def progress(connection: sa.Connection, person: Person, waiting_now: int) -> Pro
         connection, query, {"me": person.name, "most": OPEN_PAGES - 1}
     ).one()
     left = quota_left(connection, person)
-    share = clopper_pearson(int(rights), int(golds))
+    share = clopper_pearson(int(rights), int(golds)) if golds else None
     return Progress(
         pages=int(pages), questions=int(questions), seconds=float(seconds), left=left, waiting=waiting_now,
-        skill=(_twentieth(share.estimate), _twentieth(share.low), _twentieth(share.high)) if golds else None,
+        skill=(_twentieth(share.estimate), _twentieth(share.low), _twentieth(share.high)) if share else None,
         left_s=left * float(seconds) / int(questions) if questions and left > 0 else 0.0,
     )  # fmt: skip
 
