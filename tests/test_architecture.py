@@ -27,7 +27,8 @@ FOUNDATION = (
 DOORS = ("overview", "forms", "written", "speech", "chapters", "reference", "output", "cli", "api", "web", "demo",
          "__main__", "__init__")  # fmt: skip
 OPTIONAL = {"torch", "torchvision", "timm", "safetensors", "tensorboard", "onnx", "onnxruntime", "onnxscript",
-            "fastapi", "prometheus_client", "ray", "lance", "cv2", "av", "fsspec", "s3fs", "optuna"}  # fmt: skip
+            "fastapi", "prometheus_client", "ray", "lance", "cv2", "av", "fsspec", "s3fs", "optuna",
+            "wandb", "mlflow"}  # fmt: skip
 
 UNEXPLAINED = {"demo.album", "forms", "search.steps", "serve.steps"}
 """Files that still end an error without a reason beside it: to be emptied, not to be added to."""

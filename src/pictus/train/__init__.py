@@ -13,9 +13,10 @@ from pictus.train.transfer.probe_steps import few_shot, probe
 from pictus.train.tuning.rate_steps import find_lr
 from pictus.train.tuning.tune_steps import tune
 from pictus.train.watching.card_steps import card
+from pictus.train.watching.compare_steps import compare
 
 __all__ = [
-    "active", "card", "few_shot", "find_lr", "forgetting", "list_", "pack", "pretrain", "probe", "prune",
+    "active", "card", "compare", "few_shot", "find_lr", "forgetting", "list_", "pack", "pretrain", "probe", "prune",
     "resume", "robustness", "run", "tune",
     "views",
 ]  # fmt: skip

@@ -209,8 +209,11 @@ class _View:
         return found
 
     def _run_parts(self, run: models.Run) -> dict[str, Any]:
+        mistakes = runs.mistakes(run)
+        ids = [row["image_id"] for row in mistakes.get("surest", ())]
         return {
-            "page": runs.page(run), "curves": runs.curves(run), "mistakes": runs.mistakes(run),
+            "page": runs.page(run), "curves": runs.curves(run), "mistakes": mistakes,
+            "known": {image_id for image_id in ids if self.shots.places.find(image_id)},
             "facts": runs.facts(self.project, run),
         }  # fmt: skip
 

@@ -1,0 +1,123 @@
+"""Several runs side by side: what was set otherwise, and what came of it. Pure.
+
+Legend: R runs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pictus.models import Run
+from pictus.stats import Interval, wilson
+from pictus.train.kept import logbook
+from pictus.train.kept.logbook import Epoch
+from pictus.train.recipes import Recipe
+
+EVALUATIONS = "evaluations"
+RESULTS = "results.json"
+FOUND = ("teacher_sha256", "sample_weights_sha256", "pool_sha256", "parts", "threads", "probe", "log", "checkpoint_s")
+"""Settings that say nothing of what was learned, or follow from others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """One run beside others. Shares in 0..1 with their 95 % interval, None where there is none."""
+
+    run: str
+    status: str
+    release: str
+    settings: str  # those that not all the runs have alike: `lr 0.1, epochs 20`
+    val_top1: float | None
+    val_low: float | None
+    val_high: float | None
+    test_top1: float | None
+    test_low: float | None
+    test_high: float | None
+    epochs: int
+    seconds: float | None
+    parameters: int | None
+    pictures_per_s: float | None
+
+
+def differing(runs: Sequence[Run]) -> dict[str, tuple[object, ...]]:
+    """Setting -> its value in each run [R], where they are not all alike. Settings younger than a run have the meaning
+    they always had.
+    """
+    usual = asdict(Recipe(""))
+    recipes = [usual | (run.card.get("recipe") or run.card.get("asked") or {}) for run in runs]
+    names = dict.fromkeys(name for recipe in recipes for name in recipe if name not in FOUND)
+    found = {name: tuple(recipe.get(name) for recipe in recipes) for name in names}
+    return {name: values for name, values in found.items() if len({json.dumps(value) for value in values}) > 1}
+
+
+def rows(runs: Sequence[Run]) -> list[ComparedRun]:
+    """One row to a run, in the order given."""
+    other = differing(runs)
+    return [
+        _row(run, ", ".join(f"{name} {told(values[place])}" for name, values in other.items()))
+        for place, run in enumerate(runs)
+    ]
+
+
+def told(value: object) -> str:
+    """A setting's value for people."""
+    if value is None:
+        return "–"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
+
+
+def curve(run: Run) -> list[Epoch]:
+    """Its epochs; none where the log is damaged."""
+    try:
+        return list(logbook.epochs(run.root))
+    except (ValueError, TypeError, KeyError):
+        return []  # its figures are compared all the same
+
+
+def tested(run: Run) -> Interval | None:
+    """Top-1 on the test pictures of its own release, as `pictus evaluate run` found it."""
+    version = str((run.card.get("release") or {}).get("version", ""))
+    path = run.root / EVALUATIONS / f"{version}-test" / RESULTS
+    found = _read(path).get("top1")
+    if not isinstance(found, Mapping):
+        return None
+    values = [found.get(name) for name in Interval._fields]
+    return Interval(*map(float, values)) if all(isinstance(one, (int, float)) for one in values) else None  # type: ignore[arg-type]
+
+
+def _row(run: Run, settings: str) -> ComparedRun:
+    card, results = run.card, run.card.get("results") or {}
+    epochs = curve(run)
+    best = next((epoch for epoch in reversed(epochs) if epoch.is_best), None)
+    top1 = best.val_top1 if best else results.get("val_top1")
+    val = _interval(top1, int((card.get("pictures") or {}).get("val", 0)))
+    test = tested(run)
+    return ComparedRun(
+        run.name, "finished" if run.is_finished else "unfinished",
+        str((card.get("release") or {}).get("version", "")), settings, *_parts(val), *_parts(test),
+        max((epoch.epoch for epoch in epochs), default=int(results.get("epochs", 0))), results.get("wall_s"),
+        card.get("parameters"), results.get("pictures_per_s"),
+    )  # fmt: skip
+
+
+def _interval(share: object, count: int) -> Interval | None:
+    if not isinstance(share, (int, float)) or not math.isfinite(share) or count < 1:
+        return None
+    return wilson(share * count, count)
+
+
+def _parts(found: Interval | None) -> tuple[float | None, float | None, float | None]:
+    return tuple(found) if found else (None, None, None)  # type: ignore[return-value]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # not evaluated, or damaged: no figure
+    return found if isinstance(found, dict) else {}
