@@ -161,6 +161,27 @@ def test_open_to_others_a_release_elsewhere_on_the_machine_is_neither_read_nor_t
         assert "is not a release" in answer.json()["error"]["what"], "for oneself, a folder is named as before"
 
 
+def test_an_option_that_can_be_repeated_and_was_not_given_is_the_steps_own_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from types import SimpleNamespace
+
+    from pictus import cli
+
+    given: list[tuple[int, ...]] = []
+
+    def few(_: object, *, shots: tuple[int, ...] = (1, 5)) -> None:
+        given.append(shots)
+
+    monkeypatch.setattr(cli, "_project", lambda *_: None)
+    monkeypatch.setattr(cli, "_print", lambda *_, **__: None)
+    field = SimpleNamespace(name="shots", default=(1, 5))
+    form: Any = SimpleNamespace(step=SimpleNamespace(function=few), fields=[field])
+    for said in ((), (2,)):
+        cli._run(form, {"shots": said}, {})
+    assert given == [(1, 5), (2,)]
+
+
 def test_exit_codes(tmp_path: Path) -> None:
     assert run("new", "birds", cwd=tmp_path).returncode == 0
     assert run("new", "birds", cwd=tmp_path).returncode == 1

@@ -244,7 +244,9 @@ def _python_name(form: Form, destination: str) -> str:
 def _run(form: Form, values: dict[str, Any], shared: dict[str, Any]) -> None:
     given = {
         name: value for name, value in values.items()
-        if value is not None or next(field.default for field in form.fields if field.name == name) is None
+        if value != () and (  # nothing was said: the step's own default, which need not be empty
+            value is not None or next(field.default for field in form.fields if field.name == name) is None
+        )
     }  # fmt: skip
     outcome = form.step.function(_project(form, shared), **given)
     _print(form, outcome, shared)

@@ -227,6 +227,12 @@ def test_an_empty_validation_split_is_refused(project: pictus.Project, make_rele
     assert "release split" in caught.value.fix
 
 
+def test_a_slip_in_the_name_of_a_recipe_is_told_before_anything_is_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no recipe 'inceptionv33'") as caught:
+        train.run(bare(tmp_path), recipe="inceptionv33")
+    assert "inception_v3" in caught.value.fix
+
+
 def test_a_missing_release_is_told(project: pictus.Project) -> None:
     with pytest.raises(UserError, match="no release"):
         train.run(project)

@@ -73,6 +73,8 @@ def run(
         pictus train run --recipe resnet18 --pretrained --name birds-2
         pictus train run --release /data/releases/1.0.0 --recipe resnet18 --set weights=resnet18.safetensors
     """
+    if recipe != automatic.NAME:
+        recipes.find(recipe)  # before torch is imported: a slip of the pen is told at once
     _needed()
     opened = remote.found(project, release)
     _check_splits(opened)
