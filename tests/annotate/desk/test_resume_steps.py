@@ -94,3 +94,16 @@ def test_a_vote_of_who_was_paused_is_wanted_of_one_more_and_no_further(birds: pi
     for one in (bob, cid):  # two of three agree, which is enough
         hands_in(desk, one, "grid", "yes")
     assert {(state, votes) for state, votes, _ in stands(birds, "grid")} == {("accepted", 2)}
+
+
+def test_an_audit_that_ended_stays_ended_when_the_desk_is_opened_anew_while_an_expert_is_paused(
+    world: pictus.Project
+) -> None:  # fmt: skip
+    put_questions(world, 12, kind="audit", wanted=2)
+    desk = desk_of(world)
+    for name in ("ada", "bob"):
+        hands_in(desk, someone(desk, name, "reviewer"), "audit", "best")
+    pause(world, "ada", reason="a question to you")
+    desk_of(world)
+    assert stands(world, "audit") == [("accepted", 1, 2)]
+    assert waiting(world, "audit") == 0

@@ -62,8 +62,9 @@ class Tally:
                     count += 1
             self._lows = [int(highest)]
             for name in sorted(self._paused):
-                query = sa.text("SELECT DISTINCT question_id FROM answers WHERE annotator = :me AND role = 'ask'")
-                self._loose.update(connection.execute(query, {"me": name}).scalars())
+                query = "SELECT DISTINCT question_id FROM answers WHERE annotator = :me AND role = 'ask'"
+                asked = self._execute(connection, query + " AND kind IN :kinds", {"me": name})
+                self._loose.update(asked.scalars())  # of other kinds the rule knows nothing, and would open them all
             return count
 
     def follow(self, connection: sa.Connection, at: str) -> None:
