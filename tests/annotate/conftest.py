@@ -73,7 +73,7 @@ def fill() -> Callable[..., dict[str, str]]:
     return put
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A throw-away PostgreSQL server; gives the address of its database."""
     from tests.annotate.desks import postgres
