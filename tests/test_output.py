@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -157,3 +158,18 @@ def test_a_log_hears_of_long_work_now_and_then_and_of_quick_work_nothing() -> No
         at[0] += 0.4
         meter.advance()
     assert told.getvalue().splitlines() == [f"adding {done}/100" for done in (13, 26, 39, 52, 65, 78, 91)]
+
+
+def test_a_long_note_stands_below_its_bar_and_breaks_between_its_parts() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True, color_system=None, legacy_windows=False)
+    note = "epoch 15/118 · loss 1.23 · best top-1 73.1% · 1,234 pictures/s · 1.2 GB · waits 3% · 3.2 min left"
+    with output.TerminalProgress(console).track("train a-run-with-a-long-name", 12345) as meter:
+        meter.advance(4321)
+        meter.say(note)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split("[\r\n]", out.getvalue())]
+    assert max(map(len, lines)) <= 80
+    first, second = output.folded(note, 80)
+    assert (first.endswith("1.2 GB"), second) == (True, "waits 3% · 3.2 min left")
+    assert {first, second} <= {line.rstrip() for line in lines}
+    assert output.folded("one part that is longer", 8) == ["one part that is longer"]

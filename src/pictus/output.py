@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -28,6 +28,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from pictus.errors import UserError
 from pictus.progress import Meter
@@ -47,6 +48,12 @@ QUIET_S = 5.0
 
 GAP = 2
 """Spaces between two columns."""
+
+PART = " · "
+"""Between the parts of a note."""
+
+ROOMY = 100
+"""Columns from which on a bar has its full length."""
 
 UNKNOWN = "–"
 
@@ -77,13 +84,35 @@ class TerminalProgress:
             with _LineMeter(label, total, self._console).telling() as meter:
                 yield meter
             return
+        is_narrow = self._console.width < ROOMY
         columns = (
-            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=24),
-            TaskProgressColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim", markup=False),
+            SpinnerColumn(), TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=10 if is_narrow else 24), TaskProgressColumn(), MofNCompleteColumn(),
+            TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(),
         )  # fmt: skip
-        with Bars(*columns, console=self._console, transient=True) as bars:
-            yield _BarMeter(bars, bars.add_task(label, total=total, note=""))
+        with _Bars(*columns, console=self._console, transient=True) as bars:
+            yield _BarMeter(bars, bars.add_task(in_the_middle(label, 22) if is_narrow else label, total=total, note=""))
+
+
+class _Bars(Bars):
+    """Bars with the note of each below it, broken between its parts where the terminal is narrow."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            if task.fields["note"]:
+                yield Text("\n".join(folded(task.fields["note"], self.console.width)), style="dim")
+
+
+def folded(note: str, width: int) -> list[str]:
+    """A note of parts with ` · ` between in lines of at most `width`, as far as its parts are no longer."""
+    lines: list[str] = []
+    for part in note.split(PART):
+        if lines and cell_len(lines[-1]) + cell_len(PART) + cell_len(part) <= width:
+            lines[-1] += PART + part
+        else:
+            lines.append(part)
+    return lines
 
 
 class _LineMeter:

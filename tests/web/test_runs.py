@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,3 +122,84 @@ def test_a_damaged_log_is_named(project: pictus.Project) -> None:
     root = make_run(project, "first", epochs=1, tail='{"kind": "epoch", "epoch": \n')
     with pytest.raises(pictus.UserError, match=r"metrics\.jsonl is damaged"):
         runs.page(models.open_run(root))
+
+
+def live(root: Path, **told: Any) -> None:
+    """What a process that trains writes beside the run, and the lock that it holds."""
+    found = {
+        "format": 1, "step": 25, "steps": 60, "steps_per_epoch": 10, "epochs": 6, "loss": 1.5, "lr": 0.1,
+        "best_epoch": 2, "best_top1": 0.2, "pictures_per_s": 123.4, "wait_share": 0.25, "memory_bytes": 1.5e9,
+        "gpu_bytes": 0, "elapsed_s": 90.0, "left_s": 120.0, "history": [[1, 100, 0.5, 1e9], [2, 120, 0.25, 1e9]],
+    } | told  # fmt: skip
+    (root / "live.json").write_text(json.dumps(found))
+    (root / "locks").mkdir(exist_ok=True)
+    (root / "locks" / "train.lock").write_text(json.dumps({"pid": os.getpid(), "since": ""}))
+
+
+def mistaken(root: Path, image_id: str, guess: str = "owl") -> None:
+    row = {"image_id": image_id, "guess": "a", "guess_name": guess, "probability": 0.98, "truth": ["b"],
+           "truth_names": ["cup"], "truth_probability": 0.01}  # fmt: skip
+    found = {"format": 1, "epoch": 2, "split": "val", "pictures": 40, "mistakes": 1, "surest": [row]}
+    (root / "mistakes.json").write_text(json.dumps(found))
+
+
+def test_a_run_that_trains_tells_its_pace_and_what_it_is_wrong_about(
+    project: pictus.Project, browser: TestClient
+) -> None:
+    root = make_run(project, "young", epochs=2, status="running")
+    live(root)
+    mistaken(root, "f" * 64, EVIL)
+    page = browser.get("/runs/young").text
+    for words in ("Training", '3 <span class="dim">of 6', ">123<", "25.0\xa0%", "1.5 GB", "2.0 min"):
+        assert words in page, words
+    assert page.count("<svg") == 5, "loss, scores, rate, pace, waiting"
+    assert f"/runs/young/pictures/{'f' * 64}" in page
+    assert EVIL not in page
+    assert 'data-live="/runs/young/live"' in page
+    assert 'data-live="/runs/young/live"' in browser.get("/runs").text
+
+
+def test_only_what_is_new_is_sent(project: pictus.Project, browser: TestClient) -> None:
+    root = make_run(project, "young", epochs=2, status="running")
+    live(root)
+    first = browser.get("/runs/young/live").json()
+    assert first["is_working"] is True
+    assert set(first["parts"]) == set(runs.PARTS)
+    again = browser.get("/runs/young/live", params={"mark": first["mark"]}).json()
+    assert again == first | {"parts": {}}
+    (root / "locks" / "train.lock").write_text("")  # it ended
+    last = browser.get("/runs/young/live", params={"mark": first["mark"]}).json()
+    assert last["is_working"] is False
+    assert "pictus train resume young" in last["parts"]["now"]
+
+
+@pytest.mark.parametrize(
+    ("holder", "age_s", "is_at_work"),
+    [(json.dumps({"pid": os.getpid()}), 1e6, True), ('{"pid": 4194999}', 1.0, True), ('{"pid": 4194999}', 1e6, False),
+     ("", 1.0, False), ("{", 1.0, True)],
+    ids=["here", "on another machine", "killed", "ended by itself", "half written"],
+)  # fmt: skip
+def test_whether_a_run_is_at_work(project: pictus.Project, holder: str, age_s: float, is_at_work: bool) -> None:
+    root = make_run(project, "young", epochs=1, status="running")
+    live(root)
+    (root / "locks" / "train.lock").write_text(holder)
+    assert runs.is_working(models.open_run(root), time.time() + age_s) is is_at_work
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"step": "x"}', '{"surest": [3]}'])
+def test_a_page_does_without_what_is_damaged(project: pictus.Project, browser: TestClient, text: str) -> None:
+    root = make_run(project, "young", epochs=2, status="running")
+    for name in ("live.json", "mistakes.json"):
+        (root / name).write_text(text)
+    assert browser.get("/runs/young").status_code == 200
+
+
+def test_a_picture_of_the_release_is_shown_only_where_the_run_names_it(
+    project: pictus.Project, browser: TestClient
+) -> None:
+    root = make_run(project, "young", epochs=1)
+    mistaken(root, "f" * 64)
+    answer = browser.get(f"/runs/young/pictures/{'f' * 64}")
+    assert answer.status_code == 404
+    assert "release" in answer.text
+    assert browser.get("/runs/none/pictures/x").status_code == 404
