@@ -14,7 +14,8 @@ import pictus
 from pictus.annotate.desk.people_steps import people
 from pictus.annotate.queues import queue_steps
 from pictus.annotate.queues.plan_steps import plan
-from pictus.annotate.queues.queue_steps import gold, queue
+from pictus.annotate.queues.queue_steps import Waiting, _together, gold, queue
+from pictus.errors import UserError
 from pictus.records import Concept, Label, Picture, Presence, Source, Suspect
 from pictus.tables import table_of
 
@@ -158,6 +159,24 @@ def test_what_is_settled_beyond_doubt_gives_yes_and_no(tree: pictus.Project) -> 
     assert outcome.problems[0] == "without a known yes: 1 concept (saw)"
     assert outcome.problems[1].startswith("with known yes alone: 1 concept (axe); ")
     assert gold(tree, settled=0.999, many=3).summary["marked"] == 0
+
+
+def test_what_is_asked_on_pages_of_several_concepts_is_one_line() -> None:
+    def heap(kind: str, concept: str, waiting: int) -> Waiting:
+        return Waiting(kind, concept, concept, "open", waiting, 20.0, "r", 0, 0, waiting, None, 0)
+
+    rows = [heap("audit", "owl", 1), heap("grid", "owl", 4), heap("audit", "wren", 2), heap("box", "owl", 3)]
+    told = [(one.kind, one.name, one.waiting) for one in _together(rows)]
+    assert told == [("audit", "2 concepts", 3), ("grid", "owl", 4), ("box", "owl", 3)]
+
+
+def test_what_is_wrong_in_an_experts_file_says_what_to_do(project: pictus.Project, tmp_path: Path) -> None:
+    project.tables.replace("concepts", table_of("concepts", WORLD))
+    path = tmp_path / "expert.csv"
+    path.write_text("image,concept,answer\nnix.jpg,owl,yes\n")
+    with pytest.raises(UserError) as raised:
+        gold(project, (path,))
+    assert raised.value.fix == "correct the rows, or collect the pictures first"
 
 
 def test_a_known_no_is_never_of_what_stands_on_pictures_together(tree: pictus.Project) -> None:

@@ -524,6 +524,16 @@ def test_what_waits_is_told_by_kind_with_its_reason(visitor: Any) -> None:
     assert "Nobody has looked at 8 pictures yet:" in text
 
 
+def test_who_is_to_draw_begins_with_the_quiz_too(tmp_path: Path, desk_of: MakeDesk) -> None:
+    project = settled_project(tmp_path, 2, 3, quiz=2)
+    annotate.plan(project, kind="mask")
+    client = Visitor(build_desk_app(project, desk_of(project), is_kiosk=True), base_url="http://127.0.0.1:8500")
+    client.put("/desk/join", {"name": "Ada"})
+    lent = client.put("/desk/next", {"kind": "mask"}).json()
+    assert lent["page"]["kind"] == "mask"
+    assert "what is meant by number" in str(lent["quiz"]["choices"])
+
+
 def test_the_owner_reads_that_the_rule_needs_more_people(fresh: pictus.Project) -> None:
     desk = open_desk(fresh)  # the default rule
     client = Visitor(build_desk_app(fresh, desk, is_kiosk=True), base_url="http://127.0.0.1:8500")
