@@ -19,13 +19,13 @@ import sqlalchemy as sa
 
 from pictus.annotate.desk import again_steps, grid, lease_steps, quiz_steps, session_steps, turns_steps, work_steps
 from pictus.annotate.desk.conduct import Limits
-from pictus.annotate.desk.follow_steps import reopen
+from pictus.annotate.desk.follow_steps import count_heaps, reopen
 from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.names import clean_name
 from pictus.annotate.desk.pages import Candidate, Chance
 from pictus.annotate.desk.quiz import Quiz, quiz_of
 from pictus.annotate.desk.sizes_steps import Sizes
-from pictus.annotate.desk.submit_steps import Bench, HandIn, hand_in, prepared
+from pictus.annotate.desk.submit_steps import Bench, HandIn, Taken, hand_in, prepared
 from pictus.annotate.desk.tally_steps import Tally
 from pictus.annotate.desk.voices_steps import Voices
 from pictus.annotate.stops.stopping import Stops
@@ -184,26 +184,26 @@ class Desk:
             sent = self._look(lambda connection: prepared(connection, self._bench, person, sent))()
         stirred: set[tuple[str, str]] = set()
 
-        def take(connection: sa.Connection) -> Receipt:
+        def take(connection: sa.Connection) -> tuple[Taken, str]:
             self._bench.tally.follow(connection, at)
             done = hand_in(connection, self._bench, person, sent, at)
             stirred.update(done.heaps)
             paused = work_steps.judged(connection, person.name, self._bench.limits, at) if done.is_new else ""
-            progress = self._progress(connection, person)
-            return Receipt(page_id, revision, done.is_new, done.decided, progress, paused, done.note)
+            count_heaps(connection, done.heaps)  # at last: all who work on a concept meet at its heap
+            return done, paused
 
         try:
-            receipt = self._do(take)
+            done, paused = self._do(take)
         except (Exception, KeyboardInterrupt):
             self._bench.tally.doubt(person.name, (page_id, revision))
             raise
         self._bench.tally.sure((page_id, revision))
-        if receipt.paused:
+        if paused:
             self._bench.tally.forget(person.name)
         self.reopen()
         for heap in stirred:  # questions came free, or were added: whoever found nothing there may look again
             self._vain.pop(heap, None)
-        return receipt
+        return Receipt(page_id, revision, done.is_new, done.decided, self.progress(person), paused, done.note)
 
     def give_back(self, person: Person, page_id: str) -> None:
         """Return a page unanswered: others may have it. UserError for who gave back too many within an hour."""
@@ -227,7 +227,7 @@ class Desk:
 
     def progress(self, person: Person) -> Progress:
         """What this person has done so far."""
-        return self._look(lambda connection: self._progress(connection, person))
+        return self._glance(lambda connection: self._progress(connection, person))
 
     # Concepts
 

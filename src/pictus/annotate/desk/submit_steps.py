@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from pictus.annotate.desk.bulk_steps import insert_rows, told, update_rows
 from pictus.annotate.desk.conduct import Limits
-from pictus.annotate.desk.follow_steps import count_heaps, follow
+from pictus.annotate.desk.follow_steps import follow
 from pictus.annotate.desk.lease_steps import LEASED, RETURNED, SUBMITTED, answers_of, items_of, locked, own_page
 from pictus.annotate.desk.moments import seconds_between
 from pictus.annotate.desk.session_steps import PAUSED, crowds, has_crowds, is_one_crowd
@@ -108,7 +109,7 @@ class Taken(NamedTuple):
     is_new: bool
     decided: int
     note: str
-    heaps: tuple[tuple[str, str], ...] = ()  # (kind, concept) where questions came free or were added
+    heaps: Mapping[tuple[str, str], int] = MappingProxyType({})  # (kind, concept) -> questions more that are open
 
 
 class Change(NamedTuple):
@@ -124,7 +125,9 @@ class Change(NamedTuple):
 
 
 def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandIn, at: str) -> Taken:
-    """Take in one revision of a page that is this person's; the same again changes nothing."""
+    """Take in one revision of a page that is this person's; the same again changes nothing. Heaps are still to be
+    counted, at the end of the transaction.
+    """
     row = own_page(connection, person.name, sent.page_id, locks=True)
     kind, items = KINDS.get(row.kind), items_of(connection, sent.page_id)
     given = list(sent.given) if sent.is_checked else checked(kind, _places(bench, items), sent.given)
@@ -154,9 +157,8 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
     if sent.revision > 1 and kind.draws:
         heaps.update(_park_redrawn(connection, row.page_id, sent.revision))
     heaps.update(follow(connection, bench.tally, bench.taxonomy(), _closed(connection, entry, changes, drawn)))
-    count_heaps(connection, heaps)
     decided = sum(one.was == OPEN and one.state != OPEN for one in changes)
-    return Taken(is_new=True, decided=decided, note=_note(row), heaps=tuple(heaps))
+    return Taken(is_new=True, decided=decided, note=_note(row), heaps=heaps)
 
 
 def _check_bounds(connection: sa.Connection, person: Person, sent: HandIn, row: Any) -> None:  # noqa: ANN401  a row
