@@ -85,6 +85,7 @@ class Recipe:
     loss: str = "task"  # task | asymmetric (several labels to a picture)
     sample_weights: str = ""  # a .csv or .parquet file: image_id, weight
     sample_weights_sha256: str = ""  # found when the run begins
+    weigh: str = "loss"  # loss (how much a picture counts) | sampling (how often it is shown): what weights change
     # where pictures come from and how often (feed/packs.py, feed/sampling.py)
     keep: str = "auto"  # memory (shrunk to `pack` there) | pack (on the disk, at `pack` px) | original (as they came)
     balance: float = 0.0  # of classes: 0 as they are, 1 all alike
@@ -304,7 +305,7 @@ def _parsed(text: str, kind: type) -> object:
     return kind(text)
 
 
-_CHOICES = {"targets": ("best", "posterior", "votes"), "loss": ("task", "asymmetric"),
+_CHOICES = {"weigh": ("loss", "sampling"), "targets": ("best", "posterior", "votes"), "loss": ("task", "asymmetric"),
             "robust": ("none", "downweight", "gce", "forward"),
             "crop": ("resized", "padded"), "precision": ("auto", "bf16", "fp32", "fp16"),
             "layout": ("auto", "channels-last", "contiguous"),

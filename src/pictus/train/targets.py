@@ -75,7 +75,17 @@ def of_training(release: Release, recipe: Recipe) -> Targets:
 
 
 def weights_of(release: Release, recipe: Recipe) -> Floats | None:
-    """How much each training picture counts, f32[N] of mean 1; None: all alike.
+    """How much each training picture counts in the loss, f32[N] of mean 1; None: all alike."""
+    return _weights(release, recipe) if recipe.weigh == "loss" else None
+
+
+def chances_of(release: Release, recipe: Recipe) -> Floats | None:
+    """How often each training picture is shown, f32[N] of mean 1; None: as the classes are (`weigh=sampling`)."""
+    return _weights(release, recipe) if recipe.weigh == "sampling" else None
+
+
+def _weights(release: Release, recipe: Recipe) -> Floats | None:
+    """Of each training picture, f32[N] of mean 1; None: all alike.
 
     From the file `sample_weights`. Without one, `robust=downweight`: the posterior of a picture's label times its
     quality, where a model doubted it (`annotate suspects`, confident learning: Northcutt et al. 2021).

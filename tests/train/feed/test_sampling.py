@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from pictus.releases import open_release, split_rows
+from pictus.train import targets
 from pictus.train.feed import augment, sampling
 from pictus.train.feed.loader import portions_of_epochs
+from pictus.train.recipes import Recipe
 
 LABELS = np.repeat([0, 1, 2], [60, 30, 10])
 
@@ -12,6 +19,26 @@ LABELS = np.repeat([0, 1, 2], [60, 30, 10])
 def _all(seed: int, steps: range, **options: object) -> list[tuple[int, list[int], list[int]]]:
     portions = portions_of_epochs(seed, 100, 10, steps.start, steps.stop, **options)  # type: ignore[arg-type]
     return [(one.epoch, one.positions.tolist(), [] if one.turns is None else one.turns.tolist()) for one in portions]
+
+
+def test_a_file_of_weights_says_how_often_pictures_are_shown(
+    tmp_path: Path, make_release: Callable[..., Path]
+) -> None:
+    release = open_release(make_release(tmp_path, classes=2, train=4, val=1))
+    ids = split_rows(release, "train").column("image_id").to_pylist()
+    path = tmp_path / "weights.csv"
+    path.write_text(f"image_id,weight\n{ids[0]},5\n{ids[1]},0\n")
+    recipe = targets.resolved(Recipe("small-cnn", sample_weights=str(path), weigh="sampling"))
+    assert targets.weights_of(release, recipe) is None, "not in the loss as well"
+    how = sampling.asked(release, recipe)
+    places = np.concatenate([sampling.shown(0, epoch, 8, 4, how).positions for epoch in range(200)])
+    assert len(places) == 200 * 8, "an epoch is as long as before"
+    counts = np.bincount(places, minlength=8) / 200
+    assert counts[1] == 0
+    assert counts[0] == pytest.approx(5 * 8 / 11, abs=0.05)
+    both = replace(recipe, weigh="loss")
+    assert sampling.asked(release, both).chances_N is None
+    assert targets.weights_of(release, both) is not None
 
 
 def test_without_a_wish_each_picture_is_shown_once_in_the_epochs_permutation() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pictus.releases import Release, split_rows
+from pictus.train import targets
 from pictus.train.feed import augment
 from pictus.train.recipes import Recipe
 
@@ -58,9 +59,10 @@ PLAIN = Sampling()
 
 def asked(release: Release, recipe: Recipe) -> Sampling:
     """How the recipe wants the training pictures to be drawn; a picture's class is its best label."""
-    how = PLAIN
-    if recipe.balance:
-        how = balanced(split_rows(release, "train").column("label").to_numpy().astype(np.int64), recipe.balance)
+    how, given_N = PLAIN, targets.chances_of(release, recipe)
+    if recipe.balance or given_N is not None:
+        labels_N = split_rows(release, "train").column("label").to_numpy().astype(np.int64)
+        how = balanced(labels_N, recipe.balance, None if given_N is None else given_N.astype(np.float64))
     return replace(how, repeats=recipe.repeats)
 
 
