@@ -107,13 +107,13 @@ class Parts:
         if len(self._models) == 1:
             return
         busy, idle = self._models[: len(shares)], self._models[len(shares) :]
+        rows = sorted(zip(*(model.parameters() for model in busy), strict=True), key=lambda row: -row[0].numel())
+        if self._pool is None:
+            _averaged(rows, shares)
+        else:  # all lanes are free now, and each weight is a matter of its own
+            lots = [rows[start :: len(busy)] for start in range(len(busy))]
+            list(self._pool.map(_averaged, lots, [shares] * len(lots)))
         with need("torch", "train").no_grad():
-            for first, *others in zip(*(model.parameters() for model in busy), strict=True):
-                if first.grad is None:  # a weight that no picture reaches
-                    continue
-                first.grad.mul_(shares[0])
-                for share, other in zip(shares[1:], others, strict=True):
-                    first.grad.add_(other.grad, alpha=share)
             for first, *others in zip(*(model.buffers() for model in busy), strict=True):
                 if first.is_floating_point():
                     for other in others:
@@ -165,6 +165,18 @@ def _sharing(model: "nn.Module") -> "nn.Module":
     for own, shared in zip(twin.parameters(), model.parameters(), strict=True):
         own.data = shared.data
     return twin.train()
+
+
+def _averaged(rows: list[tuple["nn.Parameter", ...]], shares: list[float]) -> None:
+    """The gradient of the first of each row becomes the mean over the row by shares; one pass over memory for each."""
+    with need("torch", "train").no_grad():
+        for first, *others in rows:
+            if first.grad is None:  # a weight that no picture reaches
+                continue
+            so_far = shares[0]
+            for share, other in zip(shares[1:], others, strict=True):
+                so_far += share
+                first.grad.lerp_(other.grad, share / so_far)
 
 
 def _pieces(start: int, stop: int, wanted: int) -> list[slice]:
