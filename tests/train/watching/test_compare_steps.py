@@ -27,8 +27,8 @@ def _run(project: pictus.Project, name: str, *, tops: tuple[float, ...] = (0.5,)
         "asked": recipe, "recipe": recipe, "release": {"version": "1.0.0", "digest": "d" * 64},
         "classes": ["a", "b"], "class_names": ["owl", "cup"], "started_at": f"2026-01-01T00:00:{len(name):02}Z",
         "finished_at": "", "pictures": {"train": 60, "val": 40}, "parameters": 1234,
-        "results": {"best_epoch": tops.index(top) + 1 if tops else 0, "val_top1": top, "val_top5": 1.0, "epochs": len(tops),
-                    "wall_s": 12.5, "pictures_per_s": 99.0},
+        "results": {"best_epoch": tops.index(top) + 1 if tops else 0, "val_top1": top, "val_top5": 1.0,
+                    "epochs": len(tops), "wall_s": 12.5, "pictures_per_s": 99.0},
         "preprocessing": {"size": 32, "resize": 32, "mean": [0, 0, 0], "std": [1, 1, 1]},
     } | card  # fmt: skip
     (root / "run.json").write_text(json.dumps(made))

@@ -95,7 +95,12 @@ def test_wandb_stays_offline_without_a_key_and_goes_on_under_its_id(
     begun: list[dict[str, Any]] = []
     logged: list[Any] = []
     run = SimpleNamespace(log=lambda values, step: logged.append((step, values)), finish=lambda exit_code: None)
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **named: begun.append(named) or run))
+
+    def init(**named: Any) -> Any:
+        begun.append(named)
+        return run
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
     for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT"):
         monkeypatch.delenv(name, raising=False)
     for _ in range(2):
