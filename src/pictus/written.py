@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import types
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -77,8 +78,10 @@ def _form(node: ast.FunctionDef, text: str, stage: str) -> Form:
     step = Step(name, called, changes, how.get("needs_project", True), how.get("shows_records", False) or not changes)
     arguments = node.args
     by_place = [inspect.Parameter.empty] * (len(arguments.args) - len(arguments.defaults)) + list(arguments.defaults)
-    rows = [(one, default, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-            for one, default in list(zip(arguments.args, by_place, strict=True))[1:]]  # fmt: skip
+    rows: list[tuple[ast.arg, Any, Any]] = [
+        (one, default, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        for one, default in list(zip(arguments.args, by_place, strict=True))[1:]
+    ]
     rows += [(one, default or inspect.Parameter.empty, inspect.Parameter.KEYWORD_ONLY)
              for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]  # fmt: skip
     parameters = [
@@ -103,7 +106,7 @@ def _hint(node: ast.expr | None, text: str) -> Any:  # noqa: ANN401  a type form
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
         inside = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if node.value.id == "tuple":
-            return tuple[_hint(inside[0], text), ...]
+            return types.GenericAlias(tuple, (_hint(inside[0], text), ...))
         if node.value.id == "Literal":
             return Literal[tuple(_value(one, text) for one in inside)]
     raise UnreadableError(ast.unparse(node) if node else "no annotation")
