@@ -99,6 +99,11 @@ class Run:
         """Whether training came to its end; a run that was stopped may have weights all the same."""
         return bool(self.card.get("status") == "finished")
 
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it was taught classes; one that learned without labels has features, and guesses at random."""
+        return self.card.get("is_classifier") is not False
+
 
 def left_off(run: Run) -> str:
     """How far the training of an unfinished run came, for people; empty for a finished one."""
@@ -112,8 +117,10 @@ def left_off(run: Run) -> str:
 
 
 def unfinished(run: Run) -> tuple[str, ...]:
-    """The warning of whatever uses the weights of a run that has not ended; none for a finished one."""
+    """The warning of whatever uses the weights of a run that has not ended, or was not taught classes; else none."""
     where = left_off(run)
+    if not where and not run.is_classifier:
+        return (f"{run.root.name} learned without labels: its features serve probes and search, its guesses nothing",)
     if not where:
         return ()
     return (f"{run.root.name} is not the finished model, {where}: pictus train resume {run.root.name}",)
@@ -221,12 +228,12 @@ def runs(project: Project, *, skip_broken: bool = False) -> list[Run]:
 
 
 def by_finish(found: Iterable[Run]) -> list[Run]:
-    """The finished ones, the newest last: what stands for "the newest run" everywhere."""
+    """The finished ones that were taught classes, the newest last: what stands for "the newest run" everywhere."""
 
     def finish(run: Run) -> tuple[str, int, str]:  # the clock counts seconds: of one second, the card written last
         return str(run.card.get("finished_at", "")), (run.root / CARD_NAME).stat().st_mtime_ns, run.name
 
-    return sorted((run for run in found if run.is_finished), key=finish)
+    return sorted((run for run in found if run.is_finished and run.is_classifier), key=finish)
 
 
 def weights_sha256(run: Run) -> str:

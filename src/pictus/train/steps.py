@@ -174,6 +174,7 @@ def _started(project: Project, root: Path, release: Release, recipe: Recipe, car
         "pictures": {"train": len(job.train), "val": len(job.val)},
         "pack": job.train.supply.facts if job.train.supply else None,
         "stem": networks.stem_told(resolved.model, resolved.size),
+        **({"is_classifier": False} if job.objective.scores else {}),
         "environment": environment.describe(resolved) | {"keeps_memory": keeps_memory, "probe": timed},
         "transfer": freezing.told(adapters.put_in(network, resolved.lora, resolved.lora_on), resolved)
         | start.told(resolved, release.classes),

@@ -64,6 +64,14 @@ def test_what_was_learned_is_probed_and_begun_from(taught: pictus.Project) -> No
     assert card["pictures"]["train"] == 16
 
 
+def test_the_newest_run_is_one_that_knows_classes_and_the_others_are_named(taught: pictus.Project) -> None:
+    runs = {run.name: run for run in models.runs(taught)}
+    assert "learned without labels" in models.unfinished(runs["simclr"])[0]
+    assert models.unfinished(runs["fixmatch"]) == ()
+    assert {"simclr", "dino", "mae"} & {run.name for run in models.by_finish(runs.values())} == set()
+    assert next(iter(train.probe(taught, network="dino", knn=True))).method == "knn"
+
+
 def test_the_logbook_tells_how_much_of_the_pool_was_sure(taught: pictus.Project) -> None:
     *_, last = train.resume(taught, "fixmatch")
     assert 0 < last.train_others["sure"] <= 1
