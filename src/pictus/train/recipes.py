@@ -100,6 +100,7 @@ class Recipe:
     grow: float = 1.0  # side of what is trained on at the start, as a share of the full one; 1: does not grow
     layout: str = "auto"  # channels-last | contiguous: of the numbers in memory
     compile: bool = False  # torch.compile
+    processes: int = 1  # that share every batch (devices/group.py)
     probe: bool = True  # a few steps are timed at the start, where the run is long enough to gain by it
     # what else happens to a picture (feed/augment.py) and between two (feed/mixing.py)
     policy: str = "none"  # none | rand | trivial | augmix | three
@@ -328,6 +329,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "checkpoint_s": (0, 1e9), "balance": (0, 1), "repeats": (1, 64), "cache_gb": (1e-6, 1e6), "temper": (0.01, 100),
     "shift": (0, 0.5), "lr_bias": (0.01, 1000),
     "layer_decay": (0.01, 1), "drop": (-1, 0.9), "drop_path": (-1, 0.9), "accumulate": (1, 1024), "grow": (0.25, 1),
+    "processes": (1, 64),
 }  # fmt: skip
 
 

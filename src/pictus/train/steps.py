@@ -163,11 +163,12 @@ def _started(project: Project, root: Path, release: Release, recipe: Recipe, car
     precision.check(resolved, job.device)
     network = dropping.applied(networks.make(resolved.model, job.n_classes, size=resolved.size), resolved)
     is_random = draws_random_numbers(network, resolved.size)
+    cores = max(1, job.cores // recipe.processes)
     parts, threads = chosen(
-        resolved.batch_size, job.cores, is_random=is_random or recipe.compile, device=job.device
+        resolved.batch_size // recipe.processes, cores, is_random=is_random or recipe.compile, device=job.device
     )  # fmt: skip
     resolved = replace(resolved, parts=recipe.parts or parts, threads=recipe.threads or threads)
-    resolved, timed = probe.settled(recipe, resolved, network, (job.cores, job.device, is_random), len(job.train))
+    resolved, timed = probe.settled(recipe, resolved, network, (cores, job.device, is_random), len(job.train))
     card = card | {
         "recipe": asdict(resolved),
         "preprocessing": asdict(preprocessing),
@@ -186,6 +187,12 @@ def prepared(project: Project, root: Path, release: Release, recipe: Recipe) -> 
     """What a run would train on, every choice made, for steps that keep no run; what it needs is put into `root`."""
     _check_splits(release)
     return _started(project, root, release, recipe, {})[0]
+
+
+def of_run(project: Project, root: Path, release: Release) -> Job:
+    """What a run that was begun trains on, for a further process of it."""
+    found = models.open_run(root)
+    return _job(project, root, release, _recorded_recipe(root.name, dict(found.card)), found.preprocessing)
 
 
 def _continued(project: Project, root: Path, release: Release) -> Outcome[Epoch]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from pictus.train.loop.state import Counters
+
 MOST = 4
 """Parts of a batch, however many cores: with more, normalisation layers would see too few pictures."""
 
@@ -58,6 +60,14 @@ class Parts:
     def __init__(self, model: "nn.Module", pool: ThreadPoolExecutor | None, count: int) -> None:
         self._models = [model, *(_sharing(model) for _ in range(count - 1))]
         self._pool = pool
+
+    @property
+    def model(self) -> "nn.Module":
+        return self._models[0]
+
+    def begun(self, n_seen: int, counters: "Counters") -> bool:  # noqa: ARG002  those of several processes are told
+        """Whether a step can be made of so many pictures."""
+        return n_seen >= FEWEST
 
     def gradients(self, n_seen: int, compute: Compute, *, pieces: int = 1, scale: float = 1.0) -> Result:
         """Forward and backward of `n_seen` pictures, FEWEST or more; in fewer parts where they would have less.
@@ -106,7 +116,7 @@ class Parts:
         """shares: of the batch, one for each part that had pictures; those are the first ones."""
         if len(self._models) == 1:
             return
-        busy, idle = self._models[: len(shares)], self._models[len(shares) :]
+        busy = self._models[: len(shares)]
         rows = sorted(zip(*(model.parameters() for model in busy), strict=True), key=lambda row: -row[0].numel())
         if self._pool is None:
             _averaged(rows, shares)
@@ -119,9 +129,13 @@ class Parts:
                     for other in others:
                         first.add_(other)
                     first.div_(len(busy))
-            first_buffers = list(self._models[0].buffers())
-            for other_model in (*busy[1:], *idle):
-                for first, other in zip(first_buffers, other_model.buffers(), strict=True):
+        self.share_buffers()
+
+    def share_buffers(self) -> None:
+        """Running statistics of the first part become those of all."""
+        with need("torch", "train").no_grad():
+            for other_model in self._models[1:]:
+                for first, other in zip(self._models[0].buffers(), other_model.buffers(), strict=True):
                     other.copy_(first)
 
 

@@ -22,6 +22,7 @@ from pictus.extras import need
 from pictus.progress import Meter
 from pictus.project import write_bytes
 from pictus.tasks import Floats, Scores, Targets
+from pictus.train.devices import group
 from pictus.train.feed import augment, loader
 from pictus.train.feed.loader import Batch, Pixels
 from pictus.train.feed.pieces import piece_of
@@ -55,8 +56,9 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
     """Train to the end, or until `wants_stop`; a checkpoint is written in both cases."""
     counters, recipe = state.counters, job.recipe
     portions = loader.portions_of_epochs(
-        recipe.seed, len(job.train), recipe.batch_size, counters.step, job.most_steps, how=job.train.how
-    )
+        recipe.seed, len(job.train), recipe.batch_size, counters.step, job.most_steps, how=job.train.how,
+        world=recipe.processes,
+    )  # fmt: skip
     every = max(1, job.most_steps // LOGGED_STEPS)
     started = saved = time.monotonic()
     before_s, before_step = counters.elapsed_s, counters.step
@@ -68,7 +70,8 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
         loader.batches(
             job.train, portions, training_views(job), seed=recipe.seed, threads=job.cores,
         ) as stream,
-        parted(state.model, recipe.parts, recipe.threads, is_compiled=recipe.compile) as parts,
+        parted(state.model, recipe.parts, recipe.threads, is_compiled=recipe.compile) as alone,
+        group.spread(job, state, alone) as parts,
         environment.torch_threads(recipe.threads),
         trouble.told(job, state),
     ):
@@ -112,7 +115,7 @@ def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
     """
     torch = need("torch", "train")
     recipe, counters = job.recipe, state.counters
-    if len(batch) < FEWEST:
+    if not parts.begun(len(batch), counters):
         counters.step += 1
         return Result(0.0, 0, 0)
     torch.manual_seed(augment.hashed_step(recipe.seed, counters.step))  # dropout: a function of the step

@@ -1,0 +1,1 @@
+"""One run on several processes: who computes what, and how they meet."""
