@@ -30,7 +30,7 @@ FRESH_S = 60.0
 """A live.json that was written within them is of a run at work, wherever that is."""
 
 PARTS = {"card": "run_card.html", "now": "run_now.html", "curves": "run_curves.html", "scores": "run_scores.html",
-         "mistakes": "run_mistakes.html"}  # fmt: skip
+         "mistakes": "run_mistakes.html", "facts": "run_facts.html"}  # fmt: skip
 """Of the pages of runs, those that change while one trains."""
 
 
