@@ -16,6 +16,7 @@ from starlette.routing import Route
 from pictus import models, overview
 from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project
+from pictus.speech import pieces
 from pictus.web import clean, coverage, privacy, reasons, releases, relevance, run_shots, runs, search
 from pictus.web.charts import placeholder
 from pictus.web.layout import TEMPLATES, MissingError, Shell, whole
@@ -83,7 +84,8 @@ def _error_page(request: Request, status: int, title: str, what: str, fix: str) 
     if request.url.path.startswith(("/api/", "/wall")):
         fix = fix or ("GET /api/steps lists what there is" if status == 404 else "")  # noqa: PLR2004
         return JSONResponse({"error": {"what": what, "fix": fix}}, status_code=status)
-    values = {"title": title, "what": what, "fix": fix, "here": "", "project_name": request.app.state.project_name}
+    values = {"title": title, "what": what, "fix": pieces(fix), "here": ""}
+    values["project_name"] = request.app.state.project_name
     return HTMLResponse(TEMPLATES.get_template("error.html").render(values), status_code=status)
 
 
