@@ -60,7 +60,7 @@ def run(
     """Train a recogniser on a release. The same command after a kill continues the run it had begun.
 
     release: version, release folder, or address of one in a store (s3://…); the newest when left out
-    recipe: auto (chosen from pictures and machine), small-cnn, resnet-w32, airbench, resnet18, any of torchvision or timm
+    recipe: auto (chosen from pictures and machine), small-cnn, resnet-w32, airbench, resnet18, any of torchvision, timm
     name: of the run; recipe and version when left out
     epochs: passes over the training pictures; the recipe's when left out
     pretrained: start from the publisher's ImageNet weights (needs the internet once)
