@@ -17,6 +17,5 @@ from pictus.train.watching.compare_steps import compare
 
 __all__ = [
     "active", "card", "compare", "few_shot", "find_lr", "forgetting", "list_", "pack", "pretrain", "probe", "prune",
-    "resume", "robustness", "run", "tune",
-    "views",
+    "resume", "robustness", "run", "tune", "views",
 ]  # fmt: skip
