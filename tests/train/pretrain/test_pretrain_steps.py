@@ -21,7 +21,7 @@ SETTINGS = ("epochs=1", "batch_size=16", "size=32", "hidden=16", "local_crops=1"
 def taught(tmp_path_factory: pytest.TempPathFactory, make_release: Any) -> pictus.Project:
     """A project with a run of each objective, none of them disturbed."""
     project = pictus.new(tmp_path_factory.mktemp("pretrain") / "project")
-    make_release(project.releases_dir, classes=2, train=16, val=3)
+    make_release(project.releases_dir, classes=2, train=8, val=3)
     for objective in ("simclr", "dino", "mae"):
         train.pretrain(project, objective=objective, recipe="resnet-w16", name=objective, set_=SETTINGS)
     train.run(project, recipe="resnet-w16", name="fixmatch",
@@ -38,7 +38,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bytes(
     advance = training.advance
 
     def stopping(job: Any, state: Any, *rest: Any) -> Any:
-        if state.counters.step == 2:
+        if state.counters.step == 1:
             raise KeyboardInterrupt
         return advance(job, state, *rest)
 
@@ -56,12 +56,12 @@ def test_what_was_learned_is_probed_and_begun_from(taught: pictus.Project) -> No
     row = next(iter(train.probe(taught, network="simclr", share=0.25)))
     assert row.method == "linear"
     few = train.probe(taught, network="simclr", share=0.25, knn=True)
-    assert few.summary["labels"] == 8, "a quarter of 16 of each of 2 classes"
-    assert "from the labels of 8 pictures" in few.headline
+    assert few.summary["labels"] == 4, "a quarter of 8 of each of 2 classes"
+    assert "from the labels of 4 pictures" in few.headline
     begun = train.run(taught, recipe="resnet-w16", name="begun", set_=(*SETTINGS, "from_run=simclr", "share=0.5"))
     card = models.open_run(taught.models_dir / begun.summary["run"]).card
     assert card["transfer"]["from_run"]["run"] == "simclr"
-    assert card["pictures"]["train"] == 16
+    assert card["pictures"]["train"] == 8
 
 
 def test_the_newest_run_is_one_that_knows_classes_and_the_others_are_named(taught: pictus.Project) -> None:
