@@ -44,7 +44,7 @@ def split(name: str) -> tuple[str, float]:
         return name, 0.0
     try:
         sparsity = float(text)
-    except ValueError:
+    except ValueError:  # no number: told below, with what was given
         sparsity = 0.0
     if not 0 < sparsity <= MOST:
         raise UserError(
