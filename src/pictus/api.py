@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from pictus import models
 from pictus.errors import NotThereError, UserError
 from pictus.forms import Form, all_forms, values_from
 from pictus.output import outcome_json, record_json
@@ -56,14 +57,19 @@ OF_PEOPLE = frozenset({
 """Who works how well is for those who run the project: it stays away where others can reach it."""
 
 NAMES_OF_RELEASES = frozenset({"version", "before", "after", "release"})
+NAME_OF_RUN = "run"
 
 
 def _check_names(project: Project, given: dict[str, Any]) -> None:
-    """A release that is named must be one of the project's: a folder would be read, or told to exist."""
+    """A release or a run that is named must be one of the project's: a folder would be read, or told to exist."""
     known = versions(project.releases_dir)
     for name in NAMES_OF_RELEASES & given.keys():
         if given[name] and given[name] not in known:
             raise unknown("release", str(given[name]), known)
+    if given.get(NAME_OF_RUN):
+        trained = [run.root.name for run in models.runs(project, skip_broken=True)]
+        if given[NAME_OF_RUN] not in trained:
+            raise unknown("run", str(given[NAME_OF_RUN]), trained)
 
 
 def _takes_paths(form: Form) -> bool:

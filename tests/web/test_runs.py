@@ -203,3 +203,10 @@ def test_a_picture_of_the_release_is_shown_only_where_the_run_names_it(
     assert answer.status_code == 404
     assert "release" in answer.text
     assert browser.get("/runs/none/pictures/x").status_code == 404
+
+
+def test_others_read_the_card_of_a_run_of_the_project_and_of_no_folder(project: pictus.Project, tmp_path: Path) -> None:
+    make_run(project, "young", epochs=1)
+    with TestClient(build_app(project, frozenset()), base_url="http://192.0.2.1") as browser:
+        assert browser.get("/api/train/card", params={"run": "young"}).status_code == 200
+        assert browser.get("/api/train/card", params={"run": str(project.models_dir / "young")}).status_code == 400

@@ -21,5 +21,5 @@ def card(project: Project, run: str = "") -> Outcome[Fact]:
     found = models.find_run(project, run)
     rows = list(facts(found.card))
     headline = f"{models.called(found)}, started {found.card.get('started_at', '')}"
-    summary = {"run": found.name, "path": str(found.root), **{row.about: row.words for row in rows}}
+    summary = {"run": found.name, **{row.about: row.words for row in rows}}
     return Outcome("train card", summary, headline, models.unfinished(found), source=lambda: iter(rows))
