@@ -63,7 +63,7 @@ def work(job: Job, state: State, rank: int, world: int) -> None:
             for batch in stream:
                 training.advance(job, state, spread, batch)
         except StoppedError:
-            return
+            return  # the run has ended, or was asked to stop
 
 
 def _leave_with(parent: int) -> None:
