@@ -174,11 +174,6 @@ def unlabelled(project: Project, release: Release) -> pa.Table:
     return _pool_rows(project, release)
 
 
-def unlabelled(project: Project, release: Release) -> pa.Table:
-    """Clean pictures of the project that the release knows nothing of: columns of `images`, sorted by image_id."""
-    return _pool_rows(project, release)
-
-
 def _released(rows: pa.Table) -> pa.Table:
     """Rows of a pool as rows of a release's train split without a label."""
     given: dict[str, Any] = {name: rows.column(name) for name in _COLUMNS}
