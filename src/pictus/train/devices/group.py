@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from pictus.errors import UserError
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from pictus.train.loop.state import Counters, Job, State
 
-HOST = "127.0.0.1"
 JOIN_S = 600.0
 """A process that has not read its release after this long never will."""
 
@@ -97,10 +98,10 @@ def spread(job: "Job", state: "State", alone: Parts) -> Iterator[Parts]:
             "Several processes share a batch on CPUs only: here is a GPU.",
             fix="leave out processes, or hide the GPU: CUDA_VISIBLE_DEVICES= pictus train resume " + job.root.name,
         )
-    dist = need("torch", "train").distributed
-    store = dist.TCPStore(HOST, 0, is_master=True, wait_for_workers=False, timeout=LONGEST)
-    helpers = [_started(job, rank, store.port) for rank in range(1, world)]
+    folder = tempfile.mkdtemp(prefix="pictus-")  # nobody else may look into it; a port would be open to the network
+    helpers = [_started(job, rank, folder) for rank in range(1, world)]
     try:
+        store = meeting(folder, world)
         _await(helpers, store)
         with joined(store, 0, world, state.model):
             found = Spread(alone, 0, world)
@@ -113,6 +114,14 @@ def spread(job: "Job", state: "State", alone: Parts) -> Iterator[Parts]:
     finally:
         for helper in helpers:
             _ended(helper)
+        shutil.rmtree(folder)
+
+
+def meeting(folder: str, world: int) -> Any:  # noqa: ANN401  a torch store
+    """Where processes leave words for each other: a file in a folder of rank 0's."""
+    store = need("torch", "train").distributed.FileStore(str(Path(folder, "store")), world)
+    store.set_timeout(LONGEST)
+    return store
 
 
 @contextmanager
@@ -141,8 +150,8 @@ def ready(rank: int) -> str:
     return f"ready-{rank}"
 
 
-def _started(job: "Job", rank: int, port: int) -> _Helper:
-    brief = {"run": str(job.root), "release": str(job.train.release.root), "rank": rank, "port": port,
+def _started(job: "Job", rank: int, folder: str) -> _Helper:
+    brief = {"run": str(job.root), "release": str(job.train.release.root), "rank": rank, "folder": folder,
              "world": job.recipe.processes}  # fmt: skip
     errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in _ended
     command = [sys.executable, "-m", "pictus.train.devices.helper", json.dumps(brief)]

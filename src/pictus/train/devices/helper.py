@@ -1,6 +1,6 @@
 """A further process of a run: it computes its share of every batch, takes the same steps, and writes nothing.
 
-    python -m pictus.train.devices.helper '{"run": …, "release": …, "rank": 1, "world": 2, "port": …}'
+    python -m pictus.train.devices.helper '{"run": …, "release": …, "rank": 1, "world": 2, "folder": …}'
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pictus.extras import need
 from pictus.project import bare
 from pictus.releases import open_release
 from pictus.train import steps
-from pictus.train.devices.group import HOST, LONGEST, Spread, StoppedError, joined, ready
+from pictus.train.devices.group import Spread, StoppedError, joined, meeting, ready
 from pictus.train.feed import loader
 from pictus.train.kept import checkpoint
 from pictus.train.loop import environment, training
@@ -38,7 +37,7 @@ def main(brief: dict[str, Any]) -> None:
     job = steps.of_run(place, root, open_release(brief["release"]))
     found = checkpoint.load(root / training.CHECKPOINTS)
     state = restored(job, found) if found else fresh(job)
-    store = need("torch", "train").distributed.TCPStore(HOST, brief["port"], is_master=False, timeout=LONGEST)
+    store = meeting(brief["folder"], brief["world"])
     store.set(ready(brief["rank"]), "1")
     with joined(store, brief["rank"], brief["world"], state.model):
         work(job, state, brief["rank"], brief["world"])
