@@ -44,7 +44,7 @@ class Wish(NamedTuple):
     kind: str  # "" for any
     concept_id: str  # "" for any
     excepted: frozenset[str]  # pages that are not wanted
-    kinds: frozenset[str]  # that people of their role may be asked
+    kinds: tuple[str, ...]  # that people of their role may be asked
     left: int
     at: str
 
@@ -68,9 +68,7 @@ def taken_up(
         is_wanted = may and fits and not others and _is_open(connection, wish, row, own, least=0 if is_last else 0.5)
         if is_wanted and _lend_again(connection, row, own, wish.at):
             return row.page_id, ()
-    older = [row.page_id for row in every[LOOKED_BACK:]]
-    query = "SELECT question_id FROM page_items WHERE page_id IN :pages"
-    apart = set(told(connection, query, {"pages": older}).scalars()) if older else set()
+    apart = set(lease_steps.questions_on(connection, [row.page_id for row in every[LOOKED_BACK:]]))
     return "", tuple(sorted(apart.union(one.question_id for own in items.values() for one in own)))
 
 

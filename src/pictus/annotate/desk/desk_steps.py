@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from pictus.annotate.desk import again_steps, grid, lease_steps, quiz_steps, session_steps, turns_steps, work_steps
 from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.follow_steps import count_heaps, reopen
+from pictus.annotate.desk.imprint_steps import Imprint, Imprints, imprint_of
 from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.names import clean_name
 from pictus.annotate.desk.pages import Candidate, Chance
@@ -70,11 +71,12 @@ class Desk:
         is_sqlite = project.journal.engine.dialect.name == "sqlite"
         # SQLite has one writer, and lets those who wait sleep for up to 0.1 s each time: in turn is quicker.
         self._turn = threading.Lock() if is_sqlite else nullcontext()
-        self._kinds = {role: lease_steps.kinds_for(role) for role in ROLES}  # looking for plugins takes 5 ms
+        self._kinds = {role: tuple(lease_steps.kinds_for(role)) for role in ROLES}  # looking for plugins takes 5 ms
         self._swept_at = ""
         self._vain: dict[tuple[str, str], dict[str, str]] = {}  # of a heap: who found nothing in it, and when
         self._waiting = work_steps.Waiting()
         self._passed: set[tuple[str, str]] = set()
+        self._imprints = Imprints()
         self._voices = Voices()
         self._secret = secret
 
@@ -158,16 +160,19 @@ class Desk:
         """A page of one's own, with what was answered; NotThereError for any other."""
         return self._look(lambda connection: self._page(connection, person.name, page_id))
 
+    def imprint(self, person: Person, page_id: str) -> Imprint:
+        """What never changes of one's own page, whether it is lent or was handed in; NotThereError for any other."""
+        found = self._imprints.of(page_id, lambda: self._glance(partial(imprint_of, page_id=page_id)))
+        if found is None or found.annotator != person.name:
+            raise NotThereError("There is no such page of yours.", fix="take the next page")
+        return found
+
     def picture(self, person: Person, page_id: str, position: int) -> str:
-        """The image_id of one item of one's own page, whether it is lent or was handed in; else NotThereError."""
-
-        def find(connection: sa.Connection) -> str:
-            found = lease_steps.picture_of(connection, person.name, page_id, position)
-            if found is None:
-                raise NotThereError("There is no such picture on a page of yours.")
-            return found
-
-        return self._glance(find)
+        """The image_id of one item of one's own page; else NotThereError."""
+        pictures = self.imprint(person, page_id).pictures
+        if not 0 <= position < len(pictures):
+            raise NotThereError("There is no such picture on a page of yours.")
+        return pictures[position]
 
     def submit(
         self, person: Person, page_id: str, revision: int, given: Sequence[Given], seconds: float
@@ -237,7 +242,7 @@ class Desk:
 
     def quiz(self, person: Person, concept_id: str) -> Quiz | None:
         """The definition quiz of a concept; None when it was passed, or glosses to choose from are missing."""
-        if (person.name, concept_id) in self._passed:
+        if (person.name, concept_id) in self._passed or concept_id not in self.taxonomy():
             return None
         found = quiz_of(self.taxonomy(), concept_id, person.name)
         is_passed = found is None or self._look(
@@ -281,27 +286,24 @@ class Desk:
         left = work_steps.quota_left(connection, person)
         if left == 0 or turns_steps.is_full(connection, pick.me, len(held)):
             return None
-        asker = lease_steps.asker_of(connection, pick.me, [row.page_id for row in held])
+        wish = again_steps.Wish(*pick, self._kinds.get(person.role, ()), left, at)
         not_now = turns_steps.left_to_others(connection, pick.me, at)
-        wish = again_steps.Wish(*pick, frozenset(self._kinds.get(person.role, [])), left, at)
         again, apart = again_steps.taken_up(connection, wish, not_now)
         if again:
             return self._page(connection, pick.me, again)
-        asker = asker._replace(mine=asker.mine + not_now + apart, secret=self._secret)
-        terms = _Terms(asker, left, at)
-        page = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
+        in_hand = lease_steps.questions_on(connection, [row.page_id for row in held])
+        asker = lease_steps.Asker(pick.me, in_hand + not_now + apart, self._secret)
+        page = self._lend_any(connection, wish, asker)
         if page is None and (again := again_steps.taken_up(connection, wish, not_now, is_last=True)[0]):
             return self._page(connection, pick.me, again)
         if page is None and not held:
             turns_steps.waits(connection, pick.me, (pick.kind, pick.concept_id), at)
             if (heap := turns_steps.spared(connection, wish)) is not None:
                 self._vain.pop(heap, None)
-                page = self._lend_any(connection, pick, self._kinds.get(person.role, []), terms)
+                page = self._lend_any(connection, wish, asker)
         return page
 
-    def _lend_any(
-        self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str], terms: "_Terms"
-    ) -> Page | None:  # fmt: skip
+    def _lend_any(self, connection: sa.Connection, wish: again_steps.Wish, asker: lease_steps.Asker) -> Page | None:
         """A page of the first heap that has something for this person.
 
         Where others hold so much of a heap that less than half a page is free, the next few are looked at first: it
@@ -309,45 +311,44 @@ class Desk:
         """
         short: list[tuple[lease_steps.Heap, list[Candidate]]] = []
         waited_for = []
-        for heap in self._heaps(connection, pick, kinds, terms.at):
-            most = _most(heap, terms.left)
-            asks, is_held = lease_steps.candidates(connection, heap, terms.asker, 2 * most, waits=False)
+        for heap in self._heaps(connection, wish):
+            most = _most(heap, wish.left)
+            asks, is_held = lease_steps.candidates(connection, heap, asker, 2 * most, waits=False)
             if asks and 2 * len(asks) >= min(most, heap.waiting):
-                return self._lend(connection, heap, asks, terms)
+                return self._lend(connection, wish, asker, heap, asks)
             if asks:
                 short.append((heap, asks))
             elif is_held:
                 waited_for.append(heap)
             elif not heap.together:
-                self._vain.setdefault(heap[:2], {})[pick.me] = terms.at
+                self._vain.setdefault(heap[:2], {})[wish.me] = wish.at
             if len(short) == AHEAD:
                 break
         if short:
-            return self._lend(connection, *short[0], terms)
+            return self._lend(connection, wish, asker, *short[0])
         for heap in waited_for:  # another server is just lending of it: what is left when it has done so?
-            asks, _ = lease_steps.candidates(connection, heap, terms.asker, 2 * _most(heap, terms.left), waits=True)
+            asks, _ = lease_steps.candidates(connection, heap, asker, 2 * _most(heap, wish.left), waits=True)
             if asks:
-                return self._lend(connection, heap, asks, terms)
+                return self._lend(connection, wish, asker, heap, asks)
         return None
 
-    def _heaps(
-        self, connection: sa.Connection, pick: "_Pick", kinds: Sequence[str], at: str
-    ) -> Iterator[lease_steps.Heap]:  # fmt: skip
+    def _heaps(self, connection: sa.Connection, wish: again_steps.Wish) -> Iterator[lease_steps.Heap]:
         """Heaps that may have something for this person, with what the rule wants asked first."""
-        since = later(at, -VAIN_S)
-        for heap in lease_steps.open_heaps(connection, kinds, kind=pick.kind, concept_id=pick.concept_id):
-            if not since < self._vain.get(heap[:2], {}).get(pick.me, "") <= at:
+        since = later(wish.at, -VAIN_S)
+        for heap in lease_steps.open_heaps(connection, wish.kinds, kind=wish.kind, concept_id=wish.concept_id):
+            if not since < self._vain.get(heap[:2], {}).get(wish.me, "") <= wish.at:
                 learns = KINDS.get(heap.kind).votes
                 yield heap._replace(first=self._bench.tally.first(heap.concept_id)) if learns else heap
 
     def _lend(
-        self, connection: sa.Connection, heap: lease_steps.Heap, asks: list[Candidate], terms: "_Terms"
+        self, connection: sa.Connection, wish: again_steps.Wish, asker: lease_steps.Asker, heap: lease_steps.Heap,
+        asks: list[Candidate],
     ) -> Page:  # fmt: skip
-        most = _most(heap, terms.left)
-        chosen = lease_steps.composed(connection, heap, terms.asker, asks, most=most, chance=self._chance)
-        lent = lease_steps.lend(connection, heap, terms.asker.me, chosen, terms.at)
+        most = _most(heap, wish.left)
+        chosen = lease_steps.composed(connection, heap, asker, asks, most=most, chance=self._chance)
+        lent = lease_steps.lend(connection, heap, wish.me, chosen, wish.at)
         if heap.together:  # its reason is that of the concepts which are on it
-            return self._page(connection, terms.asker.me, lent.page_id)
+            return self._page(connection, wish.me, lent.page_id)
         return lease_steps.page_of(connection, lent, self._bench.sizes, chosen)
 
     def _page(self, connection: sa.Connection, me: str, page_id: str) -> Page:
@@ -377,7 +378,7 @@ class Desk:
                 self._vain.pop(heap, None)
 
     def _progress(self, connection: sa.Connection, person: Person) -> Progress:
-        waiting = self._waiting.of(connection, self._kinds.get(person.role, []))
+        waiting = self._waiting.of(connection, self._kinds.get(person.role, ()))
         return work_steps.progress(connection, person, waiting)
 
     def _do(self, work: Callable[[sa.Connection], T]) -> T:
@@ -408,14 +409,6 @@ class _Pick(NamedTuple):
     kind: str
     concept_id: str
     excepted: frozenset[str]
-
-
-class _Terms(NamedTuple):
-    """On what terms a page is lent. `left`: questions of the quota, -1 for no limit."""
-
-    asker: lease_steps.Asker
-    left: int
-    at: str
 
 
 def _most(heap: lease_steps.Heap, left: int) -> int:

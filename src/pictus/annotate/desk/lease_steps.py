@@ -25,7 +25,7 @@ from pictus.annotate.desk.people import at_least
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.work_steps import UNCALLED
 from pictus.annotate.shapes import marks
-from pictus.annotate.tasks import ASK, GOLD, KINDS, REPEAT, Given, Item, Kind, Page, Person
+from pictus.annotate.tasks import ASK, GOLD, KINDS, REPEAT, Given, Item, Page, Person
 from pictus.errors import NotThereError
 
 LEASED, SUBMITTED, ABANDONED, RETURNED = "leased", "submitted", "abandoned", "returned"
@@ -78,7 +78,6 @@ _NEAR = (
     " AND q.question_id IN (SELECT n.question_id FROM questions n WHERE n.kind = :kind AND n.concept_id = :concept"
     " AND n.state = 'open' ORDER BY n.priority DESC, n.question_id LIMIT :near)"
 )
-
 
 _ITEM = (
     ("page_id", "text"), ("position", "int"), ("question_id", "bigint"), ("image_id", "text"), ("mark_id", "bigint"),
@@ -399,17 +398,15 @@ def count_lent(connection: sa.Connection, questions: Iterable[int]) -> None:
 
 
 def held(connection: sa.Connection, me: str) -> list[Any]:
-    """Pages lent to this person now, oldest first: page_id, kind, concept_id, expires_at."""
+    """Pages lent to this person now, oldest first: page_id, kind, concept_id, expires_at, items."""
     query = "SELECT page_id, kind, concept_id, expires_at, items FROM pages WHERE annotator = :me AND state = 'leased'"
     return list(told(connection, query + " ORDER BY leased_at, page_id", {"me": me}))
 
 
-def asker_of(connection: sa.Connection, me: str, pages: Sequence[str]) -> Asker:
-    """Somebody with these pages in their hands."""
-    if not pages:
-        return Asker(me, ())
+def questions_on(connection: sa.Connection, pages: Sequence[str]) -> tuple[int, ...]:
+    """What stands on these pages, whatever for, by number."""
     query = "SELECT question_id FROM page_items WHERE page_id IN :pages ORDER BY question_id"
-    return Asker(me, tuple(told(connection, query, {"pages": pages}).scalars()))
+    return tuple(told(connection, query, {"pages": pages}).scalars()) if pages else ()
 
 
 def own_page(connection: sa.Connection, me: str, page_id: str, *, locks: bool = False) -> Any:  # noqa: ANN401  a row
@@ -436,7 +433,7 @@ def page_of(
     connection: sa.Connection, row: Any, sizes: Sizes, items: Sequence[Any] | None = None  # noqa: ANN401  row of pages
 ) -> Page:  # fmt: skip
     """The page as its annotator sees it. `items`: what is on it in order, where that is known already."""
-    kind: Kind = KINDS.get(row.kind)
+    kind = KINDS.get(row.kind)
     items = items_of(connection, row.page_id) if items is None else items
     folds = fold_numbers([item.fold if item.role == ASK else "" for item in items])
     shapes = marks.shown(connection, kind, row.concept_id, [(item.image_id, item.mark_id) for item in items])
@@ -456,16 +453,6 @@ def answers_of(connection: sa.Connection, page_id: str, revision: int) -> list[G
     query = "SELECT position, answer, data FROM answers WHERE page_id = :page AND revision = :revision"
     rows = told(connection, query + " ORDER BY position", {"page": page_id, "revision": revision})
     return [Given(row.position, row.answer, json.loads(row.data)) for row in rows]
-
-
-
-def picture_of(connection: sa.Connection, me: str, page_id: str, position: int) -> str | None:
-    """The picture at one place of a page, if the page is this person's."""
-    query = sa.text(
-        "SELECT i.image_id FROM page_items i JOIN pages p ON p.page_id = i.page_id"
-        " WHERE i.page_id = :page AND i.position = :position AND p.annotator = :me"
-    )
-    return connection.execute(query, {"page": page_id, "position": position, "me": me}).scalar()
 
 
 def submitted(connection: sa.Connection, me: str, limit: int) -> list[Any]:

@@ -19,8 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from pictus.annotate.desk.desk_steps import Desk, Person
-from pictus.annotate.desk.lease_steps import own_page
-from pictus.annotate.tasks import KINDS, ROLES, Page
+from pictus.annotate.tasks import KINDS, ROLES
 from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project
 from pictus.web.charts import placeholder
@@ -123,7 +122,7 @@ class Room:
         """JSON that only reads."""
 
         def answer(request: Request) -> Response:
-            return _json(values(self.person(request, role), request))
+            return as_json(values(self.person(request, role), request))
 
         return self._off_loop(answer)
 
@@ -138,7 +137,7 @@ class Room:
         def look(request: Request) -> tuple[Person, int]:
             person = self.person(request, role)
             is_of_page = "page_id" in request.path_params  # others, as a reviewer's rulings, have their own measure
-            is_small = most <= MAX_SMALL or (is_of_page and not self._draws(person, page_id_of(request)))
+            is_small = most <= MAX_SMALL or (is_of_page and not self._draws(person, request))
             return person, min(most, MAX_SMALL) if is_small else most
 
         async def endpoint(request: Request) -> Response:
@@ -147,30 +146,28 @@ class Room:
             with self.parcels.of(person.name) as parcel:
                 data = await data_of(request, bytes_may, parcel.weigh)
                 async with self.parcels.worked(parcel):
-                    return await run_in_threadpool(lambda: _json(action(person, request, parsed(data, *names))))
+                    return await run_in_threadpool(lambda: as_json(action(person, request, parsed(data, *names))))
 
         return endpoint
 
-    def _draws(self, person: Person, page_id: str) -> bool:
-        """Whether people draw at this page; NotThereError for one that is not this person's."""
-        with self.project.journal.reading() as connection:
-            return KINDS.get(own_page(connection, person.name, page_id).kind).draws
+    def _draws(self, person: Person, request: Request) -> bool:
+        """Whether people draw at the page in the address; NotThereError for one that is not this person's."""
+        return KINDS.get(self.desk.imprint(person, page_id_of(request)).kind).draws
 
-    def picture(
-        self, find: Callable[[Person, Request], str], page: Callable[[Person, str], Page] | None = None
-    ) -> Endpoint:
-        """One picture at the side that stands in the address; `find` says which it is. Never sooner than PACE_S.
-
-        `page`: finds the page it is on by its id; then not before all pictures of the page are made.
+    def picture(self, find: Callable[[Person, Request], str]) -> Endpoint:
+        """One picture at the side that stands in the address; `find` says which it is. Never sooner than PACE_S, and
+        one of a page not before all of that page are made.
         """
 
         def look(person: Person, request: Request) -> tuple[str, Future[None] | None]:
             image_id = find(person, request)
-            if page is None:
+            if "page_id" not in request.path_params:
                 return image_id, None
             page_id = page_id_of(request)
             whole = self.ready.known(page_id)
-            return image_id, whole or self.ready.begun(page_id, page(person, page_id).pictures, person.name)
+            return image_id, whole or self.ready.begun(
+                page_id, self.desk.imprint(person, page_id).pictures, person.name
+            )
 
         async def endpoint(request: Request) -> Response:
             begun = time.monotonic()
@@ -248,5 +245,6 @@ def page_id_of(request: Request) -> str:
     return found
 
 
-def _json(found: Mapping[str, Any]) -> Response:
+def as_json(found: Mapping[str, Any]) -> Response:
+    """JSON that no cache keeps."""
     return JSONResponse(dict(found), headers={"cache-control": "no-store"})

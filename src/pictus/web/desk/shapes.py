@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +18,6 @@ from pictus.web.desk.room import Room, page_id_of
 
 MOST_ITEMS = 1_000
 KIND = "mask"
-KNOWN = 1_000
-"""Pages of that kind that are remembered."""
 
 
 def routes(room: Room) -> list[Route]:
@@ -40,7 +37,6 @@ class _View:
     def __init__(self, room: Room) -> None:
         self.room = room
         self.finder = click_steps.Finder()
-        self._pages: OrderedDict[str, None] = OrderedDict()
 
     def segment(self, person: Person, request: Request, body: Body) -> Mapping[str, Any]:
         position = bodies.whole(body, "position", most=MOST_ITEMS)
@@ -50,20 +46,13 @@ class _View:
             raise UserError("box is not a list.", fix="[x1, y1, x2, y2] in px of the picture")
         page_id = page_id_of(request)
         image_id = self.room.desk.picture(person, page_id, position)  # only pages of one's own
-        self._check_kind(person, page_id)
+        if self.room.desk.imprint(person, page_id).kind != KIND:
+            raise UserError("Things are found on pages of outlines only.")
         asked = click_steps.Asked(image_id, clicks, box, person.name)
         try:
             return self.finder.find(asked, lambda: self.room.shots.read(image_id)[0])
         except click_steps.BusyError as error:
             raise HTTPException(503, f"{error.what} {error.fix[:1].upper()}{error.fix[1:]}.") from error
-
-    def _check_kind(self, person: Person, page_id: str) -> None:
-        if page_id not in self._pages:
-            if self.room.desk.page(person, page_id).kind != KIND:
-                raise UserError("Things are found on pages of outlines only.")
-            self._pages[page_id] = None
-            while len(self._pages) > KNOWN:
-                self._pages.popitem(last=False)
 
     def skeletons(self, _person: Person, request: Request) -> Mapping[str, Any]:
         return skeleton_steps.offered(self.room.project, request.query_params.get("concept", "")[:200])

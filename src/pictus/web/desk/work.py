@@ -12,7 +12,7 @@ from starlette.routing import Route
 from pictus.annotate.desk import lease_steps
 from pictus.annotate.desk.desk_steps import KINDS, Given, Page, Person, Progress, Quiz
 from pictus.annotate.tasks import ROLES
-from pictus.errors import NotThereError, UserError
+from pictus.errors import UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import Body
 from pictus.web.desk.cards import Cards
@@ -59,7 +59,7 @@ def routes(room: Room) -> list[Route]:
             at_page, room.post(view.submit, "revision", "answers", "seconds", most=bodies.MAX_BODY), methods=["POST"]
         ),
         Route(at_page + "/release", room.post(view.release), methods=["POST"]),
-        Route(at_page + "/pictures/{position:int}/{side:int}", room.picture(view.picture, room.desk.page)),
+        Route(at_page + "/pictures/{position:int}/{side:int}", room.picture(view.picture)),
     ]  # fmt: skip
 
 
@@ -123,10 +123,7 @@ class _View:
         return {"page_id": page_id}
 
     def picture(self, person: Person, request: Request) -> str:
-        position = request.path_params["position"]
-        if position >= MOST_ITEMS:
-            raise NotThereError("There is no such picture on this page.")
-        return self.desk.picture(person, page_id_of(request), position)
+        return self.desk.picture(person, page_id_of(request), request.path_params["position"])
 
     def example(self, _person: Person, request: Request) -> str:
         return self.cards.served(request.query_params.get("concept", ""), request.path_params["place"])
