@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pictus.annotate.desk.work_steps import LINK_SIGNS
+from pictus.annotate.desk.people import LINK_SIGNS
 from pictus.annotate.exchange import own_steps
 from pictus.annotate.exchange.entries import VOTE_COLUMNS, claims, entries_of, without_known
 from pictus.annotate.exchange.intake import People, Wishes

@@ -244,3 +244,16 @@ def test_which_known_answers_somebody_is_shown_hangs_on_a_secret_of_the_project(
     with world.journal.transaction() as connection:
         connection.execute(sa.text("UPDATE secrets SET value = 'another project'"))
     assert golds(0) != first
+
+
+def test_who_comes_by_a_link_takes_its_row_last(birds: pictus.Project) -> None:
+    desk, token, done = desk_of(birds), link(birds), []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        done.append(statement)
+
+    sa.event.listen(birds.journal.engine, "before_cursor_execute", note)
+    desk.join(token, "ada")
+    writes = [" ".join(one.split()[:3]) for one in done if one.startswith(("INSERT", "UPDATE", "DELETE"))]
+    assert writes[0] == "INSERT INTO annotators"
+    assert [one for one in writes if one.startswith("UPDATE")] == [writes[-1]] == ["UPDATE tokens SET"]

@@ -271,6 +271,17 @@ def test_links_open_once_and_say_so_when_they_do_not(visitor: Any, fresh: pictus
     assert "expired" in two.put("/desk/join", {"token": late_token, "name": "Bea"}).json()["error"]["what"]
 
 
+def test_a_link_that_is_for_one_person_asks_for_no_name(visitor: Any, fresh: pictus.Project) -> None:
+    visitor("Ada")
+    link = annotate.readmit(fresh, "Ada").summary["link"]
+    back = visitor()
+    text = back.get(link).text
+    assert "Come in again as Ada" in text
+    assert 'id="name"' not in text
+    assert back.put("/desk/join", {"token": link.removeprefix("/join/"), "name": ""}).status_code == 200
+    assert back.get("/desk/progress").json()["person"]["name"] == "Ada"
+
+
 def test_a_name_is_taken_once_and_must_be_seen(visitor: Any, fresh: pictus.Project) -> None:
     token = annotate.invite(fresh, uses=9).summary["links"][0].removeprefix("/join/")
     one = visitor()

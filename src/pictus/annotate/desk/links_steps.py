@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from pictus.annotate.desk import session_steps
-from pictus.annotate.desk.people import hashed
+from pictus.annotate.desk.people import LINK_SIGNS, hashed
 from pictus.clock import now
 from pictus.errors import NotThereError, UserError, counted
 from pictus.project import Project
 from pictus.registry import Outcome, step
-
-SHOWN = 12
-"""Signs of a link's hash that name it: enough for one among billions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +29,22 @@ class Link:
     expires_at: str
 
 
-def role_by(project: Project, token: str) -> str:
-    """What those become who come in by a link; "" where nobody can any more, or it was never made."""
+class Lead(NamedTuple):
+    """What a link leads to. `role`: "" where nobody comes in by it any more; `name`: whom it is for, "" for anybody."""
+
+    role: str
+    name: str
+
+
+def lead_of(project: Project, token: str) -> Lead:
+    """What those become who come in by a link; one that was never made leads nowhere."""
     query = sa.text(
-        "SELECT t.role, a.role AS own FROM tokens t LEFT JOIN annotators a ON a.name = t.name"
+        "SELECT COALESCE(a.role, t.role) AS role, t.name FROM tokens t LEFT JOIN annotators a ON a.name = t.name"
         " WHERE t.token_hash = :hash AND t.kind = 'link' AND t.uses_left > 0 AND t.expires_at > :at"
     )
     with project.journal.reading() as connection:
         row = connection.execute(query, {"hash": hashed(token), "at": now()}).first()
-    return str(row.own or row.role) if row else ""
+    return Lead(row.role, row.name) if row else Lead("", "")
 
 
 @step("annotate links", changes=False)
@@ -60,7 +65,7 @@ def links(project: Project) -> Outcome[Link]:
     )
     with project.journal.reading() as connection:
         rows = connection.execute(query, {"at": at}).all()
-    found = [Link(row.token_hash[:SHOWN], *row[1:]) for row in rows]
+    found = [Link(row.token_hash[:LINK_SIGNS], *row[1:]) for row in rows]
     places = sum(one.uses_left for one in found)
     return Outcome(
         "annotate links", {"links": len(found), "places": places},

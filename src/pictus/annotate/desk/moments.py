@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+HOUR_S = 3600
+DAY_S = 24 * HOUR_S
+
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 

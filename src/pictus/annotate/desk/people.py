@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from pictus.annotate.desk.moments import DAY_S
 from pictus.annotate.tasks import ROLES
 
-SESSION_S = 30 * 24 * 3600
+SESSION_S = 30 * DAY_S
 TOKEN_BYTES = 32
 LINK, SESSION = "link", "session"
+LINK_SIGNS = 12
+"""Signs of a link's hash that name it: enough for one among billions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import replace
 
 from pictus.annotate.desk import resume_steps, session_steps, work_steps
-from pictus.annotate.desk.moments import later
+from pictus.annotate.desk.moments import DAY_S, later
 from pictus.annotate.desk.people import TOKEN_BYTES, Invitation, Worker
 from pictus.annotate.queues import effort, effort_steps
 from pictus.annotate.tasks import ROLES
@@ -17,7 +17,6 @@ from pictus.errors import NotThereError, UserError, counted
 from pictus.project import Project
 from pictus.registry import Outcome, step
 
-DAY_S = 24 * 3600
 MOST_LINKS = 10_000
 MOST_DAYS = 3650
 

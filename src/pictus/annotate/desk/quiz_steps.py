@@ -8,13 +8,12 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from pictus.annotate.desk.bulk_steps import told
-from pictus.annotate.desk.moments import later
+from pictus.annotate.desk.moments import HOUR_S, later
 from pictus.errors import UserError
 
 QUIZ = "quiz"
 MOST_TRIES = 60
 """Of one person in an hour, over all concepts: what anybody may write is bounded. A concept takes a minute or two."""
-HOUR_S = 3600
 
 
 class Said(NamedTuple):

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from pictus.annotate.desk.bulk_steps import told
-from pictus.annotate.desk.moments import later
+from pictus.annotate.desk.moments import DAY_S, later
 from pictus.annotate.desk.names import alike, clean_name
-from pictus.annotate.desk.people import LINK, SESSION, SESSION_S, TOKEN_BYTES, Invitation, hashed
+from pictus.annotate.desk.people import LINK, LINK_SIGNS, SESSION, SESSION_S, TOKEN_BYTES, Invitation, hashed
 from pictus.annotate.desk.voices_steps import Voices
 from pictus.annotate.tasks import OPEN, Person
 from pictus.errors import UserError
@@ -22,10 +22,11 @@ ACTIVE, PAUSED = "active", "paused"
 
 LEAST_OTHERS = 0.2
 """Of the people at work who came by links that let several in: fewer could not answer all that others do."""
-WEEK_S = 7 * 86_400
+WEEK_S = 7 * DAY_S
 """Who handed in a page within it is at work."""
 
-_DEAD_LINK = "This link is not valid: it has been used, has expired, or was never made."
+_LIVE = "token_hash = :hash AND kind = 'link' AND uses_left > 0 AND expires_at > :at"
+"""A link that can be used."""
 
 
 def note(connection: sa.Connection, at: str, event: str, subject: str, **data: Any) -> None:  # noqa: ANN401  JSON values
@@ -44,24 +45,29 @@ def invite(connection: sa.Connection, invitation: Invitation, at: str, name: str
 
 
 def join(connection: sa.Connection, token: str, name: str, at: str, *, voices: Voices) -> str:
-    """Use a link up by one, make the person, and a session -> its token. UserError undoes all of it.
+    """Make the person, and a session -> its token; and use the link up by one. UserError undoes all of it.
 
-    Of two who come at once for the last use, one gets it: the count falls in one statement.
+    The link comes last: whoever else comes by it waits at its row. Of two who come at once for the last use, one gets
+    it: the count falls in one statement.
     """
-    row = connection.execute(
-        sa.text(
-            "UPDATE tokens SET uses_left = uses_left - 1 WHERE token_hash = :hash AND kind = 'link'"
-            " AND uses_left > 0 AND expires_at > :at RETURNING name, role, quota, token_hash"
-        ),
-        {"hash": hashed(token), "at": at},
-    ).first()
-    if row is None:
-        raise UserError(_DEAD_LINK, fix="ask whoever gave it to you for a new one")
-    if row.name:  # a new way in for somebody who is there already
-        return session(connection, row.name, at)
-    newcomer = Newcomer(clean_name(name), row.role, row.quota, row.token_hash)
-    add_person(connection, newcomer, at, voices=voices)
-    return session(connection, newcomer.name, at)
+    given = {"hash": hashed(token), "at": at}
+    link = told(connection, f"SELECT name, role, quota, token_hash FROM tokens WHERE {_LIVE}", given).first()  # noqa: S608  ours
+    if link is None:
+        raise _dead_link()
+    who = link.name
+    if not who:  # else it is a new way in for somebody who is there already
+        newcomer = Newcomer(clean_name(name), link.role, link.quota, link.token_hash)
+        add_person(connection, newcomer, at, voices=voices)
+        who = newcomer.name
+    made = session(connection, who, at)
+    if not told(connection, f"UPDATE tokens SET uses_left = uses_left - 1 WHERE {_LIVE}", given).rowcount:  # noqa: S608
+        raise _dead_link()
+    return made
+
+
+def _dead_link() -> UserError:
+    what = "This link is not valid: it has been used, has expired, or was never made."
+    return UserError(what, fix="ask whoever gave it to you for a new one")
 
 
 class Newcomer(NamedTuple):
@@ -90,7 +96,7 @@ def add_person(connection: sa.Connection, newcomer: Newcomer, at: str, *, voices
     if done is None or not done.rowcount:
         what = f"The name {name!r} is taken, or looks like one that is."
         raise UserError(what, fix="choose another; if it is yours, ask for a link to it")
-    note(connection, at, "person_joined", name, role=role, invitation=invitation[:12])
+    note(connection, at, "person_joined", name, role=role, invitation=invitation[:LINK_SIGNS])
 
 
 def secret_of(connection: sa.Connection, seed: int) -> bytes:

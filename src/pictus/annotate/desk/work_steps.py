@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from pictus.annotate.desk.bulk_steps import told
 from pictus.annotate.desk.conduct import Limits, Worked, reason_to_pause
-from pictus.annotate.desk.moments import later
-from pictus.annotate.desk.people import Worker
+from pictus.annotate.desk.moments import DAY_S, HOUR_S, later
+from pictus.annotate.desk.people import LINK_SIGNS, Worker
 from pictus.annotate.desk.quiz_steps import keep_remark
 from pictus.annotate.desk.session_steps import note, pause
 from pictus.annotate.tasks import Person, Progress
@@ -22,7 +22,6 @@ ENOUGH = 2
 """People who must say that a concept cannot be pictured."""
 MOST_A_DAY = 5
 """Concepts that one person may say this of."""
-DAY_S = 86_400
 
 UNCALLED = (
     " AND (SELECT 1 FROM answers u WHERE u.annotator = :me AND u.kind = 'unpicturable' AND u.concept_id IN :concepts"
@@ -34,10 +33,6 @@ UNCALLED = (
 MOST_GIVEN_BACK = 20
 """Pages of one person within HOUR_S. Leaving the desk gives back two or three; many more are a search for what stays.
 """
-HOUR_S = 3600
-
-LINK_SIGNS = 12
-"""Of a link's hash: its name."""
 
 OPEN_PAGES = 12
 """A page can be corrected until so many others of the same person followed it; undo reaches as far."""

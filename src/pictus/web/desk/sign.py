@@ -7,14 +7,14 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from pictus.annotate.desk.links_steps import role_by
+from pictus.annotate.desk.links_steps import Lead, lead_of
 from pictus.errors import NotThereError, UserError
 from pictus.web.desk import bodies
 from pictus.web.desk.bodies import json_of
-from pictus.web.desk.room import TOKEN, Endpoint, Room
+from pictus.web.desk.room import TOKEN, Room, as_json
 
 COOKIE_S = 30 * 24 * 3600
 """Seconds a browser keeps the session; the desk may end it earlier."""
@@ -37,8 +37,8 @@ def entrance(room: Room, request: Request, token: str = "") -> Response:
     person = room.somebody(request)
 
     def values(_request: Request) -> dict[str, Any]:
-        role = role_by(room.project, token) if token else "annotator"
-        return {"person": person, "token": token, "is_kiosk": room.is_kiosk, "most_name": MOST_NAME, "role": role}
+        lead = lead_of(room.project, token) if token else Lead("annotator", "")
+        return {"person": person, "token": token, "is_kiosk": room.is_kiosk, "most_name": MOST_NAME, "lead": lead}
 
     answer = room.shell.render("desk/entrance.html", values, request)
     answer.headers["cache-control"] = "no-store"
@@ -52,62 +52,45 @@ class _View:
     def __init__(self, room: Room) -> None:
         self.room = room
 
-    @property
-    def entrance(self) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            token = request.path_params["token"]
-            if not TOKEN.fullmatch(token):
-                raise NotThereError("This link is not whole.", fix="copy all of it from the message it came in")
-            return await run_in_threadpool(entrance, self.room, request, token)
+    async def entrance(self, request: Request) -> Response:
+        token = request.path_params["token"]
+        _check_whole(token, NotThereError)
+        return await run_in_threadpool(entrance, self.room, request, token)
 
-        return endpoint
+    async def here(self, request: Request) -> Response:
+        person = await run_in_threadpool(self.room.somebody, request)
+        return as_json({"name": person.name if person else ""})
 
-    @property
-    def here(self) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            person = await run_in_threadpool(self.room.somebody, request)
-            return JSONResponse({"name": person.name if person else ""}, headers={"cache-control": "no-store"})
-
-        return endpoint
-
-    @property
-    def join(self) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            body = await json_of(request, "token", "name")
-            return await run_in_threadpool(self._joined, request, body)
-
-        return endpoint
-
-    def _joined(self, request: Request, body: bodies.Body) -> Response:
-        token, name = bodies.text(body, "token"), bodies.text(body, "name", most=MOST_NAME).strip()
-        if not name:
-            raise UserError("A name is missing.", fix="any name you like; it stands beside your answers")
-        if not all(sign.isprintable() for sign in name):
-            raise UserError("The name holds signs that cannot be shown.", fix="letters, digits, spaces")
-        if token:
-            if not TOKEN.fullmatch(token):
-                raise UserError("This link is not whole.", fix="copy all of it from the message it came in")
-            session = self.room.desk.join(token, name)
-        elif self.room.is_kiosk:
-            session = self.room.desk.kiosk(name)
-        else:
-            raise HTTPException(403, "You need a link to come in: ask whoever runs this project for one.")
-        answer = JSONResponse({"to": "/"}, headers={"cache-control": "no-store"})
+    async def join(self, request: Request) -> Response:
+        body = await json_of(request, "token", "name")
+        session = await run_in_threadpool(self._session, bodies.text(body, "token"), bodies.text(body, "name"))
+        answer = as_json({"to": "/"})
         answer.set_cookie(
             self.room.cookie, session, max_age=COOKIE_S, httponly=True, samesite="strict", path="/",
             secure=self.room.is_https or request.url.scheme == "https",
         )  # fmt: skip
         return answer
 
-    @property
-    def leave(self) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            await json_of(request)
-            session = self.room.session(request)
-            if session:
-                await run_in_threadpool(self.room.desk.leave, session)
-            answer = JSONResponse({"to": "/"}, headers={"cache-control": "no-store"})
-            answer.delete_cookie(self.room.cookie, path="/", httponly=True, samesite="strict")
-            return answer
+    def _session(self, token: str, name: str) -> str:
+        """Sign somebody in, by a link or at a kiosk -> the session's token."""
+        if token:
+            _check_whole(token, UserError)
+            return self.room.desk.join(token, name)
+        if not self.room.is_kiosk:
+            raise HTTPException(403, "You need a link to come in: ask whoever runs this project for one.")
+        return self.room.desk.kiosk(name)
 
-        return endpoint
+    async def leave(self, request: Request) -> Response:
+        await json_of(request)
+        session = self.room.session(request)
+        if session:
+            await run_in_threadpool(self.room.desk.leave, session)
+        answer = as_json({"to": "/"})
+        answer.delete_cookie(self.room.cookie, path="/", httponly=True, samesite="strict")
+        return answer
+
+
+def _check_whole(token: str, error: type[UserError]) -> None:
+    """An error of this type for what cannot be a link's token."""
+    if not TOKEN.fullmatch(token):
+        raise error("This link is not whole.", fix="copy all of it from the message it came in")

@@ -7,13 +7,14 @@ join?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const problem = document.getElementById("join-problem");
   problem.textContent = "";
-  const pasted = join.elements.link?.value.trim().split("/").at(-1) ?? "";  // a whole link, or only its end
+  const { link, name } = join.elements;  // no name at a link that is for one person
+  const pasted = link?.value.trim().split("/").at(-1) ?? "";  // a whole link, or only its end
   try {
-    const found = await call("/desk/join", { token: join.dataset.token || pasted, name: join.elements.name.value });
+    const found = await call("/desk/join", { token: join.dataset.token || pasted, name: name?.value ?? "" });
     location.replace(found.to);
   } catch (error) {
     problem.textContent = worded(error);
-    join.elements.name.focus();
+    name?.focus();
   }
 });
 
