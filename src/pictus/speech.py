@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any
 
 from pictus.forms import STAGES, Field, Form
 from pictus.written import written_form
@@ -112,7 +111,7 @@ def _call(command: str) -> str:
         flag, _, value = word.partition("=")
         field = options.get(flag) or options.get(flag.replace("--no-", "--", 1))
         if not word.startswith("--"):
-            given.append(_quoted(word) if word != "\N{HORIZONTAL ELLIPSIS}" else "\N{HORIZONTAL ELLIPSIS}")
+            given.append(word if word == "…" else _quoted(word))
         elif field is None or field.kind is bool:
             name = field.name if field else flag[2:].replace("-", "_")
             named[name] = ["False" if field and flag != field.flag else "True"]
@@ -131,6 +130,5 @@ def _is_number(text: str) -> bool:
     return re.fullmatch(r"-?\d+(\.\d+)?", text) is not None
 
 
-def _quoted(value: Any) -> str:  # noqa: ANN401
-    text = str(value)
+def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -147,11 +147,11 @@ def _add(project: Project, concept_id: str, image_ids: Sequence[str]) -> int:
         " OR (questions.state = 'parked' AND questions.reason IN (:gone, :answered)))"
     )
     at, new = now(), []
-    told = {"kind": GRID, "concept": concept_id, "at": at, "added": _ADDED, "reason": SHOWN}
-    told |= {"gone": queue_rows.GONE, "answered": queue_rows.ANSWERED}
+    shared = {"kind": GRID, "concept": concept_id, "at": at, "added": _ADDED, "reason": SHOWN}
+    shared |= {"gone": queue_rows.GONE, "answered": queue_rows.ANSWERED}
     for image_id in image_ids:  # one question in a transaction: a desk and a plan lock several in their order
         with project.journal.transaction() as connection:
-            values = told | {"image": image_id}
+            values = shared | {"image": image_id}
             new += [image_id] * connection.execute(add, values).rowcount
             connection.execute(park, values)
     if new:
@@ -168,10 +168,10 @@ def _remove(project: Project, concept_id: str, image_ids: Sequence[str]) -> int:
         raise bad_rows("examples", bad, fix=f"pictus annotate examples {concept_id}    lists them")
     which = " WHERE kind = :kind AND concept_id = :concept AND image_id = :image AND mark_id = 0 AND state = 'parked'"
     which += " AND reason = :reason AND known = ''"
-    told = {"kind": GRID, "concept": concept_id, "added": _ADDED, "reason": SHOWN, "again": "was an example"}
+    shared = {"kind": GRID, "concept": concept_id, "added": _ADDED, "reason": SHOWN, "again": "was an example"}
     for image_id in image_ids:
         with project.journal.transaction() as connection:
-            values = told | {"image": image_id}
+            values = shared | {"image": image_id}
             connection.execute(
                 sa.text("DELETE FROM examples WHERE concept_id = :concept AND image_id = :image"), values
             )

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
+from pictus.annotate.tasks import ASK
+
 T = TypeVar("T")
 
 GOLD_SHARE = 1 / 12
@@ -13,7 +15,6 @@ GOLD_SHARE = 1 / 12
 
 REPEAT_SHARE = 1 / 24
 """Of a page: pictures the same person has answered some pages ago."""
-
 
 SHARED_EVERY = 4
 """Of what is asked, one in so many is with somebody else at the same time, though others are free: it takes several
@@ -99,7 +100,7 @@ def arranged(chosen: Sequence[Candidate], chance: Chance) -> list[Candidate]:
     groups: dict[object, list[Candidate]] = {}
     for one in chosen:
         # A known answer or a repeat is answered on its own: folded, nobody would look at it.
-        key = one.fold if one.fold and one.role == "ask" else (one.question_id, one.role)
+        key = one.fold if one.fold and one.role == ASK else (one.question_id, one.role)
         groups.setdefault(key, []).append(one)
     scored = [group for group in groups.values() if max(one.score for one in group) > 0]
     scored.sort(key=lambda group: -max(one.score for one in group))

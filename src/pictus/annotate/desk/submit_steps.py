@@ -136,8 +136,7 @@ def hand_in(connection: sa.Connection, bench: Bench, person: Person, sent: HandI
             return Taken(is_new=False, decided=0, note="")
         raise UserError("This page was handed in already with other answers.", fix=_ANOTHER)
     if sent.revision != row.revision + 1:
-        what = f"This page was handed in {counted(row.revision, 'time')}; revision {sent.revision} does not follow."
-        raise UserError(what, fix=_ANOTHER)
+        raise _out_of_order(row, sent)
     _check_bounds(connection, person, sent, row)
     questions = locked(connection, [item.question_id for item in items if item.role == ASK])
     said = _said(connection, person.name, [item.question_id for item in items])  # before these answers are there
@@ -175,6 +174,11 @@ def _check_bounds(connection: sa.Connection, person: Person, sent: HandIn, row: 
         raise UserError(what, fix="go on with the pages you hold")
 
 
+def _out_of_order(row: Any, sent: HandIn) -> UserError:  # noqa: ANN401  a row of pages
+    what = f"This page was handed in {counted(row.revision, 'time')}; revision {sent.revision} does not follow."
+    return UserError(what, fix=_ANOTHER)
+
+
 def _note(row: Any) -> str:  # noqa: ANN401  a row of pages
     if row.state in (LEASED, SUBMITTED):
         return ""
@@ -187,8 +191,7 @@ def prepared(connection: sa.Connection, bench: Bench, person: Person, sent: Hand
     """
     row = own_page(connection, person.name, sent.page_id)
     if sent.revision not in (row.revision, row.revision + 1) or sent.revision > MOST_REVISIONS:
-        what = f"This page was handed in {counted(row.revision, 'time')}; revision {sent.revision} does not follow."
-        raise UserError(what, fix=_ANOTHER)
+        raise _out_of_order(row, sent)
     kind, places = KINDS.get(row.kind), _places(bench, items_of(connection, sent.page_id))
     return lambda: sent._replace(given=checked(kind, places, sent.given), is_checked=True)
 

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -167,7 +166,7 @@ class _View:
         count = min(whole(request, "count", PAGE), MOST_COUNT)
         wall = self.worklist.wall(asked, request.query_params.get("at", "")[:16])
         tiles = self.worklist.tiles(wall, offset, count)
-        return {"total": len(wall.images), "at": wall.token, "pictures": [_json(one, asked.of) for one in tiles]}
+        return {"total": len(wall.images), "at": wall.token, "pictures": [_json(one) for one in tiles]}
 
     def tree(self, _person: Person, _request: Request) -> Mapping[str, Any]:
         """[id, name, depth, whether it is a class, pictures] of every concept, kin together."""
@@ -289,11 +288,6 @@ _WHY = {
 """Wall -> its order, in words."""
 
 
-def wall_address(asked: Asked) -> str:
-    """The address of a wall."""
-    return "/review/wall?" + urlencode({name: value for name, value in asked._asdict().items() if value})
-
-
 def _name(taxonomy: Taxonomy, concept_id: str) -> str:
     return taxonomy.name(concept_id) if concept_id in taxonomy else concept_id
 
@@ -302,9 +296,8 @@ def _shown(shown: Any) -> list[str]:  # noqa: ANN401  rulings.Shown, a name of t
     return [shown.concept_id, shown.status, shown.by]
 
 
-def _json(tile: Tile, of: str) -> list[Any]:
+def _json(tile: Tile) -> list[Any]:
     """[image_id, concept in question, other concept, words, its label now, status, whose ruling]."""
-    del of
     return [tile.image_id, tile.concept_id, tile.other_id, tile.note, *_shown(tile.shown)]
 
 
