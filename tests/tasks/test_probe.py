@@ -78,6 +78,31 @@ def test_features_are_read_by_picture_from_npz_and_parquet(tmp_path: Path) -> No
         probe.read_features(tmp_path / "f.npz", ["a"], "nothing")
 
 
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.large_list(pa.float32()), pa.list_(pa.float32(), 2)])
+def test_lists_of_every_kind_are_features(tmp_path: Path, kind: pa.DataType) -> None:
+    pq.write_table(pa.table({"image_id": ["a", "b"], "v": pa.array([[1, 2], [3, 4]], kind)}), tmp_path / "f.parquet")
+    assert probe.read_features(tmp_path / "f.parquet", ["b", "a"]).tolist() == [[3, 4], [1, 2]]
+
+
+@pytest.mark.parametrize("lists", [[[1.0], [2.0, 3.0, 4.0]], [[1.0, 2.0], None], [[], []]])
+def test_lists_of_other_lengths_are_told_before_numbers_go_to_another_picture(lists: list[Any]) -> None:
+    table = pa.table({"image_id": ["a", "b"], "v": pa.array(lists, pa.list_(pa.float64()))})
+    with pytest.raises(UserError, match="not all of one length"):
+        probe.of_table(table, ["a", "b"], "features")
+
+
+def test_a_file_that_is_none_of_features_is_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "whole.npz", image_id=np.array(["a"]), vectors=np.ones((1, 9)))
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:-30])
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "text.parquet").write_bytes(b"a,b")
+    with (tmp_path / "array.npz").open("wb") as out:
+        np.save(out, np.ones(3))
+    for name in ("torn.npz", "empty.npz", "text.parquet", "array.npz"):
+        with pytest.raises(UserError, match="cannot be read as features"):
+            probe.read_features(tmp_path / name, ["a"])
+
+
 def test_what_cannot_be_fitted_is_told() -> None:
     features, labels = clouds()
     with pytest.raises(UserError, match="shape"):

@@ -10,6 +10,8 @@ Legend: N pictures, D feature columns, H hidden units, K classes.
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,6 +32,9 @@ METHODS = ("logistic", "ridge")
 
 MOST_BYTES = 16 * 2**30
 """A larger file of features is refused before it is read."""
+
+_DAMAGES = (zipfile.BadZipFile, zlib.error, pa.ArrowException)
+"""What the readers of .npz and .parquet raise besides the usual."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +104,15 @@ def read_features(path: Path, image_ids: Sequence[str], column: str = "") -> Flo
         raise UserError(f"{path} is larger than {MOST_BYTES / 2**30:.0f} GiB.", fix="split it by pictures or columns")
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:  # a pickle could run any code
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:  # pickles run code
                 name = _column(path, [one for one in arrays.files if one != "image_id"], column)
-                found = pa.table({"image_id": [str(one) for one in arrays["image_id"]]})
-                return chosen_rows(found.column("image_id").to_pylist(), arrays[name], image_ids, str(path))
+                known_ids = [str(one) for one in arrays["image_id"]]
+                return chosen_rows(known_ids, arrays[name], image_ids, str(path))
         import pyarrow.parquet as pq  # noqa: PLC0415  0.1 s that --help does not pay
 
-        lists = [one.name for one in pq.read_schema(path) if pa.types.is_list(one.type) or _is_fixed(one.type)]
+        lists = [one.name for one in pq.read_schema(path) if _has_lists(one.type)]
         table = pq.read_table(path, columns=["image_id", _column(path, lists, column)])
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+    except (OSError, LookupError, ValueError, TypeError, EOFError, *_DAMAGES) as error:
         what = f"{path} cannot be read as features: {error}."
         raise UserError(what, fix="write image_id and one column of numbers") from error
     return of_table(table, image_ids, str(path))
@@ -115,12 +120,19 @@ def read_features(path: Path, image_ids: Sequence[str], column: str = "") -> Flo
 
 def of_table(table: pa.Table, image_ids: Sequence[str], where: str) -> Floats:
     """f32[N, D] of these pictures from a table of image_id and one list column, as `embeddings_*` are."""
+    import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
+
     name = next(one for one in table.column_names if one != "image_id")
     rows = table.column(name).combine_chunks()
+    widths = pc.unique(pc.list_value_length(rows)).to_pylist()
+    if len(widths) != 1 or not widths[0]:
+        found = ", ".join("none" if one is None else str(one) for one in widths[:8]) or "no rows"
+        raise UserError(
+            f"{where}: the lists of column {name!r} are not all of one length; found: {found}.",
+            fix="write as many numbers for every picture",
+        )
     flat = rows.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    if not len(rows) or rows.null_count or flat.size % len(rows):
-        raise UserError(f"{where}: the lists of column {name!r} are not all of the same length.")
-    return chosen_rows(table.column("image_id").to_pylist(), flat.reshape(len(rows), -1), image_ids, where)
+    return chosen_rows(table.column("image_id").to_pylist(), flat.reshape(-1, widths[0]), image_ids, where)
 
 
 def chosen_rows(known_ids: Sequence[str], values_MD: npt.NDArray[Any], image_ids: Sequence[str], where: str) -> Floats:
@@ -210,5 +222,5 @@ def _column(path: Path, names: Sequence[str], asked: str) -> str:
     raise UserError(f"{path}: which column of features? It has {found}.", fix="name one of them")
 
 
-def _is_fixed(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_fixed_size_list(kind))
+def _has_lists(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
