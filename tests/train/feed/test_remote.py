@@ -162,6 +162,15 @@ def test_what_is_announced_is_fetched_ahead_but_never_in_place_of_what_is_awaite
     assert (list(shelf._here), shelf.n_fetched) == (names[1:3], 3)
 
 
+def test_a_shard_that_made_room_is_held_open_no_longer(place: str, tmp_path: Path) -> None:
+    release = remote.found(bare(tmp_path), place)
+    _, shelf = _pictures(release, _most(release, 2))
+    for name in sorted(shelf._sizes):
+        shelf.read(name, 512, 1)
+    assert len(shelf._here) < len(shelf._sizes)
+    assert set(shelf._reader._opened) <= set(shelf._here), "its bytes would stay on the disk"
+
+
 def test_a_run_trains_on_a_release_in_a_store_as_on_its_copy_and_is_resumed_by_its_address(
     place: str, folder: Path, project: pictus.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,10 +180,20 @@ def test_a_run_trains_on_a_release_in_a_store_as_on_its_copy_and_is_resumed_by_i
     assert card["release"]["path"] == place
     kept = (project.models_dir / name / "model.safetensors" for name in ("there", "here"))
     assert len({path.read_bytes() for path in kept}) == 1  # all shards fit into one window: the order is the same
-    from pictus.train import steps
+    assert remote.address_of(remote.of_run(project, models.open_run(project.models_dir / "there"))) == place
 
-    again = steps._same_release(project, models.open_run(project.models_dir / "there"))
-    assert remote.address_of(again) == place
+
+def test_what_is_asked_of_a_run_later_reads_the_release_in_the_store(place: str, project: pictus.Project) -> None:
+    train.run(project, release=place, recipe="auto", name="there", epochs=1, set_=(*TINY, "minutes=0"))
+    assert [row.pictures for row in train.robustness(project, "there", steps=1)] == [12, 12]
+    assert [row.pictures for row in train.prune(project, "there", epochs=1)] == [12, 12, 12]
+    train.run(project, release=place, name="next", epochs=1, set_=(*TINY, "from_run=there"))
+    assert [row.pictures for row in train.forgetting(project, "next")] == [12]
+
+
+def test_several_processes_do_not_share_a_cache(place: str, project: pictus.Project) -> None:
+    with pytest.raises(UserError, match="read a release from a folder only"):
+        train.run(project, release=place, epochs=1, set_=(*TINY, "processes=2"))
 
 
 def test_a_pack_is_made_from_a_store(place: str, folder: Path, project: pictus.Project, tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ import numpy as np
 
 from pictus.errors import UserError, clipped
 from pictus.extras import need
+from pictus.models import Run
 from pictus.project import Project, write_text
-from pictus.releases import MANIFEST, Release, find_release, open_release, read_manifest, split_rows
+from pictus.releases import MANIFEST, PictureReader, Release, find_release, open_release, read_manifest, split_rows
 from pictus.shards import BLOCK, ShardReader
 from pictus.train.feed.loader import FORESEEN, Supply
 from pictus.train.feed.sampling import Positions, Windows
@@ -36,6 +37,7 @@ from pictus.train.recipes import Recipe
 
 ADDRESS, REMOTE = "remote.json", "remote"
 _TABLES = ("pictures.parquet", "concepts.parquet", "labels.parquet")
+_OPTIONAL = "labels.parquet"
 _AWAITED = 2 * FORESEEN  # batches: those announced, and those in the making
 _COPY_BYTES = 4 * 2**20
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -52,12 +54,28 @@ def found(project: Project, version_or_place: str) -> Release:
     files = read_manifest(root).get("files", {})
     for name in _TABLES:
         stated = files.get(name, {}).get("sha256", "")
-        if stated and _has(root / name, stated):
-            continue
-        if stated or name not in _TABLES[2:]:
+        is_wanted = stated or name != _OPTIONAL
+        if is_wanted and not (stated and _has(root / name, stated)):
             _copied(f"{place}/{name}", root / name, stated)
     write_text(root / ADDRESS, json.dumps({"address": place}) + "\n")
     return open_release(root, with_shards=False)
+
+
+def of_run(project: Project, run: Run) -> Release:
+    """The release a run was started on; a UserError when it is gone or has changed since."""
+    stated = run.card.get("release") or {}
+    place = str(stated.get("path", ""))
+    if place and not is_place(place):
+        place = str(project.root / place)
+        place = place if Path(place).is_dir() else ""
+    opened = found(project, place or str(stated.get("version", "")))
+    if opened.digest != stated.get("digest"):
+        raise UserError(
+            f"The release at {opened.root} is not the one run {run.name!r} was started on: its digest is"
+            f" {opened.digest[:12]}, the run's {str(stated.get('digest'))[:12]}.",
+            fix="put the release back, or train again: pictus train run",
+        )
+    return opened
 
 
 def is_place(text: str) -> bool:
@@ -94,6 +112,12 @@ def supplied(release: Release, split: str, shelf: "Shelf | None") -> Supply | No
         shelf.wish(dict.fromkeys(shards[position] for position in positions.tolist()))
 
     return Supply(read, {"address": shelf.place}, announce)
+
+
+def reader_of(release: Release, card: Mapping[str, Any]) -> "ShardReader | Shelf":
+    """What reads single pictures, wherever the shards lie; with a cache as large as the run of this card had."""
+    cache_gb = (card.get("recipe") or {}).get("cache_gb", Recipe("").cache_gb)
+    return shelf_of(release, float(cache_gb)) or PictureReader(release)
 
 
 def windows_of(release: Release, recipe: Recipe) -> Windows | None:
@@ -216,6 +240,8 @@ class Shelf:
         for name in going:
             del self._here[name]
             (self._folder / name).unlink(missing_ok=True)
+        if going:
+            self._reader = ShardReader(self._folder)  # the one before holds them open: they would stay on the disk
         return True
 
 
