@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import resource
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,3 +55,21 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(UserError, match="No space left on device"):
             book.sync()
         monkeypatch.undo()
+
+
+def test_a_disk_that_stays_full_is_told_as_well_when_the_curve_is_closed(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    book = Logbook(tmp_path, kept_bytes=0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"metrics\.jsonl could not be written: File too large"), book:
+            book.step(1, 1, 2.0, 0.1)  # lies in a buffer until then
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_curve_shorter_than_its_checkpoint_says_is_told_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / logbook.NAME).write_bytes(b"{}\n")
+    with pytest.raises(UserError, match="has 3 bytes; when the checkpoint was written it had 1,000"):
+        Logbook(tmp_path, kept_bytes=1000)
+    assert (tmp_path / logbook.NAME).read_bytes() == b"{}\n"

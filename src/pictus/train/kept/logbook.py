@@ -42,6 +42,12 @@ class Logbook:
 
     def __init__(self, root: Path, *, kept_bytes: int, outlets: Loggers | None = None) -> None:
         self.path = root / NAME
+        found_bytes = self.path.stat().st_size if self.path.is_file() else 0
+        if found_bytes < kept_bytes:
+            raise UserError(
+                f"{self.path} has {found_bytes:,} bytes; when the checkpoint was written it had {kept_bytes:,}.",
+                fix="restore the file from a copy, or train again under another --name",
+            )
         self._file = self.path.open("ab")
         self._file.truncate(kept_bytes)
         self._file.seek(0, os.SEEK_END)
@@ -76,7 +82,10 @@ class Logbook:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        try:
+            self._file.close()  # writes what a full disk did not take before
+        except OSError as full:
+            raise _write_error(self.path, full) from full
 
     def _line(self, values: dict[str, object]) -> None:
         try:
