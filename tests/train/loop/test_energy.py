@@ -34,6 +34,17 @@ def test_without_a_counter_cores_and_seconds_are_told_as_an_estimate(tmp_path: P
     assert energy.told(3.6e6, 2)["kwh"] == 1.0
 
 
+def test_time_that_was_estimated_is_not_counted_again(tmp_path: Path) -> None:
+    _package(tmp_path, "intel-rapl:0", 1_000_000)
+    counter = energy.Counter(1, tmp_path)
+    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("gone\n")
+    assert counter.since(1) == 12.0
+    _package(tmp_path, "intel-rapl:0", 9_000_000)
+    assert counter.since(1) == 12.0, "where this second began nobody knows"
+    _package(tmp_path, "intel-rapl:0", 9_500_000)
+    assert counter.since(1) == 0.5
+
+
 def test_a_counter_that_may_not_be_read_is_none(tmp_path: Path) -> None:
     (tmp_path / "intel-rapl:0").mkdir()
     assert energy.Counter(1, tmp_path).since(1) == 12.0

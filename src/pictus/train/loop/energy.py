@@ -32,13 +32,12 @@ class Counter:
 
     def since(self, seconds: float) -> float:
         """`seconds` since the last time it was asked are what an estimate is made of."""
-        now = self._read()
-        if not self._before or len(now) != len(self._before):
+        earlier, self._before = self._before, self._read()
+        if not earlier or len(self._before) != len(earlier):
             return seconds * self._cores * WATTS_PER_CORE
         # A counter starts again at 0 after `most`.
-        used = sum((after - before) % most for (before, most), (after, _) in zip(self._before, now, strict=True))
-        self._before = now
-        return used / 1e6
+        used = ((after - before) % most for (before, most), (after, _) in zip(earlier, self._before, strict=True))
+        return sum(used) / 1e6
 
     def _read(self) -> list[tuple[int, int]]:
         """(microjoules, where it begins again) of each processor; empty where they may not be read."""
