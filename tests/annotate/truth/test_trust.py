@@ -10,6 +10,7 @@ import pytest
 
 from pictus.annotate.truth.consensus import Consensus, Votes, probability_of, votes_of
 from pictus.annotate.truth.dawid_skene import dawid_skene
+from pictus.annotate.truth.signs import Answered, Work, signs_of
 from pictus.annotate.truth.trust import (
     Pages,
     Sign,
@@ -87,16 +88,10 @@ def world(seed: int, bad: tuple[str, ...] = (), people: int = 50, pages_each: in
 
 
 def signs(found: World) -> list[Sign]:
-    names = found.names
-    first = [
-        *constant(found.votes, found.consensus, names, ("no", "yes")), *by_place(found.pages, names),
-        *alternating(found.pages, names),
-    ]  # fmt: skip
-    aside = [one.annotator for one in first]
-    pages = dict.fromkeys(names, 8)
-    return worst_first(
-        [*first, *copied(found.votes, found.consensus, names, aside=aside), *quick(found.pace_s, pages)]
-    )
+    """The worst first; nobody came by a link that lets several in."""
+    kinds = [Answered(found.votes, found.consensus, ("no", "yes"))]
+    work = Work({}, {}, found.pace_s, dict.fromkeys(found.names, 8))
+    return worst_first(signs_of(found.names, found.pages, kinds, work, np.full(len(found.names), -1)))
 
 
 def test_among_fifty_honest_people_less_than_one_crowd_in_twenty_has_a_sign() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from tests.annotate.conftest import image_id
 
 from pictus import annotate
-from pictus.annotate.truth import trust_steps
+from pictus.annotate.review.record_steps import everybody, record_of
 from pictus.project import Project
 from pictus.records import Vote
 from pictus.registry import STEPS
@@ -74,12 +75,6 @@ STATEMENTS = {
 def worked(world: Project) -> Project:
     work_off(world, [f"{number:064x}" for number in range(PAGES * PER_PAGE)])
     return world
-
-
-def test_answers_are_read_in_batches_to_the_last(worked: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = list(annotate.trust(worked))
-    monkeypatch.setattr(trust_steps, "_BATCH", PEOPLE * PAGES * PER_PAGE // 7)  # the last batch is full, none follows
-    assert list(annotate.trust(worked)) == whole
 
 
 def test_trust_lists_who_looks_as_if_not_looking_the_worst_first_and_what_can_be_done(worked: Project) -> None:
@@ -147,3 +142,16 @@ def test_unsure_is_no_wrong_answer_to_a_known_picture(worked: Project) -> None:
     after = {one.annotator: one for one in annotate.skills(worked)}["p5"]
     assert (before.n_known, after.n_known) == (60, 40)
     assert after.known_accuracy == pytest.approx(before.known_accuracy, abs=0.1)
+
+
+def test_who_looks_at_people_and_votes_waits_for_nobody_who_writes(birds: Project) -> None:
+    ids = [image_id(f"owl{number}") for number in range(PAGES * PER_PAGE)]
+    work_off(birds, ids)
+    with birds.journal.transaction() as connection:
+        connection.execute(sa.text("UPDATE pages SET submitted_at = '2026-01-01T00:00:00Z'"))
+    with birds.journal.transaction() as connection:
+        connection.execute(sa.text("UPDATE annotators SET reason = 'x'"))
+        assert len(list(annotate.skills(birds))) == len(everybody(birds)) == PEOPLE
+        assert list(annotate.trust(birds))
+        assert record_of(birds, "p5").pages == PAGES
+        assert list(annotate.history(birds, ids[0]))

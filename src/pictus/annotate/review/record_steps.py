@@ -66,13 +66,13 @@ class Handed(NamedTuple):
 
 def everybody(project: Project) -> list[Worker]:
     """Who ever came in and what they did."""
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         return workers(connection)
 
 
 def record_of(project: Project, name: str) -> Record:
     """Read one person's record; NotThereError for a name nobody has."""
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         person = named(connection, name)
         if person is None:
             raise nobody(connection, name)

@@ -11,7 +11,8 @@
 
 Nobody is accused: a sign says what it looks like, and a person decides. Every sign asks for an effect of a size that
 matters and for one that chance does not make: among 50 honest people less than one in 20 crowds has any sign
-(`tests/annotate/test_trust.py` counts). Places that labels come from (folders, lists) are no persons and have none.
+(`tests/annotate/truth/test_trust.py` counts). Places that labels come from (folders, lists) are no persons and have
+none.
 
 Copying is judged on unlike answers. Expected of a pair on n common items is n (1 - a_u a_v - (1 - a_u)(1 - a_v) / (K -
 1)), where a_u is read from how often u's answers equal those of all others but v: what was settled would not do, since

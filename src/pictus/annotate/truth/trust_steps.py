@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,19 +19,9 @@ from pictus.annotate.truth.agreement import Agreement, agreement
 from pictus.annotate.truth.annotators import LISTED, YES, Skill, plain, rounded, suspects
 from pictus.annotate.truth.consensus import METHODS, Consensus, Ints, probability_of
 from pictus.annotate.truth.links import link_numbers
-from pictus.annotate.truth.questions import SAID, SOURCE_PREFIX, UNSURE, Ballots, Which, YesNo, all_skills
-from pictus.annotate.truth.rings import rings
-from pictus.annotate.truth.trust import (
-    Pages,
-    Sign,
-    alternating,
-    by_place,
-    constant,
-    copied,
-    low_share,
-    quick,
-    worst_first,
-)
+from pictus.annotate.truth.questions import SAID, SOURCE_PREFIX, UNSURE, Ballots, YesNo, all_skills
+from pictus.annotate.truth.signs import Answered, Work, signs_of
+from pictus.annotate.truth.trust import Pages, Sign, worst_first
 from pictus.annotate.truth.truth_steps import KNOWN_KIND, Weighed, evidence_of, weighed
 from pictus.clock import now
 from pictus.errors import counted
@@ -45,15 +35,6 @@ _CONCEPTS = 20
 _CONCEPT_ROUNDS = 300
 _LEAST_ITEMS = 10
 """With fewer pictures that several people looked at, a concept's agreement is not told."""
-
-
-class Work(NamedTuple):
-    """What is known of people besides their votes. Shares: how many of how many."""
-
-    known: dict[str, tuple[int, int]]
-    repeats: dict[str, tuple[int, int]]
-    pace_s: dict[str, float]
-    pages: dict[str, int]
 
 
 @step("annotate skills", changes=False)
@@ -82,13 +63,13 @@ def skills(project: Project, *, method: str = "dawid-skene") -> Outcome[Skill]:
     known = [one.accuracy for one in found if one.accuracy is not None]
     mean = float(np.mean(known)) if known else math.nan
     on_average = f"right {100 * mean:.1f} % of the time on average" if known else "no two answered the same question"
-    people = counted(len({one.annotator for one in found}), "annotator")
-    odd = tuple(f"{counted(len(signs), 'annotator')} with odd patterns: pictus annotate trust" for _ in signs)[:1]
+    people = len({one.annotator for one in found})
+    odd = (f"{counted(len(signs), 'annotator')} with odd patterns: pictus annotate trust",) if signs else ()
     return Outcome(
         step="annotate skills",
-        summary={"annotators": len({one.annotator for one in found}), "suspected": suspected, "method": method,
+        summary={"annotators": people, "suspected": suspected, "method": method,
                  "mean_accuracy": rounded(mean), "looks": signs, "skills": [plain(one) for one in found[:_KEPT]]},
-        headline=f"{people}, {len(suspected)} suspected of not looking; {on_average}",
+        headline=f"{counted(people, 'annotator')}, {len(suspected)} suspected of not looking; {on_average}",
         problems=(*suspects(found), *odd),
         next=_after_skills(project),
         source=lambda: iter(found),
@@ -150,25 +131,10 @@ def _with_work(one: Skill, work: Work, signs: dict[str, list[str]]) -> Skill:
 
 
 def _signs(project: Project, ballots: Ballots, results: Weighed, work: Work) -> list[Sign]:
-    """All of them, in no order."""
-    names, pages = ballots.annotators, _pages(project, ballots, results.asked)
-    kinds: list[tuple[YesNo | Which, Consensus, Sequence[str]]] = [
-        (*results.asked, SAID), (*results.free, [*ballots.concepts, ""]),
-    ]  # fmt: skip
-    found = [*by_place(pages, names), *alternating(pages, names)]
-    for kind, consensus, words in kinds:
-        if kind.votes.n_items:
-            found += constant(kind.votes, consensus, names, words)
-    aside = [one.annotator for one in found]
-    link_W = _links(project, ballots)
-    for kind, consensus, _ in kinds:
-        if kind.votes.n_items:
-            found += copied(kind.votes, consensus, names, aside=aside)
-            found += rings(kind.votes, names, link_W, aside=aside)
-    found += quick(work.pace_s, work.pages)
-    found += low_share(work.known, "known")
-    found += low_share(work.repeats, "unlike")
-    return found
+    (asked, said), (free, named) = results
+    kinds = [Answered(asked.votes, said, SAID), Answered(free.votes, named, [*ballots.concepts, ""])]
+    pages = _pages(project, ballots, results.asked)
+    return signs_of(ballots.annotators, pages, kinds, work, _links(project, ballots))
 
 
 def _links(project: Project, ballots: Ballots) -> Ints:
@@ -188,7 +154,7 @@ def _work(project: Project, ballots: Ballots, asked: YesNo) -> Work:
         for who, name in enumerate(ballots.annotators)
         if asked_W[who] and not name.startswith(SOURCE_PREFIX)
     }
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         rows = connection.execute(
             sa.text("SELECT annotator, seconds, items, repeats, sames FROM pages WHERE revision > 0 AND kind = :kind"),
             {"kind": KNOWN_KIND},
@@ -206,27 +172,18 @@ def _work(project: Project, ballots: Ballots, asked: YesNo) -> Work:
     )  # fmt: skip
 
 
-_BATCH = 50_000
-"""Answers read at once: between two batches the desk can write."""
-
 _ANSWERS = (
-    "SELECT a.annotator, a.page_id, a.position, a.answer, a.image_id, a.concept_id, a.answer_id FROM answers a"
+    "SELECT a.annotator, a.page_id, a.position, a.answer, a.image_id, a.concept_id FROM answers a"
     " JOIN pages p ON p.page_id = a.page_id AND p.revision = a.revision"
-    " WHERE a.kind = :kind AND a.answer_id > :last ORDER BY a.answer_id LIMIT :most"
+    " WHERE a.kind = :kind ORDER BY a.answer_id"
 )
 
 
 def _pages(project: Project, ballots: Ballots, asked: tuple[YesNo, Consensus]) -> Pages:
     """Every page's last answers, with what was settled on the same pictures."""
-    rows: list[Any] = []
-    while not rows or len(rows) % _BATCH == 0:
-        values = {"kind": KNOWN_KIND, "last": rows[-1][6] if rows else 0, "most": _BATCH}
-        with project.journal.transaction() as connection:
-            more = connection.execute(sa.text(_ANSWERS), values).all()
-        if not more:
-            break
-        rows += more
-    columns = list(zip(*rows, strict=True)) or [()] * 7
+    with project.journal.reading() as connection:
+        rows = connection.execute(sa.text(_ANSWERS), {"kind": KNOWN_KIND}).all()
+    columns = list(zip(*rows, strict=True)) or [()] * 6
     who, page, answer, image, concept = (pa.array(columns[number], pa.string()) for number in (0, 1, 3, 4, 5))
     who_A, image_A, concept_A = (
         _among(column, names)
@@ -294,6 +251,6 @@ def _rounded(one: Sign) -> dict[str, Any]:
 
 def _pauses(project: Project, people: Sequence[str]) -> tuple[str, ...]:
     """What can be done about those who can be paused: who came by a link, not by a file."""
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         active = frozenset(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'active'")).scalars())
     return tuple(f"pictus annotate pause {shlex.quote(name)} --reason WHY" for name in people if name in active)[:3]

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from pictus.annotate.desk.session_steps import crowds
+from pictus.annotate.desk.session_steps import crowds, paused_names
 from pictus.annotate.truth.consensus import METHODS, Consensus, candidates_of, settled
 from pictus.annotate.truth.kept import before_of, places, posterior_table, vote_table, votes_from
 from pictus.annotate.truth.links import Held, Shifts, alone, link_numbers
@@ -193,7 +193,7 @@ def _firsts(project: Project, known: Sequence[tuple[str, str, int]]) -> list[tup
 
 def _decided(project: Project) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, int]], frozenset[str]]:
     """Known answers and rulings as (image_id, concept_id, value), the latest ruling last; and who is paused."""
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         known = connection.execute(
             sa.text("SELECT image_id, concept_id, known FROM questions WHERE kind = :kind AND known <> ''"),
             {"kind": KNOWN_KIND},
@@ -201,7 +201,7 @@ def _decided(project: Project) -> tuple[list[tuple[str, str, int]], list[tuple[s
         ruled = connection.execute(
             sa.text("SELECT image_id, concept_id, ruling FROM rulings ORDER BY ruling_id")
         ).all()
-        paused = frozenset(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars())
+        paused = paused_names(connection)
     latest: dict[tuple[str, str], int] = {}
     for image_id, concept_id, ruling in ruled:
         latest.pop((image_id, concept_id), None)  # so that the latest stands last
@@ -236,7 +236,7 @@ def _counts(project: Project, kept: pa.Table | None) -> tuple[int, int, list[int
     Votes are never changed, but PostgreSQL may show one with a lower number later: then the count differs.
     """
     known = json.loads((kept.schema.metadata or {}).get(b"reached", b"[]")) if kept is not None else []
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         last, count = connection.execute(sa.text("SELECT COALESCE(MAX(vote_id), 0), COUNT(*) FROM votes")).one()
         if known:
             up_to = connection.execute(sa.text("SELECT COUNT(*) FROM votes WHERE vote_id <= :last"), {"last": known[0]})
@@ -247,7 +247,7 @@ def _counts(project: Project, kept: pa.Table | None) -> tuple[int, int, list[int
 def _since(project: Project, last: int) -> pa.Table:
     """Votes cast after one of them, in the order they were cast."""
     names = ("image_id", "annotator", "question", "answer")
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         rows = connection.execute(
             sa.text("SELECT image_id, annotator, question, answer FROM votes WHERE vote_id > :last ORDER BY vote_id"),
             {"last": last},
