@@ -151,3 +151,16 @@ def test_what_fails_is_not_kept() -> None:
     with pytest.raises(UserError):
         kept.get("a", fail)
     assert kept.get("a", lambda: 1) == 1
+
+
+def test_what_is_being_made_is_there_before_the_next_who_asks_may_make_it() -> None:
+    kept, seen = Prepared(), list[bool]()
+
+    class Watched(dict[object, threading.Lock]):
+        def pop(self, key: object, *default: Any) -> Any:
+            seen.append(key in kept._states)
+            return super().pop(key, *default)
+
+    kept._making = Watched()
+    assert kept.get("a", lambda: 1) == 1
+    assert seen == [True]

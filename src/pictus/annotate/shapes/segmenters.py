@@ -128,13 +128,13 @@ class Prepared:
                     return self._states[key]
             try:
                 state = make()
-            finally:
+                with self._lock:
+                    self._states[key] = state
+                    while len(self._states) > self._most:
+                        self._states.popitem(last=False)
+            finally:  # after it is there: whoever comes from now on finds it, or no trace of it
                 with self._lock:
                     self._making.pop(key, None)
-            with self._lock:
-                self._states[key] = state
-                while len(self._states) > self._most:
-                    self._states.popitem(last=False)
             return state
 
     def __len__(self) -> int:
