@@ -76,6 +76,10 @@ class Taxonomy:
         concept = self.get(concept_id)
         return concept.names[0] if concept.names else concept_id
 
+    def called(self, concept_id: str) -> str:
+        """Its first name; the id itself where it is not here (any more)."""
+        return self.name(concept_id) if concept_id in self.concepts else concept_id
+
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """The chosen concepts, sorted by id: position = label."""

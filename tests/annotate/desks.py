@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +23,10 @@ from pictus.annotate.desk.conduct import Limits
 from pictus.annotate.desk.desk_steps import Desk, open_desk
 from pictus.annotate.desk.moments import later
 from pictus.annotate.desk.people import Invitation
+from pictus.annotate.review.said_steps import votes_of_people
 from pictus.annotate.stops.stopping import Stops
 from pictus.annotate.tasks import Given, Page, Person
-from pictus.records import Concept, Picture
+from pictus.records import Concept, Picture, Source
 from pictus.tables import table_of
 
 START = "2026-01-01T10:00:00Z"
@@ -159,3 +161,23 @@ def link(project: pictus.Project, token: str = "t" * 43, *, uses: int = 1, quota
 def pictures_of(desk: Desk, page: Page | None, person: Any) -> list[str]:
     assert page is not None
     return [desk.picture(person, page.page_id, item.position) for item in page.items]
+
+
+def claimed(project: pictus.Project, count: int = 6, concept: str = "owl") -> list[str]:
+    """A folder claims this of so many pictures."""
+    ids = [image_id(f"owl{number}") for number in range(count)]
+    sources = [Source(one, f"/{concept}/{at}.jpg", "folder", concept, "", "", "", "") for at, one in enumerate(ids)]
+    project.tables.append("sources", table_of("sources", sources))
+    return ids
+
+
+def counting_held_back(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Review counts votes only after this event is set."""
+    may_go_on = threading.Event()
+
+    def slow(project: pictus.Project) -> object:
+        assert may_go_on.wait(60)
+        return votes_of_people(project)
+
+    monkeypatch.setattr("pictus.annotate.review.counting.votes_of_people", slow)
+    return may_go_on

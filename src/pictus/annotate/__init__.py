@@ -6,8 +6,9 @@ from pictus.annotate.desk.links_steps import links, revoke
 from pictus.annotate.desk.people_steps import invite, pause, people, readmit, reopen
 from pictus.annotate.exchange.exchange_steps import export, preview
 from pictus.annotate.queues.audit_steps import audit, audited
+from pictus.annotate.queues.gold_steps import gold
 from pictus.annotate.queues.plan_steps import plan
-from pictus.annotate.queues.queue_steps import gold, queue
+from pictus.annotate.queues.queue_steps import queue
 from pictus.annotate.queues.suspect_steps import suspects
 from pictus.annotate.queues.unplan_steps import unplan
 from pictus.annotate.review.review_steps import history, rule, take_back

@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from pictus.annotate.desk.people import LINK_SIGNS
 from pictus.annotate.exchange import own_steps
-from pictus.annotate.exchange.entries import VOTE_COLUMNS, claims, entries_of, without_known
+from pictus.annotate.exchange.entries import claims, entries_of
 from pictus.annotate.exchange.intake import People, Wishes
 from pictus.annotate.exchange.intake_steps import other_tools, people_of, take_in, ways_on
-from pictus.annotate.exchange.references import resolve
+from pictus.annotate.exchange.reference_steps import pictures_named
 from pictus.annotate.exchange.vote_files import read_answers
+from pictus.annotate.exchange.vote_steps import from_source, store_votes
 from pictus.annotate.truth import dawid_skene, glad, gold, mace, majority, one_coin
 from pictus.annotate.truth.annotators import LISTED, plain, rounded, suspects
 from pictus.annotate.truth.consensus import METHODS, Votes
@@ -104,7 +105,7 @@ def import_(
             skips = Skips(skip_bad, skip_unknown or skip_bad, people)
             found, left_out, numbers = _read(project, taxonomy, files, asked, skips)
             problems = (f"{counted(len(left_out), 'row')} left out: {left_out[0]}, …",) if left_out else ()
-        sources, added = _stored(project, found)
+        sources, added = store_votes(project, found)
         there = found.num_rows - added
         summary: dict[str, Any] = {**numbers, "votes": found.num_rows, "added": added, "already_there": there}
         subject = ", ".join(path.name for path in files)[:500] or _FOLDERS
@@ -197,7 +198,7 @@ def _claimed(project: Project, taxonomy: Taxonomy) -> tuple[pa.Table, tuple[str,
         problems.append(f"claimed under several concepts, so unsettled: {counted(torn, 'picture')}; let somebody look")
     if left_out:
         problems.append(f"left out, their concept is not in the taxonomy: {counted(left_out, 'claim')}")
-    return _with_source(votes, _FOLDERS), tuple(problems), _counts(votes, left_out=left_out, torn=torn)
+    return from_source(votes, _FOLDERS), tuple(problems), _counts(votes, left_out=left_out, torn=torn)
 
 
 def _checked(project: Project, files: Sequence[Path], question: str, *, from_folders: bool) -> Taxonomy:
@@ -233,11 +234,7 @@ def _read(
     """All files' votes and the rows left out; or one UserError for all their bad rows, in the files' order."""
     read = [read_answers(path, question=question) for path in files]
     texts = {text for answers in read for text in answers.image.unique().to_pylist()}
-    sources = project.tables.read("sources", ["address", "image_id"])
-    pictures = resolve(
-        texts, frozenset(project.tables.ids("images")),
-        list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True)),
-    )  # fmt: skip
+    pictures = pictures_named(project, texts)
     tables: list[pa.Table] = []
     refused: list[str] = []
     left_out: list[str] = []
@@ -245,7 +242,7 @@ def _read(
     for path, answers in zip(files, read, strict=True):
         entries = entries_of(answers, taxonomy, pictures, SOURCE_PREFIX + path.name, skips.people.called)
         has_bad = has_bad or bool(entries.bad_rows)
-        tables.append(_with_source(entries.votes, f"{path.name}@{_digest(path)}"))
+        tables.append(from_source(entries.votes, f"{path.name}@{_digest(path)}"))
         for number in sorted({*entries.bad_rows, *entries.unknown_pictures}):
             bad, unknown = (found.get(number, "") for found in (entries.bad_rows, entries.unknown_pictures))
             may_go = (skips.bad or not bad) and (skips.unknown or not unknown)
@@ -261,30 +258,6 @@ def _read(
         raise UserError(f"{where}: no row is about a picture of this project.", fix="pictus collect add FOLDER")
     n_rows = sum(len(answers.row) + len(answers.torn) for answers in read)
     return votes, left_out, _counts(votes, rows=n_rows, left_out=len(left_out))
-
-
-def _stored(project: Project, votes: pa.Table) -> tuple[tuple[str, ...], int]:
-    """Add what is not the current vote already -> (the sources it was stored under, votes added)."""
-    fresh = without_known(votes, project.journal.votes()) if project.journal.vote_count() else votes
-    named = {str(name): "" for name in fresh.column("source").unique().to_pylist()}
-    for name in named:
-        taken = project.journal.vote_sources(name)
-        # Votes are never changed: a file taken in again after others overruled it is a new source.
-        numbered = (name, *(f"{name} #{number}" for number in range(2, len(taken) + 3)))
-        named[name] = next(one for one in numbered if one not in taken)
-    if not named:
-        return (), 0
-    code = fresh.column("source").combine_chunks().dictionary_encode()
-    stored = pa.array([named[name] for name in code.dictionary.to_pylist()], pa.string()).take(code.indices)
-    fresh = fresh.set_column(fresh.column_names.index("source"), "source", stored)
-    added, _ = project.journal.add_vote_table(fresh.select(VOTE_COLUMNS))
-    return tuple(named.values()), added
-
-
-def _with_source(votes: pa.Table, source: str) -> pa.Table:
-    for name, value in (("source", source), ("voted_at", now())):
-        votes = votes.append_column(name, pa.repeat(pa.scalar(value, pa.string()), votes.num_rows))
-    return votes
 
 
 def _digest(path: Path) -> str:

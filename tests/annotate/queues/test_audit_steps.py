@@ -230,6 +230,8 @@ def test_what_cannot_be_drawn_says_what_to_type(project: pictus.Project, fill: F
         audit(project, "draw")
     with pytest.raises(pictus.UserError, match="1 or more"):
         audit(project, "draw", many=0)
+    with pytest.raises(pictus.UserError, match="--seed -1"):
+        audit(project, "draw", seed=-1)
     with pytest.raises(pictus.UserError, match="release"):
         audit(project, "draw", of="9.9.9")
 
@@ -250,3 +252,13 @@ def test_a_release_is_audited_by_what_its_pictures_are_in_the_project(
     answer(project, ids[:1], "best", concept="n02")
     assert audit(project, "report").summary["presence"]["n"] == 1
     assert project.journal.events(event="labels_audited")[0].subject == str(folder)
+
+
+def test_labels_of_a_file_that_were_not_drawn_are_told_and_not_counted(birds: pictus.Project, tmp_path: Path) -> None:
+    ids = labelled(birds, 4)
+    audit(birds, "draw", many=2)
+    path = tmp_path / "expert.csv"
+    path.write_text("image,concept,answer,expert\n" + "".join(f"{one},owl,best,sue\n" for one in ids))
+    outcome = audited(birds, (path,))
+    assert (outcome.summary["added"], outcome.summary["answered"], outcome.summary["beside"]) == (4, 2, 2)
+    assert outcome.problems[0] == "2 labels of the file not in 0001-labels, and so not counted"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pictus.annotate.queues.audits import Sample, draw, outcome_of, precision, summed
+from pictus.annotate.queues.audits import Sample, draw, judged, precision, summed
 from pictus.annotate.tasks import KINDS
 
 
@@ -72,19 +72,19 @@ def test_without_each_every_label_is_as_likely_and_every_concept_has_its_share()
 
 
 def test_the_majority_counts_and_a_split_is_unsure() -> None:
-    assert outcome_of(["best"])[:2] == (True, True)
-    assert outcome_of(["present"])[:2] == (True, False)
-    assert outcome_of(["no"])[:2] == (False, False)
-    assert outcome_of(["unsure"])[:2] == (None, None)
-    both = outcome_of(["best", "no"])
+    assert judged(["best"])[:2] == (True, True)
+    assert judged(["present"])[:2] == (True, False)
+    assert judged(["no"])[:2] == (False, False)
+    assert judged(["unsure"])[:2] == (None, None)
+    both = judged(["best", "no"])
     assert both[:2] == (None, None)
     assert both.is_disputed
-    assert outcome_of(["best", "present", "no"])[:2] == (True, False)
-    assert outcome_of(["best", "best", "no", "unsure"])[:2] == (True, True)
+    assert judged(["best", "present", "no"])[:2] == (True, False)
+    assert judged(["best", "best", "no", "unsure"])[:2] == (True, True)
 
 
 def test_presence_and_best_label_are_two_accuracies() -> None:
-    outcomes = {at: outcome_of([answer]) for at, answer in enumerate(["best"] * 8 + ["present", "no", "unsure"])}
+    outcomes = {at: judged([answer]) for at, answer in enumerate(["best"] * 8 + ["present", "no", "unsure"])}
     weights = dict.fromkeys(outcomes, 1.0)
     assert summed(outcomes, weights, of_best=False).estimate == pytest.approx(0.9)
     assert summed(outcomes, weights, of_best=True).estimate == pytest.approx(0.8)

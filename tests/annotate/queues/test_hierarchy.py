@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pictus.annotate.queues.hierarchy import excluded, first, follow, moot, questions, simulated, telling
+from pictus.annotate.queues.hierarchy import first, follow, moot, questions, simulated, telling
 from pictus.annotate.tasks import ACCEPTED, REJECTED, Closed
 from pictus.concepts import Taxonomy
 from pictus.records import Concept
@@ -83,8 +83,6 @@ def test_a_no_to_any_parent_excludes() -> None:
     ])  # fmt: skip
     assert "goldfish" in moot("fish", dag)
     assert "goldfish" in moot("pet", dag)
-    assert "goldfish" in excluded({"pet": True, "fish": False}, dag)
-    assert "goldfish" not in excluded({"pet": True, "fish": True}, dag)
     chosen = questions(dag, dict.fromkeys(dag.classes, 0.02))
     assert "goldfish" in chosen.opens["pet"]  # the parent with fewer classes
     assert "goldfish" not in chosen.opens["fish"]

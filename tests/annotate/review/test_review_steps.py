@@ -14,6 +14,8 @@ from pictus.annotate.review.review_steps import decide
 from pictus.annotate.review.rulings import Decision, reassigned
 from pictus.errors import NotThereError, UserError
 from pictus.overview import show
+from pictus.records import Picture
+from pictus.tables import table_of
 
 ONE, TWO, THREE = (image_id(f"owl{number}") for number in range(3))
 
@@ -119,3 +121,12 @@ def test_names_and_reasons_are_values_and_never_part_of_a_statement(birds: pictu
         take_back(birds, odd)
     with pytest.raises(UserError):
         history(birds, "' OR 1=1 --")
+
+
+def test_digits_that_several_pictures_begin_with_are_told_once_however_they_are_typed(birds: pictus.Project) -> None:
+    twins = [Picture("abcdef" + sign * 58, "s", 0, 1, 9, 9, "jpeg", "RGB", "") for sign in "01"]
+    birds.tables.append("images", table_of("images", twins))
+    with pytest.raises(UserError) as told:
+        rule(birds, ("ABCDEF", "2"), concept="owl", reason="x")
+    assert told.value.what.count("ABCDEF") + told.value.what.count("abcdef") == 1
+    assert "no picture '2'" in told.value.what

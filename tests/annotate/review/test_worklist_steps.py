@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.annotate.conftest import image_id
-from tests.annotate.desks import desk_of, someone
+from tests.annotate.desks import counting_held_back, desk_of, someone
 
 import pictus
 from pictus.annotate import import_, pause, settle
@@ -122,14 +122,7 @@ def test_nothing_is_worth_a_look_in_an_empty_project_and_odd_walls_are_refused(b
 def test_what_is_counted_first_is_counted_beside_who_looks(
     worklist: Worklist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_go_on = threading.Event()
-    real = votes_of_people
-
-    def slow(project: pictus.Project) -> object:
-        assert may_go_on.wait(30)
-        return real(project)
-
-    monkeypatch.setattr(COUNT, slow)
+    may_go_on = counting_held_back(monkeypatch)
     assert not worklist.is_ready(0)
     assert not worklist.is_ready(0.01), "nobody is kept waiting"
     may_go_on.set()

@@ -18,6 +18,7 @@ from pictus.annotate.desk.desk_steps import Desk
 from pictus.annotate.shapes import drawn_steps, settled_again, shape_steps
 from pictus.annotate.tasks import Given, Page, Person
 from pictus.errors import UserError
+from pictus.records import Label, Verdict
 from pictus.tables import table_of
 
 FIRST, SECOND = [10.0, 20.0, 110.0, 220.0], [300.0, 40.0, 420.0, 160.0]
@@ -480,3 +481,23 @@ def test_a_page_of_verified_boxes_asks_once_for_each_picture_whether_one_is_miss
     covering = asked(desk, bob, "box-coverage")
     assert len(covering.items) == 2, "and for the second once its bad box is dealt with"
     assert shape_steps.ask_on(world) == 0
+
+
+def test_a_loop_rests_while_its_picture_is_dropped_and_goes_on_when_it_is_restored(world: pictus.Project) -> None:
+    from pictus.annotate.queues.plan_steps import plan
+
+    (image,) = put_questions(world, 1, kind="box", wanted=1)
+    world.tables.append("labels", table_of("labels", [Label(image, "owl", 0.99, 3, "accepted", "", "")]))
+    dropped = table_of("verdicts", [Verdict(image, "drop", "blurred", "", 0.0, 0.0, "")])
+    desk = desk_of(world)
+    ada, bob = someone(desk, "ada"), someone(desk, "bob")
+    for who, kind, answer, box in (
+        (ada, "box", "box", FIRST), (bob, "box-quality", "bad", None), (ada, "box", "box", SECOND),
+        (bob, "box-quality", "good", None), (bob, "box-coverage", "covered", None),
+    ):  # fmt: skip
+        world.tables.replace("verdicts", dropped)
+        assert plan(world, kind="box").summary["waiting"] == 0
+        assert desk.next_page(who, kind=kind) is None
+        world.tables.replace("verdicts", dropped[:0])
+        assert plan(world, kind="box").summary["waiting"] == 1, kind
+        say(desk, who, kind, answer, box=box)

@@ -37,6 +37,7 @@ class Entries(NamedTuple):
     """One file's votes, and what is wrong with its other rows."""
 
     votes: pa.Table  # image_id, annotator, question, answer
+    row: pa.Array  # of each vote the number of its row
     bad_rows: dict[int, str]  # number of the row -> what is wrong with it
     unknown_pictures: dict[int, str]
 
@@ -85,7 +86,9 @@ def entries_of(
     })  # fmt: skip
     good = np.ones(is_asked.size, dtype=np.bool_)
     good[[*problems, *unknown]] = False
-    return Entries(votes.filter(pa.array(good)), {**answers.torn, **_told(answers, problems)}, _told(answers, unknown))
+    bad_rows = {**answers.torn, **_told(answers, problems)}
+    is_good = pa.array(good)
+    return Entries(votes.filter(is_good), answers.row.filter(is_good), bad_rows, _told(answers, unknown))
 
 
 def without_known(votes: pa.Table, current: pa.Table) -> pa.Table:

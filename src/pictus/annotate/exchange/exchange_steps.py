@@ -27,7 +27,7 @@ from pictus.annotate.exchange.formats.known import recognised
 from pictus.annotate.exchange.formats.outputs import text_file
 from pictus.annotate.exchange.output_steps import check_free, digest_of
 from pictus.annotate.exchange.own_steps import content_of
-from pictus.annotate.exchange.references import resolve
+from pictus.annotate.exchange.reference_steps import pictures_named
 from pictus.annotate.shapes import settled_shapes
 from pictus.annotate.shapes.marks import STANDS
 from pictus.annotate.tasks import OPEN
@@ -151,7 +151,7 @@ def preview(project: Project, file: Path, out: Path, *, force: bool = False) -> 
         raise bad_rows(file.name, bad, fix="correct the pages")
     pages = [one for _, one in found if isinstance(one, hits.Hit)]
     texts = {picture for page in pages for picture in page.pictures}
-    here = _resolved(project, texts)
+    here = pictures_named(project, texts).image_ids
     shown = _thumbnails(project, list(dict.fromkeys(here.values()))[:_THUMBNAILS])
     taxonomy = load_taxonomy(project)
     views = [
@@ -191,7 +191,7 @@ def _by_ending(out: Path) -> str:
 
 def _first(project: Project, able: tuple[str, ...]) -> str:
     """The first thing that a format can hold and the project has; else just the first."""
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         has_marks, has_tasks = (
             connection.execute(sa.text(query)).first() is not None
             for query in ("SELECT 1 FROM marks LIMIT 1", "SELECT 1 FROM questions LIMIT 1")
@@ -372,12 +372,6 @@ def _called(taxonomy: Taxonomy, concept_id: str) -> tuple[str, str]:
     if concept_id not in taxonomy:
         return concept_id, ""
     return taxonomy.name(concept_id), taxonomy.get(concept_id).gloss
-
-
-def _resolved(project: Project, texts: set[str]) -> dict[str, str]:
-    rows = project.tables.read("sources", ["address", "image_id"])
-    pairs = list(zip(rows.column("address").to_pylist(), rows.column("image_id").to_pylist(), strict=True))
-    return resolve(texts, frozenset(project.tables.ids("images")), pairs).image_ids
 
 
 def _thumbnails(project: Project, image_ids: list[str]) -> dict[str, str]:

@@ -21,24 +21,21 @@ import sqlalchemy as sa
 
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.exchange import version_steps
-from pictus.annotate.exchange.entries import VOTE_COLUMNS, without_known
+from pictus.annotate.exchange.entries import VOTE_COLUMNS
 from pictus.annotate.exchange.formats.contents import FORMATS, Asked, Drawn, Format, Known, Said
 from pictus.annotate.exchange.formats.documents import Bundle, bundle_of
 from pictus.annotate.exchange.formats.known import broken, readable, recognised
 from pictus.annotate.exchange.intake import Fitting, People, Question, Row, Wishes, World
-from pictus.annotate.exchange.references import Resolved, resolve
+from pictus.annotate.exchange.reference_steps import pictures_named
+from pictus.annotate.exchange.references import Resolved
+from pictus.annotate.exchange.vote_steps import from_source, store_votes
 from pictus.annotate.queues import queue_rows
-from pictus.annotate.tasks import ACCEPTED, REJECTED
-from pictus.clock import now
 from pictus.concepts import Taxonomy
 from pictus.errors import UserError, bad_rows, counted
 from pictus.journal import latest_votes
 from pictus.project import Project
 from pictus.records import Vote
 from pictus.registry import Outcome
-
-BATCH = 20_000
-"""Shapes of one transaction: a desk that works on the same database waits a second."""
 
 _KEPT = 1000
 _KEY = "pseudonyms.key"
@@ -98,7 +95,9 @@ def other_tools(files: Sequence[Path], name: str) -> list[tuple[Bundle, Format]]
 def take_in(
     project: Project, taxonomy: Taxonomy, bundles: Sequence[tuple[Bundle, Format]], wishes: Wishes
 ) -> Outcome[Vote]:
-    """Store what the bundles say: answers as votes, shapes as marks, controls as known answers. All or nothing."""
+    """Store what the bundles say: answers as votes, shapes as marks, controls as known answers; nothing while a row is
+    bad. What a kill leaves half stored goes on when the same is taken in again.
+    """
     label = f"reading {', '.join(bundle.name for bundle, _ in bundles)[:100]}"
     with project.lock("annotate"), project.progress.track(label, None):
         people = people_of(project, keeps_names=wishes.keep_names)
@@ -126,10 +125,7 @@ def _pictures(project: Project, bundles: Sequence[tuple[Bundle, Format]]) -> Res
             texts.update(known.pictures(bundle))
         else:
             texts.update(item.picture for item in known.read(bundle) if isinstance(item, (Said, Drawn, Known, Asked)))
-    image_ids = frozenset(project.tables.ids("images"))
-    sources = project.tables.read("sources", ["address", "image_id"])
-    pairs = list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True))
-    return resolve(texts, image_ids, pairs)
+    return pictures_named(project, texts)
 
 
 def people_of(project: Project, *, keeps_names: bool) -> People:
@@ -174,7 +170,7 @@ def ways_on(refused: Sequence[str]) -> str:
     """What can be done about rows that cannot be used."""
     ways = ["correct the rows"]
     if any(" is no person: " in row for row in refused):
-        ways.append("--keep-names takes source: and model: as they are")
+        ways.append("take source: and model: as they are with --keep-names")
     if any("not in the taxonomy" in row for row in refused):
         ways.append("pictus taxonomy add NAME")
     if any("no picture" in row for row in refused):
@@ -190,7 +186,7 @@ def _stored(project: Project, bundle: Bundle, fitting: Fitting, rows: Iterator[R
     source = f"{bundle.name[:200]}@{bundle.digest}"
     marks, there, withdrawn = version_steps.put(project, bundle.name[:200], bundle.digest, rows)
     votes = _add_votes(project, source, fitting.votes)
-    known, asked = _add_questions(project, fitting.questions)
+    known, asked = _add_questions(project, fitting.questions, bundle.name)
     return Taken(fitting, votes, marks, there, withdrawn, known, asked)
 
 
@@ -199,50 +195,26 @@ def _add_votes(project: Project, source: str, said: Sequence[tuple[str, str, str
         return 0
     columns = dict(zip(VOTE_COLUMNS[:4], zip(*said, strict=True), strict=True))
     votes = pa.table({name: pa.array(column, pa.string()) for name, column in columns.items()})
-    votes = latest_votes(votes)
-    fresh = without_known(votes, project.journal.votes()) if project.journal.vote_count() else votes
-    taken = project.journal.vote_sources(source)
-    # Votes are never changed: a file taken in again after others overruled it is a new source.
-    named = next(one for one in (source, *(f"{source} #{n}" for n in range(2, len(taken) + 3))) if one not in taken)
-    for name, value in (("source", named), ("voted_at", now())):
-        fresh = fresh.append_column(name, pa.repeat(pa.scalar(value, pa.string()), fresh.num_rows))
-    added, _ = project.journal.add_vote_table(fresh.select(VOTE_COLUMNS))
-    return added
+    return store_votes(project, from_source(latest_votes(votes), source))[1]
 
 
-def _add_questions(project: Project, questions: Sequence[Question]) -> tuple[int, int]:
-    """Known answers and questions put into the queue of the grid -> how many of each were new."""
+def _add_questions(project: Project, questions: Sequence[Question], name: str) -> tuple[int, int]:
+    """Known answers and questions put into the queue of the grid -> how many of each were new. name: of the file."""
     known = {(one.concept_id, one.image_id): one.known for one in questions if one.known}
     asked = list(dict.fromkeys(
-        (one.concept_id, one.image_id) for one in questions if (one.concept_id, one.image_id) not in known
+        pair for one in questions if (pair := (one.concept_id, one.image_id)) not in known
     ))  # fmt: skip
-    if not known and not asked:
-        return 0, 0
-    put = sa.text(
-        "INSERT INTO questions (kind, concept_id, image_id, mark_id, state, priority, reason, votes, leases, wanted,"
-        " posterior, score, fold, known) VALUES ('grid', :concept, :image, 0, :state, 0, 'known answer', 0, 0, 0,"
-        " :posterior, 0, '', :known) ON CONFLICT (kind, concept_id, image_id, mark_id) DO UPDATE SET"
-        " known = excluded.known, state = excluded.state, posterior = excluded.posterior"
-        " WHERE questions.leases = 0 AND questions.known <> excluded.known"
-    )
-    values = [
-        {"concept": concept, "image": image, "known": answer, "state": ACCEPTED if answer == "yes" else REJECTED,
-         "posterior": float(answer == "yes")}
-        for (concept, image), answer in known.items()
-    ]  # fmt: skip
-    new = 0
-    for start in range(0, len(values), BATCH):
-        with project.journal.transaction() as connection:
-            new += sum(connection.execute(put, one).rowcount for one in values[start : start + BATCH])
-    columns = list(zip(*asked, strict=True)) or [(), ()]
+    new = queue_rows.mark_known(
+        project.journal, [(*pair, answer, f"known: {name}") for pair, answer in known.items()]
+    ) if known else 0  # fmt: skip
+    if not asked:
+        return new, 0
     count = len(asked)
     rows = pa.table({
-        "concept_id": pa.array(columns[0], pa.string()), "image_id": pa.array(columns[1], pa.string()),
-        "mark_id": pa.array([0] * count, pa.int64()), "priority": pa.array([1.0] * count, pa.float64()),
-        "reason": pa.array([_ASKED] * count, pa.string()), "wanted": pa.array([1] * count, pa.int32()),
-        "posterior": pa.array([0.5] * count, pa.float64()), "score": pa.array([0.0] * count, pa.float64()),
-        "fold": pa.array([""] * count, pa.string()),
-    })  # fmt: skip
+        "concept_id": [concept for concept, _ in asked], "image_id": [image for _, image in asked],
+        "mark_id": [0] * count, "priority": [1.0] * count, "reason": [_ASKED] * count, "wanted": [1] * count,
+        "posterior": [0.5] * count, "score": [0.0] * count, "fold": [""] * count,
+    }, schema=queue_rows.SCHEMA)  # fmt: skip
     stored = queue_rows.put(project.journal, "grid", rows, lambda _count: None)
     queue_rows.sum_up(project.journal, "grid", {concept: _ASKED for concept, _ in asked})
     return new, stored.added

@@ -62,7 +62,7 @@ class Sample(NamedTuple):
     weight_A: Floats
 
 
-class Outcome(NamedTuple):
+class Judged(NamedTuple):
     """What the experts say of one label. None: unsure, or as many for as against."""
 
     is_present: bool | None
@@ -132,12 +132,12 @@ def _shares(size_C: Ints, many: int, each: int) -> Ints:
     return shares
 
 
-def outcome_of(answers: Iterable[str]) -> Outcome:
+def judged(answers: Iterable[str]) -> Judged:
     """The majority of several experts, on presence and on best separately."""
     said = Counter(answers)
     yes, no = said[BEST] + said[PRESENT], said[NO]
     others = said[PRESENT] + no
-    return Outcome(
+    return Judged(
         None if yes == no else yes > no, None if said[BEST] == others else said[BEST] > others, sum(said.values()),
         is_disputed=bool(yes and no),
     )
@@ -164,7 +164,7 @@ def precision(right: Sequence[bool], weights: Sequence[float]) -> Precision:
 
 
 def summed(
-    outcomes: Mapping[int, Outcome], weights: Mapping[int, float], *, of_best: bool, unsure_is_wrong: bool = False
+    outcomes: Mapping[int, Judged], weights: Mapping[int, float], *, of_best: bool, unsure_is_wrong: bool = False
 ) -> Precision:
     """Presence precision, or best-label accuracy, over the positions that were answered."""
     right: list[bool] = []

@@ -27,6 +27,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pictus.annotate.queues.priorities import entropy
 from pictus.annotate.tasks import ACCEPTED, Closed, Wanted
 from pictus.concepts import Taxonomy
 
@@ -83,15 +84,6 @@ def moot(concept_id: str, taxonomy: Taxonomy) -> frozenset[str]:
     return taxonomy.descendants(concept_id) if concept_id in taxonomy else frozenset()
 
 
-def excluded(answers: Mapping[str, bool], taxonomy: Taxonomy) -> frozenset[str]:
-    """All that the answers about one picture exclude: below any concept that was answered no."""
-    found: set[str] = set()
-    for concept_id, is_yes in answers.items():
-        if not is_yes:
-            found |= moot(concept_id, taxonomy)
-    return frozenset(found)
-
-
 def telling(taxonomy: Taxonomy, concept_id: str, shares: Mapping[str, float], seconds: float = 1.0) -> float:
     """Expected information of the question, bits per second: how far it lowers the entropies of the labels below it.
 
@@ -103,8 +95,8 @@ def telling(taxonomy: Taxonomy, concept_id: str, shares: Mapping[str, float], se
     if not open_L.size:
         return 0.0
     yes = -np.expm1(np.log1p(-np.minimum(open_L, 1 - 1e-12)).sum())
-    left = yes * _entropy(np.minimum(1.0, open_L / max(yes, 1e-300))).sum()
-    return max(0.0, float(_entropy(open_L).sum() - left)) / seconds
+    left = yes * entropy(np.minimum(1.0, open_L / max(yes, 1e-300))).sum()
+    return max(0.0, float(entropy(open_L).sum() - left)) / seconds
 
 
 def simulated(
@@ -255,9 +247,3 @@ def _usual(taxonomy: Taxonomy) -> tuple[_Tree, Questions]:
     chosen = _Choice(tree, tree.shares(None), (lambda _: 1.0, DEEPEST)).questions()
     _last[:] = [(taxonomy, tree, chosen)]
     return tree, chosen
-
-
-def _entropy(share_L: Floats) -> Floats:
-    share = np.clip(share_L, 1e-12, 1 - 1e-12)
-    bits: Floats = -(share * np.log2(share) + (1 - share) * np.log2(1 - share))
-    return np.where((share_L <= 0) | (share_L >= 1), 0.0, bits)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pictus import models
-from pictus.annotate.exchange.references import resolve
+from pictus.annotate.exchange.reference_steps import pictures_named
 from pictus.annotate.queues import priorities
 from pictus.annotate.queues.evidence import World
 from pictus.annotate.queues.priorities import Bools, Floats, Ints
@@ -45,7 +45,6 @@ class Scores(NamedTuple):
     keys: Ints
     probability: Floats
     wanted: Ints
-    notes: tuple[str, ...]
 
 
 def read(project: Project, world: World) -> Scores:
@@ -62,16 +61,19 @@ def read(project: Project, world: World) -> Scores:
     more_keys, more_shares = _of_relevance(project, world)
     every, first = np.unique(np.concatenate([guessed, more_keys]), return_index=True)
     keep = every >= 0
-    return Scores(every[keep], np.concatenate([probable, more_shares])[first][keep], wanted[wanted >= 0], ())
+    return Scores(every[keep], np.concatenate([probable, more_shares])[first][keep], wanted[wanted >= 0])
 
 
 def evaluations(project: Project) -> list[Path]:
     """Predictions of finished runs on pictures they did not learn from, the newest run first."""
-    found = []
-    for run in reversed(models.by_finish(models.runs(project, skip_broken=True))):
-        paths = sorted(run.root.glob("evaluations/*/predictions.parquet"))
-        found += [path for path in paths if path.parent.name.endswith(("-val", "-test"))]
-    return found
+    newest_first = reversed(models.by_finish(models.runs(project, skip_broken=True)))
+    return [path for run in newest_first for path in evaluations_of(run)]
+
+
+def evaluations_of(run: models.Run) -> list[Path]:
+    """The same of one run."""
+    paths = sorted(run.root.glob("evaluations/*/predictions.parquet"))
+    return [path for path in paths if path.parent.name.endswith(("-val", "-test"))]
 
 
 def predicted(project: Project, path: Path) -> pa.Table:
@@ -132,9 +134,7 @@ def production(project: Project, world: World) -> tuple[Ints, tuple[str, ...]]:
             if share < HARD or row.get("wanted"):
                 named.append(name)
                 concepts.append(str(guess))
-    sources = project.tables.read("sources", ["address", "image_id"])
-    pairs = list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True))
-    meant = resolve(set(named), frozenset(world.images.to_pylist()), pairs).image_ids
+    meant = pictures_named(project, named, among=world.images.to_pylist()).image_ids
     images = [meant.get(name, "") for name in named]
     keys = np.unique(world.keys(pa.array(images, pa.string()), pa.array(concepts, pa.string())))
     keys = keys[keys >= 0]
@@ -179,8 +179,8 @@ def novelty(
     for start, end in zip(starts, np.append(starts[1:], concept_R.size)[: numbers.size], strict=True):
         rows = np.arange(start, end)
         rows = rows[has_one[image_R[rows]]]
-        accepted = rows[is_accepted_R[rows].astype(bool)]
-        fresh = rows[~is_accepted_R[rows].astype(bool)]
+        is_accepted = is_accepted_R[rows].astype(bool)
+        accepted, fresh = rows[is_accepted], rows[~is_accepted]
         if fresh.size:
             covered = accepted[:: max(1, accepted.size // priorities.COVERED)][: priorities.COVERED]
             novel_R[fresh] = priorities.novelty(

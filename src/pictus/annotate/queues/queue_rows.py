@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import sqlalchemy as sa
 
+from pictus.annotate.tasks import ACCEPTED, REJECTED
 from pictus.clock import now
 from pictus.journal import Journal
 
@@ -286,3 +287,30 @@ def heaps_of(journal: Journal, kind: str) -> list[Heap]:
     )
     with journal.reading() as connection:
         return [Heap(*row) for row in connection.execute(query, {"kind": kind})]
+
+
+def mark_known(journal: Journal, answers: Sequence[tuple[str, str, str, str]]) -> int:
+    """Set answers of the grid that are known beforehand -> how many that is news of.
+
+    answers: concept_id, image_id, yes | no, why it is known. Questions that somebody holds are left for the next time.
+    """
+    put = sa.text(
+        "INSERT INTO questions (kind, concept_id, image_id, mark_id, state, priority, reason, votes, leases, wanted,"
+        " posterior, score, fold, known) VALUES ('grid', :concept_id, :image_id, 0, :state, 0, :reason, 0, 0, 1,"
+        " :posterior, 0, '', :answer) ON CONFLICT (kind, concept_id, image_id, mark_id) DO UPDATE SET"
+        " known = excluded.known, state = excluded.state, posterior = excluded.posterior, reason = excluded.reason"
+        " WHERE questions.leases = 0 AND questions.known <> excluded.known"
+    )
+    marked = 0
+    # PostgreSQL locks each row: one at a time, so that a plan and a desk never wait for each other in a circle
+    chunk = 1 if journal.engine.dialect.name == "postgresql" else CHUNK
+    for start in range(0, len(answers), chunk):
+        with journal.transaction() as connection:
+            for concept_id, image_id, answer, reason in answers[start : start + chunk]:
+                state, posterior = (ACCEPTED, 1.0) if answer == "yes" else (REJECTED, 0.0)
+                marked += connection.execute(put, {
+                    "concept_id": concept_id, "image_id": image_id, "answer": answer, "state": state,
+                    "posterior": posterior, "reason": reason[:200],
+                }).rowcount  # fmt: skip
+    sum_up(journal, "grid", {})
+    return marked

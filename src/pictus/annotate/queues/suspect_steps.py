@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from pictus import models
 from pictus.annotate.queues import confidence, model_scores
+from pictus.annotate.queues.dropped_steps import standing
 from pictus.concepts import Taxonomy, concept_of, load_taxonomy
 from pictus.errors import UserError, counted
 from pictus.project import Project
@@ -69,13 +70,9 @@ def suspects(project: Project, *, run: str = "", most: int = 0) -> Outcome[Suspe
 def _evaluations(project: Project, run: str) -> tuple[str, list[Path]]:
     """The run to ask and its predictions; none where no run has any."""
     chosen = models.find_run(project, run) if run else None
-    finished = list(reversed(models.by_finish(models.runs(project, skip_broken=True))))
+    finished = reversed(models.by_finish(models.runs(project, skip_broken=True)))
     for one in [chosen] if chosen else finished:
-        paths = sorted(
-            path for path in one.root.glob("evaluations/*/predictions.parquet")
-            if path.parent.name.endswith(("-val", "-test"))
-        )  # fmt: skip
-        if paths:
+        if paths := model_scores.evaluations_of(one):
             return one.name, paths
     if chosen:
         raise UserError(
@@ -103,7 +100,7 @@ def _of_run(project: Project, taxonomy: Taxonomy, model: str, paths: Sequence[Pa
     found = confidence.find(predictions)
     given, other = label_N[found.row_S], found.other_S
     share = np.where(class_NG[found.row_S] == other[:, None], share_NG[found.row_S], 0).max(axis=1, initial=0)
-    names = [_name(taxonomy, one) for one in classes]
+    names = [taxonomy.called(one) for one in classes]
     reasons = [
         f"{model} says {names[two]} {100 * high:.0f} %, {names[one]} {100 * low:.0f} %"
         for one, two, high, low in zip(given.tolist(), other.tolist(), share.tolist(), own_N[found.row_S].tolist(),
@@ -126,7 +123,7 @@ def _of_neighbours(project: Project, taxonomy: Taxonomy) -> tuple[int, pa.Table]
     margin = rows.column("margin").to_numpy()
     model = rows.column("model").to_pylist()[0] if rows.num_rows else "neighbours"
     reasons = [
-        f"its neighbours by {model} speak for {_name(taxonomy, other)} (margin {one:.2f})"
+        f"its neighbours by {model} speak for {taxonomy.called(other)} (margin {one:.2f})"
         for other, one in zip(rows.column("suspect_id").to_pylist(), margin.tolist(), strict=True)
     ]
     found = pa.table({
@@ -142,12 +139,8 @@ def _standing(project: Project, found: pa.Table) -> pa.Table:
     own = concept_of(project)
     at = pc.index_in(found.column("image_id"), value_set=own.column("image_id").combine_chunks())
     now = own.column("concept_id").take(at.combine_chunks() if isinstance(at, pa.ChunkedArray) else at)
-    dropped = project.tables.read("verdicts", ["image_id"], where="verdict = 'drop'").column("image_id")
-    keep = pc.and_(
-        pc.fill_null(pc.equal(now, found.column("given_id")), fill_value=False),
-        pc.invert(pc.is_in(found.column("image_id"), value_set=dropped.combine_chunks())),
-    )
-    found = found.filter(keep).sort_by([("quality", "ascending")])
+    keep = pc.fill_null(pc.equal(now, found.column("given_id")), fill_value=False)
+    found = standing(project, found.filter(keep)).sort_by([("quality", "ascending")])
     ids = found.column("image_id").to_pylist()
     first = {image_id: row for row, image_id in reversed(list(enumerate(ids)))}
     return found.take(pa.array(sorted(first.values()), pa.int64()))
@@ -163,15 +156,12 @@ def _padded(values: pa.Array | pa.ChunkedArray, rows: pa.Table, missing: float) 
     return matrix
 
 
-def _name(taxonomy: Taxonomy, concept_id: str) -> str:
-    return taxonomy.name(concept_id) if concept_id in taxonomy else concept_id
-
 
 def _headline(taxonomy: Taxonomy, summary: dict[str, Any], found: pa.Table) -> str:
     share = f" ({100 * summary['suspects'] / summary['looked_at']:.1f} %)" if summary["looked_at"] else ""
     doubted = f"{counted(summary['suspects'], 'label')} of {summary['looked_at']:,}{share}"
     lines = [f"{doubted} doubted by {summary['model']} ({summary['method']})"]
     for row in found.slice(0, SHOWN).to_pylist():
-        given, other = _name(taxonomy, row["given_id"]), _name(taxonomy, row["suggested_id"])
+        given, other = taxonomy.called(row["given_id"]), taxonomy.called(row["suggested_id"])
         lines.append(f"  {row['image_id'][:12]}  {given}, looks like {other}: quality {row['quality']:.3f}")
     return "\n".join(lines)

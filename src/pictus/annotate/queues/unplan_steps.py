@@ -50,8 +50,7 @@ def unplan(project: Project, *, concept: tuple[str, ...] = (), kind: str = "") -
                 queue_rows.sum_up(project.journal, one, {})
         held, people = _held(project, kinds, chosen)
         left = [
-            Planned(one, heap.concept_id, taxonomy.name(heap.concept_id) if heap.concept_id in taxonomy else
-                    heap.concept_id, *heap[1:])
+            Planned(one, heap.concept_id, taxonomy.called(heap.concept_id), *heap[1:])
             for one in kinds for heap in queue_rows.heaps_of(project.journal, one)
         ]  # fmt: skip
         summary: dict[str, Any] = {

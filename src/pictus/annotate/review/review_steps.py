@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from pictus.annotate.desk.session_steps import note
-from pictus.annotate.exchange.references import resolve
+from pictus.annotate.desk.session_steps import note, paused_names
+from pictus.annotate.exchange.reference_steps import pictures_named
 from pictus.annotate.review import rulings
 from pictus.annotate.review.rulings import IS, IS_NOT, WITHDRAWN, Decision, Ruling, reassigned
 from pictus.clock import now
@@ -201,7 +201,7 @@ def rulings_since(connection: sa.Connection, last: int) -> list[Ruling]:
 
 def entries(project: Project, taxonomy: Taxonomy, image_id: str) -> list[Entry]:
     """What was said of one picture, oldest first."""
-    with project.journal.transaction() as connection:
+    with project.journal.reading() as connection:
         ruled = _rulings_on(connection, [image_id])
         audited = connection.execute(
             sa.text(
@@ -210,20 +210,20 @@ def entries(project: Project, taxonomy: Taxonomy, image_id: str) -> list[Entry]:
             ),
             {"image": image_id},
         ).all()
-        paused = set(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars())
+        paused = paused_names(connection)
     found = [*_votes(project, taxonomy, image_id, paused), *_ruled(taxonomy, ruled)]
     found += [
-        Entry(at, who, f"audit: {answer} for {_name(taxonomy, concept)}", "", concept, counts=True)
+        Entry(at, who, f"audit: {answer} for {taxonomy.called(concept)}", "", concept, counts=True)
         for at, who, answer, concept in audited
     ]
     for label in project.tables.records("labels", Label, equals("image_id", image_id)):
         how = f"P = {label.posterior:.3f} from {counted(label.n_votes, 'vote')} by {label.method}"
-        what = f"{label.status} as {_name(taxonomy, label.concept_id)}"
+        what = f"{label.status} as {taxonomy.called(label.concept_id)}"
         found.append(Entry(label.settled_at, "settle", what, how, label.concept_id, counts=True))
     return sorted(found, key=lambda one: one.at)
 
 
-def _votes(project: Project, taxonomy: Taxonomy, image_id: str, paused: set[str]) -> list[Entry]:
+def _votes(project: Project, taxonomy: Taxonomy, image_id: str, paused: Container[str]) -> list[Entry]:
     cast = project.journal.history(image_id)
     last = {(vote.annotator, vote.question): place for place, vote in enumerate(cast)}
     found = []
@@ -232,7 +232,7 @@ def _votes(project: Project, taxonomy: Taxonomy, image_id: str, paused: set[str]
         why = "" if is_last else "replaced by a later answer"
         if is_last and vote.annotator in paused:
             why = "paused"
-        what = f"{vote.answer} to {_name(taxonomy, vote.question)}" if vote.question else _name(taxonomy, vote.answer)
+        what = f"{vote.answer} to {taxonomy.called(vote.question)}" if vote.question else taxonomy.called(vote.answer)
         concept = vote.question or vote.answer
         found.append(Entry(vote.voted_at, vote.annotator, what, why, concept, counts=not why))
     return found
@@ -243,7 +243,7 @@ def _ruled(taxonomy: Taxonomy, ruled: Sequence[Ruling]) -> list[Entry]:
     words = {IS: "ruled:", IS_NOT: "ruled: not", WITHDRAWN: "withdrawn: the ruling on"}
     return [
         Entry(
-            one.ruled_at, one.reviewer, f"{words.get(one.ruling, one.ruling)} {_name(taxonomy, one.concept_id)}",
+            one.ruled_at, one.reviewer, f"{words.get(one.ruling, one.ruling)} {taxonomy.called(one.concept_id)}",
             f"{one.reason}, batch {one.batch}" if one.ruling != WITHDRAWN else one.reason, one.concept_id,
             counts=last[one.pair] == one.ruling_id,
         )
@@ -306,7 +306,7 @@ def _put(
 
 def _outcome(project: Project, name: str, done: Done, headline: str) -> Outcome[Ruling]:
     def rows() -> Any:  # noqa: ANN401  an iterator of Ruling
-        with project.journal.transaction() as connection:
+        with project.journal.reading() as connection:
             query = sa.text(f"SELECT {_COLUMNS} FROM rulings WHERE batch = :batch ORDER BY ruling_id")  # noqa: S608
             return iter([Ruling(*row) for row in connection.execute(query, {"batch": done.batch})])
 
@@ -319,7 +319,7 @@ def _outcome(project: Project, name: str, done: Done, headline: str) -> Outcome[
 def pictures_meant(project: Project, texts: Sequence[str]) -> list[str]:
     """The pictures that texts mean, each once; all that mean none, or several, in one error."""
     found: dict[str, str] = {}
-    bad: list[str] = []
+    bad: dict[str, str] = {}
     for text in dict.fromkeys(texts):
         digits = text.strip().lower()
         if PREFIX <= len(digits) <= 64 and all(sign in "0123456789abcdef" for sign in digits):  # noqa: PLR2004  sha256
@@ -327,18 +327,12 @@ def pictures_meant(project: Project, texts: Sequence[str]) -> list[str]:
             if len(ids) == 1:
                 found[text] = str(ids[0])
             elif len(ids) > 1:
-                bad.append(f"{counted(len(ids), 'picture')} begin with {digits}")
-    left = [text for text in dict.fromkeys(texts) if text not in found and not any(text in one for one in bad)]
-    if left:
-        sources = project.tables.read("sources", ["address", "image_id"])
-        pairs = list(zip(sources.column("address").to_pylist(), sources.column("image_id").to_pylist(), strict=True))
-        meant = resolve(left, frozenset(project.tables.ids("images")), pairs)
+                bad[text] = f"{counted(len(ids), 'picture')} begin with {digits}"
+    if left := [text for text in dict.fromkeys(texts) if text not in found and text not in bad]:
+        meant = pictures_named(project, left)
         found |= meant.image_ids
-        bad += [meant.problems[text] for text in left if text in meant.problems]
+        bad |= meant.problems
     if bad:
-        raise bad_rows("pictures", bad, fix="type more of the address, or the image_id: pictus web shows every picture")
+        fix = "type more of the address, or the image_id: pictus web shows every picture"
+        raise bad_rows("pictures", [bad[text] for text in dict.fromkeys(texts) if text in bad], fix=fix)
     return list(dict.fromkeys(found[text] for text in texts))
-
-
-def _name(taxonomy: Taxonomy, concept_id: str) -> str:
-    return taxonomy.name(concept_id) if concept_id in taxonomy else concept_id

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from pictus.annotate.desk.session_steps import paused_names
 from pictus.annotate.queues.model_scores import evaluations, predicted
 from pictus.annotate.review.disagreements import Splits, mixed, splits
 from pictus.annotate.review.rulings import Pair
@@ -54,9 +55,8 @@ def vote_mark(project: Project) -> object:
     """Equal while votes, known answers and who is paused are."""
     with project.journal.reading() as connection:
         votes = connection.execute(sa.text("SELECT COALESCE(MAX(vote_id), 0), COUNT(*) FROM votes")).one()
-        paused = connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused' ORDER BY name"))
         known = connection.execute(sa.text("SELECT COUNT(*) FROM questions WHERE known <> ''")).scalar_one()
-        return (*votes, *paused.scalars(), int(known))
+        return (*votes, *sorted(paused_names(connection)), int(known))
 
 
 def votes_of_people(project: Project) -> Said | None:
@@ -68,7 +68,7 @@ def votes_of_people(project: Project) -> Said | None:
     (asked, said), (free, named) = weighed(project, evidence, METHOD)
     ballots = evidence.ballots
     with project.journal.reading() as connection:
-        paused = set(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars())
+        paused = paused_names(connection)
     counts_W = np.array([name not in paused for name in ballots.annotators], np.bool_)
     found = []
     for kind, consensus, is_yes_no in ((asked, said, True), (free, named, False)):
@@ -120,4 +120,3 @@ def by_models(project: Project, before: tuple[object, dict[Pair, list[str]]]) ->
             one, other = sorted((given, said))
             found.setdefault((one, other), []).append(image_id)
     return mark, found
-

@@ -223,7 +223,7 @@ class Worklist:
         """What one act decided, in words."""
         taxonomy, names = self._taxonomy(), dict[str, list[str]]()
         for one in reversed(rows):  # as they were ruled
-            name = taxonomy.name(one.concept_id) if one.concept_id in taxonomy else one.concept_id
+            name = taxonomy.called(one.concept_id)
             if name not in (found := names.setdefault(one.ruling, [])):
                 found.append(name)
         shown = {ruling: ", ".join(found[:NAMED]) + ", …" * (len(found) > NAMED) for ruling, found in names.items()}
@@ -322,7 +322,7 @@ class Worklist:
             image_id = ballots.images[votes.free.image_I[item]]
             one, other = ballots.concepts[first], ballots.concepts[second]
             if (not concept_id or wanted & {one, other}) and image_id not in self._of_image:
-                note = f"{self._name(one)} {many}, {self._name(other)} {few}"
+                note = f"{taxonomy.called(one)} {many}, {taxonomy.called(other)} {few}"
                 found.append((-entropy, -many - few, image_id, one, other, note))
         return [row[2:] for row in sorted(found)]
 
@@ -387,7 +387,7 @@ class Worklist:
         votes = self._counting.said
         if votes is None or name not in votes.ballots.annotators:
             return []
-        ballots, who = votes.ballots, votes.ballots.annotators.index(name)
+        ballots, who, taxonomy = votes.ballots, votes.ballots.annotators.index(name), self._taxonomy()
         found: list[tuple[float, str, str, str, str]] = []
         asked, free = votes.asked.votes, votes.free.votes
         for at in np.flatnonzero((asked.annotator_V == who) & (asked.answer_V != UNSURE)).tolist():
@@ -403,7 +403,7 @@ class Worklist:
             image_id = ballots.images[votes.free.image_I[item]]
             now = self._shown(image_id)
             if now.status == "accepted" and now.concept_id != said_id:
-                words = f"said {self._name(said_id)}; {now.by or 'settled'} as {self._name(now.concept_id)}"
+                words = f"said {taxonomy.called(said_id)}; {now.by or 'settled'} as {taxonomy.called(now.concept_id)}"
                 found.append((-1.0, image_id, said_id, now.concept_id, words))
         return [row[1:] for row in sorted(found)]
 
@@ -425,7 +425,3 @@ class Worklist:
                 words = f"{one.ruling.replace('-', ' ')}: {one.reason}"
                 found[one.image_id] = (one.image_id, one.concept_id, "", words)
         return list(found.values())
-
-    def _name(self, concept_id: str) -> str:
-        taxonomy = self._taxonomy()
-        return taxonomy.name(concept_id) if concept_id in taxonomy else concept_id

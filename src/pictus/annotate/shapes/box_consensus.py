@@ -227,5 +227,3 @@ def _merged(drawn: Drawn, cluster_B: Ints, real_C: Floats) -> tuple[Floats, Floa
     found = weigh(numbers, has_bias=False, common=SPREAD)
     sd_C4 = found.sd_I.reshape(-1, 4) * np.sqrt(np.maximum(real_C, 1e-3))[:, None]  # of those who drew it, if real
     return found.value_I.reshape(-1, 4), sd_C4, found.spread_W
-
-

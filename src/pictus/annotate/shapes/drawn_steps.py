@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from pictus.annotate.desk.session_steps import paused_names
 from pictus.annotate.shapes.box_loop import BOX, LOOP, QUALITY
 from pictus.annotate.shapes.marks import STANDS
 from pictus.annotate.shapes.settled_boxes import Key, Mark, Said, right_of
@@ -58,7 +59,7 @@ def drawn(project: Project, keys: Collection[Key] | None = None) -> Drawn:
     images = None if keys is None else sorted({image_id for image_id, _ in keys})
     chosen = None if keys is None else frozenset(keys)
     with project.journal.reading() as connection:
-        paused = _paused(connection)
+        paused = paused_names(connection)
         answers = list(_rows(
             connection, "SELECT image_id, concept_id, page_id, revision, annotator, kind, mark_id, answer, role, known"
             " FROM answers WHERE kind IN :kinds", "answer_id", images,
@@ -108,7 +109,7 @@ def upto(project: Project, earlier: Upto | None = None) -> Upto:
             seconds[row.kind] += float(row.spent)
         highest = {name: _number(connection, f"SELECT MAX({name[:-1]}_id) FROM {name}") for name in _TABLES}  # noqa: S608  ours
         many = {name: _number(connection, f"SELECT COUNT(*) FROM {name}") for name in _TABLES}  # noqa: S608  ours
-        return Upto(highest, many, sorted(_paused(connection)), dict(seconds))
+        return Upto(highest, many, sorted(paused_names(connection)), dict(seconds))
 
 
 def changed(project: Project, earlier: Upto) -> set[Key] | None:
@@ -130,7 +131,7 @@ def changed(project: Project, earlier: Upto) -> set[Key] | None:
             ("SELECT image_id, concept_id FROM rulings WHERE ruling_id > :at", since["rulings"]),
         ):  # fmt: skip
             found.update((row.image_id, row.concept_id) for row in connection.execute(sa.text(query), which))
-        turned = sorted({*earlier.paused} ^ _paused(connection))
+        turned = sorted({*earlier.paused} ^ paused_names(connection))
         for table in ("marks", "answers") if turned else ():
             query = f"SELECT DISTINCT image_id, concept_id FROM {table} WHERE annotator IN :who"  # noqa: S608  ours
             people = sa.text(query).bindparams(sa.bindparam("who", expanding=True))
@@ -155,7 +156,7 @@ def left_out(project: Project) -> LeftOut:
     kinds: Any = sa.bindparam("kinds", expanding=True)
     who: Any = sa.bindparam("who", expanding=True)
     with project.journal.reading() as connection:
-        paused = sorted(_paused(connection))
+        paused = sorted(paused_names(connection))
         if not paused:
             return LeftOut(0, 0)
         given = {"kinds": DRAWING, "who": paused}
@@ -191,10 +192,6 @@ def _fetched(connection: sa.Connection, query: sa.TextClause, given: dict[str, A
     rows: list[tuple[Any, ...]] = cursor.fetchall()
     result.close()
     return rows
-
-
-def _paused(connection: sa.Connection) -> set[str]:
-    return set(connection.execute(sa.text("SELECT name FROM annotators WHERE state = 'paused'")).scalars())
 
 
 def _is_for_others(kind: str, source: str) -> bool:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.queues import queue_rows
+from pictus.annotate.queues.dropped_steps import dropped
 from pictus.annotate.shapes import drawn_steps, settled_again
 from pictus.annotate.shapes.box_loop import BOX, LOOP, QUALITY, Asked, questions_for
 from pictus.annotate.shapes.drawn_steps import Drawn, LeftOut, Upto
@@ -26,7 +27,7 @@ from pictus.project import Project
 from pictus.records import Box
 from pictus.registry import Outcome, step
 from pictus.stats import wilson
-from pictus.tables import equals, table_of
+from pictus.tables import table_of
 
 TABLES = ("boxes", "box_coverage", "masks", "keypoints")
 EVENT = "shapes_settled"
@@ -180,6 +181,7 @@ def marked(project: Project, kind: str) -> pa.Table:
 
 def ask_on(project: Project, concept_ids: Sequence[str] = ()) -> int:
     """Put in what the loop lacks on pictures that have boxes: first of all, whether those of files and models are good.
+    What was put aside with a dropped picture is lacking as soon as the picture is back.
 
     concept_ids: only these; all without -> questions that are new.
     """
@@ -188,17 +190,17 @@ def ask_on(project: Project, concept_ids: Sequence[str] = ()) -> int:
         rows = connection.execute(
             sa.text(
                 "SELECT kind, image_id, concept_id, mark_id, state FROM questions WHERE kind IN :kinds"
-                " ORDER BY question_id"
-            ).bindparams(sa.bindparam("kinds", expanding=True)), {"kinds": LOOP},
+                " AND NOT (state = 'parked' AND reason = :gone) ORDER BY question_id"
+            ).bindparams(sa.bindparam("kinds", expanding=True)), {"kinds": LOOP, "gone": queue_rows.GONE},
         ).all()  # fmt: skip
     asked: dict[Key, list[Asked]] = defaultdict(list)
     for row in rows:
         asked[row.image_id, row.concept_id].append(Asked(row.kind, int(row.mark_id), row.state))
     marks: dict[Key, list[int]] = defaultdict(list)
-    dropped = set(project.tables.read("verdicts", ["image_id"], equals("verdict", "drop")).column(0).to_pylist())
+    gone = set(dropped(project).to_pylist())
     for mark in drawn.marks:
         is_asked = not concept_ids or mark.concept_id in concept_ids
-        if mark.kind == BOX and is_asked and mark.key not in drawn.ruled_out and mark.image_id not in dropped:
+        if mark.kind == BOX and is_asked and mark.key not in drawn.ruled_out and mark.image_id not in gone:
             marks[mark.key].append(mark.mark_id)
     wanted = [
         one for (image_id, concept_id), numbers in sorted(marks.items())

@@ -257,7 +257,7 @@ def test_nobody_in_a_column_of_workers_is_a_folder_or_a_model(tmp_path: Path, sh
     path.write_text("worker,image,answer\nsource:evil,owl/1.jpg,owl\nmodel:x,owl/1.jpg,wren\n", encoding="utf-8")
     with pytest.raises(UserError, match="line 2: 'source:evil' is no person") as raised:
         annotate.import_(project, (path,))
-    assert "--keep-names" in str(raised.value)
+    assert "as they are with keep_names=True" in str(raised.value)
     assert not said(project)
     batch = tmp_path / "batch.csv"
     header = "HITId,WorkerId,AssignmentStatus,Input.image_url,Input.question,Answer.label\n"
@@ -284,7 +284,7 @@ def test_own_votes_of_folders_and_models_come_back_without_a_flag(tmp_path: Path
     assert said(project) == before
     with pytest.raises(UserError) as raised:  # somebody else's: a flag says that it is meant
         annotate.import_(other, (path,))
-    assert raised.value.fix.startswith("--keep-names takes source: and model: as they are, or ")
+    assert "take source: and model: as they are with --keep-names, or " in raised.value.fix
 
 
 @pytest.mark.parametrize("chosen", ["csv", "cvat", "label-studio", "mturk", "toloka"])
