@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -22,7 +23,7 @@ from pictus.journey import first_command
 from pictus.models import Preprocessing, Run
 from pictus.project import Project, safe_name
 from pictus.registry import Outcome, step
-from pictus.releases import SPLITS, Release, class_names, find_release, open_release, split_rows
+from pictus.releases import SPLITS, Release, class_names, split_rows
 from pictus.tasks import TASKS
 from pictus.train import recipes, targets
 from pictus.train.feed import packs, remote
@@ -127,7 +128,7 @@ def resume(project: Project, run: str = "") -> Outcome[Epoch]:
     if found.is_finished:
         outcome = _outcome(found.root, found.card, (), "was finished already")
     else:
-        opened = _same_release(project, found)
+        opened = remote.of_run(project, found)
         with replace(project, root=found.root).lock("train"):
             outcome = _continued(project, found.root, opened)
     return replace(outcome, step="train resume")
@@ -243,7 +244,8 @@ def _trained(project: Project, job: Job, state: State, card: Card, notes: Sequen
         cards.write(job.root, card)
         raise KeyboardInterrupt
     unreadable = job.train.unreadable | job.val.unreadable
-    card |= {"status": "finished", "finished_at": now(), "unreadable": dict(list(unreadable.items())[:MOST_UNREADABLE])}
+    card |= {"status": "finished", "finished_at": now(), "n_unreadable": len(unreadable),
+             "unreadable": dict(list(unreadable.items())[:MOST_UNREADABLE])}  # fmt: skip
     cards.write(job.root, card)
     shutil.rmtree(job.root / training.CHECKPOINTS)
     if unreadable:
@@ -371,33 +373,17 @@ def _newest_unfinished(project: Project) -> Run:
     return unfinished[-1]
 
 
-def _same_release(project: Project, found: Run) -> Release:
-    """The release a run was started on; a UserError when it is gone or has changed under the run."""
-    stated = found.card["release"]
-    path = project.root / stated["path"]
-    if remote.is_place(stated["path"]):
-        opened = remote.found(project, stated["path"])
-    else:
-        opened = open_release(path) if path.is_dir() else find_release(project, stated["version"])
-    if opened.digest != stated["digest"]:
-        raise UserError(
-            f"The release at {opened.root} is not the one run {found.name!r} was started on: its digest is"
-            f" {opened.digest[:12]}, the run's {stated['digest'][:12]}.",
-            fix="put the release back, or train again: pictus train run",
-        )
-    return opened
-
-
 def _check_splits(release: Release) -> None:
     """Pictures to learn from and to validate on, of two classes at least."""
-    counts = {split: int(np.count_nonzero(_is_in(release, split).to_numpy(zero_copy_only=False))) for split in SPLITS}
+    found = Counter(release.pictures.column("split").to_pylist())
+    counts = {split: found[split] for split in SPLITS}
     for split in ("train", "val"):
         if not counts[split]:
             raise UserError(
                 f"Release {release.version} has no picture in split {split!r} ({counts}).",
                 fix="pictus release split --train 0.8 --val 0.1 --test 0.1, then cut another version",
             )
-    labels = set(release.pictures.filter(_is_in(release, "train")).column("label").to_pylist())
+    labels = set(split_rows(release, "train").column("label").to_pylist())
     if len(labels) < 2:  # noqa: PLR2004
         raise UserError(
             f"Release {release.version} has training pictures of one class only: there is nothing to tell apart.",
@@ -407,18 +393,12 @@ def _check_splits(release: Release) -> None:
 
 def _empty_classes(release: Release) -> str:
     """Classes without a training picture by name: nobody can learn them. "" where each has one."""
-    known = set(release.pictures.filter(_is_in(release, "train")).column("label").to_pylist())
+    known = set(split_rows(release, "train").column("label").to_pylist())
     empty = [name for label, name in enumerate(class_names(release)) if label not in known]
     if not empty:
         return ""
     shown = ", ".join(empty[:MOST_NAMED]) + (f" and {len(empty) - MOST_NAMED:,} more" if empty[MOST_NAMED:] else "")
     return f"{counted(len(empty), 'class', 'classes')} without a training picture will never be guessed: {shown}"
-
-
-def _is_in(release: Release, split: str) -> Any:  # noqa: ANN401  an Arrow array of booleans
-    import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
-
-    return pc.equal(release.pictures.column("split"), split)
 
 
 def _existing(path: Path) -> Path:

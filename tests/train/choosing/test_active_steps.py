@@ -72,5 +72,5 @@ def test_a_release_that_changed_under_the_run_is_told(stripes: pictus.Project) -
     train.run(stripes, name="only", epochs=1, set_=TINY)
     path = stripes.releases_dir / "1.0.0" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"digest": "0" * 64}))
-    with pytest.raises(UserError, match="is not the one run 'only' was trained on"):
+    with pytest.raises(UserError, match="is not the one run 'only' was started on"):
         train.active(stripes)

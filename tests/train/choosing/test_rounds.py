@@ -13,6 +13,15 @@ def test_uncertainty_is_one_where_all_classes_are_alike_and_nothing_where_one_is
     assert found.tolist() == pytest.approx([1, 0, 0.5], abs=1e-6)
 
 
+def test_of_several_labels_each_class_is_a_question_of_its_own() -> None:
+    shares = np.array([[0.5] * 3, [1, 0, 1], [0.9, 0.9, 0.9], [0.1, 0.1, 0.1]], np.float32)
+    found = rounds.uncertainty(rounds.yes_no(shares))
+    assert found[:2].tolist() == pytest.approx([1, 0], abs=1e-6)
+    assert found[2] == pytest.approx(found[3], abs=1e-6), "a sure yes tells as much as a sure no"
+    apart = rounds.disagreement(rounds.yes_no(np.array([[[1, 0]], [[1, 1]]], np.float32)))
+    assert apart.tolist() == pytest.approx([0.5]), "they disagree about one of two"
+
+
 def test_disagreement_is_of_runs_that_are_each_sure_of_another_class_not_of_runs_that_are_unsure() -> None:
     sure, other, unsure = [1, 0], [0, 1], [0.5, 0.5]
     found = rounds.disagreement(np.array([[sure, sure, unsure], [sure, other, unsure]], np.float32))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import shlex
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,18 +15,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pictus import models, networks
-from pictus.engine import cpu_count
-from pictus.errors import PictureError, UserError, counted
+from pictus.errors import UserError, counted
 from pictus.extras import need
 from pictus.journey import first_command
-from pictus.models import Pixels, Run
+from pictus.models import Run
 from pictus.project import Project, write_bytes
 from pictus.registry import Outcome, step
 from pictus.shards import ShardReader
 from pictus.tasks import TASKS
 from pictus.train.choosing import rounds
 from pictus.train.choosing.rounds import Floats, Ints
-from pictus.train.fitting.prune_steps import release_of
+from pictus.train.feed import remote
 from pictus.train.pretrain import pool
 from pictus.train.transfer import features
 
@@ -60,6 +58,7 @@ class ChosenRow:
 class _Asked(NamedTuple):
     rows: pa.Table  # of the pool that can be decoded
     shares_NK: Floats
+    answers: Floats  # the same as what is asked: f32[N, K], or of several labels to a picture f32[N, K, 2]
     features_ND: Floats
     n_unreadable: int
 
@@ -85,9 +84,9 @@ def active(
         pictus train active --run small-cnn-1.0.0 --by core-set
     """
     if budget < 1:
-        raise UserError("A budget of 1 or more pictures is wanted.", fix="--budget 200")
+        raise UserError(f"--budget {budget}: 1 or more pictures are wanted.", fix="--budget 200")
     found = models.find_run(project, run)
-    release = release_of(project, found)
+    release = remote.of_run(project, found)
     committee = _committee(project, found) if by == "disagreement" else ()
     rows = _unanswered(project, pool.unlabelled(project, release))
     if not rows.num_rows:
@@ -98,10 +97,10 @@ def active(
     asked = _asked(project, found, rows)
     if not asked.rows.num_rows:
         raise UserError(f"None of the {rows.num_rows:,} pictures can be decoded.", fix="pictus clean check")
-    score_N = rounds.uncertainty(asked.shares_NK)
+    score_N = rounds.uncertainty(asked.answers)
     if committee:
-        others = [_asked(project, one, asked.rows).shares_NK for one in committee]
-        score_N = rounds.disagreement(np.stack([asked.shares_NK, *others]))
+        others = [_asked(project, one, asked.rows).answers for one in committee]
+        score_N = rounds.disagreement(np.stack([asked.answers, *others]))
     known_MD = _labelled(project, found, release) if by in ("core-set", "mixed") else asked.features_ND[:0]
     chosen = _chosen(by, budget, asked, score_N, known_MD)
     picked = [_row(asked, found, score_N, at) for at in chosen.tolist()]
@@ -150,7 +149,7 @@ def _committee(project: Project, run: Run) -> tuple[Run, ...]:
     """The newest other finished runs of the same classes."""
     others = [
         one for one in reversed(models.by_finish(models.runs(project, skip_broken=True)))
-        if one.root != run.root and one.classes == run.classes
+        if one.root != run.root and one.classes == run.classes and _task_of(one) == _task_of(run)
     ][: COMMITTEE - 1]  # fmt: skip
     if not others:
         raise UserError(
@@ -169,36 +168,28 @@ def _unanswered(project: Project, rows: pa.Table) -> pa.Table:
 def _asked(project: Project, run: Run, rows: pa.Table) -> _Asked:
     """What a run says of pictures of the project, and what its last layer sees of them."""
     torch = need("torch", "train")
-    network, reader = models.load_run(run), ShardReader(project.shards_dir)
-    is_there: list[bool] = []
-    threads = cpu_count()
-    with project.progress.track(f"asking {run.name}", rows.num_rows) as meter, ThreadPoolExecutor(threads) as workers:
+    network = models.load_run(run)
+    with project.progress.track(f"asking {run.name}", rows.num_rows) as meter:
 
-        def good() -> Iterator[Pixels]:
-            read = partial(_prepared, reader, run)
-            for pixels in models.in_order(workers, read, rows.to_pylist(), ahead=8 * threads):
-                is_there.append(pixels is not None)
+        def taken() -> Iterator[dict[str, Any]]:
+            for row in rows.to_pylist():
                 meter.advance()
-                if pixels is not None:
-                    yield pixels
+                yield row
 
-        features_ND = models.embed_pixels(network, run, good())
+        embed = partial(models.embed_pixels, network, run)
+        features_ND, is_there_N = features.of_readable(ShardReader(project.shards_dir), run, taken(), embed)
     head = networks.head_of(network)[1]
     with torch.inference_mode():
         inputs = torch.from_numpy(features_ND).to(head.weight.device)
         bias = head.bias if head.bias is not None else 0
         logits_NK: Floats = (inputs @ head.weight.flatten(1).T + bias).float().cpu().numpy()
-    task = TASKS.get(run.card.get("recipe", {}).get("task", "classification"))
-    return _Asked(rows.filter(pa.array(is_there, pa.bool_())), task.decode(logits_NK), features_ND,
-                  len(is_there) - sum(is_there))  # fmt: skip
+    shares_NK = TASKS.get(_task_of(run)).decode(logits_NK)
+    answers = rounds.yes_no(shares_NK) if _task_of(run) == "multilabel" else shares_NK
+    return _Asked(rows.filter(pa.array(is_there_N)), shares_NK, answers, features_ND, int((~is_there_N).sum()))
 
 
-def _prepared(reader: ShardReader, run: Run, row: dict[str, object]) -> Pixels | None:
-    try:
-        image_bytes = reader.read(str(row["shard"]), int(str(row["offset"])), int(str(row["size"])))
-        return models.prepare(image_bytes, run.preprocessing)
-    except PictureError:  # counted by whoever asks
-        return None
+def _task_of(run: Run) -> str:
+    return str((run.card.get("recipe") or {}).get("task", "classification"))
 
 
 def _row(asked: _Asked, run: Run, score_N: Floats, at: int) -> ChosenRow:

@@ -28,15 +28,22 @@ BLOCK = 1_024
 """Pictures whose distances to all that is covered are held at once: 8 MB."""
 
 
+def yes_no(shares_NK: Floats) -> Floats:
+    """Classes of which a picture may show several: each is a question of its own, f32[N, K, 2]. Figures of such answers
+    are means over the questions.
+    """
+    return np.stack([shares_NK, 1 - shares_NK], axis=-1)
+
+
 def uncertainty(shares_NK: Floats) -> Floats:
     """Entropy over log K: f32[N] in 0..1."""
-    return np.asarray(_entropy(shares_NK) / np.log(max(2, shares_NK.shape[1])), np.float32)
+    return _of_pictures(_entropy(shares_NK) / np.log(max(2, shares_NK.shape[-1])))
 
 
 def disagreement(shares_RNK: Floats) -> Floats:
     """Entropy of the mean answer less the mean entropy, over log R: f32[N] in 0..1; 0 where all say the same."""
-    apart_N = _entropy(shares_RNK.mean(axis=0)) - _entropy(shares_RNK).mean(axis=0)
-    return np.asarray(np.clip(apart_N / np.log(max(2, len(shares_RNK))), 0, 1), np.float32)
+    apart = _entropy(shares_RNK.mean(axis=0)) - _entropy(shares_RNK).mean(axis=0)
+    return _of_pictures(np.clip(apart / np.log(max(2, len(shares_RNK))), 0, 1))
 
 
 def most(score_N: Floats, many: int) -> Ints:
@@ -55,12 +62,11 @@ def centres(features_ND: Floats, covered_MD: Floats, many: int) -> Ints:
         nearest_N = 1 - vectors_ND @ _unit(vectors_ND.mean(axis=0, keepdims=True))[0]
     chosen: list[int] = []
     while len(chosen) < min(many, len(vectors_ND)):
-        nearest_N[chosen[-1:]] = -np.inf
         row = int(np.argmax(nearest_N))
         chosen.append(row)
         apart_N = 1 - vectors_ND @ vectors_ND[row]
         nearest_N = apart_N if len(chosen) == 1 and not len(covered_MD) else np.minimum(nearest_N, apart_N)
-        nearest_N[chosen] = -np.inf
+        nearest_N[row] = -np.inf  # and stays so: of two distances the smaller
     return np.array(chosen, np.int64)
 
 
@@ -68,6 +74,10 @@ def mixed(score_N: Floats, features_ND: Floats, covered_MD: Floats, many: int) -
     """The k centres among the `MIXED_OF` times as many pictures of the greatest scores."""
     rows = most(score_N, many * MIXED_OF)
     return rows[centres(features_ND[rows], covered_MD, many)]
+
+
+def _of_pictures(values: NDArray[np.float64]) -> Floats:
+    return np.asarray(values.reshape(len(values), -1).mean(axis=1), np.float32)
 
 
 def _entropy(shares: Floats) -> NDArray[np.float64]:

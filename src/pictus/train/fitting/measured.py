@@ -1,18 +1,12 @@
-"""What a network costs and how often it is right: before and after it was made smaller, in one sitting.
-
-Legend: N pictures of a split, S side in px.
-"""
+"""What a network costs and how often it is right: before and after it was made smaller, in one sitting."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from pictus import models, stats
 from pictus.extras import need
@@ -62,11 +56,8 @@ def rows(asked: Sequence[tuple[str, str, "nn.Module"]], run: "Run", release: "Re
 def right(network: "nn.Module", run: "Run", release: "Release", split: str) -> tuple[int, int]:
     """Pictures of a split whose first guess is right, and all of them; one that cannot be decoded is wrong."""
     wanted = split_rows(release, split).to_pylist()
-    logits_NK = features.of_readable(run, release, wanted, partial(models.predict_pixels, network, run))
-    place = {concept_id: at for at, concept_id in enumerate(run.classes)}
-    label_N = np.array([place.get(row["concept_id"], -1) for row in wanted])
-    is_right_N = (logits_NK.argmax(axis=1) == label_N) & np.isfinite(logits_NK[:, 0])
-    return int(is_right_N.sum()), len(wanted)
+    guesses = features.guesses(network, run, release, wanted)
+    return sum(guess == row["concept_id"] for guess, row in zip(guesses, wanted, strict=True)), len(wanted)
 
 
 def cpu_ms(networks: Sequence["nn.Module"], side: int) -> list[float]:

@@ -18,12 +18,12 @@ from pictus.train.fitting import measured
 from pictus.train.fitting.measured import FittedRow
 from pictus.train.recipes import Recipe
 from pictus.train.steps import run as train_run
+from pictus.train.transfer import features
 
 if TYPE_CHECKING:
     from torch import nn
 
     from pictus.models import Run
-    from pictus.releases import Release
 
 FOLDER = "narrow"
 """Of models/: weights as they are before the narrow network is trained."""
@@ -52,8 +52,11 @@ def prune(project: Project, run: str = "", *, sparsity: float = 0.5, epochs: int
         pictus train prune resnet18-1.0.0 --sparsity 0.3 --epochs 10
     """
     if not 0 < sparsity <= narrow_networks.MOST or epochs < 0:
-        most = narrow_networks.MOST
-        raise UserError(f"A sparsity above 0 up to {most} and 0 or more epochs are wanted.", fix="--sparsity 0.5")
+        raise UserError(
+            f"--sparsity {sparsity:g}, --epochs {epochs}: a sparsity above 0 up to {narrow_networks.MOST} and 0 or more"
+            " epochs are wanted.",
+            fix="--sparsity 0.5",
+        )
     found = models.find_run(project, run)
     if narrow_networks.split(found.model_name)[1]:
         raise UserError(
@@ -61,17 +64,17 @@ def prune(project: Project, run: str = "", *, sparsity: float = 0.5, epochs: int
             fix="prune the run it came from by a greater --sparsity",
         )
     wide = models.load_run(found, device="cpu")
-    release = release_of(project, found)
+    release = remote.of_run(project, found)
     narrow = narrow_networks.narrowed(models.load_run(found, device="cpu"), sparsity)
     name = f"{found.model_name}{narrow_networks.MARK}{sparsity:g}"
     weights = _written(project, found, narrow, name)
     many = epochs or max(1, int(found.card.get("results", {}).get("epochs", 4)) // 4)
     outcome = train_run(
-        project, release=_place(project, found), recipe=name, name=f"{found.name}-narrow-{sparsity:g}-{many}",
-        epochs=many, set_=settings_of(found, name, weights),
+        project, release=remote.address_of(release) or str(release.root), recipe=name,
+        name=f"{found.name}-narrow-{sparsity:g}-{many}", epochs=many, set_=settings_of(found, name, weights),
     )  # fmt: skip
     new = models.open_run(outcome.summary["path"])
-    split = "test" if "test" in release.pictures.column("split").unique().to_pylist() else "val"
+    split = features.judged_on(release)
     asked = (("before", found.name, wide), ("narrow", found.name, narrow),
              ("after", new.name, models.load_run(new, device="cpu")))  # fmt: skip
     rows = measured.rows(asked, found, release, split)
@@ -95,28 +98,6 @@ def settings_of(run: "Run", model: str, weights: Path) -> tuple[str, ...]:
     own = [f"{key}={value}" for key, value in asked.items() if value != getattr(usual, key)]
     rate = run.card.get("asked", {}).get("lr", usual.lr) * GENTLER
     return (*own, f"lr={rate:g}", f"size={run.preprocessing.size}", f"weights={weights}")
-
-
-def release_of(project: Project, run: "Run") -> "Release":
-    """The release a run was trained on; a UserError where it has changed since."""
-    opened = remote.found(project, _place(project, run))
-    stated = run.card.get("release", {})
-    if opened.digest != stated.get("digest"):
-        raise UserError(
-            f"The release at {opened.root} is not the one run {run.name!r} was trained on: its digest is"
-            f" {opened.digest[:12]}, the run's {str(stated.get('digest'))[:12]}.",
-            fix="put the release back",
-        )
-    return opened
-
-
-def _place(project: Project, run: "Run") -> str:
-    """How the run's release is named on a command line."""
-    stated = run.card.get("release", {})
-    path = str(stated.get("path", ""))
-    if remote.is_place(path) or not (project.root / path).is_dir():
-        return path if remote.is_place(path) else str(stated.get("version", ""))
-    return str(project.root / path)
 
 
 def _written(project: Project, run: "Run", narrow: "nn.Module", name: str) -> Path:

@@ -17,7 +17,8 @@ from pictus.extras import need
 from pictus.models import Pixels, Run
 from pictus.project import Project, write_text
 from pictus.registry import Outcome, step
-from pictus.releases import SPLITS, PictureReader, Release, find_release, open_release, split_rows
+from pictus.releases import SPLITS, Release, split_rows
+from pictus.train.feed import remote
 from pictus.train.transfer import features, pages
 from pictus.train.transfer import forgetting as memory
 from pictus.train.transfer.attacks import Bound, attacked
@@ -27,6 +28,8 @@ SHOWN = 48
 """Forgotten pictures on the page."""
 
 SIDE = 128
+BATCH = 50
+"""Pictures attacked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def forgetting(project: Project, run: str = "", *, before: str = "", split: str 
     """
     new = models.find_run(project, run)
     old = models.find_run(project, before) if before else _begun_from(new)
-    releases = {found.root: found for found in (_release_of(project, old), _release_of(project, new))}
+    releases = {found.root: found for found in (remote.of_run(project, old), remote.of_run(project, new))}
     rows: list[ForgettingRow] = []
     lost: list[tuple[Release, tuple[str, str, str]]] = []
     for release in releases.values():
@@ -100,9 +103,13 @@ def robustness(
         pictus train robustness b --bound 2 --steps 50
     """
     if not 0 < bound <= 64 or not 1 <= steps <= 1000 or limit < 1:  # noqa: PLR2004
-        raise UserError("A bound of 0 to 64, 1 to 1,000 steps and a limit of 1 or more are wanted.", fix="--bound 4")
+        raise UserError(
+            f"--bound {bound:g}, --steps {steps}, --limit {limit}: a bound above 0 up to 64, 1 to 1,000 steps and a"
+            " limit of 1 or more are wanted.",
+            fix="--bound 4",
+        )
     found = models.find_run(project, run)
-    release = _release_of(project, found)
+    release = remote.of_run(project, found)
     part = _split(release, split)
     rows = split_rows(release, part).slice(0, limit).to_pylist()
     counts = {"clean": 0, "attacked": 0}
@@ -136,45 +143,25 @@ def _begun_from(run: Run) -> Run:
     return models.open_run(stated["path"])
 
 
-def _release_of(project: Project, run: Run) -> Release:
-    stated = run.card.get("release") or {}
-    path = project.root / str(stated.get("path", ""))
-    opened = open_release(path) if path.is_dir() else find_release(project, str(stated.get("version", "")))
-    if opened.digest != stated.get("digest"):
-        raise UserError(
-            f"The release at {opened.root} is not the one run {run.name!r} was trained on: its digest is"
-            f" {opened.digest[:12]}, the run's {str(stated.get('digest'))[:12]}.",
-            fix="put the release back",
-        )
-    return opened
-
-
 def _split(release: Release, asked: str) -> str:
     if asked and asked not in SPLITS:
         raise UserError(f"There is no split {asked!r}.", fix=f"one of: {', '.join(SPLITS)}")
-    return asked or ("test" if "test" in release.pictures.column("split").unique().to_pylist() else "val")
+    return asked or features.judged_on(release)
 
 
 def _guessed(release: Release, split: str, old: Run, new: Run) -> Guesses:
     rows = split_rows(release, split).to_pylist()
-    guesses = []
-    for run in (old, new):
-        ask = partial(models.predict_pixels, models.load_run(run), run)
-        logits_NK = features.of_readable(run, release, rows, ask)
-        best_N, is_there_N = logits_NK.argmax(axis=1), np.isfinite(logits_NK[:, 0])
-        guesses.append([
-            run.classes[best] if is_there else ""
-            for best, is_there in zip(best_N.tolist(), is_there_N.tolist(), strict=True)
-        ])  # fmt: skip
+    guesses = (features.guesses(models.load_run(run), run, release, rows) for run in (old, new))
     return Guesses([row["image_id"] for row in rows], [row["concept_id"] for row in rows], *guesses)
 
 
 def _in_batches(
-    pool: ThreadPoolExecutor, release: Release, run: Run, rows: list[dict[str, Any]], size: int = 50
+    pool: ThreadPoolExecutor, release: Release, run: Run, rows: list[dict[str, Any]]
 ) -> Iterator[tuple[list[Pixels | None], list[str]]]:
-    found = models.in_order(pool, partial(features.prepared, PictureReader(release), run), rows, ahead=2 * size)
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
+    read = partial(features.prepared, remote.reader_of(release, run.card), run)
+    found = models.in_order(pool, read, rows, ahead=2 * BATCH)
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
         yield [next(found) for _ in part], [row["concept_id"] for row in part]
 
 
@@ -217,9 +204,10 @@ def _page(old: Run, new: Run, rows: list[ForgettingRow], lost: list[tuple[Releas
     heads = ("release", "classes", "pictures", old.name, new.name, "change, 95 % interval", "lost", "won")
     names = dict(zip(old.classes, old.class_names, strict=True)) | dict(zip(new.classes, new.class_names, strict=True))
     once = {one[0]: (release, one) for release, one in lost}
+    readers = {release.root: remote.reader_of(release, new.card) for release, _ in once.values()}
     shown = []
     for release, (image_id, concept_id, guess) in list(once.values())[:SHOWN]:
-        jpeg = _thumbnail(release, image_id)
+        jpeg = _thumbnail(readers[release.root], release, image_id)
         if jpeg:
             shown.append((jpeg, f"{names[concept_id]}, now {names.get(guess, 'unread')}"))
     more = f", {len(shown)} of them below" if len(once) > len(shown) else ""
@@ -228,12 +216,12 @@ def _page(old: Run, new: Run, rows: list[ForgettingRow], lost: list[tuple[Releas
     return pages.page(f"What {new.name} has forgotten of {old.name}", body)
 
 
-def _thumbnail(release: Release, image_id: str) -> bytes:
+def _thumbnail(reader: features.Reader, release: Release, image_id: str) -> bytes:
     import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
 
     row = release.pictures.filter(pc.equal(release.pictures.column("image_id"), image_id)).slice(0, 1).to_pylist()[0]
     try:
-        picture = pixels.decode_scaled(PictureReader(release).read(row["shard"], row["offset"], row["size"]), SIDE)
+        picture = pixels.decode_scaled(reader.read(row["shard"], row["offset"], row["size"]), SIDE)
     except PictureError:
         return b""  # nothing can be shown of it
     scale = SIDE / min(picture.shape[:2])

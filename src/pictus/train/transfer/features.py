@@ -7,7 +7,7 @@
 The key is of (weights, preprocessing, release), so features are never those of something else; a part that is there is
 not made again, so a kill loses one part at most.
 
-Legend: N pictures of a split, D features.
+Legend: N pictures of a split, G of them that can be decoded, D features, K classes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,8 +31,10 @@ from pictus.errors import PictureError, UserError
 from pictus.extras import need
 from pictus.models import Floats, Pixels, Run
 from pictus.project import write_bytes, write_text
-from pictus.releases import PictureReader, split_rows
+from pictus.releases import split_rows
+from pictus.shards import ShardReader
 from pictus.tasks import TASKS
+from pictus.train.feed import remote
 from pictus.train.kept.card import preprocessing_of
 from pictus.train.recipes import Recipe
 
@@ -47,6 +49,8 @@ PART = 1024
 """Pictures in a file: a minute of a large network on a laptop."""
 
 FOLDER = "features"
+
+Reader = ShardReader | remote.Shelf
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def of_split(folder: Path, source: Source, release: "Release", split: str, progr
     rows = split_rows(release, split)
     labels_N = np.asarray(TASKS.get("classification").targets(release, split), np.int64)
     starts = range(0, rows.num_rows, PART)
-    parts = []
+    reader, parts = remote.reader_of(release, source.run.card), []
     with progress.track(f"features of {split}", rows.num_rows) as meter:
         for start in starts:
             path = folder / f"{split}-{start:07d}.npy"
@@ -110,15 +114,22 @@ def of_split(folder: Path, source: Source, release: "Release", split: str, progr
             values = _kept(path, count)
             if values is None:
                 embed = partial(models.embed_pixels, source.network, source.run)
-                values = of_readable(source.run, release, rows.slice(start, count).to_pylist(), embed)
+                found, is_good = of_readable(reader, source.run, rows.slice(start, count).to_pylist(), embed)
+                values = np.full((count, found.shape[1]), np.nan, np.float32)
+                values[is_good] = found
                 written = io.BytesIO()
                 np.save(written, values, allow_pickle=False)
                 write_bytes(path, written.getvalue())
             parts.append(values)
             meter.advance(count)
-    values_ND = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+    values_ND = np.concatenate(parts)
     is_there_N = ~np.isnan(values_ND).any(axis=1)
     return Features(values_ND[is_there_N], labels_N[is_there_N], int((~is_there_N).sum()))
+
+
+def judged_on(release: "Release") -> str:
+    """The split that figures are told of: test where the release has one, else val."""
+    return "test" if "test" in release.pictures.column("split").unique().to_pylist() else "val"
 
 
 def _kept(path: Path, count: int) -> Floats | None:
@@ -132,13 +143,13 @@ def _kept(path: Path, count: int) -> Floats | None:
 
 
 def of_readable(
-    run: Run, release: "Release", rows: Sequence[dict[str, Any]], ask: Callable[[Iterator[Pixels]], Floats]
-) -> Floats:
-    """What `ask` makes of the prepared pictures of these rows, f32[len(rows), …]; NaN for one not decodable."""
+    reader: Reader, run: Run, rows: Iterable[dict[str, Any]], ask: Callable[[Iterator[Pixels]], Floats]
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """What `ask` makes of those pictures that can be decoded, prepared for the run; and which of the rows they are."""
     is_there: list[bool] = []
     threads = cpu_count()
     with ThreadPoolExecutor(threads) as pool:
-        read = partial(prepared, PictureReader(release), run)
+        read = partial(prepared, reader, run)
 
         def good() -> Iterator[Pixels]:
             for pixels in models.in_order(pool, read, rows, ahead=8 * threads):
@@ -147,12 +158,18 @@ def of_readable(
                     yield pixels
 
         found = ask(good())
-    values = np.full((len(rows), found.shape[1]), np.nan, np.float32)
-    values[np.array(is_there, bool)] = found
-    return values
+    return found, np.array(is_there, np.bool_)
 
 
-def prepared(reader: PictureReader, run: Run, row: dict[str, Any]) -> Pixels | None:
+def guesses(network: "nn.Module", run: Run, release: "Release", rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The first guess for each row, a concept id; "" for a picture that cannot be decoded."""
+    ask = partial(models.predict_pixels, network, run)
+    logits_GK, is_there_N = of_readable(remote.reader_of(release, run.card), run, rows, ask)
+    best = iter(logits_GK.argmax(axis=1).tolist())
+    return [run.classes[next(best)] if is_there else "" for is_there in is_there_N.tolist()]
+
+
+def prepared(reader: Reader, run: Run, row: dict[str, Any]) -> Pixels | None:
     """As the network sees it; None for a picture that cannot be decoded."""
     try:
         return models.prepare(reader.read(row["shard"], row["offset"], row["size"]), run.preprocessing)

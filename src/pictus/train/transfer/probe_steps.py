@@ -101,7 +101,10 @@ def few_shot(
     """
     counts = sorted(set(shots or SHOTS))
     if counts[0] < 1 or not 2 <= draws <= 1000:  # noqa: PLR2004
-        raise UserError("1 or more shots and 2 to 1,000 draws are wanted.", fix="--shots 1 --shots 5 --draws 5")
+        raise UserError(
+            f"--shots {counts[0]}, --draws {draws}: 1 or more shots and 2 to 1,000 draws are wanted.",
+            fix="--shots 1 --shots 5 --draws 5",
+        )
     seen = _seen(project, network, release, weights)
     asked = ("test", seen.test) if seen.test is not None else ("val", seen.val)
     found = [
@@ -126,6 +129,6 @@ def _seen(project: Project, network: str, release: str, weights: str) -> _Seen:
     train, val = (features.of_split(folder, source, opened, split, project.progress) for split in ("train", "val"))
     if not len(train.labels_N):
         raise UserError(f"No training picture of release {opened.version} can be decoded.", fix="pictus release verify")
-    has_test = "test" in opened.pictures.column("split").unique().to_pylist()
+    has_test = features.judged_on(opened) == "test"
     test = features.of_split(folder, source, opened, "test", project.progress) if has_test else None
     return _Seen(source.name, folder, opened, train, val, test)

@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 
 from pictus import models, networks, pixels
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError, counted
 from pictus.extras import need
 from pictus.project import Project
-from pictus.releases import PictureReader, Release, class_names, split_rows
+from pictus.releases import Release, class_names, split_rows
+from pictus.train.feed import remote
 from pictus.train.loop import environment
 from pictus.train.loop.parts import chosen, parted
 from pictus.train.loop.precision import autocast
@@ -51,8 +53,8 @@ TOO_UNEVEN = 5.0
 """Classes are balanced by square roots (Mahajan et al. 2018) where the largest has so many times the smallest's."""
 
 FEW = 10_000
-"""Training pictures under which labels are smoothed and pictures wiped and mixed more: nothing else keeps a network
-from learning them by heart.
+"""Training pictures under which rectangles are wiped out more often: little else keeps a network from learning them by
+heart.
 """
 
 _MEANING = re.compile(
@@ -135,7 +137,7 @@ def choice(data: Data, machine: Machine, minutes: float = 0.0) -> Choice:
         _base(network), size=side, minutes=minutes, epochs=max(EPOCHS[0], min(2 * wanted, most)), patience=0
     )
     why = [
-        _told(data, machine),
+        _facts(data, machine),
         (f"Network {network} at {side} px: it learns from {rate:,.0f} pictures/s here, in {minutes:g} minutes from each"
          f" picture {most:,} times; about {wanted:,} times are wanted."),
         f"At most {recipe.epochs:,} epochs in {minutes:g} minutes, whichever is over first.",
@@ -150,7 +152,7 @@ _TRAINED = 0.8
 """Share of a run that is training; the rest is validation, checkpoints and reading pictures for the first time."""
 
 
-def _told(data: Data, machine: Machine) -> str:
+def _facts(data: Data, machine: Machine) -> str:
     device = "no GPU" if machine.device == "cpu" else "a GPU"
     return (
         f"{counted(data.n_train, 'training picture')} of {counted(len(data.names), 'class', 'classes')}, the median"
@@ -193,11 +195,9 @@ def _mirror(data: Data) -> tuple[dict[str, float], str]:
 
 def _few(data: Data) -> tuple[dict[str, float], str]:
     if data.n_train < FEW:
-        return (
-            {"min_area": 0.35, "erase": 0.25, "smoothing": 0.1},
-            f"Fewer than {FEW:,} pictures: small crops and wiped rectangles, so that they are not learned by heart.",
-        )
-    return {"min_area": 0.35, "erase": 0.1}, f"{FEW:,} pictures or more: rectangles are wiped out less often."
+        why = f"Fewer than {FEW:,} pictures: a rectangle is wiped out of every fourth, against learning by heart."
+        return {"erase": 0.25}, why
+    return {"erase": 0.1}, f"{FEW:,} pictures or more: a rectangle is wiped out of every tenth."
 
 
 def _balance(data: Data) -> tuple[dict[str, float], str]:
@@ -214,9 +214,11 @@ def _colour(data: Data) -> tuple[dict[str, float], str]:
 
 
 def _grey_share(release: Release) -> float:
-    rows = split_rows(release, "train")
+    """Of pictures spread evenly; of a release in a store those of one shard, which is fetched whole."""
+    rows, reader, found = split_rows(release, "train"), remote.reader_of(release, {}), []
+    if remote.address_of(release):
+        rows = rows.filter(pc.equal(rows.column("shard"), rows.column("shard")[0]))
     places = np.linspace(0, rows.num_rows - 1, min(LOOKED_AT, rows.num_rows)).astype(int)
-    reader, found = PictureReader(release), []
     for row in rows.take(places).to_pylist():
         try:
             picture = pixels.decode_scaled(reader.read(row["shard"], row["offset"], row["size"]), 32)

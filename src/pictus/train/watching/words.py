@@ -116,5 +116,5 @@ def _energy(card: Card) -> str:
 
 
 def _unreadable(card: Card) -> str:
-    found = card.get("unreadable") or {}
-    return f"{counted(len(found), 'picture')} that cannot be decoded" if found else ""
+    count = card.get("n_unreadable") or len(card.get("unreadable") or {})  # cards of before name up to 20
+    return f"{counted(count, 'picture')} that cannot be decoded" if count else ""
