@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -59,6 +62,18 @@ def test_a_process_that_cannot_begin_is_told_with_its_last_words(
     with pytest.raises(UserError, match="Process 2 of 2 could not begin"):
         train.run(stripes, name="a", epochs=1, set_=(*TINY, "processes=2"))
     assert [run.is_finished for run in models.runs(stripes)] == [False]
+
+
+def test_a_process_whose_end_is_known_a_little_later_is_told_all_the_same() -> None:
+    polls = iter([None] * 5)
+    gone: Any = SimpleNamespace(
+        process=SimpleNamespace(poll=lambda: next(polls, -9), returncode=-9), errors=io.BytesIO(b"first\nkilled.\n")
+    )
+    there: Any = SimpleNamespace(process=SimpleNamespace(poll=lambda: None))
+    job: Any = SimpleNamespace(root=Path("models/a"))
+    found = group._lost(job, SimpleNamespace(counters=Counters(step=8)), [there, gone], RuntimeError("closed"))  # type: ignore[arg-type]
+    assert isinstance(found, UserError)
+    assert found.what == "Process 3 of 3 ended at step 8 with -9: killed. The last checkpoint is whole."
 
 
 def _losses(root: Path) -> list[float]:

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from pictus.errors import UserError
 from pictus.extras import need
+from pictus.train.feed import remote
 from pictus.train.loop.parts import FEWEST, Compute, Parts, Result
 from pictus.train.loop.schedule import Plan
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 JOIN_S = 600.0
 """A process that has not read its release after this long never will."""
+
+REAP_S = 5.0
 
 LONGEST = timedelta(days=1)
 """Others wait so long for rank 0 to validate; one that is gone is noticed at once, by its closed connection."""
@@ -98,9 +101,16 @@ def spread(job: "Job", state: "State", alone: Parts) -> Iterator[Parts]:
             "Several processes share a batch on CPUs only: here is a GPU.",
             fix="leave out processes, or hide the GPU: CUDA_VISIBLE_DEVICES= pictus train resume " + job.root.name,
         )
+    if place := remote.address_of(job.train.release):
+        raise UserError(
+            f"Several processes read a release from a folder only, and this one lies at {place}: each would empty the"
+            " cache that the others read from.",
+            fix="copy the release here and train on the copy: --release FOLDER, or leave out processes",
+        )
     folder = tempfile.mkdtemp(prefix="pictus-")  # nobody else may look into it; a port would be open to the network
-    helpers = [_started(job, rank, folder) for rank in range(1, world)]
+    helpers: list[_Helper] = []
     try:
+        helpers.extend(_started(job, rank, folder) for rank in range(1, world))
         store = meeting(folder, world)
         _await(helpers, store)
         with joined(store, 0, world, state.model):
@@ -109,7 +119,6 @@ def spread(job: "Job", state: "State", alone: Parts) -> Iterator[Parts]:
                 yield found
                 found.end()
             except RuntimeError as error:
-                time.sleep(0.2)  # a killed process is reaped a moment after its connection closed
                 raise _lost(job, state, helpers, error) from error
     finally:
         for helper in helpers:
@@ -152,7 +161,7 @@ def ready(rank: int) -> str:
 
 def _started(job: "Job", rank: int, folder: str) -> _Helper:
     brief = {"run": str(job.root), "release": str(job.train.release.root), "rank": rank, "folder": folder,
-             "world": job.recipe.processes}  # fmt: skip
+             "world": job.recipe.processes, "parent": os.getpid()}  # fmt: skip
     errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in _ended
     command = [sys.executable, "-m", "pictus.train.devices.helper", json.dumps(brief)]
     return _Helper(
@@ -168,28 +177,35 @@ def _await(helpers: list[_Helper], store: Any) -> None:  # noqa: ANN401  a torch
         while not store.check([ready(rank)]):
             if helper.process.poll() is not None or time.monotonic() - began > JOIN_S:
                 raise UserError(
-                    f"Process {rank + 1} of {len(helpers) + 1} could not begin: {_said(helper)}",
+                    f"Process {rank + 1} of {len(helpers) + 1} could not begin{_said(helper)}.",
                     fix="pictus train resume, or train with fewer: --set processes=1",
                 )
             time.sleep(0.05)
 
 
 def _lost(job: "Job", state: "State", helpers: list[_Helper], error: RuntimeError) -> Exception:
-    gone = [rank for rank, helper in enumerate(helpers, 1) if helper.process.poll() is not None]
-    if not gone:
-        return error
-    found = helpers[gone[0] - 1]
-    return UserError(
-        f"Process {gone[0] + 1} of {len(helpers) + 1} ended at step {state.counters.step:,} with"
-        f" {found.process.returncode}{_said(found, ': ')}. The last checkpoint is whole.",
-        fix=f"pictus train resume {job.root.name}",
-    )
+    """Which process is gone; the error itself where all are there. A killed one is reaped a moment after its connection
+    has closed.
+    """
+    until = time.monotonic() + REAP_S
+    while True:
+        for number, helper in enumerate(helpers, 2):
+            if helper.process.poll() is not None:
+                return UserError(
+                    f"Process {number} of {len(helpers) + 1} ended at step {state.counters.step:,} with"
+                    f" {helper.process.returncode}{_said(helper)}. The last checkpoint is whole.",
+                    fix=f"pictus train resume {job.root.name}",
+                )
+        if time.monotonic() > until:
+            return error
+        time.sleep(0.05)
 
 
-def _said(helper: _Helper, before: str = "") -> str:
+def _said(helper: _Helper) -> str:
+    """": " and its last words, "" where it said none."""
     helper.errors.seek(0)
     lines = helper.errors.read().decode(errors="replace").strip().splitlines()
-    return before + lines[-1][:300] if lines else ""
+    return f": {lines[-1][:300].removesuffix('.')}" if lines else ""
 
 
 def _ended(helper: _Helper) -> None:

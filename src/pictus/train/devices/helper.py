@@ -1,16 +1,13 @@
 """A further process of a run: it computes its share of every batch, takes the same steps, and writes nothing.
 
-    python -m pictus.train.devices.helper '{"run": …, "release": …, "rank": 1, "world": 2, "folder": …}'
+    python -m pictus.train.devices.helper '{"run": …, "release": …, "rank": 1, "world": 2, "folder": …, "parent": …}'
 """
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from pictus.train.feed import loader
 from pictus.train.kept import checkpoint
 from pictus.train.loop import environment, training
 from pictus.train.loop.parts import parted
+from pictus.train.loop.signals import leave_with
 from pictus.train.loop.state import Job, State, fresh, restored
 from pictus.train.tuning.trial import Shelf
 
@@ -30,7 +28,7 @@ def main(brief: dict[str, Any]) -> None:
     """Until rank 0 says that it is over, or is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # rank 0 is told as well, and decides
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    leave_with(brief["parent"])
     environment.keep_memory()
     root = Path(brief["run"])
     place = bare(root.parent.parent) if root.parent.name == "models" else Shelf(root.parent, root.parent.name)
@@ -63,13 +61,6 @@ def work(job: Job, state: State, rank: int, world: int) -> None:
                 training.advance(job, state, spread, batch)
         except StoppedError:
             return  # the run has ended, or was asked to stop
-
-
-def _leave_with(parent: int) -> None:
-    """End when rank 0 has ended, also by kill -9 while this reads a release."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 if __name__ == "__main__":

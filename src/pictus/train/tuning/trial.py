@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import NamedTuple
 from pictus.errors import UserError
 from pictus.project import Project
 from pictus.train.kept import logbook
+from pictus.train.loop.signals import leave_with
 
 REFUSED = 3
 """Exit status of a trial that ended with a message on stderr."""
@@ -64,7 +64,7 @@ Watcher = Callable[[int, float], bool]
 
 def ran(asked: Asked, watch: Watcher, wants_stop: Callable[[], bool]) -> End | None:
     """One trial from its start, or from where it was, to its end; None where `wants_stop` ended it before."""
-    command = [sys.executable, "-m", "pictus.train.tuning.trial", json.dumps(asked.__dict__)]
+    command = [sys.executable, "-m", "pictus.train.tuning.trial", json.dumps(asked.__dict__), str(os.getpid())]
     Path(asked.root).mkdir(parents=True, exist_ok=True)
     with (Path(asked.root) / f"{asked.name}.err").open("w+", encoding="utf-8") as errors:
         running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: S603  our own module
@@ -116,12 +116,12 @@ def stop(running: "subprocess.Popen[bytes]") -> None:
             running.wait()
 
 
-def main(text: str) -> int:
-    """In the trial's own process."""
+def main(text: str, study: int) -> int:
+    """In the trial's own process. It ends when the study's has ended: nobody reads the curve then."""
     from pictus.train import steps  # noqa: PLC0415  a second of torch, only here
 
     asked = Asked(**json.loads(text))
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    leave_with(study)
     if asked.cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, asked.cores)
     shelf = Shelf(Path(asked.root), "trials")
@@ -150,17 +150,10 @@ def _followed(
     return None
 
 
-def _leave_with(parent: int) -> None:
-    """End when the study has ended, also by kill -9: nobody reads the curve then."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
-
-
 def causes(ends: Sequence[tuple[int, str]]) -> tuple[str, ...]:
     """`trial 3 failed: …`"""
     return tuple(f"trial {number} failed: {cause}" for number, cause in ends)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
