@@ -72,6 +72,18 @@ def test_a_run_that_was_stopped_is_not_told_as_finished(told: list[Told], tmp_pa
     assert told[0].ended is False
 
 
+def test_a_logger_that_ends_the_run_before_it_began_leaves_none_open(
+    told: list[Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(_: Subject) -> Any:
+        raise UserError("no package")
+
+    monkeypatch.setitem(LOGGERS._found, "refusing", refusing)
+    with pytest.raises(UserError, match="no package"), loggers.opened("first,refusing", Subject(tmp_path, 0, {})):
+        pass
+    assert told[0].ended is False
+
+
 def test_names_are_read_from_a_recipe() -> None:
     assert loggers.names_of("tensorboard, wandb,tensorboard") == ("tensorboard", "wandb")
     assert loggers.names_of("none") == ()

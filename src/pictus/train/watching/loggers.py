@@ -69,9 +69,9 @@ def check(log: str) -> None:
 def opened(log: str, subject: Subject) -> Iterator["Loggers"]:
     """The loggers of a run, closed at the end."""
     found = Loggers()
-    for name in names_of(log):
-        found.add(name, LOGGERS.get(name), subject)
     try:
+        for name in names_of(log):
+            found.add(name, LOGGERS.get(name), subject)
         yield found
     finally:
         found.close()
