@@ -118,8 +118,9 @@ def test_a_damaged_evaluation_says_so_and_hides_no_other(project: pictus.Project
     assert "/runs/first/1.0.0-val" in text
 
 
-def test_a_damaged_log_is_named(project: pictus.Project) -> None:
-    root = make_run(project, "first", epochs=1, tail='{"kind": "epoch", "epoch": \n')
+@pytest.mark.parametrize("line", ['{"kind": "epoch", "epoch": ', '{"kind": "epoch", "epoch": 2, "train_top1": 0.5}'])
+def test_a_damaged_log_is_named(project: pictus.Project, line: str) -> None:
+    root = make_run(project, "first", epochs=1, tail=line + "\n")
     with pytest.raises(pictus.UserError, match=r"metrics\.jsonl is damaged"):
         runs.page(models.open_run(root))
 

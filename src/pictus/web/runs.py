@@ -6,7 +6,6 @@ import json
 import math
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,8 @@ from pictus.web.run_charts import Line, lines
 CURVE_NAME = "metrics.jsonl"
 REPORT_NAME = "report.html"
 LIVE_NAME, MISTAKES_NAME, LOCK = "live.json", "mistakes.json", "locks/train.lock"
+NEEDED = {"step": ("step",), "epoch": ("step", "is_best", "train_top1", "val_top1", "val_top5")}
+"""Of a line of the log, by its kind."""
 BEST_OF = 5
 LIVE_NUMBERS = 4  # of one point of the history
 FRESH_S = 60.0
@@ -75,7 +76,7 @@ def pages(project: Project) -> list[RunPage]:
 def page(run: Run) -> RunPage:
     """What is known of one run, also of one that is still being trained."""
     card = run.card
-    lines = _epochs(run.root / CURVE_NAME)
+    lines = _logged(run.root / CURVE_NAME, "epoch")
     n_val = int(card.get("pictures", {}).get("val", 0))
     best = next((line for line in reversed(lines) if line["is_best"]), None)
 
@@ -141,7 +142,8 @@ def mistakes(run: Run) -> dict[str, Any]:
 
 def curves(run: Run) -> list[tuple[str, Markup]]:
     """Caption and drawing of the loss, the scores, the learning rate and the pace."""
-    steps, epochs, now = _steps(run.root / CURVE_NAME), _epochs(run.root / CURVE_NAME), live(run)
+    steps, epochs = (_logged(run.root / CURVE_NAME, kind) for kind in ("step", "epoch"))
+    now = live(run)
     per_epoch = now.get("steps_per_epoch") or max(1.0, *(line["step"] / line["epoch"] for line in epochs), 1.0)
     last = max([line["epoch"] for line in epochs] + [line["step"] / per_epoch for line in steps], default=0.0)
     end = max(last, float(now.get("epochs", 0)) if is_working(run) else 0.0)
@@ -198,30 +200,21 @@ def find_report(project: Project, name: str, evaluation: str) -> Path | None:
     return next((one.report for one in found), None)
 
 
-def _epochs(path: Path) -> list[dict[str, Any]]:
-    """The epochs in a run's log. What follows the last line break is still being written."""
+def _logged(path: Path, kind: str) -> list[dict[str, Any]]:
+    """The epochs or steps in a run's log, with all of `NEEDED`; of one that a resumed run wrote twice the later
+    counts. What follows the last line break is still being written.
+    """
     if not path.is_file():
         return []
     whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    kept: dict[int, dict[str, Any]] = {}
     try:
-        lines = [json.loads(line) for line in whole.splitlines() if '"kind": "epoch"' in line]
-        found = [line for line in lines if line["kind"] == "epoch"]
-        return _numbered(found)
+        for line in (json.loads(text) for text in whole.splitlines() if f'"kind": "{kind}"' in text):
+            if line["kind"] == kind:
+                kept[int(line[kind])] = {name: line[name] for name in NEEDED[kind]} | line
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged: {error!r}.", fix="restore it from a copy, or train again") from error
-
-
-def _steps(path: Path) -> list[dict[str, Any]]:
-    """The logged steps; of one that was written twice the later counts."""
-    if not path.is_file():
-        return []
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    try:
-        found = [json.loads(line) for line in whole.splitlines() if '"kind": "step"' in line]
-        kept = {int(line["step"]): line for line in found if line["kind"] == "step"}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error!r}.", fix="restore it from a copy, or train again") from error
-    return [kept[step] for step in sorted(kept)]
+    return [kept[number] for number in sorted(kept)]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -241,12 +234,6 @@ def _changed(path: Path) -> float:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _numbered(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those with all that is drawn; a run that was resumed may have written an epoch twice: the later one counts."""
-    found = {int(line["epoch"]): {"train_top1": line["train_top1"], **line} for line in lines}
-    return [found[epoch] for epoch in sorted(found)]
 
 
 def _evaluations(run: Run) -> list[Evaluation]:
