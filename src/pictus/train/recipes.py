@@ -28,7 +28,7 @@ REFERENCE_BATCH = 128
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides the result besides the pictures. 0 in size, pack, epochs' place means: chosen at the start.
+    """All that decides the result besides the pictures. 0 as size, pack, parts or threads: chosen at the start.
 
     Learning rate and weight decay are the peak's; both follow the schedule of `schedule.py`.
     """
@@ -271,8 +271,12 @@ def _size(recipe: Recipe, facts: Facts) -> int:
 def _pack(recipe: Recipe, size: int, facts: Facts) -> int:
     """Pictures much larger than the input are shrunk once, when all of them then fit into memory."""
     pack = size if recipe.crop == "padded" else size * 4 // 3
-    fits = facts.n_train * pack * pack * 3 * 4 // 3 <= facts.pack_bytes  # 4 : 3, the usual shape
-    return pack if recipe.crop == "padded" or (fits and facts.short_side > pack) else -1
+    return pack if recipe.crop == "padded" or (_fits(pack, facts) and facts.short_side > pack) else -1
+
+
+def _fits(short_side: int, facts: Facts) -> bool:
+    """Whether all pictures do, decoded, into the memory they may take; 4 : 3 is the usual shape."""
+    return facts.n_train * short_side * short_side * 3 * 4 // 3 <= facts.pack_bytes
 
 
 def pack_file_bytes(short_side: int) -> int:
@@ -291,10 +295,9 @@ def _kept(recipe: Recipe, size: int, facts: Facts) -> tuple[str, int]:
     if recipe.keep != "auto":
         original = size if is_padded else -1
         return recipe.keep, {"memory": in_memory, "pack": on_disk, "original": original}[recipe.keep]
-    fits = facts.n_train * on_disk * on_disk * 3 * 4 // 3 <= facts.pack_bytes
     has_room = facts.n_train * pack_file_bytes(on_disk) <= facts.disk_bytes
     is_worth_it = facts.short_side >= on_disk * 3 // 2 and recipe.pack >= 0
-    return ("pack", on_disk) if not fits and has_room and is_worth_it else ("memory", in_memory)
+    return ("pack", on_disk) if not _fits(on_disk, facts) and has_room and is_worth_it else ("memory", in_memory)
 
 
 def _parsed(text: str, kind: type) -> object:

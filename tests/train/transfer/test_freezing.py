@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -84,29 +84,13 @@ def test_a_frozen_run_keeps_its_backbone_and_says_so(stripes: pictus.Project) ->
     assert card["from_run"]["classes_carried_over"] == 3
 
 
-def test_gradual_unfreezing_ends_with_the_same_bytes_after_a_stop(stripes: pictus.Project, tmp_path: Path) -> None:
-    from pictus.train.loop import training
-
-    train.run(stripes, name="whole", set_=SETTINGS)
-    before = training.advance
-    count = 0
-
-    def stopping(*given: object) -> object:
-        nonlocal count
-        count += 1
-        if count == 10:  # in the third epoch of four steps, after the first thaw
-            raise KeyboardInterrupt
-        return before(*given)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "advance", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            train.run(stripes, name="cut", set_=SETTINGS)
-    train.resume(stripes, "cut")
+def test_gradual_unfreezing_ends_with_the_same_bytes_after_a_stop(
+    stripes: pictus.Project, trained_twice: Callable[..., tuple[Path, Path]]
+) -> None:
+    whole, stopped = trained_twice(stripes, SETTINGS, at=9)  # in the third epoch of four steps, after the first thaw
     for name in ("metrics.jsonl", "model.safetensors", "last.safetensors"):
-        assert (stripes.models_dir / "whole" / name).read_bytes() == (stripes.models_dir / "cut" / name).read_bytes()
-    weights = models.read_weights(stripes.models_dir / "whole" / "last.safetensors")
-    assert all(np.isfinite(value.numpy()).all() for value in weights.values())
+        assert (whole / name).read_bytes() == (stopped / name).read_bytes()
+    assert all(one.isfinite().all() for one in models.read_weights(whole / "last.safetensors").values())
 
 
 def test_the_head_has_a_learning_rate_of_its_own() -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from pictus import models, networks
 from pictus.errors import UserError
-from pictus.extras import need
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +84,6 @@ def told(recipe: "Recipe", classes: Sequence[str]) -> dict[str, Any]:
 
 
 def _carried(old: "torch.Tensor", new: "torch.Tensor", places: Sequence[tuple[int, int]]) -> "torch.Tensor":
-    need("torch", "train")
     mixed = new.clone()
     for before, now in places:
         mixed[now] = old[before]

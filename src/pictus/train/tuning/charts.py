@@ -102,7 +102,7 @@ def _dots(name: str, dots: Sequence[Dot]) -> str:
     up = _Scale([dot.score for dot in dots], is_log=False)
     words = sorted({str(dot.value) for dot in dots if isinstance(dot.value, str)})
     numbers = [float(dot.value) for dot in dots if not isinstance(dot.value, str)]
-    is_log = bool(numbers) and min(numbers) > 0 and max(numbers) / min(numbers) > 10  # noqa: PLR2004  two powers
+    is_log = bool(numbers) and min(numbers) > 0 and max(numbers) / min(numbers) > 10  # noqa: PLR2004  a power of ten
     across = _Scale(numbers or [0.0, max(1.0, len(words) - 1.0)], is_log=is_log)
     marks = "".join(
         f'<circle class="dot" r="4" cy="{up.y(dot.score):.1f}"'

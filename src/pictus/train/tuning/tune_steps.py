@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,7 +141,7 @@ def _outcome(found: "Study", folder: Path, about: tuple[str, Release, tuple[str,
         f" ({counts['given up']} given up, {counts['failed']} failed)" + (f"; what matters: {told}" if told else "")
     )
     return Outcome(
-        "train tune", summary, headline, trial.causes(failed), (line, f"look at {path}"), source=lambda: _all(rows)
+        "train tune", summary, headline, trial.causes(failed), (line, f"look at {path}"), source=lambda: iter(rows)
     )  # fmt: skip
 
 
@@ -154,7 +153,3 @@ def _row(one: "FrozenTrial") -> TrialRow:
         one.number, state, None if state == "failed" else score, " ".join(space.settings(one.params)),
         str(one.user_attrs.get("cause", "")),
     )  # fmt: skip
-
-
-def _all(rows: list[TrialRow]) -> Iterator[TrialRow]:
-    yield from rows

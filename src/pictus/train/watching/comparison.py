@@ -20,7 +20,8 @@ from pictus.train.recipes import Recipe
 
 EVALUATIONS = "evaluations"
 RESULTS = "results.json"
-FOUND = ("teacher_sha256", "sample_weights_sha256", "pool_sha256", "parts", "threads", "probe", "log", "checkpoint_s")
+PASSED_OVER = ("teacher_sha256", "sample_weights_sha256", "pool_sha256", "parts", "threads", "probe", "log",
+               "checkpoint_s")  # fmt: skip
 """Settings that say nothing of what was learned, or follow from others."""
 
 
@@ -50,7 +51,7 @@ def differing(runs: Sequence[Run]) -> dict[str, tuple[object, ...]]:
     """
     usual = asdict(Recipe(""))
     recipes = [usual | (run.card.get("recipe") or run.card.get("asked") or {}) for run in runs]
-    names = dict.fromkeys(name for recipe in recipes for name in recipe if name not in FOUND)
+    names = dict.fromkeys(name for recipe in recipes for name in recipe if name not in PASSED_OVER)
     found = {name: tuple(recipe.get(name) for recipe in recipes) for name in names}
     return {name: values for name, values in found.items() if len({json.dumps(value) for value in values}) > 1}
 
