@@ -70,8 +70,9 @@ def test_no_page_waits_for_its_figures(page: Path) -> None:
     assert not re.search(r"\b(TODO|FIXME|TBD|FIGURES)\b", page.read_text(encoding="utf-8"))
 
 
-def test_the_page_about_annotating_lists_its_sections_in_their_order() -> None:
-    text = (REPOSITORY / "docs" / "annotate.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("stage", ["annotate", "train"])
+def test_a_long_page_lists_its_sections_in_their_order(stage: str) -> None:
+    text = (REPOSITORY / "docs" / f"{stage}.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\d+\. \[(.+?)\]\(#(.+?)\)", text, re.MULTILINE)
     assert [name for name, _ in listed] == re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert all(re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-") == anchor for name, anchor in listed)
