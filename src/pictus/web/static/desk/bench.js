@@ -93,10 +93,12 @@ export class Bench {
 
   /** Boxes that say which of several things a mask or points are asked for. */
   get frames() { return this.item.marks.filter((one) => one.shape?.box).map((one) => one.shape.box); }
-  framed(layer) { for (const box of this.frames) layer.append(this.frameOf(box)); }
-  frameOf(box) {
-    const [x, y] = this.sheet.toScreen(box.slice(0, 2)), [right, bottom] = this.sheet.toScreen(box.slice(2));
-    return svg("g", { class: "box frame" }, ...["halo", "line"].map((name) => svg("rect", { class: name, x, y, width: right - x, height: bottom - y })));
+  framed(layer) { for (const box of this.frames) layer.append(boxLines(this.sheet, box, "frame")); }
+  dot(point, name, r = 4.5) { const [cx, cy] = this.sheet.toScreen(point); return svg("circle", { class: name, cx, cy, r }); }
+  /** What is proposed where nothing is drawn yet: the first mark whose shape is one of the kind's, if nobody has judged it. */
+  proposed(isOfKind) {
+    const { things, isNone } = this.state, mark = this.item.marks.find((one) => one.shape && isOfKind(one.shape));
+    return mark && mark.state !== "accepted" && mark.state !== "rejected" && !things.length && !isNone ? mark : null;
   }
   say(text) { this.hands.say(text); }
 
@@ -304,3 +306,10 @@ export class Bench {
 
 /** The step of an arrow key on x and y; zeros for any other key. */
 export const arrow = (key) => ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] })[key] ?? [0, 0];
+
+/** A box in screen px: dark beneath, bright above, so that it is seen on any picture. */
+export const boxLines = (sheet, box, name) => {
+  const [x, y] = sheet.toScreen(box.slice(0, 2)), [right, bottom] = sheet.toScreen(box.slice(2));
+  const rect = (part) => svg("rect", { class: part, x, y, width: Math.max(right - x, 0), height: Math.max(bottom - y, 0) });
+  return svg("g", { class: `box ${name}` }, rect("halo"), rect("line"));
+};

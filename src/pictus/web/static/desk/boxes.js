@@ -1,8 +1,8 @@
 // Boxes: drawn by dragging or by four clicks on the extreme points (Papadopoulos et al. 2017), corrected by handles and
 // by arrows; and the two looks that others take at them, at one box (is it good?) and at all (is one missing?).
 
-import { Bench, DRAWING_KEYS, arrow } from "./bench.js";
-import { clamp, round, svg } from "./canvas.js";
+import { Bench, DRAWING_KEYS, arrow, boxLines } from "./bench.js";
+import { clamp, extent, round, svg } from "./canvas.js";
 import { registerKind } from "./desk.js";
 import { counted, el } from "./dom.js";
 import { Coverage, Quality } from "./looks.js";
@@ -14,33 +14,17 @@ const SIDES = ["left", "top", "right", "bottom"];
 const WAY = "pictus-box-way";
 
 /** A box that is not settled: a model's or a file's, or one that was found bad and is drawn again. */
-export const isProposal = (mark) => mark.state !== undefined && mark.state !== "accepted";
+const isProposal = (mark) => mark.state !== undefined && mark.state !== "accepted";
 const liking = () => { try { return localStorage.getItem(WAY) === "extreme" ? "extreme" : "drag"; } catch { return "drag"; } };  // kept from us: as new
-export const inWords = ([x1, y1, x2, y2]) => `${Math.round(x2 - x1)} × ${Math.round(y2 - y1)} px at ${Math.round(x1)}, ${Math.round(y1)}`;
-export const extent = (points) => [Math.min(...points.map((one) => one[0])), Math.min(...points.map((one) => one[1])), Math.max(...points.map((one) => one[0])), Math.max(...points.map((one) => one[1]))];
-export const corners = ([x1, y1, x2, y2]) => [[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]];
-
-/** A box in screen px: dark beneath, bright above, so that it is seen on any picture. */
-export const boxLines = (sheet, box, name) => {
-  const [x1, y1] = sheet.toScreen([box[0], box[1]]), [x2, y2] = sheet.toScreen([box[2], box[3]]);
-  const rect = (part) => svg("rect", { class: part, x: x1, y: y1, width: Math.max(x2 - x1, 0), height: Math.max(y2 - y1, 0) });
-  return svg("g", { class: `box ${name}` }, rect("halo"), rect("line"));
-};
+const inWords = ([x1, y1, x2, y2]) => `${Math.round(x2 - x1)} × ${Math.round(y2 - y1)} px at ${Math.round(x1)}, ${Math.round(y1)}`;
+const corners = ([x1, y1, x2, y2]) => [[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]];
 
 class Boxes extends Bench {
-  begin(item, given) {
+  begin(_item, given) {
     const shapes = given?.data?.shapes ?? [];
-    return { boxes: shapes.filter((one) => one.box).map((one) => ({ ...one })), isNone: Boolean(given) && !shapes.length && given.answer === this.none };
+    return { boxes: shapes.filter((one) => one.box).map((one) => ({ ...one })), isNone: !shapes.length && given?.answer === "none" };
   }
 
-  get none() { return this.word("none"); }
-  get drawn() { return this.word("drawn"); }
-  /** The kind's own words: the one that says "there is nothing to draw", and the other one. */
-  word(meaning) {
-    const words = this.page.answers ?? ["drawn", "none"], none = words.find((one) => /none|nothing|no-more|absent/.test(one)) ?? words[words.length - 1];
-    return meaning === "none" ? none : words.find((one) => one !== none) ?? none;
-  }
-  get most() { return this.page.most_shapes ?? 1; }
   get accepted() { return this.item.marks.filter((one) => one.shape?.box && !isProposal(one)); }
   get proposals() { return this.item.marks.filter((one) => one.shape?.box && isProposal(one)); }
   get chosen() { return this.state.boxes[this.chosenIndex] ?? null; }
@@ -69,8 +53,8 @@ class Boxes extends Bench {
   }
   answers() { return [{ word: this.accepted.length ? "None left" : "None here", key: "n", isOn: this.state.isNone, run: () => this.sayNone() }]; }
   answer(state) {
-    if (state.boxes.length) return { answer: this.drawn, data: { shapes: state.boxes.map(({ box, clicks, tool }) => ({ box, tool, ...(clicks ? { clicks } : {}) })) } };
-    return state.isNone ? { answer: this.none, data: {} } : null;
+    if (state.boxes.length) return { answer: "box", data: { shapes: state.boxes.map(({ box, clicks, tool }) => ({ box, tool, ...(clicks ? { clicks } : {}) })) } };
+    return state.isNone ? { answer: "none", data: {} } : null;
   }
   missing() { return `Draw a box first, or press n where no ${this.name} is left without one.`; }
 
@@ -90,9 +74,9 @@ class Boxes extends Bench {
   }
 
   add(box, extra) {
-    const clipped = this.clip(box), kept = this.state.boxes.slice(0, this.most - 1);
+    const clipped = this.clip(box);
     this.side = null;
-    this.put("the box", [...kept, { box: clipped, ...extra }]);
+    this.put("the box", [{ box: clipped, ...extra }]);  // a page asks for one of each picture
     this.say(`Box: ${inWords(clipped)}.`);
   }
 
@@ -346,7 +330,6 @@ class Boxes extends Bench {
     const path = (name) => svg("path", { class: name, d: `M0 ${Math.round(y) + .5}H${this.sheet.root.clientWidth}M${Math.round(x) + .5} 0V${this.sheet.root.clientHeight}` });
     return svg("g", { class: "crosshair" }, path("halo"), path("line"));
   }
-  dot(point, name) { const [cx, cy] = this.sheet.toScreen(point); return svg("circle", { class: name, cx, cy, r: 4.5 }); }
 
   handles([x1, y1, x2, y2]) {
     const group = svg("g", { class: "handles" }), [mx, my] = [(x1 + x2) / 2, (y1 + y2) / 2];

@@ -19,6 +19,8 @@ export const svg = (name, attributes = {}, ...children) => {
 /** As precise as a screen at the deepest zoom, and short in JSON. */
 export const round = (value) => Math.round(value * 100) / 100;
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+/** The box [x1, y1, x2, y2] around points. */
+export const extent = (points) => { const [x, y] = [0, 1].map((axis) => points.map((one) => one[axis])); return [Math.min(...x), Math.min(...y), Math.max(...x), Math.max(...y)]; };
 
 // --- what can be undone ---------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@
 //        say(text)            one quiet line, read aloud; ask(words, yes) -> Promise of true or false
 //        unpicturable()       the concept cannot be pictured: asks, then says so to the server
 
-import { call, counted, el, Refused } from "./dom.js";
+import { ask, call, counted, el, quietLine, Refused } from "./dom.js";
 import { conceptHead, examples } from "./concept.js";
 import { Outbox, Tabs } from "./outbox.js";
 
@@ -47,7 +47,7 @@ const state = {
   why: "", paused: "",
   elsewhere: [],    // pages of this person's that another window or an earlier visit took: {kind, concept, title, name}
   progress: null, sentMore: 0,
-  timer: 0, saying: 0,
+  timer: 0,
 };
 
 // --- saved or waiting ---------------------------------------------------------------------------
@@ -80,13 +80,7 @@ const outbox = new Outbox(owner, {
   },
 });
 
-const say = (text) => {
-  const line = byId("said");
-  line.textContent = "";
-  clearTimeout(state.saying);
-  requestAnimationFrame(() => { line.textContent = text; });
-  state.saying = setTimeout(() => { line.textContent = ""; }, SAID_MS);
-};
+const say = quietLine(byId("said"), SAID_MS);
 
 const minutes = (seconds) => seconds < 90 ? counted(Math.max(1, Math.round(seconds)), "second") : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 const tellProgress = (progress) => {
@@ -151,8 +145,7 @@ addEventListener("focus", () => { if (isSignedOut) { isSignedOut = false; fill()
 
 // --- one page on the screen ------------------------------------------------------------------
 const clear = () => {
-  clearTimeout(state.saying);
-  byId("said").textContent = "";
+  say("");
   state.view?.leave?.();
   state.view = null;
   root.replaceChildren();
@@ -320,9 +313,9 @@ const goOnIfMay = async () => {
   if (found.person.state === "paused" || !state.paused) return;
   clearTimeout(leaveTimer);
   Object.assign(state, { paused: "", isDry: false });
-  say("You can go on.");
   if (!state.now) advance();
   else fill();
+  say("You can go on.");
 };
 addEventListener("focus", goOnIfMay);
 
@@ -394,15 +387,6 @@ const missed = (concept, asked) => {
     fill();
   }
 };
-
-const ask = (words, yes) => new Promise((resolve) => {
-  const dialog = byId("ask");
-  byId("ask-words").textContent = words;
-  byId("ask-yes").textContent = yes;
-  dialog.returnValue = "";
-  dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-  dialog.showModal();
-});
 
 // --- keys ----------------------------------------------------------------------------------------
 const help = byId("help");

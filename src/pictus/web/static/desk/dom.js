@@ -53,3 +53,37 @@ export const call = async (path, body, { keepalive = false } = {}) => {
   if (!answer.ok) throw new Refused(answer.status, found.error?.what ?? `The server answered ${answer.status}.`, found.error?.fix ?? "");
   return found;
 };
+
+// say(text): one quiet line, read aloud, that goes away by itself; "" clears it.
+export const quietLine = (line, lasting_ms) => {
+  let timer = 0;
+  return (text) => {
+    line.textContent = "";
+    clearTimeout(timer);
+    requestAnimationFrame(() => { line.textContent = text; });  // emptied first: else the same words again are not read
+    timer = setTimeout(() => { line.textContent = ""; }, lasting_ms);
+  };
+};
+
+// The page's own question, with `yes` on its button -> Promise of true or false.
+export const ask = (words, yes) => new Promise((resolve) => {
+  const dialog = document.getElementById("ask");
+  document.getElementById("ask-words").textContent = words;
+  document.getElementById("ask-yes").textContent = yes;
+  dialog.returnValue = "";
+  dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  dialog.showModal();
+});
+
+// Buttons that pause somebody, after asking why, and those that let them go on. act({name, reason} or {name, resume}).
+export const pauseButtons = (act, reason) => {
+  const why = document.getElementById("why"), words = document.getElementById("why-text");
+  for (const button of document.querySelectorAll("[data-resume]")) button.addEventListener("click", () => act({ name: button.dataset.resume, resume: true }));
+  for (const button of document.querySelectorAll("[data-pause]")) button.addEventListener("click", () => {
+    document.getElementById("why-title").textContent = `Pause ${button.dataset.pause}?`;
+    why.dataset.name = button.dataset.pause;
+    words.value = why.returnValue = "";
+    why.showModal();
+  });
+  why?.addEventListener("close", () => { if (why.returnValue === "yes") act({ name: why.dataset.name, reason: words.value.trim() || reason }); });
+};

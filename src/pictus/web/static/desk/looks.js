@@ -1,15 +1,8 @@
 // Looking at boxes that others drew: is this one good, does every one have its box? One key each, and the next comes.
 
-import { Bench } from "./bench.js";
+import { Bench, boxLines } from "./bench.js";
 import { svg } from "./canvas.js";
 import { counted, el } from "./dom.js";
-
-/** A box over a picture, both in screen px; dark beneath, bright above. */
-const lines = (sheet, box, name) => {
-  const [x, y] = sheet.toScreen([box[0], box[1]]), [right, bottom] = sheet.toScreen([box[2], box[3]]);
-  const rect = (part) => svg("rect", { class: part, x, y, width: Math.max(right - x, 0), height: Math.max(bottom - y, 0) });
-  return svg("g", { class: `box ${name}` }, rect("halo"), rect("line"));
-};
 
 class Looks extends Bench {
   get isOneHistory() { return true; }  // undo goes back over the pictures of a page
@@ -23,8 +16,8 @@ class Looks extends Bench {
     const { index, desk, state } = this, before = state.answer;
     const set = (value) => { state.answer = value; };
     desk.history.act(`“${answer}” of picture ${index + 1}`, () => set(answer), () => { set(before); if (this.index !== index) this.open(index); });
-    const next = this.desks.findIndex((one, place) => place > index && !one.state.answer), any = this.desks.findIndex((one) => !one.state.answer);
-    if (next >= 0 || any >= 0) this.open(next >= 0 ? next : any);
+    const next = this.nextOpen();
+    if (next >= 0) this.open(next);
     this.say(`Picture ${index + 1}: ${answer}. ${this.left ? `${counted(this.left, "picture is", "pictures are")} left.` : "All are answered: Enter hands them in."}`);
   }
 
@@ -60,7 +53,7 @@ export class Quality extends Looks {
   }
 
   hint() { return ["Good: around one ", el("strong", {}, this.name), ", with all that can be seen of it, and no side could move in."]; }
-  draw(layer) { if (this.asked) layer.append(lines(this.sheet, this.asked.shape.box, "asked")); }
+  draw(layer) { if (this.asked) layer.append(boxLines(this.sheet, this.asked.shape.box, "asked")); }
 }
 
 export class Coverage extends Looks {
@@ -68,5 +61,5 @@ export class Coverage extends Looks {
   get boxes() { return this.item.marks.filter((one) => one.shape?.box); }
 
   hint() { return [`${counted(this.boxes.length, "box is", "boxes are")} there. Look for small, far, half hidden and cut off ones too.`]; }
-  draw(layer) { for (const mark of this.boxes) layer.append(lines(this.sheet, mark.shape.box, "asked")); }
+  draw(layer) { for (const mark of this.boxes) layer.append(boxLines(this.sheet, mark.shape.box, "asked")); }
 }

@@ -1,8 +1,8 @@
 // Masks: polygons whose points can be moved, a brush and an eraser, holes filled at a click, and regions that the
 // server finds from a few clicks or a box. Stored as polygons where they were drawn as such, else as COCO run lengths.
 
-import { Bench, DRAWING_KEYS, arrow } from "./bench.js";
-import { clamp, round, svg } from "./canvas.js";
+import { Bench, DRAWING_KEYS, arrow, boxLines } from "./bench.js";
+import { clamp, extent, round, svg } from "./canvas.js";
 import { registerKind } from "./desk.js";
 import { Refused, call, counted, el, worded } from "./dom.js";
 import { Paint } from "./paint.js";
@@ -41,7 +41,7 @@ class Masks extends Bench {
   }
 
   get chosen() { return this.state.things[this.chosenIndex] ?? null; }
-  get offered() { const mark = this.item.marks.find((one) => one.shape?.counts || one.shape?.polygons); return mark && mark.state !== "accepted" && mark.state !== "rejected" && !this.state.things.length && !this.state.isNone ? mark : null; }
+  get offered() { return this.proposed((shape) => shape.counts || shape.polygons); }
 
   opened() {
     this.tool ??= "polygon";
@@ -357,7 +357,7 @@ class Masks extends Bench {
       const { from, to, isMinus } = this.pressed;
       this.pressed = null;
       if (this.tool === "fill") this.fill(from);
-      else if (Math.abs(to[0] - from[0]) * this.sheet.k > DRAG_PX && Math.abs(to[1] - from[1]) * this.sheet.k > DRAG_PX) this.ask(null, [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])].map(round));
+      else if (Math.abs(to[0] - from[0]) * this.sheet.k > DRAG_PX && Math.abs(to[1] - from[1]) * this.sheet.k > DRAG_PX) this.ask(null, extent([from, to]).map(round));
       else this.ask([...from.map(round), isMinus ? 0 : 1], null);
       return;
     }
@@ -421,8 +421,8 @@ class Masks extends Bench {
       for (const [index, one] of this.corners.entries()) layer.append(this.dot(one, index ? "corner" : "corner first", index ? 4 : 6));
     }
     for (const [x, y, sign] of this.found.clicks) layer.append(this.sign([x, y], sign));
-    const frame = this.pressed && this.tool === "clicks" ? [...this.pressed.from, ...this.pressed.to] : this.tool === "clicks" ? this.found.box : null;
-    if (frame) { const [ax, ay] = sheet.toScreen(frame.slice(0, 2)), [bx, by] = sheet.toScreen(frame.slice(2)); layer.append(svg("g", { class: "box offered" }, ...["halo", "line"].map((name) => svg("rect", { class: name, x: Math.min(ax, bx), y: Math.min(ay, by), width: Math.abs(bx - ax), height: Math.abs(by - ay) })))); }
+    const frame = this.tool !== "clicks" ? null : this.pressed ? extent([this.pressed.from, this.pressed.to]) : this.found.box;
+    if (frame) layer.append(boxLines(sheet, frame, "offered"));
     if ((this.tool === "brush" || this.tool === "eraser") && (sheet.at || sheet.cursor)) {
       const [cx, cy] = sheet.toScreen(sheet.within(sheet.at ?? sheet.cursor));
       layer.append(svg("g", { class: "brush-ring" }, ...["halo", "line"].map((name) => svg("circle", { class: name, cx, cy, r: Math.max(this.size / 2, 1.5) }))));
@@ -441,7 +441,6 @@ class Masks extends Bench {
     }
     return group;
   }
-  dot(point, name, r) { const [cx, cy] = this.sheet.toScreen(point); return svg("circle", { class: name, cx, cy, r }); }
   sign(point, isPlus) { const [x, y] = this.sheet.toScreen(point); return svg("g", { class: isPlus ? "sign plus" : "sign minus" }, svg("circle", { cx: x, cy: y, r: 8 }), svg("path", { d: `M${x - 4} ${y}h8${isPlus ? `M${x} ${y - 4}v8` : ""}` })); }
 }
 

@@ -1,6 +1,6 @@
-// Pages handed in, and choices of a quiz, that the server has not acknowledged. They lie in the browser's own storage from the moment of
-// handing in, so that a lost connection, a killed server or a closed tab loses none; they are sent in the order in
-// which they were handed in, and the server takes each (page, revision) once however often it comes.
+// Pages handed in, and choices of a quiz, that the server has not acknowledged. They lie in the browser's own storage
+// from the moment of handing in, so that a lost connection, a killed server or a closed tab loses none; they are sent in
+// the order in which they were handed in, and the server takes each (page, revision) once however often it comes.
 
 import { call } from "./dom.js";
 

@@ -1,6 +1,6 @@
 // The owner's page: pausing, letting go on, making and revoking links.
 
-import { call, counted, el, worded } from "./dom.js";
+import { call, counted, el, pauseButtons, worded } from "./dom.js";
 
 const problem = document.getElementById("problem");
 const act = async (path, body) => {
@@ -9,20 +9,10 @@ const act = async (path, body) => {
 };
 const then = async (path, body) => { if (await act(path, body)) location.reload(); };
 
-for (const button of document.querySelectorAll("[data-resume]")) button.addEventListener("click", () => then("/desk/people/pause", { name: button.dataset.resume, resume: true }));
 for (const button of document.querySelectorAll("[data-reopen]")) button.addEventListener("click", () => then("/desk/people/reopen", { concept: button.dataset.reopen }));
 for (const button of document.querySelectorAll("[data-revoke]")) button.addEventListener("click", () => then("/desk/people/revoke", { link: button.dataset.revoke }));
 
-const dialog = document.getElementById("why"), reason = document.getElementById("reason");
-let name = "";
-for (const button of document.querySelectorAll("[data-pause]")) button.addEventListener("click", () => {
-  name = button.dataset.pause;
-  document.getElementById("why-title").textContent = `Pause ${name}?`;
-  reason.value = "";
-  dialog.returnValue = "";
-  dialog.showModal();
-});
-dialog.addEventListener("close", () => { if (dialog.returnValue === "yes") then("/desk/people/pause", { name, reason: reason.value.trim() || "The project's owner wants to talk with you first." }); });
+pauseButtons((body) => then("/desk/people/pause", body), "The project's owner wants to talk with you first.");
 
 document.getElementById("invite").addEventListener("submit", async (event) => {
   event.preventDefault();

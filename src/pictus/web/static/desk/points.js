@@ -38,7 +38,7 @@ class Points extends Bench {
     const name = skeleton.includes(",") || this.known.skeletons.some((one) => one.name === skeleton) ? skeleton : names.join(",");
     return this.known.is_fixed && name !== this.known.chosen ? "" : name;
   }
-  get offered() { const mark = this.item.marks.find((one) => one.shape?.points && this.skeletonOf(one.shape)); return mark && mark.state !== "accepted" && mark.state !== "rejected" && !this.state.things.length && !this.state.isNone ? mark : null; }
+  get offered() { return this.proposed((shape) => shape.points && this.skeletonOf(shape)); }
 
   opened() {
     const shapes = this.page.items.flatMap((one) => one.marks).map((one) => one.shape).filter((one) => one?.skeleton);

@@ -1,7 +1,7 @@
 // Review: walls on which a reviewer selects pictures and rules on them; the tree; the large view with the history.
 
-import { call, counted, el, worded } from "./dom.js";
-import { Sheet } from "./sheet.js";
+import { ask, call, counted, el, pauseButtons, quietLine, worded } from "./dom.js";
+import { Wall } from "./wall.js";
 import { Concepts, Tree } from "./tree.js";
 
 const byId = (id) => document.getElementById(id);
@@ -14,30 +14,16 @@ const act = async (path, body) => {
   try { await call(path, body); location.reload(); } catch (error) { problem.textContent = worded(error); }
 };
 for (const button of document.querySelectorAll("[data-take-back]")) button.addEventListener("click", () => act("/desk/review/take-back", { batch: button.dataset.takeBack }));
-for (const button of document.querySelectorAll("[data-resume]")) button.addEventListener("click", () => act("/desk/review/pause", { name: button.dataset.resume, resume: true }));
-const why = byId("why");
-for (const button of document.querySelectorAll("[data-pause]")) button.addEventListener("click", () => {
-  byId("why-title").textContent = `Pause ${button.dataset.pause}?`;
-  why.dataset.name = button.dataset.pause;
-  why.returnValue = "";
-  why.showModal();
-});
-why?.addEventListener("close", () => { if (why.returnValue === "yes") act("/desk/review/pause", { name: why.dataset.name, reason: byId("why-text").value.trim() || "A reviewer wants to talk with you first." }); });
+pauseButtons((body) => act("/desk/review/pause", body), "A reviewer wants to talk with you first.");
 
 const root = byId("review");
 if (root) start(root);
 
 function start(root) {
   const selection = new Map(), undos = [], redos = [], recent = [];
-  let concepts = new Concepts([]), tree = null, sheet = null, said = 0, isBusy = false;
+  let concepts = new Concepts([]), tree = null, wall = null, isBusy = false;
 
-  const say = (text) => {
-    const line = byId("said");
-    line.textContent = "";
-    clearTimeout(said);
-    requestAnimationFrame(() => { line.textContent = text; });
-    said = setTimeout(() => { line.textContent = ""; }, SAID_MS);
-  };
+  const say = quietLine(byId("said"), SAID_MS);
   const refused = (error) => say(error.isPassing ? "No connection just now: nothing was changed. Try again in a moment." : worded(error));
   const name = (id) => concepts.name(id);
   const pictures = (count) => counted(count, "picture");
@@ -45,7 +31,7 @@ function start(root) {
   // --- what a tile says -----------------------------------------------------------------------------------------
   const ruled = (one) => one.status === "accepted" ? (one.label === one.concept ? `✓ ${name(one.label)}` : `→ ${name(one.label)}`) : one.status === "rejected" ? `✗ not ${name(one.label)}` : "";
   const short = (one) => {
-    const { of, concept } = one.sheet.asked;
+    const { of, concept } = one.wall.asked;
     if (of === "disagreements") return one.other || concept ? one.note : `${name(one.concept)} ${one.note.replace(/ yes, (\d+) no/, ":$1")}`;
     if (of === "suspects") return `${name(one.concept)}, or ${name(one.other)}?`;
     if (of === "pair") return one.note.startsWith("mixed") ? "mixed" : "";
@@ -54,11 +40,11 @@ function start(root) {
     return "";
   };
   const tag = (one) => (one.by && ruled(one) ? { text: ruled(one), kind: "ruled" } : one.refused ? { text: `✗ not ${name(one.refused)}`, kind: "ruled" } : { text: short(one), kind: "note" });
-  const label = (one, index) => `Picture ${index + 1} of ${one.sheet.total}, ${name(one.concept)}${one.note ? `: ${one.note}` : ""}${one.by ? `; ruled by ${one.by}: ${ruled(one)}` : ""}`;
+  const label = (one, index) => `Picture ${index + 1} of ${one.wall.total}, ${name(one.concept)}${one.note ? `: ${one.note}` : ""}${one.by ? `; ruled by ${one.by}: ${ruled(one)}` : ""}`;
 
   // --- selecting ------------------------------------------------------------------------------------------------
   const changed = () => {
-    for (const each of sheets) each.mark();
+    for (const each of walls) each.mark();
     byId("tally").textContent = selection.size ? `${selection.size.toLocaleString("en")} selected` : "";
     const others = chosen().some((one) => one.other);
     document.querySelector(".bar [data-act=other]").hidden = !others;
@@ -66,7 +52,7 @@ function start(root) {
   const chosen = () => {
     if (byId("look").open && looked) return [looked];
     if (selection.size) return [...selection.values()];
-    const one = sheet?.at(sheet.here);
+    const one = wall?.at(wall.here);
     return one ? [one] : [];
   };
   const clear = () => { selection.clear(); changed(); };
@@ -82,17 +68,9 @@ function start(root) {
     if (before) parts.push(`${before.toLocaleString("en")} ruled on before`);
     return `${pictures(many.length)} → ${name(to)}${parts.length ? `: ${parts.join(", ")}` : ""}`;
   };
-  const ask = (words, yes) => new Promise((resolve) => {
-    const dialog = byId("ask");
-    byId("ask-words").textContent = words;
-    byId("ask-yes").textContent = yes;
-    dialog.returnValue = "";
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-    dialog.showModal();
-  });
   // refused: what was just said not to be, by picture; its label may be another one that stands
   const apply = (states, refused = {}) => {
-    for (const each of sheets) for (const chunk of each.chunks.values()) for (const one of chunk ?? []) if (states[one.id]) { [one.label, one.status, one.by] = states[one.id]; one.refused = refused[one.id]; }
+    for (const each of walls) for (const chunk of each.chunks.values()) for (const one of chunk ?? []) if (states[one.id]) { [one.label, one.status, one.by] = states[one.id]; one.refused = refused[one.id]; }
     if (looked && states[looked.id]) { [looked.label, looked.status, looked.by] = states[looked.id]; look(looked); }
   };
   const send = async (many, body, words) => {
@@ -109,7 +87,7 @@ function start(root) {
       changed();
       say(`${words}${found.overruled ? `; ${found.overruled} earlier ${found.overruled === 1 ? "ruling" : "rulings"} replaced` : ""}. u takes it back.`);
       byId("undo").disabled = false;
-      if (!hadSelection && !byId("look").open && sheet) sheet.go(sheet.here + 1);
+      if (!hadSelection && !byId("look").open && wall) wall.go(wall.here + 1);
       return true;
     } catch (error) { refused(error); return false; } finally { isBusy = false; }
   };
@@ -231,29 +209,29 @@ function start(root) {
       byId("look-history").replaceChildren(...found.history.map((entry) => el("li", { class: entry.counts ? "" : "past" }, el("span", { class: "dim" }, `${entry.at.replace("T", " ").replace("Z", "")} `), el("b", {}, entry.who), ` ${entry.what}`, entry.why ? el("span", { class: "dim" }, ` ${entry.why}`) : null, entry.counts ? null : el("span", { class: "dim" }, " · no longer counts"))));
     } catch (error) { refused(error); }
   };
-  const step = async (by) => { if (!looked) return; const { sheet: on, index } = looked; if (index + by < 0 || index + by >= on.total) return; await on.go(index + by); look(on.at(on.here)); };
-  view.addEventListener("close", () => { looked = null; sheet?.go(sheet.here); });
+  const step = async (by) => { if (!looked) return; const { wall: on, index } = looked; if (index + by < 0 || index + by >= on.total) return; await on.go(index + by); look(on.at(on.here)); };
+  view.addEventListener("close", () => { looked = null; wall?.go(wall.here); });
   byId("look-close").addEventListener("click", () => view.close());
   byId("look-before").addEventListener("click", () => step(-1));
   byId("look-next").addEventListener("click", () => step(1));
 
   // --- walls, tree, buttons ------------------------------------------------------------------------------------------
   const hands = { selection, tag, label, changed, carry, failed: refused };
-  const sheets = [...root.querySelectorAll(".sheet-wall")].map((one) => new Sheet(one, hands));
-  sheet = sheets[0] ?? null;
-  for (const each of sheets) each.root.addEventListener("focusin", () => { sheet = each; changed(); });
+  const walls = [...root.querySelectorAll(".sheet-wall")].map((one) => new Wall(one, hands));
+  wall = walls[0] ?? null;
+  for (const each of walls) each.root.addEventListener("focusin", () => { wall = each; changed(); });
   Concepts.load().then((found) => {
     concepts = found;
     tree = new Tree(byId("tree"), byId("find"), concepts, root.dataset.concept, {
-      leave: () => sheet?.go(sheet.here),
+      leave: () => wall?.go(wall.here),
       choose: (one, isClick) => {
         if (selection.size && isClick) say(`Enter moves ${does([...selection.values()], one.id)}.`);
-        else if (selection.size) move(one.id).then((isDone) => isDone && sheet?.go(sheet.here));
+        else if (selection.size) move(one.id).then((isDone) => isDone && wall?.go(wall.here));
         else if (one.isGroup && isClick) tree.turn(one);
         else location.href = `/review/wall?of=concept&concept=${encodeURIComponent(one.id)}`;
       },
     });
-    for (const each of sheets) { each.drawn = ""; each.draw(); each.mark(); }
+    for (const each of walls) { each.drawn = ""; each.draw(); each.mark(); }
   }, refused);
   const acts = { accept: () => rule("is"), reject: () => rule("is-not"), other, move: openMove, look: () => look(chosen()[0]) };
   for (const button of document.querySelectorAll("[data-act]")) button.addEventListener("click", () => acts[button.dataset.act]());
@@ -264,13 +242,13 @@ function start(root) {
   document.addEventListener("keydown", (event) => {
     const { key } = event, isLooking = view.open;
     if ([...document.querySelectorAll("dialog[open]")].some((one) => one !== view) || event.altKey) return;
-    if (event.target.closest("input, textarea, select")) { if (key === "Escape") sheet?.go(sheet.here); return; }
+    if (event.target.closest("input, textarea, select")) { if (key === "Escape") wall?.go(wall.here); return; }
     if (event.ctrlKey || event.metaKey) {
-      if (key !== "a" || isLooking || !sheet) return;
-      sheet.all(MOST_ALL).then(() => { if (sheet.total > MOST_ALL) say(`The first ${MOST_ALL.toLocaleString("en")} of ${sheet.total.toLocaleString("en")} are selected.`); });
+      if (key !== "a" || isLooking || !wall) return;
+      wall.all(MOST_ALL).then(() => { if (wall.total > MOST_ALL) say(`The first ${MOST_ALL.toLocaleString("en")} of ${wall.total.toLocaleString("en")} are selected.`); });
       return void event.preventDefault();
     }
-    const steps = { ArrowLeft: -1, h: -1, H: -1, ArrowRight: 1, l: 1, L: 1, ArrowUp: -sheet?.columns, k: -sheet?.columns, K: -sheet?.columns, ArrowDown: sheet?.columns, j: sheet?.columns, J: sheet?.columns };
+    const steps = { ArrowLeft: -1, h: -1, H: -1, ArrowRight: 1, l: 1, L: 1, ArrowUp: -wall?.columns, k: -wall?.columns, K: -wall?.columns, ArrowDown: wall?.columns, j: wall?.columns, J: wall?.columns };
     const isOnControl = event.target.closest("a, button:not([role=checkbox])");
     if (key === "a") rule("is");
     else if (key === "x") rule("is-not");
@@ -286,17 +264,17 @@ function start(root) {
     }
     else if (key === "t") byId("find").focus();
     else if (key === "Escape") clear();
-    else if (key === "Enter" && !isOnControl) look(sheet?.at(sheet.here));
-    else if (key === " " && !isOnControl && sheet) sheet.toggle(sheet.here);
-    else if (key in steps && sheet && !isOnControl) {
-      if (event.shiftKey && !selection.size) { sheet.anchor = sheet.here; sheet.put(sheet.at(sheet.here), true); }
-      sheet.go(sheet.here + steps[key], event.shiftKey);
+    else if (key === "Enter" && !isOnControl) look(wall?.at(wall.here));
+    else if (key === " " && !isOnControl && wall) wall.toggle(wall.here);
+    else if (key in steps && wall && !isOnControl) {
+      if (event.shiftKey && !selection.size) { wall.anchor = wall.here; wall.put(wall.at(wall.here), true); }
+      wall.go(wall.here + steps[key], event.shiftKey);
     }
-    else if (key === "Home" && sheet) sheet.go(0);
-    else if (key === "End" && sheet) sheet.go(sheet.total - 1);
+    else if (key === "Home" && wall) wall.go(0);
+    else if (key === "End" && wall) wall.go(wall.total - 1);
     else return;
     event.preventDefault();
   });
   document.addEventListener("keyup", (event) => { if (event.key === " " && event.target.closest(".sheet-wall .mark")) event.preventDefault(); });  // else some browsers click as well
-  sheet?.draw();
+  wall?.draw();
 }

@@ -170,7 +170,6 @@ const rasterOf = (runs, height) => {
     x2 = Math.max(x2, last + 1);
     y1 = first === last ? Math.min(y1, start - first * height) : 0;
     y2 = first === last ? Math.max(y2, end - first * height) : height;
-    if (first !== last) { y1 = 0; y2 = height; }
   }
   if (x2 <= x1) return new Raster();
   const raster = new Raster(x1, y1, x2 - x1, y2 - y1);

@@ -6,7 +6,7 @@ const CHUNK = 120, KEPT = 60, GAP = 4;
 const MOST_PX = 15e6;  // browsers lose count of far taller boxes
 const LITTLE = 76;  // px of a picture's short side under which it is not blown up to fill its cell
 
-export class Sheet {
+export class Wall {
   /** hands: selection (Map of image_id -> picture), tag(picture) -> {text, kind}, label(picture, index), changed(), carry(event, picture), failed(error). */
   constructor(root, hands) {
     const { of, concept, other, name, total } = root.dataset;
@@ -46,7 +46,7 @@ export class Sheet {
       if (this.token && found.at !== this.token) this.chunks.clear();  // the order was made anew
       this.token = found.at;
       if (found.total !== this.total) { this.total = found.total; this.fit(); }
-      this.chunks.set(chunk, found.pictures.map(([id, concept, other, note, label, status, by], place) => ({ id, concept, other, note, label, status, by, sheet: this, index: chunk * CHUNK + place })));
+      this.chunks.set(chunk, found.pictures.map(([id, concept, other, note, label, status, by], place) => ({ id, concept, other, note, label, status, by, wall: this, index: chunk * CHUNK + place })));
       for (const one of this.chunks.get(chunk)) if (this.hands.selection.has(one.id)) this.hands.selection.set(one.id, one);
     } catch (error) { this.hands.failed(error); return; }  // asked again with the next scroll
     while (this.chunks.size > KEPT) this.chunks.delete(this.chunks.keys().next().value);
