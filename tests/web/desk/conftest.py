@@ -177,6 +177,22 @@ def new_page(chromium: Any) -> Iterator[NewPage]:
     assert said == []
 
 
+Sit = Callable[..., Any]
+
+
+@pytest.fixture
+def sit(new_page: NewPage) -> Sit:
+    """sit(server, name, width=…): a page of their own for somebody at a kiosk, who has the wall before them."""
+
+    def down(server: Server, name: str, **how: Any) -> Any:
+        page = new_page(**how)
+        come_in(page, server.address, name)
+        at_wall(page)
+        return page
+
+    return down
+
+
 def listen_to(page: Any, said: list[str]) -> None:
     """Collect what goes wrong on a page."""
     lost = ("ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_NETWORK_CHANGED", "401 (")
@@ -192,10 +208,21 @@ def listen_to(page: Any, said: list[str]) -> None:
 def come_in(page: Any, address: str, name: str) -> None:
     """Sign in at a kiosk and go to the wall, through a quiz where there is one."""
     page.goto(address)
+    sign_in(page, name)
+    page.goto(address + "/desk")
+
+
+def come_by_link(page: Any, server: Server, name: str, role: str = "annotator") -> None:
+    """Sign in by a link of one's own."""
+    page.goto(server.address + annotate.invite(server.project, role=role).summary["links"][0])
+    sign_in(page, name)
+
+
+def sign_in(page: Any, name: str) -> None:
+    """Type a name at the entrance, and wait until one is in."""
     page.fill("#name", name)
     page.keyboard.press("Enter")
     page.wait_for_selector("#leave")
-    page.goto(address + "/desk")
 
 
 def at_wall(page: Any) -> None:

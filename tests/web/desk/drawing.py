@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from tests.web.desk import conftest
 
 import pictus
 from pictus import collect, taxonomy
-from pictus.annotate.desk.conduct import Limits
-from pictus.annotate.desk.desk_steps import open_desk
-from pictus.web.desk.app import build_desk_app
-from pictus.web.server import listen
 
 WIDTH, HEIGHT = 320, 240
 VIEW = """(() => {
@@ -106,20 +101,9 @@ def states(project: pictus.Project) -> list[tuple[str, str, int]]:
 
 @contextmanager
 def served(project: pictus.Project) -> Iterator[str]:
-    """The desk on a free port of loopback, as a kiosk."""
-    import uvicorn
-
-    desk = open_desk(project, rule="fixed", seed=1, limits=Limits(fast_s=0.0))
-    listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(build_desk_app(project, desk, is_kiosk=True), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    """The desk on a free port of loopback, as a kiosk -> its address."""
+    with conftest.served(project) as server:
+        yield server.address
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,18 @@ import pytest
 import pictus
 from pictus import annotate
 
-from .conftest import NewPage, Server, at_wall, come_in, make_project, served, settled_project
+from .conftest import (
+    NewPage,
+    Server,
+    Sit,
+    at_wall,
+    come_by_link,
+    come_in,
+    make_project,
+    served,
+    settled_project,
+    sign_in,
+)
 from .wall import ANSWERS, MARKED, NEXT, PAGE, SAVED, answers_of, next_page
 
 pytestmark = pytest.mark.browser
@@ -68,10 +79,8 @@ def twenty_pages(page: Any) -> dict[tuple[str, int], str]:
     return wanted
 
 
-def test_marks_by_click_range_drag_and_right_click(server: Server, new_page: NewPage) -> None:
-    page = new_page()
-    come_in(page, server.address, "Mouse")
-    at_wall(page)
+def test_marks_by_click_range_drag_and_right_click(server: Server, sit: Sit) -> None:
+    page = sit(server, "Mouse")
     tiles = page.locator(".mark")
 
     def marks() -> str:
@@ -112,10 +121,8 @@ def test_marks_by_click_range_drag_and_right_click(server: Server, new_page: New
     assert marks() == "yyyyyyyyyyyy"
 
 
-def test_the_large_view_goes_on_by_arrows_and_marks(server: Server, new_page: NewPage) -> None:
-    page = new_page()
-    come_in(page, server.address, "Zoe")
-    at_wall(page)
+def test_the_large_view_goes_on_by_arrows_and_marks(server: Server, sit: Sit) -> None:
+    page = sit(server, "Zoe")
     page.keyboard.press("z")
     assert page.locator(".zoom").is_visible()
     page.keyboard.press("ArrowRight")
@@ -130,10 +137,8 @@ def test_the_large_view_goes_on_by_arrows_and_marks(server: Server, new_page: Ne
     assert [page.evaluate(MARKED)[one] for one in "012"] == ["false", "true", "mixed"]
 
 
-def test_a_touch_marks_and_a_long_touch_is_unsure(server: Server, new_page: NewPage) -> None:
-    page = new_page(width=400, has_touch=True)
-    come_in(page, server.address, "Thumb")
-    at_wall(page)
+def test_a_touch_marks_and_a_long_touch_is_unsure(server: Server, sit: Sit) -> None:
+    page = sit(server, "Thumb", width=400, has_touch=True)
     page.locator(".mark").nth(1).tap()
     assert page.evaluate(MARKED)["1"] == "true"
     page.evaluate("""() => {
@@ -146,21 +151,17 @@ def test_a_touch_marks_and_a_long_touch_is_unsure(server: Server, new_page: NewP
     assert page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [400, 400]
 
 
-def test_another_page_is_taken_instead_of_this_one(fresh: pictus.Project, new_page: NewPage) -> None:
+def test_another_page_is_taken_instead_of_this_one(fresh: pictus.Project, sit: Sit) -> None:
     with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada")
         before = page.evaluate(PAGE)
         page.keyboard.press("s")
         page.wait_for_function(NEXT, arg=before)
 
 
-def test_a_concept_that_cannot_be_pictured_goes_away(fresh: pictus.Project, new_page: NewPage) -> None:
+def test_a_concept_that_cannot_be_pictured_goes_away(fresh: pictus.Project, sit: Sit) -> None:
     with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada")
         before = page.inner_text("h1")
         page.keyboard.press("p")
         page.click("#ask-yes")
@@ -202,11 +203,9 @@ def test_names_are_text_whatever_they_hold(tmp_path: Any, new_page: NewPage) -> 
         assert page.locator("main img").count() == 0
 
 
-def test_somebody_who_is_paused_reads_why_and_can_appeal(fresh: pictus.Project, new_page: NewPage) -> None:
+def test_somebody_who_is_paused_reads_why_and_can_appeal(fresh: pictus.Project, sit: Sit) -> None:
     with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada")
         annotate.pause(fresh, "Ada", reason="many known pictures were missed")
         page.goto(server.address + "/desk")
         page.wait_for_selector("textarea")
@@ -228,13 +227,11 @@ def test_nothing_to_do_is_said(tmp_path: Any, new_page: NewPage) -> None:
         page.wait_for_function(SAVED)
 
 
-def test_near_duplicates_stand_as_one_tile_and_are_answered_as_one(fresh: pictus.Project, new_page: NewPage) -> None:
+def test_near_duplicates_stand_as_one_tile_and_are_answered_as_one(fresh: pictus.Project, sit: Sit) -> None:
     with fresh.journal.transaction() as connection:
         connection.exec_driver_sql("UPDATE questions SET fold = concept_id WHERE question_id % 8 < 3")
     with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada")
         assert page.locator(".mark").count() == 6
         stack = page.locator(".mark.stack")
         assert stack.inner_text() == "3 alike"
@@ -254,21 +251,15 @@ def test_a_link_can_be_pasted(fresh: pictus.Project, new_page: NewPage) -> None:
         page = new_page()
         page.goto(server.address)
         page.fill("#link", "https://label.example.org" + link)
-        page.fill("#name", "Ada")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#leave")
+        sign_in(page, "Ada")
 
 
 def test_an_audit_is_answered_by_the_keys_one_to_four(tmp_path: Any, new_page: NewPage) -> None:
     project = settled_project(tmp_path, 1, 6, settled=6)
     annotate.audit(project, "draw", many=4)
-    link = annotate.invite(project, role="reviewer").summary["links"][0]
     with served(project) as server:
         page = new_page()
-        page.goto(server.address + link)
-        page.fill("#name", "Expert")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#leave")
+        come_by_link(page, server, "Expert", "reviewer")
         page.goto(server.address + "/desk?kind=audit")
         page.wait_for_selector(".audited")
         page.keyboard.press("1")
@@ -289,11 +280,9 @@ def test_an_audit_is_answered_by_the_keys_one_to_four(tmp_path: Any, new_page: N
     assert project.journal.votes(source="").num_rows == 18, "an expert's answers are no votes"
 
 
-def test_who_is_paused_at_work_reads_so_and_goes_on_when_let_go_on(fresh: pictus.Project, new_page: NewPage) -> None:
+def test_who_is_paused_at_work_reads_so_and_goes_on_when_let_go_on(fresh: pictus.Project, sit: Sit) -> None:
     with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada")
         next_page(page, "Space")
         page.wait_for_function(SAVED)
         annotate.pause(fresh, "Ada", reason="too fast")
@@ -314,12 +303,10 @@ def test_who_is_paused_at_work_reads_so_and_goes_on_when_let_go_on(fresh: pictus
         page.wait_for_selector(".mark")
 
 
-def test_few_pictures_are_whole_sharp_and_no_wider_than_pictures_are(tmp_path: Any, new_page: NewPage) -> None:
+def test_few_pictures_are_whole_sharp_and_no_wider_than_pictures_are(tmp_path: Any, sit: Sit) -> None:
     project = make_project(tmp_path, 1, 4)
     with served(project) as server:
-        page = new_page(height=720)
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada", height=720)
         wide, tall, fit, source = page.evaluate("""() => {
             const tile = document.querySelector(".mark"), image = tile.querySelector("img");
             return [tile.clientWidth, tile.clientHeight, getComputedStyle(image).objectFit, image.src];
@@ -337,11 +324,7 @@ def test_one_picture_of_an_audit_has_the_window(tmp_path: Any, new_page: NewPage
         connection.exec_driver_sql("UPDATE heaps SET kind = 'audit'")
     with served(project) as server:
         page = new_page()
-        link = annotate.invite(project, role="reviewer").summary["links"][0]
-        page.goto(server.address + link)
-        page.fill("#name", "Expert")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#leave")
+        come_by_link(page, server, "Expert", "reviewer")
         page.goto(server.address + "/desk?kind=audit")
         page.wait_for_selector(".audited")
         shown = page.locator(".audited .shown").bounding_box()
@@ -352,13 +335,9 @@ def test_one_picture_of_an_audit_has_the_window(tmp_path: Any, new_page: NewPage
 def test_a_page_of_an_audit_shows_each_picture_large_with_its_own_question(tmp_path: Any, new_page: NewPage) -> None:
     project = settled_project(tmp_path, 3, 1, settled=1)
     annotate.audit(project, "draw", many=3)
-    link = annotate.invite(project, role="reviewer").summary["links"][0]
     with served(project) as server:
         page = new_page()
-        page.goto(server.address + link)
-        page.fill("#name", "Expert")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#leave")
+        come_by_link(page, server, "Expert", "reviewer")
         assert "3 concepts wait" in page.inner_text("main")
         page.click("text=3 pictures of several concepts")
         page.wait_for_selector(".audited")
@@ -382,10 +361,7 @@ def test_on_a_phone_the_owner_sees_every_column_and_errors_are_sentences(
 ) -> None:
     with served(fresh) as server:
         page = new_page(width=400)
-        page.goto(server.address + annotate.invite(fresh, role="owner").summary["links"][0])
-        page.fill("#name", "Olga")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#leave")
+        come_by_link(page, server, "Olga", "owner")
         page.goto(server.address + "/people")
         wide, seen = page.evaluate("(() => { const one = document.querySelector('.scrolled'); "
                                    "return [one.scrollWidth, one.clientWidth]; })()")  # fmt: skip

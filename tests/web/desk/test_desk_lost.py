@@ -8,7 +8,7 @@ import pytest
 
 import pictus
 
-from .conftest import NewPage, at_wall, come_in, make_project, served
+from .conftest import NewPage, Sit, at_wall, come_in, make_project, served, sign_in
 from .wall import ANSWERS, IS, MARKED, PAGE, SAVED, WAITS, answers_of, flat, next_page
 
 pytestmark = pytest.mark.browser
@@ -64,12 +64,10 @@ def test_a_killed_server_finds_everything_once_it_is_back(fresh: pictus.Project,
 
 @pytest.mark.parametrize("is_right", [True, False])
 def test_a_quiz_without_a_connection_stops_nobody_and_is_checked_before_the_page_is_taken(
-    tmp_path: Path, new_page: NewPage, *, is_right: bool
+    tmp_path: Path, sit: Sit, *, is_right: bool
 ) -> None:
     with served(make_project(tmp_path, 2, 4, quiz=2)) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada")
         first, marked = next_page(page, "Space")
         page.wait_for_selector(".quiz")  # the second concept's, borrowed with its page
         page.wait_for_function(SAVED)
@@ -129,11 +127,9 @@ def test_undo_takes_up_the_last_page_and_both_are_handed_in(fresh: pictus.Projec
         assert {int(place): ANSWERS[said] for place, said in page.evaluate(MARKED).items()} == taken_up
 
 
-def test_a_closed_tab_finds_the_same_page_with_its_marks(fresh: pictus.Project, new_page: NewPage) -> None:
+def test_a_closed_tab_finds_the_same_page_with_its_marks(fresh: pictus.Project, sit: Sit) -> None:
     with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada")
         for key in ("Space", "l", "n"):
             page.keyboard.press(key)
         before, marked = page.evaluate(PAGE), page.evaluate(MARKED)
@@ -146,7 +142,7 @@ def test_a_closed_tab_finds_the_same_page_with_its_marks(fresh: pictus.Project, 
         assert (again.evaluate(PAGE), again.evaluate(MARKED)) == (before, marked)
 
 
-def test_what_is_borrowed_ahead_goes_back_when_the_page_is_left(fresh: pictus.Project, new_page: NewPage) -> None:
+def test_what_is_borrowed_ahead_goes_back_when_the_page_is_left(fresh: pictus.Project, sit: Sit) -> None:
     import sqlalchemy as sa
 
     def leased() -> int:
@@ -154,9 +150,7 @@ def test_what_is_borrowed_ahead_goes_back_when_the_page_is_left(fresh: pictus.Pr
             return int(connection.execute(sa.text("SELECT COUNT(*) FROM pages WHERE state = 'leased'")).scalar_one())
 
     with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada")
         page.wait_for_function(HOLDS, arg=2)
         assert leased() == 2, "one in hand and one ahead, until the first is handed in"
         next_page(page, "Space")  # without a mark it could be a slip of the key
@@ -170,11 +164,9 @@ def test_what_is_borrowed_ahead_goes_back_when_the_page_is_left(fresh: pictus.Pr
         assert leased() == 1
 
 
-def test_two_tabs_of_one_person_show_different_pages(fresh: pictus.Project, new_page: NewPage) -> None:
+def test_two_tabs_of_one_person_show_different_pages(fresh: pictus.Project, sit: Sit) -> None:
     with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada")
         page.wait_for_function(HOLDS, arg=2)
         other = page.context.new_page()
         other.goto(server.address + "/desk")
@@ -189,12 +181,10 @@ def test_two_tabs_of_one_person_show_different_pages(fresh: pictus.Project, new_
 
 
 def test_what_waits_is_told_before_signing_out_and_sent_after_coming_in_again(
-    fresh: pictus.Project, new_page: NewPage
+    fresh: pictus.Project, sit: Sit
 ) -> None:
     with served(fresh) as server:
-        page = new_page()
-        come_in(page, server.address, "Ada")
-        at_wall(page)
+        page = sit(server, "Ada")
         page.wait_for_function(HOLDS, arg=2)
         server.stop()
         handed_in = next_page(page, "Space")
@@ -203,9 +193,7 @@ def test_what_waits_is_told_before_signing_out_and_sent_after_coming_in_again(
         server.start()
         page.goto(server.address)
         assert page.inner_text("#kept") == "1 page of Ada waits in this browser, until they come in again."
-        page.fill("#name", "Bea")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#leave")
+        sign_in(page, "Bea")
         page.goto(server.address + "/desk")
         at_wall(page)
         assert answers_of(fresh, "Bea") == {}, "nobody hands in what another one answered"
@@ -217,12 +205,10 @@ def test_what_waits_is_told_before_signing_out_and_sent_after_coming_in_again(
     assert answers_of(fresh, "Ada") == flat([handed_in])
 
 
-def test_what_one_person_handed_in_is_never_sent_as_anothers(fresh: pictus.Project, new_page: NewPage) -> None:
+def test_what_one_person_handed_in_is_never_sent_as_anothers(fresh: pictus.Project, sit: Sit) -> None:
     with served(fresh) as server:
-        page = new_page()
+        page = sit(server, "Ada Größe")
         context = page.context
-        come_in(page, server.address, "Ada Größe")
-        at_wall(page)
         page.wait_for_function(HOLDS, arg=2)
         server.stop()
         handed_in = next_page(page, "Space")

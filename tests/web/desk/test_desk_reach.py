@@ -13,7 +13,7 @@ import pytest
 
 from pictus import annotate
 
-from .conftest import NewPage, Server, at_wall, served, settled_project
+from .conftest import NewPage, Server, at_wall, come_by_link, served, settled_project
 
 pytestmark = pytest.mark.browser
 
@@ -29,20 +29,12 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def enter(page: Any, server: Server, name: str) -> None:
-    link = annotate.invite(server.project, role="owner").summary["links"][0]
-    page.goto(server.address + link)
-    page.fill("#name", name)
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#leave")
-
-
 def screens(page: Any, server: Server, name: str) -> Iterator[str]:
     """Walk through every screen -> its name, while it stands."""
     link = annotate.invite(server.project).summary["links"][0]
     page.goto(server.address + link)
     yield "entrance"
-    enter(page, server, name)
+    come_by_link(page, server, name, "owner")
     yield "home"
     page.goto(server.address + "/people")
     page.click("#invite button")
@@ -83,7 +75,7 @@ def test_every_screen_can_be_read_and_reached(crowd: Server, new_page: NewPage, 
 
 def test_the_keyboard_goes_round_without_a_trap_and_is_seen_everywhere(crowd: Server, new_page: NewPage) -> None:
     page = new_page()
-    enter(page, crowd, "Tab")
+    come_by_link(page, crowd, "Tab", "owner")
     for path, least in (("/", 5), ("/people", 8), ("/desk", 8)):
         page.goto(crowd.address + path)
         if path == "/desk":
@@ -106,7 +98,7 @@ def test_the_keyboard_goes_round_without_a_trap_and_is_seen_everywhere(crowd: Se
 
 def test_what_is_saved_is_read_aloud_and_the_skip_link_works(crowd: Server, new_page: NewPage) -> None:
     page = new_page()
-    enter(page, crowd, "Listener")
+    come_by_link(page, crowd, "Listener", "owner")
     page.goto(crowd.address + "/desk")
     at_wall(page)
     for name in ("saved", "said"):

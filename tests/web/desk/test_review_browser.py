@@ -16,7 +16,7 @@ from pictus.annotate.review.said_steps import votes_of_people
 from pictus.annotate.review.worklist_steps import Tile, Wall, Worklist
 from pictus.web.desk import review
 
-from .conftest import NewPage, Server, drawn, served
+from .conftest import NewPage, Server, come_by_link, drawn, served
 from .disputes import disputed_project
 
 pytestmark = pytest.mark.browser
@@ -43,14 +43,6 @@ def reviewed(disputed: pictus.Project) -> Iterator[Server]:
         yield server
 
 
-def enter(page: Any, server: Server, name: str, role: str = "reviewer") -> None:
-    link = annotate.invite(server.project, role=role).summary["links"][0]
-    page.goto(server.address + link)
-    page.fill("#name", name)
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#leave")
-
-
 def at(page: Any, server: Server, query: str) -> None:
     page.goto(server.address + "/review/wall?" + query)
     page.wait_for_function(READY)
@@ -75,7 +67,7 @@ def middle(page: Any, selector: str) -> tuple[float, float]:
 
 def test_three_pictures_are_dragged_onto_another_concept_and_come_back(reviewed: Server, new_page: NewPage) -> None:
     page = new_page()
-    enter(page, reviewed, "Dora")
+    come_by_link(page, reviewed, "Dora", "reviewer")
     at(page, reviewed, "of=concept&concept=c00")
     before, three = rulings(reviewed.project), images(page, 3)
     for number in range(3):
@@ -107,7 +99,7 @@ def test_three_pictures_are_dragged_onto_another_concept_and_come_back(reviewed:
 
 def test_a_frame_selects_what_it_touches(reviewed: Server, new_page: NewPage) -> None:
     page = new_page()
-    enter(page, reviewed, "Fay")
+    come_by_link(page, reviewed, "Fay", "reviewer")
     at(page, reviewed, "of=concept&concept=c01")
     x, y = middle(page, "button.mark")
     page.mouse.move(x, y)
@@ -126,7 +118,7 @@ def test_a_frame_selects_what_it_touches(reviewed: Server, new_page: NewPage) ->
 
 def test_everything_by_keyboard(reviewed: Server, new_page: NewPage) -> None:
     page = new_page()
-    enter(page, reviewed, "Kay")
+    come_by_link(page, reviewed, "Kay", "reviewer")
     page.goto(reviewed.address + "/review")
     page.locator("a[href*='of=disagreements']").first.focus()
     page.keyboard.press("Enter")
@@ -178,7 +170,7 @@ def test_a_long_wall_holds_only_what_is_in_sight(
     with served(project) as server:
         page = new_page()
         page.route("**/desk/review/pictures/**", lambda route: route.fulfill(body=drawn(1), content_type="image/jpeg"))
-        enter(page, server, "Lola")
+        come_by_link(page, server, "Lola", "reviewer")
         at(page, server, "of=concept&concept=c00")
         page.locator("button.mark").first.focus()
         page.keyboard.press("End")
@@ -191,7 +183,7 @@ def test_a_long_wall_holds_only_what_is_in_sight(
 
 def test_an_annotator_finds_no_review(reviewed: Server, new_page: NewPage) -> None:
     page = new_page()
-    enter(page, reviewed, "Ann", "annotator")
+    come_by_link(page, reviewed, "Ann")
     assert page.locator("a[href='/review']").count() == 0
     for path in ("/review", "/desk/review/wall?of=disagreements"):
         assert page.request.get(reviewed.address + path).status == 403
@@ -201,7 +193,7 @@ def test_an_annotator_finds_no_review(reviewed: Server, new_page: NewPage) -> No
 
 def test_scripts_in_names_and_reasons_are_text(reviewed: Server, new_page: NewPage) -> None:
     page = new_page()
-    enter(page, reviewed, "<img src=x onerror=alert(1)>")
+    come_by_link(page, reviewed, "<img src=x onerror=alert(1)>", "reviewer")
     for path in ("/review", "/review/wall?of=concept&concept=c05", "/review/wall?of=disagreements"):
         page.goto(reviewed.address + path)
         if "wall" in path:
@@ -230,7 +222,7 @@ def test_the_page_that_waits_for_the_first_count_can_be_read_and_goes_on_by_itse
     with served(disputed) as server:
         for scheme, width in (("light", 1280), ("dark", 400)):
             page = new_page(width=width, color_scheme=scheme)
-            enter(page, server, f"Wim {scheme}")
+            come_by_link(page, server, f"Wim {scheme}", "reviewer")
             page.goto(server.address + "/review")
             assert "votes are being counted" in page.inner_text("main")
             assert page.evaluate(CHECK) == []
@@ -245,7 +237,7 @@ def test_every_page_of_review_can_be_read_and_reached(
     reviewed: Server, new_page: NewPage, scheme: str, width: int
 ) -> None:
     page = new_page(width=width, color_scheme=scheme)
-    enter(page, reviewed, f"Rea {scheme} {width}", "owner")
+    come_by_link(page, reviewed, f"Rea {scheme} {width}", "owner")
     found: dict[str, Any] = {}
 
     def look(screen: str) -> None:
