@@ -111,7 +111,8 @@ def by_models(project: Project, before: tuple[object, dict[Pair, list[str]]]) ->
     found: dict[Pair, list[str]] = {}
     for path in paths:
         rows = predicted(project, path)
-        rows = rows.filter(pc.and_(pc.equal(rows.column("cause"), ""), pc.list_value_length(rows.column("guesses"))))
+        has_guess = pc.greater(pc.list_value_length(rows.column("guesses")), 0)
+        rows = rows.filter(pc.and_(pc.equal(rows.column("cause"), ""), has_guess))
         guess = pc.list_element(rows.column("guesses"), 0) if rows.num_rows else pa.array([], pa.string())
         is_other = pc.not_equal(guess, rows.column("concept_id"))
         columns = (rows.column("image_id").filter(is_other), rows.column("concept_id").filter(is_other))
