@@ -39,10 +39,7 @@ def loss(student: "nn.Module", piece: Piece, job: "Job") -> tuple["torch.Tensor"
             buffer.copy_(value)
     with precision(job):
         logits_BK = student(changed).float()
-    losses_B = labels.losses_of(logits_BK, piece, job)
-    if piece.weights_B is not None:
-        losses_B = losses_B * piece.weights_B
-    return losses_B.mean(), int(job.task.right(logits_BK, piece.targets).sum())
+    return labels.mean_and_right(labels.losses_of(logits_BK, piece, job), logits_BK, piece, job)
 
 
 OBJECTIVES.register("adversarial")(Objective(loss, companions=labels.companions))

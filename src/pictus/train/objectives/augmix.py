@@ -32,11 +32,8 @@ def loss(student: "nn.Module", piece: Piece, job: "Job") -> tuple["torch.Tensor"
     with precision(job):
         logits = student(torch.cat(piece.views)).float()
     plain_BK, *others = logits.chunk(3)
-    losses_B = labels.losses_of(plain_BK, piece, job)
-    losses_B = losses_B + WEIGHT * divergence(plain_BK, *others)
-    if piece.weights_B is not None:
-        losses_B = losses_B * piece.weights_B
-    return losses_B.mean(), int(job.task.right(plain_BK, piece.targets).sum())
+    losses_B = labels.losses_of(plain_BK, piece, job) + WEIGHT * divergence(plain_BK, *others)
+    return labels.mean_and_right(losses_B, plain_BK, piece, job)
 
 
 def divergence(*logits_BK: "torch.Tensor") -> "torch.Tensor":

@@ -30,7 +30,7 @@ TEACHER = "fixed teacher"
 
 
 def loss(student: "nn.Module", piece: Piece, job: "Job") -> tuple["torch.Tensor", int]:
-    """The mean over the piece, weighted where pictures have weights."""
+    """Of the one view, which the teacher sees as well."""
     torch = need("torch", "train")
     recipe, teacher = job.recipe, piece.companions[TEACHER]
     with precision(job):
@@ -42,9 +42,7 @@ def loss(student: "nn.Module", piece: Piece, job: "Job") -> tuple["torch.Tensor"
         found_BC.log_softmax(1), wanted_BC.log_softmax(1), reduction="none", log_target=True
     ).sum(1) * recipe.temperature**2
     losses_B = recipe.distil * apart_B + (1 - recipe.distil) * labels.losses_of(logits_BK, piece, job)
-    if piece.weights_B is not None:
-        losses_B = losses_B * piece.weights_B
-    return losses_B.mean(), int(job.task.right(logits_BK, piece.targets).sum())
+    return labels.mean_and_right(losses_B, logits_BK, piece, job)
 
 
 def companions(student: "nn.Module", job: "Job") -> "dict[str, nn.Module]":

@@ -29,10 +29,16 @@ CONFUSION = "fixed confusion"
 
 
 def loss(student: "nn.Module", piece: Piece, job: "Job") -> tuple["torch.Tensor", int]:
-    """The mean over the piece, weighted where pictures have weights."""
+    """Of the one view."""
     with precision(job):
         logits_BK = student(piece.views[0]).float()
-    losses_B = losses_of(logits_BK, piece, job)
+    return mean_and_right(losses_of(logits_BK, piece, job), logits_BK, piece, job)
+
+
+def mean_and_right(
+    losses_B: "torch.Tensor", logits_BK: "torch.Tensor", piece: Piece, job: "Job"
+) -> tuple["torch.Tensor", int]:
+    """The mean over the piece, weighted where pictures have weights; and how many of its pictures were right."""
     if piece.weights_B is not None:
         losses_B = losses_B * piece.weights_B
     return losses_B.mean(), int(job.task.right(logits_BK, piece.targets).sum())
