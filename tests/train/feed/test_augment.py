@@ -27,7 +27,7 @@ def test_draws_are_uniform_and_uncorrelated() -> None:
     values = augment.draws(0, 0, KEYS)
     assert values.min() >= 0
     assert values.max() < 1
-    # Mean of 4,000 uniforms: sd 1 / sqrt(12 × 4000) = 0.0046; 52 columns within 4.5 sd.
+    # Mean of 4,000 uniforms: sd 1 / sqrt(12 × 4000) = 0.0046; all columns within 4.5 sd.
     assert abs(values.mean(0) - 0.5).max() < 0.021
     assert abs(values.var(0) - 1 / 12).max() < 0.005
     correlation = np.corrcoef(values.T) - np.eye(augment.N_DRAWS)
