@@ -34,6 +34,9 @@ MOST_DRAWN = 2e9
 
 LEAST_ROUNDS = 40
 
+SHOWN = 0.5
+"""A target above it is shown: the greater part of a mixed one."""
+
 Doubles = npt.NDArray[np.float64]
 
 
@@ -79,7 +82,7 @@ class Multilabel:
     def right(self, logits_BK: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
         """Whether the first guess is known to be shown."""
         first_B1 = logits_BK.argmax(1, keepdim=True)
-        return targets.gather(1, first_B1)[:, 0] > 0.5  # noqa: PLR2004  the greater part of a mixed target
+        return targets.gather(1, first_B1)[:, 0] > SHOWN
 
     def decode(self, logits_BK: Floats) -> Floats:
         """Sigmoid: each class for itself, so that a row need not sum to 1."""
@@ -117,7 +120,7 @@ class Ranked:
 
     def add(self, logits_BK: Floats, losses_B: Floats, targets_B: Targets) -> None:
         best_B5 = np.argsort(-logits_BK, axis=1, kind="stable")[:, :TOP]
-        is_shown_B5 = np.take_along_axis(np.asarray(targets_B, np.float32), best_B5, axis=1) > 0.5  # noqa: PLR2004
+        is_shown_B5 = np.take_along_axis(np.asarray(targets_B, np.float32), best_B5, axis=1) > SHOWN
         self.loss_sum += float(losses_B.sum(dtype=np.float64))
         self.n_first += int(is_shown_B5[:, 0].sum())
         self.n_within += int(is_shown_B5.any(axis=1).sum())
@@ -160,14 +163,14 @@ def precisions(scores_NK: Floats, targets_NK: Floats, times_RN: Doubles | None =
         known_P = np.flatnonzero(~np.isnan(targets_NK[:, one]))
         if len(known_P):
             times_RP = None if times_RN is None else times_RN[:, known_P]
-            found[one] = average_precision(scores_NK[known_P, one], targets_NK[known_P, one] > 0.5, times_RP)  # noqa: PLR2004
+            found[one] = average_precision(scores_NK[known_P, one], targets_NK[known_P, one] > SHOWN, times_RP)
     return np.stack(found, axis=1)
 
 
 def f1_score(logits_NK: Floats, targets_NK: Floats) -> float:
     """2 TP / (2 TP + FP + FN) of all known answers, at a probability of 1/2; 0 where nothing was guessed or shown."""
     is_known_NK, is_guessed_NK = ~np.isnan(targets_NK), logits_NK > 0
-    is_shown_NK = np.nan_to_num(targets_NK) > 0.5  # noqa: PLR2004
+    is_shown_NK = np.nan_to_num(targets_NK) > SHOWN
     n_both = int((is_guessed_NK & is_shown_NK & is_known_NK).sum())
     n_either = int((is_guessed_NK & is_known_NK).sum()) + int((is_shown_NK & is_known_NK).sum())
     return 2 * n_both / max(1, n_either)
@@ -179,7 +182,7 @@ def ranking(scores_NK: Floats, targets_NK: Floats, logits_NK: Floats, seed: int 
     """
     is_known_NK = ~np.isnan(targets_NK)
     precision_K = precisions(scores_NK, targets_NK)[0]
-    n_shown_K = (np.nan_to_num(targets_NK) > 0.5).sum(axis=0)  # noqa: PLR2004
+    n_shown_K = (np.nan_to_num(targets_NK) > SHOWN).sum(axis=0)
     rounds = int(max(LEAST_ROUNDS, min(ROUNDS, MOST_DRAWN / max(1, is_known_NK.sum()))))
     generator = np.random.default_rng(seed)
     count = len(targets_NK)

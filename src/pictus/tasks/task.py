@@ -1,7 +1,7 @@
 """What a network is taught: the target of a picture, the layer that answers, the loss, the guess, the figures.
 
-One file to a task. Training, evaluation and serving know tasks by these five alone; a third party adds one by the
-entry point `pictus.tasks`.
+One file to a task. Training, evaluation and serving know tasks by `Task` alone; a third party adds one by the entry
+point `pictus.tasks`.
 
 Legend: N pictures of a split, B of a batch, K classes.
 """
