@@ -14,6 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pictus.train.transfer.nearest import unit
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
@@ -54,12 +56,12 @@ def most(score_N: Floats, many: int) -> Ints:
 
 def centres(features_ND: Floats, covered_MD: Floats, many: int) -> Ints:
     """k-centre greedy by cosine -> rows, the farthest first; where nothing is labelled, the least typical."""
-    vectors_ND, covered_MD = _unit(features_ND), _unit(covered_MD[:: max(1, len(covered_MD) // COVERED)])
+    vectors_ND, covered_MD = unit(features_ND), unit(covered_MD[:: max(1, len(covered_MD) // COVERED)])
     if len(covered_MD):
         blocks = (vectors_ND[start : start + BLOCK] for start in range(0, len(vectors_ND), BLOCK))
         nearest_N = np.concatenate([1 - (block_BD @ covered_MD.T).max(axis=1) for block_BD in blocks])
     else:
-        nearest_N = 1 - vectors_ND @ _unit(vectors_ND.mean(axis=0, keepdims=True))[0]
+        nearest_N = 1 - vectors_ND @ unit(vectors_ND.mean(axis=0, keepdims=True))[0]
     chosen: list[int] = []
     while len(chosen) < min(many, len(vectors_ND)):
         row = int(np.argmax(nearest_N))
@@ -82,7 +84,3 @@ def _of_pictures(values: NDArray[np.float64]) -> Floats:
 
 def _entropy(shares: Floats) -> NDArray[np.float64]:
     return np.asarray(-(shares * np.log(np.clip(shares, 1e-12, 1))).sum(axis=-1), np.float64)
-
-
-def _unit(vectors: Floats) -> Floats:
-    return np.asarray(vectors / np.maximum(1e-12, np.linalg.norm(vectors, axis=1, keepdims=True)), np.float32)

@@ -24,7 +24,7 @@ def votes(
     known_ND: Floats, labels_N: npt.NDArray[np.int64], asked_QD: Floats, k: int, n_classes: int
 ) -> Floats:
     """f32[Q, K], the sum of the neighbours' weights; ties at the k-th place go to the earlier picture."""
-    known, asked = _unit(known_ND), _unit(asked_QD)
+    known, asked = unit(known_ND), unit(asked_QD)
     k = min(k, len(known))
     scores_QK = np.zeros((len(asked), n_classes), np.float32)
     step = max(1, _AT_ONCE // max(1, len(known)))
@@ -37,6 +37,7 @@ def votes(
     return scores_QK
 
 
-def _unit(values: Floats) -> Floats:
+def unit(values: Floats) -> Floats:
+    """Each row at length 1; a row of zeros stays one."""
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return np.asarray(values / np.maximum(length, 1e-12), np.float32)
