@@ -370,3 +370,20 @@ def test_on_a_phone_the_owner_sees_every_column_and_errors_are_sentences(
         asked += "worded({ what: 'It is taken.', fix: 'choose another' }), "
         asked += "worded({ what: 'No links.', fix: 'pictus annotate invite' })])"
         assert page.evaluate(asked) == ["It is taken. Choose another.", "No links. pictus annotate invite"]
+
+
+def test_an_owner_pauses_somebody_by_the_buttons_and_lets_them_go_on(fresh: pictus.Project, new_page: NewPage) -> None:
+    with served(fresh) as server:
+        page = new_page()
+        come_in(new_page(), server.address, "Ada")
+        come_by_link(page, server, "Olga", "owner")
+        page.goto(server.address + "/people")
+        for reason in ("read it again", ""):
+            page.click("[data-pause=Ada]")
+            assert page.inner_text("#why-title") == "Pause Ada?"
+            page.fill("#why-text", reason)
+            page.click("#why button[value=yes]")
+            page.wait_for_selector("[data-resume=Ada]")
+            assert (reason or "wants to talk with you") in page.inner_text("table.people")
+            page.click("[data-resume=Ada]")
+            page.wait_for_selector("[data-pause=Ada]")
