@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.annotate.desks import counting_held_back
 
 import pictus
 from pictus import annotate
-from pictus.annotate.review.said_steps import votes_of_people
 from pictus.annotate.tasks import Given
 from pictus.project import open_project
 from pictus.web.desk import review
@@ -22,7 +21,6 @@ from pictus.web.desk.app import build_desk_app
 from .conftest import MakeDesk
 from .disputes import disputed_project
 
-COUNT = "pictus.annotate.review.counting.votes_of_people"
 DESK = {"x-pictus": "desk"}
 PAGES = ("/review", "/review/wall?of=disagreements", "/review/person?name=Ada")
 READS = (
@@ -79,14 +77,7 @@ def visitor(disputed: pictus.Project, desk_of: MakeDesk) -> Iterator[Any]:
 def test_while_votes_are_counted_first_a_page_says_so_and_goes_on(
     visitor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_go_on = threading.Event()
-    real = votes_of_people
-
-    def slow(project: pictus.Project) -> object:
-        assert may_go_on.wait(30)
-        return real(project)
-
-    monkeypatch.setattr(COUNT, slow)
+    may_go_on = counting_held_back(monkeypatch)
     assert visitor("Ben", "annotator").get("/review").status_code == 403, "nothing is counted for them"
     monkeypatch.setattr(review, "PATIENT_S", 0.01)
     rita = visitor("Rita")
