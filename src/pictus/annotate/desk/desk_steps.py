@@ -359,11 +359,20 @@ class Desk:
         at = self._clock()
         if at != self._swept_at:
             self._swept_at = at
+            self._forget_vain(later(at, -VAIN_S))
             for page_id, heap in self._look(lambda connection: lease_steps.overdue(connection, at)):
                 self._do(partial(lease_steps.release, page_id=page_id, state=lease_steps.ABANDONED))
                 self._vain.pop(heap, None)
             self._look(lambda connection: self._bench.tally.follow(connection, at))  # who was paused since?
             self.reopen()
+
+    def _forget_vain(self, since: str) -> None:
+        """Searches up to then say nothing any more."""
+        for heap, names in list(self._vain.items()):
+            for name in [name for name, when in list(names.items()) if when <= since]:
+                names.pop(name, None)
+            if not names:
+                self._vain.pop(heap, None)
 
     def reopen(self) -> None:
         """What only people who are paused had decided is asked again, some hundred questions in a transaction."""
