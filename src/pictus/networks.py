@@ -1,6 +1,6 @@
-"""Networks by name: two small families of our own, and every classifier of torchvision and timm.
+"""Networks by name: small ones of our own, and every classifier of torchvision and timm.
 
-torch is imported where a network is made, so the two module classes below live inside functions.
+torch is imported where a network is made, so the module class below lives inside a function.
 """
 
 from __future__ import annotations
@@ -96,6 +96,12 @@ def head_of(model: "nn.Module") -> tuple[str, Any]:
     return layers[-1]
 
 
+def width_of(model: "nn.Module") -> int:
+    """Features the classifier sees."""
+    _, head = head_of(model)
+    return int(head.in_features if hasattr(head, "in_features") else head.in_channels)
+
+
 def stages_of(model: "nn.Module") -> tuple[tuple[str, ...], ...]:
     """Parameter names in groups, from the stem to the head: what is frozen, thawed and slowed down together.
 
@@ -180,7 +186,7 @@ def stem_told(name: str, size: int) -> str:
     if plain == "alexnet" and 0 < size < ALEXNET_PX:
         return f"the first convolution moves by {_alexnet_stride(size)} px instead of 4"
     if plain == "inception_v3" and 0 < size < INCEPTION_PX:
-        pooled = "" if size >= INCEPTION_PX // 2 + 2 else ", and the first pooling is left out"
+        pooled = "" if size >= INCEPTION_POOLED_PX else ", and the first pooling is left out"
         return "the first convolution moves by 1 px instead of 2" + pooled
     return ""
 
@@ -188,6 +194,9 @@ def stem_told(name: str, size: int) -> str:
 ALEXNET_PX, INCEPTION_PX = 63, 75
 """The least side that leaves a pixel at the end, by the arithmetic of their kernels and strides; below it torchvision's
 own fail in the middle."""
+
+INCEPTION_POOLED_PX = 39
+"""The least side Inception takes with a first convolution that moves by 1 px; below it the first pooling goes, too."""
 
 FEWEST_PX = 21
 """Below this the two fail whatever their stem."""
@@ -206,7 +215,7 @@ def _shrink_stem(model: "nn.Module", name: str, size: int) -> None:
         model.features[0].stride = (_alexnet_stride(size),) * 2
         return
     model.Conv2d_1a_3x3.conv.stride = (1, 1)
-    if "pooling" in stem_told(name, size):
+    if size < INCEPTION_POOLED_PX:
         model.maxpool1 = need("torch", "train").nn.Identity()
 
 
@@ -223,9 +232,8 @@ def _renew_head(model: "nn.Module", n_classes: int) -> None:
     """Put a new classifier in the place of the published one."""
     nn = need("torch", "train").nn
     name, old = head_of(model)
-    is_linear = isinstance(old, nn.Linear)
-    width = old.in_features if is_linear else old.in_channels
-    new = nn.Linear(width, n_classes) if is_linear else nn.Conv2d(width, n_classes, 1)
+    width = width_of(model)
+    new = nn.Linear(width, n_classes) if isinstance(old, nn.Linear) else nn.Conv2d(width, n_classes, 1)
     parent, _, last = name.rpartition(".")
     owner = model.get_submodule(parent)
     setattr(owner, last, new)

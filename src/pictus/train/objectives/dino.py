@@ -93,7 +93,7 @@ def student(network: "nn.Module", job: "Job") -> "nn.Module":
     """Three layers with GELU, length 1, then a linear layer whose rows have length 1 (their appendix C)."""
     torch = need("torch", "train")
     nn = torch.nn
-    width, hidden, outputs = students.width_of(network), job.recipe.hidden, job.recipe.outputs or OUTPUTS
+    width, hidden, outputs = networks.width_of(network), job.recipe.hidden, job.recipe.outputs or OUTPUTS
 
     class Prototypes(nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:

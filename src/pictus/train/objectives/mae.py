@@ -26,7 +26,7 @@ from pictus.extras import need
 from pictus.train.feed import augment
 from pictus.train.loop.precision import precision
 from pictus.train.objectives.objective import OBJECTIVES, Objective, Piece
-from pictus.train.pretrain import neighbours
+from pictus.train.pretrain import neighbours, students
 
 if TYPE_CHECKING:
     import torch
@@ -164,14 +164,9 @@ def _plain(network: Any, job: "Job") -> "nn.Module":  # noqa: ANN401  any networ
             is_hidden = torch.ones_like(order_BN, dtype=views.dtype).scatter(1, order_BN[:, :n_seen], 0)
             is_hidden = is_hidden.reshape(-1, 1, cells, cells).repeat_interleave(self.patch(size), 2)
             is_hidden = is_hidden.repeat_interleave(self.patch(size), 3)
-            caught: list[Any] = []
             pool = self.network.get_submodule(pools[-1])
-            handle = pool.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
-            try:
-                self.network(views * (1 - is_hidden))  # 0 is the mean colour
-            finally:
-                handle.remove()
-            told = nn.functional.pixel_shuffle(self.answer(caught[0]), recipe.size // low).float()
+            found = students.entering(self.network, pool, views * (1 - is_hidden))  # 0 is the mean colour
+            told = nn.functional.pixel_shuffle(self.answer(found), recipe.size // low).float()
             if told.shape[-1] != size:
                 told = nn.functional.interpolate(told, (size, size), mode="bilinear")
             return ((told - views).abs() * is_hidden).sum() / (3 * is_hidden.sum())
@@ -182,14 +177,11 @@ def _plain(network: Any, job: "Job") -> "nn.Module":  # noqa: ANN401  any networ
 def _map_of(network: Any, pool: str, size: int) -> tuple[int, int]:  # noqa: ANN401  any network
     """Channels and side of the map of features before pooling."""
     torch = need("torch", "train")
-    caught: list[Any] = []
-    handle = network.get_submodule(pool).register_forward_pre_hook(lambda _, given: caught.append(given[0]))
     was_training = network.training
     with torch.no_grad():
-        network.eval()(torch.zeros(1, 3, size, size))
+        found = students.entering(network.eval(), network.get_submodule(pool), torch.zeros(1, 3, size, size))
     network.train(was_training)
-    handle.remove()
-    return int(caught[0].shape[1]), int(caught[0].shape[-1])
+    return int(found.shape[1]), int(found.shape[-1])
 
 
 OBJECTIVES.register("mae")(Objective(loss, student=student, scores=neighbours.scores, is_open=True))

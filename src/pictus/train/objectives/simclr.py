@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pictus import networks
 from pictus.extras import need
 from pictus.train.objectives.objective import OBJECTIVES, Objective, Piece
 from pictus.train.pretrain import neighbours, students
@@ -53,7 +54,7 @@ def loss(student: "nn.Module", piece: Piece, job: "Job") -> "tuple[torch.Tensor,
 def student(network: "nn.Module", job: "Job") -> "nn.Module":
     """Linear, normalisation, ReLU, linear (their section 4.2: better than a linear one, and than none)."""
     nn = need("torch", "train").nn
-    width, hidden, outputs = students.width_of(network), job.recipe.hidden, job.recipe.outputs or OUTPUTS
+    width, hidden, outputs = networks.width_of(network), job.recipe.hidden, job.recipe.outputs or OUTPUTS
     projection = nn.Sequential(
         nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, outputs)
     )

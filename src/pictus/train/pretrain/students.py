@@ -20,21 +20,22 @@ if TYPE_CHECKING:
     from pictus.train.loop.state import Job
 
 
-def width_of(network: "nn.Module") -> int:
-    """Features the classifier sees."""
-    _, head = networks.head_of(network)
-    return int(head.in_features if hasattr(head, "in_features") else head.in_channels)
-
-
-def features(network: "nn.Module", inputs: "torch.Tensor") -> "torch.Tensor":
-    """What the classifier sees, f32[B, D]. Not for two threads on one network: it listens for a moment."""
+def entering(network: "nn.Module", part: "nn.Module", inputs: "torch.Tensor") -> "torch.Tensor":
+    """What a part of the network is given when the network sees `inputs`. Not for two threads on one network: it
+    listens for a moment.
+    """
     caught: list[torch.Tensor] = []
-    handle = networks.head_of(network)[1].register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+    handle = part.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
     try:
         network(inputs)
     finally:
         handle.remove()
-    found = caught[0]
+    return caught[0]
+
+
+def features(network: "nn.Module", inputs: "torch.Tensor") -> "torch.Tensor":
+    """What the classifier sees, f32[B, D]."""
+    found = entering(network, networks.head_of(network)[1], inputs)
     return found.mean((2, 3)) if found.ndim == 4 else found  # noqa: PLR2004  a 1 x 1 convolution as the classifier
 
 
