@@ -71,7 +71,7 @@ def test_an_epoch_shows_no_picture_twice_and_labels_belong_to_their_pictures(rel
 
 
 def test_validation_shows_every_picture_once_in_order(release: Release) -> None:
-    portions = list(loader.portions_in_order(25, 10))
+    portions = list(loader.portions_in_order(np.arange(25), 10))
     assert np.concatenate([portion.positions for portion in portions]).tolist() == list(range(25))
 
 
@@ -129,7 +129,7 @@ def test_threads_end_with_their_loader_and_leave_torch_alone(release: Release) -
         next(stream)
         assert torch.get_num_threads() == before
     assert set(inside) == {1}
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lane")]
 
 
 def test_a_picture_shown_again_is_decoded_once_a_batch_and_cropped_anew(release: Release) -> None:

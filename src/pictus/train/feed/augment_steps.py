@@ -27,6 +27,7 @@ from pictus.train.feed.loader import Batch, Pictures, Portion
 from pictus.train.feed.pieces import shown
 from pictus.train.kept import card as cards
 from pictus.train.loop.state import Job
+from pictus.train.loop.training import training_views
 from pictus.train.recipes import Facts, Recipe
 
 VIEWS = 8
@@ -116,8 +117,7 @@ def _spread(release: Release, seed: int, count: int) -> npt.NDArray[np.int64]:
 def _rows(job: Job, release: Release, positions: npt.NDArray[np.int64]) -> list[Row]:
     """Each picture with its views, made by the functions that training calls."""
     names = class_names(release)
-    red, green, blue = (round(value * 255) for value in job.preprocessing.mean)
-    views = tuple(partial(augment.augmented, recipe=look, fill=(red, green, blue)) for look in job.looks)
+    views = training_views(job)
     several = len(views) * augment.n_looks(job.recipe)
     portions = [Portion(epoch, positions) for epoch in range(-(-VIEWS // several))]
     shots: dict[int, list[Shot]] = {}

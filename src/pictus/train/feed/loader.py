@@ -135,13 +135,12 @@ View = Callable[[Pixels, augment.Draws], Pixels]
 
 @contextmanager
 def batches(
-    pictures: Pictures, portions: Iterable[Portion], view: View | tuple[View, ...], *, seed: int, threads: int,
-    views: int = 1,
+    pictures: Pictures, portions: Iterable[Portion], views: View | tuple[View, ...], *, seed: int, threads: int
 ) -> Iterator[Iterator[Batch]]:  # fmt: skip
-    """Batches in the order of `portions`, some ahead of the caller. `view(pixels, draws)` -> u8[S, S, 3], made
-    `views` times of each picture with other draws; or several views, each made once.
+    """Batches in the order of `portions`, some ahead of the caller. `views`: (pixels, draws) -> u8[S, S, 3], each made
+    once of every picture, with draws of its own.
     """
-    made = partial(_made, pictures, views=view if isinstance(view, tuple) else (view,) * views, seed=seed)
+    made = partial(_made, pictures, views=views if isinstance(views, tuple) else (views,), seed=seed)
     if pictures.supply and pictures.supply.announce:
         portions = _announced(portions, pictures.supply.announce)
     with lanes(threads) as pool:
@@ -178,10 +177,15 @@ def portions_of_epochs(
         yield Portion(epoch, *(sampling.share(every[batch], rank, world) for every in shown))
 
 
-def portions_in_order(count: int, batch_size: int) -> Iterator[Portion]:
-    """Every picture once, in release order: for validation."""
-    for start in range(0, count, batch_size):
-        yield Portion(0, np.arange(start, min(start + batch_size, count)))
+def portions_in_order(positions: Positions, batch_size: int) -> Iterator[Portion]:
+    """Every one of these pictures once, in this order: for validation."""
+    for start in range(0, len(positions), batch_size):
+        yield Portion(0, positions[start : start + batch_size])
+
+
+def as_it_is(pixels: Pixels, _: augment.Draws) -> Pixels:
+    """The view of a picture that was prepared when it was decoded."""
+    return pixels
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:

@@ -24,7 +24,7 @@ from pictus.project import write_bytes
 from pictus.tasks import Floats, Scores, Targets
 from pictus.train.devices import group
 from pictus.train.feed import augment, loader
-from pictus.train.feed.loader import Batch, Pixels
+from pictus.train.feed.loader import Batch
 from pictus.train.feed.pieces import piece_of
 from pictus.train.feed.sampling import Positions
 from pictus.train.kept import checkpoint
@@ -81,8 +81,9 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
         while not counters.has_ended:
             result = advance(job, state, parts, watch.next(stream))
             epoch, within = divmod(counters.step - 1, job.steps_per_epoch)
+            rate = _lr(job, counters, counters.step - 1)  # by the plan of this step: `decide` may make another
             if counters.step % every == 0 and result.n_seen:
-                book.step(counters.step, epoch + 1, result.loss, _lr(job, counters, counters.step - 1))
+                book.step(counters.step, epoch + 1, result.loss, rate)
             is_epoch_end = within + 1 == job.steps_per_epoch
             now = time.monotonic()
             counters.elapsed_s = before_s + now - started
@@ -93,7 +94,7 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
                 decide(job, counters, epoch + 1)
             meter.advance()
             if result.n_seen:
-                meter.say(watch.step(result.loss, _lr(job, counters, counters.step - 1)))
+                meter.say(watch.step(result.loss, rate))
             is_asked = wants_stop()
             if is_epoch_end or is_asked or now - saved >= recipe.checkpoint_s:
                 counters.joules += power.since(counters.elapsed_s - powered_s)
@@ -102,7 +103,7 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
                 save(job, state, book)
                 saved = time.monotonic()
             if is_epoch_end or is_asked:
-                watch.write(result.loss, _lr(job, counters, counters.step - 1))
+                watch.write(result.loss, rate)
             if is_asked and not counters.has_ended:
                 return
         outlets.is_finished = True
@@ -229,11 +230,11 @@ def validate(job: Job, state: State, mistakes: Mistakes) -> Scores:
     wrong about goes into `mistakes`.
     """
     network = state.kept.eval()
-    portions = loader.portions_in_order(len(job.val), VALIDATION_BATCH)
+    portions = loader.portions_in_order(np.arange(len(job.val)), VALIDATION_BATCH)
     lanes = min(job.cores, MOST) if job.device == "cpu" else 1
     tally, n_seen = job.task.tally(), 0
     with (
-        loader.batches(job.val, portions, _as_it_is, seed=0, threads=job.cores) as stream,
+        loader.batches(job.val, portions, loader.as_it_is, seed=0, threads=job.cores) as stream,
         models.lanes(lanes, job.recipe.threads) as pool,
     ):
         scored = models.in_order(pool, partial(_scored, job, network), stream, ahead=lanes)
@@ -278,10 +279,6 @@ def training_views(job: Job) -> tuple[loader.View, ...]:
     """How the loader makes each view of a training picture out of a decoded one."""
     red, green, blue = (round(value * 255) for value in job.preprocessing.mean)
     return tuple(partial(augment.augmented, recipe=look, fill=(red, green, blue)) for look in job.looks)
-
-
-def _as_it_is(pixels: Pixels, _: augment.Draws) -> Pixels:
-    return pixels
 
 
 def _lr(job: Job, counters: Counters, step: int) -> float:

@@ -31,6 +31,8 @@ MOST_KNOWN = 5000
 """Training pictures they are looked for among: the first by their hash. Features of more would take longer than an
 epoch of a small network."""
 
+BATCH = 128
+
 _LEAST_SHARE = 1e-3
 """Of the votes, where the own class has none: the figure is a logarithm."""
 
@@ -62,18 +64,13 @@ def _embedded(
     release = job.train.release
     run = Run(job.root, job.root.name, job.recipe.model, release.classes, class_names(release), job.preprocessing, {})
     found: list[Targets] = []
-    portions = (
-        loader.Portion(0, positions[start : start + _BATCH]) for start in range(0, len(positions), _BATCH)
-    )
+    portions = loader.portions_in_order(positions, BATCH)
 
     def shown(stream: Iterator[loader.Batch]) -> Iterator[Pixels]:
         for batch in stream:
             found.append(batch.targets)
             yield from batch.views[0]
 
-    with loader.batches(pictures, portions, lambda pixels, _: pixels, seed=0, threads=job.cores) as stream:
+    with loader.batches(pictures, portions, loader.as_it_is, seed=0, threads=job.cores) as stream:
         values_ND = models.embed_pixels(state.kept, run, shown(stream))
     return values_ND, np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)
-
-
-_BATCH = 128
