@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +62,7 @@ def pack(project: Project, *, release: str = "", short_side: int = 256) -> Outco
         f" {facts.bytes / 2**20:,.1f} MB in {folder.name}/"
     )
     following = (f"pictus train run --release {release or opened.version} --set keep=pack --set pack={short_side}",)
-    return Outcome("train pack", _summary(facts), headline, problems, following, source=lambda: _records(facts))
+    return Outcome("train pack", _summary(facts), headline, problems, following, source=lambda: iter((facts,)))
 
 
 def _whole(project: Project, release: Release, short_side: int) -> tuple[Pack, tuple[str, ...]]:
@@ -96,7 +95,3 @@ def _summary(facts: PackFacts) -> dict[str, Any]:
     return {name: value for name, value in vars(facts).items() if name != "own_bytes"} | {
         "shrunk": facts.pictures - facts.own_bytes
     }
-
-
-def _records(facts: PackFacts) -> Iterator[PackFacts]:
-    yield facts

@@ -71,6 +71,7 @@ class Pack:
     card: dict[str, Any]
     rows: pa.Table
 
+
 def key_of(release: Release, split: str, short_side: int) -> str:
     """What decides the pixels, 64 hex digits: pictures, short side, quality and the way they are written."""
     said = f"{FORMAT}\n{release.digest}\n{split}\n{short_side}\n{QUALITY}\n"

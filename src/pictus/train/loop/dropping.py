@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from pictus.train.recipes import Recipe
 
-LAST_NORMS = {"BasicBlock": "bn2", "Bottleneck": "bn3", "Residual": "path"}
-"""Class of a block without a place for it -> what computes its residual branch: ResNet's of torchvision, and ours."""
+BRANCH_ENDS = {"BasicBlock": "bn2", "Bottleneck": "bn3", "Residual": "path"}
+"""Class of a block without a place for it -> what its residual branch ends in: ResNet's of torchvision, and ours."""
 
 
 def applied(network: "nn.Module", recipe: "Recipe") -> "nn.Module":
@@ -72,7 +72,7 @@ def _drop_branches(network: "nn.Module", recipe: "Recipe") -> None:
 def _places(block: Any) -> list[str]:  # noqa: ANN401  a module's attributes have no narrower type
     """Names of what stands at the end of a block's residual branches: timm's, torchvision's, or of a plain ResNet."""
     found = [name for name in ("drop_path", "drop_path1", "drop_path2", "stochastic_depth") if hasattr(block, name)]
-    last = LAST_NORMS.get(type(block).__name__, "")
+    last = BRANCH_ENDS.get(type(block).__name__, "")
     return found or [name for name in (last,) if name and hasattr(block, name)]
 
 

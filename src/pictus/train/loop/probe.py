@@ -84,13 +84,13 @@ def probed(
             if taken is None:
                 continue
             steps_s[words(other)] = round(taken, 4)
-            if taken < best_s * (GAIN if best_s < float("inf") else 1.0):
+            if taken < best_s * GAIN:
                 best, best_s = other, taken
     return Found(best, clock() - began, steps_s)
 
 
 def words(recipe: Recipe) -> str:
-    """`bf16, channels-last, 2 parts x 1 thread`."""
+    """`bf16, channels-last, 2 x 1 threads`: number type, layout, parts and torch's threads in each."""
     return f"{recipe.precision}, {recipe.layout}, {recipe.parts} x {recipe.threads} threads"
 
 

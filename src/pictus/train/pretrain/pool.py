@@ -52,7 +52,7 @@ def resolved(project: Project, release: Release, recipe: Recipe) -> Recipe:
         raise UserError("pool=project needs a project.", fix="run this in the project's folder, or leave out pool")
     if release.root.parent != project.releases_dir:
         raise UserError("A pool goes with a release of the same project.", fix="--release VERSION of this project")
-    rows = _pool_rows(project, release)
+    rows = unlabelled(project, release)
     if not rows.num_rows:
         raise UserError(
             "The project has no clean picture that is not in the release.", fix="leave out pool, or pictus collect add"
@@ -148,9 +148,9 @@ def kept(project: Project, digest: str) -> pa.Table:
     return rows
 
 
-def _pool_rows(project: Project, release: Release) -> pa.Table:
+def unlabelled(project: Project, release: Release) -> pa.Table:
     """The project's pictures that were not dropped and can be decoded, but for those of the release and whatever is a
-    duplicate of its val and test pictures; sorted by image_id.
+    duplicate of its val and test pictures: columns of `images`, sorted by image_id.
     """
     tables = project.tables
     rows = tables.read("images", list(_COLUMNS))
@@ -167,11 +167,6 @@ def _pool_rows(project: Project, release: Release) -> pa.Table:
     out |= {image_id for image_id, group in pairs if group in torn}
     is_out = pc.is_in(rows.column("image_id"), value_set=pa.array(sorted(out), pa.string()))
     return rows.filter(pc.invert(is_out)).sort_by("image_id").select(list(_COLUMNS))
-
-
-def unlabelled(project: Project, release: Release) -> pa.Table:
-    """Clean pictures of the project that the release knows nothing of: columns of `images`, sorted by image_id."""
-    return _pool_rows(project, release)
 
 
 def _released(rows: pa.Table) -> pa.Table:
