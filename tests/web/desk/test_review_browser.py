@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.annotate.desks import counting_held_back
 
 import pictus
 from pictus import annotate
 from pictus.annotate.review.rulings import UNKNOWN
-from pictus.annotate.review.said_steps import votes_of_people
 from pictus.annotate.review.worklist_steps import Tile, Wall, Worklist
 from pictus.web.desk import review
 
@@ -211,13 +210,7 @@ def test_scripts_in_names_and_reasons_are_text(reviewed: Server, new_page: NewPa
 def test_the_page_that_waits_for_the_first_count_can_be_read_and_goes_on_by_itself(
     disputed: pictus.Project, new_page: NewPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_go_on = threading.Event()
-
-    def slow(project: pictus.Project) -> object:
-        assert may_go_on.wait(60)
-        return votes_of_people(project)
-
-    monkeypatch.setattr("pictus.annotate.review.counting.votes_of_people", slow)
+    may_go_on = counting_held_back(monkeypatch)
     monkeypatch.setattr(review, "PATIENT_S", 0.05)
     with served(disputed) as server:
         for scheme, width in (("light", 1280), ("dark", 400)):
