@@ -58,7 +58,8 @@ class Mistakes:
             is_wrong_B = ~np.take_along_axis(truth_BK, guess_B[:, None], axis=1)[:, 0]
         self.seen += len(guess_B)
         self.count += int(is_wrong_B.sum())
-        for place in np.flatnonzero(is_wrong_B).tolist():
+        is_number_B = np.isfinite(shares_BK).all(axis=1)  # of weights that have just diverged nothing is
+        for place in np.flatnonzero(is_wrong_B & is_number_B).tolist():
             truth = np.flatnonzero(truth_BK[place])
             self._keep(Mistake(
                 round(float(shares_BK[place, guess_B[place]]), 6), -int(positions_B[place]), int(guess_B[place]),
