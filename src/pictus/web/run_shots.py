@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ SIDE = 160
 
 def thumbnail(project: Project, run: Run, image_id: str) -> Path:
     """A JPEG of at most SIDE px in the project's cache, the same that its wall shows; NotThereError for another
-    picture, or where the release is gone; PictureError for what cannot be decoded.
+    picture, or where the release is gone or other bytes lie in it; PictureError for what cannot be decoded.
     """
     written_ns = (run.root / MISTAKES_NAME).stat().st_mtime_ns if (run.root / MISTAKES_NAME).is_file() else 0
     places, reader = _places(project, run.root, written_ns)
@@ -28,7 +29,10 @@ def thumbnail(project: Project, run: Run, image_id: str) -> Path:
         raise NotThereError(f"Run {run.name!r} shows no picture {image_id[:80]!r}.")
     path = project.cache_dir / "thumbnails" / str(SIDE) / image_id[:2] / f"{image_id}.jpg"
     if not path.exists():
-        write_bytes(path, pixels.thumbnail(reader.read(*places[image_id]), SIDE))
+        image_bytes = reader.read(*places[image_id])
+        if hashlib.sha256(image_bytes).hexdigest() != image_id:  # a card may name any folder, the wall shows this file
+            raise NotThereError(f"The release of run {run.name!r} holds other bytes as picture {image_id[:80]!r}.")
+        write_bytes(path, pixels.thumbnail(image_bytes, SIDE))
     return path
 
 

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import pictus
+from pictus import annotate, collect, release, taxonomy
+from pictus.errors import NotThereError
+from pictus.models import Preprocessing, Run
+from pictus.web import run_shots
+
+
+@pytest.fixture
+def released(tmp_path: Path, make_jpeg: Callable[..., bytes]) -> pictus.Project:
+    for index in range(12):
+        place = tmp_path / "in" / ("owl" if index % 2 else "cup")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{index}.jpg").write_bytes(make_jpeg(160, 120, seed=index))
+    project = pictus.new(tmp_path / "birds")
+    taxonomy.import_(project, folders=tmp_path / "in")
+    collect.add(project, (tmp_path / "in",), by_folder=True)
+    annotate.import_(project, from_folders=True)
+    annotate.settle(project)
+    release.split(project, seed=1)
+    release.cut(project, "1.0.0")
+    return project
+
+
+def a_run(project: pictus.Project, path: Path, image_id: str) -> Run:
+    """A run that says it was trained on the release in `path`, and shows one of its pictures."""
+    root = project.models_dir / "first"
+    root.mkdir(parents=True)
+    card = {
+        "format": 1, "status": "finished", "model": "small-cnn", "classes": ["a"], "class_names": ["a"],
+        "preprocessing": {"size": 32, "resize": 32, "mean": [0, 0, 0], "std": [1, 1, 1]},
+        "release": {"path": str(path), "digest": json.loads((path / "manifest.json").read_text())["digest"]},
+    }  # fmt: skip
+    (root / "run.json").write_text(json.dumps(card))
+    row = {"image_id": image_id, "guess_name": "a", "probability": 0.9, "truth_names": ["a"]}
+    (root / "mistakes.json").write_text(json.dumps({"epoch": 1, "pictures": 4, "mistakes": 1, "surest": [row]}))
+    return Run(root, "first", "small-cnn", ("a",), ("a",), Preprocessing(32, 32), card)
+
+
+def test_a_picture_of_a_release_elsewhere_is_shown(released: pictus.Project, tmp_path: Path) -> None:
+    shutil.copytree(released.releases_dir / "1.0.0", tmp_path / "copy")
+    image_id = pq.read_table(tmp_path / "copy" / "pictures.parquet").column("image_id")[0].as_py()
+    path = run_shots.thumbnail(released, a_run(released, tmp_path / "copy", image_id), image_id)
+    assert path.read_bytes().startswith(b"\xff\xd8")
+
+
+def test_a_picture_under_the_name_of_another_is_neither_shown_nor_kept(
+    released: pictus.Project, tmp_path: Path
+) -> None:
+    shutil.copytree(released.releases_dir / "1.0.0", tmp_path / "copy")
+    table = pq.read_table(tmp_path / "copy" / "pictures.parquet")
+    ids = table.column("image_id").to_pylist()
+    swapped = pa.array([ids[1], ids[0], *ids[2:]])
+    table = table.set_column(table.schema.get_field_index("image_id"), "image_id", swapped)
+    pq.write_table(table, tmp_path / "copy" / "pictures.parquet")
+    with pytest.raises(NotThereError, match="other bytes"):
+        run_shots.thumbnail(released, a_run(released, tmp_path / "copy", ids[0]), ids[0])
+    assert not list((released.cache_dir / "thumbnails").rglob("*.jpg"))
