@@ -98,6 +98,29 @@ def left_behind(project: pictus.Project, desk: Desk, person: Person) -> Page:
     return page
 
 
+def test_a_page_left_behind_waits_while_something_on_it_is_with_enough_others(birds: pictus.Project) -> None:
+    put_questions(birds, 100, wanted=1)
+    desk = desk_of(birds)
+    ada = someone(desk)
+    page = left_behind(birds, desk, ada)
+    held = sorted(on(birds, page))[:5]
+    count = sa.text("UPDATE questions SET leases = leases + :change WHERE question_id IN :held").bindparams(
+        sa.bindparam("held", expanding=True)
+    )
+    with birds.journal.transaction() as connection:  # others are lent five of them
+        connection.execute(count, {"held": held, "change": 1})
+    other = desk.next_page(ada)
+    assert other is not None
+    assert not on(birds, other) & on(birds, page)
+    desk.submit(ada, other.page_id, 1, all_of(other), 60)
+    assert rows(birds, "SELECT MAX(leases) AS n FROM questions")[0].n == 1, "one more vote was needed, one has it"
+    with birds.journal.transaction() as connection:  # and give them back
+        connection.execute(count, {"held": held, "change": -1})
+    again = desk.next_page(ada)
+    assert again is not None
+    assert again.page_id == page.page_id
+
+
 def test_the_last_of_a_heap_reaches_who_left_it_behind_when_all_others_are_gone(birds: pictus.Project) -> None:
     put_questions(birds, 40, wanted=1)
     desk = desk_of(birds)
@@ -186,3 +209,21 @@ def test_more_pages_than_are_looked_through_stay_apart_too(
         desk.give_back(eve, page.page_id)
     for first, second in combinations(pages.values(), 2):
         assert not first & second, "what two pages share would be known"
+
+
+def test_two_people_who_are_asked_the_same_and_compare_find_no_known_answer(birds: pictus.Project) -> None:
+    put_questions(birds, 200)
+    put_questions(birds, 40, known="yes", first=1000)
+    desk = desk_of(birds)
+    ada, bob, cid = (someone(desk, name) for name in ("ada", "bob", "cid"))
+    pages = {}
+    for person in (ada, bob, cid):
+        page = desk.next_page(person)
+        assert page is not None
+        pages[person.name] = on(birds, page)
+        if person == bob:
+            desk.submit(bob, page.page_id, 1, all_of(page), 60)
+        else:
+            desk.give_back(person, page.page_id)
+    assert rows(birds, "SELECT COUNT(*) AS n FROM page_items WHERE role = 'gold'")[0].n == 12
+    assert pages["ada"] == pages["bob"] == pages["cid"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pictus.annotate.desk.pages import Candidate, Mixed, arranged, fold_numbers, mixed, shared, taken
+from pictus.annotate.desk.pages import Candidate, Mixed, arranged, beside, fold_numbers, mixed, shared, taken
 
 
 def ask(number: int, fold: str = "", score: float = 0.0, role: str = "ask") -> Candidate:
@@ -64,3 +64,26 @@ def test_every_fourth_is_with_somebody_else_and_the_rest_comes_last() -> None:
     assert shared("abcdef", "XYZ") == list("XabcYdefZ")
     assert shared("abcdef", "") == list("abcdef")
     assert shared("", "XY") == ["X", "Y"]
+
+
+def test_who_is_asked_the_same_is_mixed_in_the_same_and_the_secret_decides_what() -> None:
+    known = range(1000, 1040)
+    found = beside(known, range(44), b"secret", 4)
+    assert beside(reversed(known), list(range(44))[::-1], b"secret", 4) == found
+    assert len(set(found) & set(known)) == 4
+    assert beside(known, range(44), b"another", 4) != found
+    assert beside(known, range(44), b"secret", 3) == found[:3]
+
+
+def test_of_other_questions_other_known_answers_come_as_often_as_questions_do() -> None:
+    known = range(10_000, 11_000)
+    pages = [range(start, start + 44) for start in (0, 22, 500)]
+    first, half, none = (set(beside(known, page, b"s", 22)) for page in pages)
+    assert 4 <= len(first & half) <= 18, "half of the questions are on both"
+    assert len(first & none) <= 3
+
+
+def test_few_known_answers_and_few_questions_do() -> None:
+    assert beside([], range(44), b"s", 4) == []
+    assert beside([7, 9], [1], b"s", 4) in ([7, 9], [9, 7])
+    assert beside([7, 9], [], b"s", 4) == []

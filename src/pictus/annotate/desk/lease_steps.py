@@ -20,7 +20,17 @@ import sqlalchemy as sa
 
 from pictus.annotate.desk.bulk_steps import insert_rows, told
 from pictus.annotate.desk.moments import later
-from pictus.annotate.desk.pages import SHARED_EVERY, Candidate, Chance, arranged, fold_numbers, mixed, shared, taken
+from pictus.annotate.desk.pages import (
+    SHARED_EVERY,
+    Candidate,
+    Chance,
+    arranged,
+    beside,
+    fold_numbers,
+    mixed,
+    shared,
+    taken,
+)
 from pictus.annotate.desk.people import at_least
 from pictus.annotate.desk.sizes_steps import Sizes
 from pictus.annotate.desk.work_steps import UNCALLED
@@ -255,19 +265,20 @@ def composed(
     """A page of at most `most` items of a heap: questions, known answers this person has not seen, blind repeats."""
     kind = KINDS.get(heap.kind)
     plan = mixed(most, len(asks), chance)
-    golds = _golds(connection, heap, asker, plan.golds) if not kind.draws else []
+    known = _known(connection, heap, asker) if plan.golds and not kind.draws else {}
     repeats = _repeats(connection, heap, asker, plan.repeats) if kind.votes else []
-    room = most - len(golds) - len(repeats)
-    found = arranged([*taken(asks, room), *golds, *repeats], chance)
+    n_golds = min(plan.golds, len(known))
+    asked = taken(asks, most - n_golds - len(repeats))
+    numbers = [one.question_id for one in asked or asks]
+    golds = [known[one] for one in beside(known, numbers, asker.secret, n_golds)]
+    found = arranged([*asked, *golds, *repeats], chance)
     return sorted(found, key=lambda one: one.concept_id) if heap.together else found  # one concept after the other
 
 
-def _golds(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> list[Candidate]:
-    if not most:
-        return []
+def _known(connection: sa.Connection, heap: Heap, asker: Asker) -> dict[int, Candidate]:
+    """Known answers that this person has not seen, by question."""
     statement = _of(heap) + " AND q.known <> '' AND q.state <> 'parked'" + _ME + " ORDER BY q.question_id LIMIT 200"
-    found = {one.question_id: one for one in _asks(connection, statement, _given(heap, asker), GOLD)}
-    return [found[number] for number in _steady(found, asker, most)]
+    return {one.question_id: one for one in _asks(connection, statement, _given(heap, asker), GOLD)}
 
 
 def _repeats(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> list[Candidate]:
@@ -293,9 +304,8 @@ def _repeats(connection: sa.Connection, heap: Heap, asker: Asker, most: int) -> 
 
 
 def _steady(questions: Iterable[int], asker: Asker, most: int) -> list[int]:
-    """The first so many in an order that is random, but always the same for one person: who gives a page back and
-    takes the next is mixed in the same pictures until they are answered. Those that change would be told from those
-    that are asked. Nobody can reckon it who has not the project's secret.
+    """The first so many in an order that is random, but always the same for one person: a repeat that came and went
+    would be told from what is asked. Nobody can reckon it who has not the project's secret.
     """
     secret, me = asker.secret, asker.me
     return heapq.nsmallest(most, questions, key=lambda one: hmac.digest(secret, f"{me}\n{one}".encode(), "sha256"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
+import heapq
+import hmac
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
@@ -89,6 +92,26 @@ def shared(free: Sequence[T], lent: Sequence[T]) -> list[T]:
             found += [other for other in (next(others, None),) if other is not None]
         found.append(one)
     return [*found, *others]
+
+
+def beside(known: Iterable[int], asked: Sequence[int], secret: bytes, most: int) -> list[int]:
+    """The known answers that come along with these questions: whoever is asked the same is mixed in the same.
+
+    Known answers and questions lie on one ring, by a hash that nobody can reckon without the project's secret. The
+    so many of the questions that come first in another such order bring the next known answer behind them. So two
+    people who compare pages find known answers on both, or on one, as often as questions, and cannot tell them apart.
+    """
+
+    def point(word: str, number: int) -> bytes:
+        return hmac.digest(secret, f"{word}\n{number}".encode(), "sha256")
+
+    ring = sorted((point("place", one), one) for one in known)
+    bringing = heapq.nsmallest(most, set(asked), key=lambda one: point("brings", one))
+    found: list[int] = []
+    for turn in range(min(most, len(ring)) if bringing else 0):
+        at = bisect.bisect(ring, (point("place", bringing[turn % len(bringing)]), 0)) % len(ring)
+        found.append(ring.pop(at)[1])
+    return found
 
 
 def arranged(chosen: Sequence[Candidate], chance: Chance) -> list[Candidate]:
