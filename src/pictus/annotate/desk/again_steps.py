@@ -3,7 +3,8 @@
 Others go on answering what was asked on it. Came its pictures again on another page, those that both pages share would
 be the known ones and the repeats: they alone wait for this one person. So a page keeps its items for good; what it
 holds is on no other page of this person, and it is lent again as it was while at least half of it is still open, or
-when nothing else is left for them. One on which a known answer is another by now is not lent again.
+when nothing else is left for them. One on which a known answer is another by now is not lent again, and one on which
+something is with as many people as it needs votes waits until they are done.
 
 Kinds that people draw at mix nothing in, and are left alone. Every function works in a transaction that the desk
 opened.
@@ -100,7 +101,9 @@ def _items_of(connection: sa.Connection, pages: Iterable[Any]) -> dict[str, list
 def _is_open(
     connection: sa.Connection, wish: Wish, page: Any, items: Sequence[Asked], *, least: float  # noqa: ANN401  a row
 ) -> bool:  # fmt: skip
-    """Whether more than nothing, and at least this share, of what the page asks could be lent to this person now."""
+    """Whether more than nothing, and at least this share, of what the page asks could be lent to this person now, and
+    nothing on it is with as many people as it still needs votes.
+    """
     concepts = tuple(sorted({one.concept_id for one in items}))
     query = "SELECT 1 FROM heaps WHERE kind = :kind AND concept_id IN :concepts AND state <> 'open' LIMIT 1"
     if told(connection, query, {"kind": page.kind, "concepts": concepts}).first():
@@ -108,7 +111,9 @@ def _is_open(
     asks = [one.question_id for one in items if one.role == ASK]
     heap = lease_steps.Heap(page.kind, page.concept_id, 0.0, "", 0, together=concepts)
     found = lease_steps.open_among(connection, heap, wish.me, asks) if asks else set()
-    return bool(found) and len(found) >= least * len(asks)
+    if not found or len(found) < least * len(asks):
+        return False
+    return found == lease_steps.open_among(connection, heap, wish.me, asks, were_lent=True)
 
 
 def _lend_again(connection: sa.Connection, page: Any, items: Sequence[Asked], at: str) -> bool:  # noqa: ANN401  a row
