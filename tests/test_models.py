@@ -225,10 +225,21 @@ def test_every_tensor_that_does_not_fit_is_listed(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         models.load_strictly(models.build("small-cnn", 5), models.read_weights(path), path)
     told = caught.value.what
-    assert "3 of" in told
+    assert "1 missing, 1 unexpected, 1 mismatched" in told
     assert f"missing     {keys[0]}" in told
     assert "unexpected  extra [2]" in told
     assert f"mismatched  {keys[-1]}: [1, 2, 3] in the file" in told
+
+
+def test_of_a_file_of_another_network_each_kind_is_named(tmp_path: Path) -> None:
+    import torch
+
+    with pytest.raises(UserError) as caught:
+        models.load_strictly(models.build("small-cnn", 5), {"foo": torch.zeros(1), "bar": torch.zeros(2)}, tmp_path)
+    told = caught.value.what
+    assert "missing     … and" in told
+    assert "unexpected  bar [2]" in told
+    assert "unexpected  foo [1]" in told
 
 
 def test_weights_of_other_classes_fit_but_for_a_new_classifier(tmp_path: Path) -> None:

@@ -304,21 +304,30 @@ def read_weights(path: Path) -> dict[str, "torch.Tensor"]:
         ) from error
 
 
+SHOWN = 8
+"""Tensors of each kind that are named where a file does not fit."""
+
+
 def load_strictly(model: "nn.Module", tensors: dict[str, "torch.Tensor"], where: Path) -> None:
-    """Fill `model`; a missing, unexpected or wrongly shaped tensor is an error that lists them all."""
+    """Fill `model`; an error names missing, unexpected and wrongly shaped tensors, with how many there are of each."""
     wanted = model.state_dict()
-    bad = [f"missing     {key} {list(wanted[key].shape)}" for key in wanted.keys() - tensors.keys()]
-    bad += [f"unexpected  {key} {list(tensors[key].shape)}" for key in tensors.keys() - wanted.keys()]
-    bad += [
-        f"mismatched  {key}: {list(tensors[key].shape)} in the file, {list(wanted[key].shape)} in the network"
-        for key in wanted.keys() & tensors.keys()
-        if tensors[key].shape != wanted[key].shape
-    ]
-    if bad:
-        lines = "\n".join(f"  {line}" for line in sorted(bad)[:20])
-        more = f"\n  … and {len(bad) - 20:,} more" if len(bad) > 20 else ""  # noqa: PLR2004
+    told = {
+        "missing": [f"{key} {list(wanted[key].shape)}" for key in wanted if key not in tensors],
+        "unexpected": [f"{key} {list(tensors[key].shape)}" for key in sorted(tensors) if key not in wanted],
+        "mismatched": [
+            f"{key}: {list(tensors[key].shape)} in the file, {list(wanted[key].shape)} in the network"
+            for key in wanted
+            if key in tensors and tensors[key].shape != wanted[key].shape
+        ],
+    }
+    lines = []
+    for kind, keys in told.items():
+        lines += [f"  {kind:<11} {key}" for key in keys[:SHOWN]]
+        lines += [f"  {kind:<11} … and {len(keys) - SHOWN:,} more"] if len(keys) > SHOWN else []
+    if lines:
+        counts = ", ".join(f"{len(keys):,} {kind}" for kind, keys in told.items() if keys)
         raise UserError(
-            f"{where} does not fit the network: {len(bad):,} of {len(wanted):,} tensors differ.\n{lines}{more}",
+            f"{where} does not fit the network of {len(wanted):,} tensors: {counts}.\n" + "\n".join(lines),
             fix="name the network these weights were trained with",
         )
     model.load_state_dict(tensors, strict=True)

@@ -111,6 +111,7 @@ def test_a_list_tells_how_far_an_unfinished_run_is(project: pictus.Project) -> N
 def test_a_card_is_told_in_words(project: pictus.Project) -> None:
     _run(
         project, "a", tops=(0.25, 0.5), energy={"kwh": 0.00016, "source": "estimate"},
+        why=["It is small.", "It is grey."],
         results={"best_epoch": 2, "val_top1": 0.5, "epochs": 2, "epochs_planned": 4, "wall_s": 240.0,
                  "pictures_per_s": 99.0, "wait_share": 0.031, "peak_bytes": 1_500_000_000, "gpu_peak_bytes": 0},
     )  # fmt: skip
@@ -119,6 +120,7 @@ def test_a_card_is_told_in_words(project: pictus.Project) -> None:
     assert "2 epochs of 4" in told["training"]
     assert told["result"] == "top-1 50.0% on validation at epoch 2, which is the one kept"
     assert told["speed"] == "4.0 min, 99 pictures a second, 3.1% of the time waiting for pictures"
+    assert (told["why 1"], told["why 2"]) == ("It is small.", "It is grey.")
     assert (told["memory"], told["energy"]) == ("at most 1.50 GB", "0.16 Wh (estimate)")
 
 

@@ -29,10 +29,13 @@ def facts(card: Card) -> Iterator[Fact]:
     ):  # fmt: skip
         try:
             told = tell(card)
-        except (TypeError, ValueError, KeyError, AttributeError):
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
             continue  # a card written by hand or by another Pictus: the other facts are told
         if told:
             yield Fact(about, told)
+    reasons = card.get("why")
+    for number, reason in enumerate(reasons if isinstance(reasons, list) else (), 1):
+        yield Fact(f"why {number}", str(reason))
 
 
 def _pictures(card: Card) -> str:
