@@ -58,14 +58,14 @@ def browser(project: pictus.Project) -> Iterator[TestClient]:
 
 def test_scores_are_those_of_the_best_epoch(project: pictus.Project) -> None:
     make_run(project, "first", epochs=3)
-    page = runs.pages(project)[0]
+    page = runs.pages(project).pages[0]
     assert (page.n_epochs, page.best_epoch, page.top1.estimate) == (3, 2, 0.2)  # epoch 3 is not the best
     assert page.top1.low < 0.2 < page.top1.high
 
 
 def test_a_line_that_is_still_being_written_is_left_for_later(project: pictus.Project) -> None:
     make_run(project, "first", epochs=2, status="running", tail='{"kind": "epoch", "epoch": 3, "val_t')
-    assert runs.pages(project)[0].n_epochs == 2
+    assert runs.pages(project).pages[0].n_epochs == 2
 
 
 def test_a_run_before_its_first_epoch_is_shown(project: pictus.Project, browser: TestClient) -> None:

@@ -198,14 +198,16 @@ class _View:
         return FileResponse(path, media_type=releases.READABLE[name])
 
     def runs(self, _request: Request) -> dict[str, Any]:
-        return {"pages": runs.pages(self.project), "releases": overview.names_in(self.project, "releases")}
+        found = runs.pages(self.project)
+        releases_here = overview.names_in(self.project, "releases")
+        return {"pages": found.pages, "broken": found.broken, "releases": releases_here}
 
     def run(self, request: Request) -> dict[str, Any]:
         return self._run_parts(self._run(request))
 
     def _run(self, request: Request) -> models.Run:
         name = request.path_params["run"]
-        found = next((run for run in models.runs(self.project) if run.root.name == name), None)
+        found = runs.find(self.project, name)
         if found is None:
             raise MissingError("No such run", f"There is no run {name[:80]!r}.", fix="pictus train list")
         return found

@@ -54,8 +54,9 @@ def find_file(project: Project, version: str, name: str) -> Path | None:
     """A readable file of a release; both names are looked up, never made into a path."""
     if name not in READABLE or version not in releases.versions(project.releases_dir):
         return None
-    path = project.releases_dir / version / name
-    return path if path.is_file() else None
+    folder = (project.releases_dir / version).resolve()
+    path = folder / name
+    return path if path.is_file() and path.resolve().is_relative_to(folder) else None  # no link leads out of it
 
 
 def _page(root: Path) -> ReleasePage:

@@ -72,7 +72,8 @@ def nice(most: float) -> float:
     if most <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))
-    return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= most * (1 - 1e-9))
+    steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
+    return next((step * power for step in steps if step * power >= most * (1 - 1e-9)), most)  # 1e-320 has few digits
 
 
 def short(number: float) -> str:

@@ -8,23 +8,28 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
 from pictus import models, train
-from pictus.errors import UserError
+from pictus.errors import UserError, clipped
 from pictus.models import Run
 from pictus.project import Project
 from pictus.stats import Interval, wilson
 from pictus.web.charts import curve
 from pictus.web.run_charts import Line, lines
+from pictus.web.run_files import MOST_BYTES, count, is_number, printable, read
+from pictus.web.run_log import read_log
 
 CURVE_NAME = "metrics.jsonl"
 REPORT_NAME = "report.html"
 LIVE_NAME, MISTAKES_NAME, LOCK = "live.json", "mistakes.json", "locks/train.lock"
-NEEDED = {"step": ("step",), "epoch": ("step", "is_best", "train_top1", "val_top1", "val_top5")}
-"""Of a line of the log, by its kind."""
+LIVE_BYTES, RESULTS_BYTES = 1 << 20, 64 << 20
+"""At most: live.json is asked for again and again; results.json tells of every class."""
+MOST_PID = 2**31 - 1
+MOST_SHOWN = 1000
+"""Points of the pace, and mistakes; a run writes 240 and 24."""
 BEST_OF = 5
 LIVE_NUMBERS = 4  # of one point of the history
 FRESH_S = 60.0
@@ -66,22 +71,58 @@ class RunPage:
     mark: str  # another one as soon as any of its files changed
     live: dict[str, Any]  # what the process last told: pace, memory, time left; empty where none ever did
     has_top5: bool  # five guesses do not always hold the right one
+    n_val: int  # pictures of the validation split; 0 where the card does not tell
 
 
-def pages(project: Project) -> list[RunPage]:
-    """Every run of the project, the newest first."""
-    return [page(run) for run in reversed(models.runs(project))]
+class Broken(NamedTuple):
+    """A run that cannot be shown, and why."""
+
+    name: str
+    why: str
+    fix: str
+
+
+class Shown(NamedTuple):
+    """The runs of a project, the newest first."""
+
+    pages: list[RunPage]
+    broken: list[Broken]
+
+
+def pages(project: Project) -> Shown:
+    """Every run of the project; one that is broken takes no other away."""
+    found = Shown([], [])
+    for folder in _folders(project):
+        try:
+            found.pages.append(page(models.open_run(folder)))
+        except UserError as error:
+            found.broken.append(Broken(printable(folder.name), printable(error.what), error.fix))
+    found.pages.sort(key=lambda one: (one.run.card.get("started_at", ""), one.run.name), reverse=True)
+    return found
+
+
+def find(project: Project, name: str) -> Run | None:
+    """A run by its name, which is looked up among what there is, never made into a path."""
+    folder = next((folder for folder in _folders(project) if folder.resolve().name == name), None)
+    return models.open_run(folder) if folder else None
+
+
+def _folders(project: Project) -> list[Path]:
+    return sorted(path.parent for path in project.models_dir.glob(f"*/{models.CARD_NAME}"))
 
 
 def page(run: Run) -> RunPage:
-    """What is known of one run, also of one that is still being trained."""
+    """What is known of one run, also of one that is still being trained; a UserError for what cannot be shown."""
     card = run.card
-    lines = _logged(run.root / CURVE_NAME, "epoch")
-    n_val = int(card.get("pictures", {}).get("val", 0))
+    _check_texts(run)
+    lines = read_log(run.root / CURVE_NAME).epochs
+    n_val = count(card.get("pictures", {}).get("val"))
     best = next((line for line in reversed(lines) if line["is_best"]), None)
 
     def score(name: str) -> Interval:
-        return wilson(best[name] * n_val if best else 0.0, n_val if best else 0)
+        if best is None or math.isnan(best[name]):
+            return wilson(0, 0)
+        return wilson(best[name] * n_val, n_val)
 
     return RunPage(
         run, card.get("recipe") or card.get("asked", {}), str(card.get("release", {}).get("version", "")),
@@ -89,7 +130,18 @@ def page(run: Run) -> RunPage:
         curve([line["val_top1"] for line in lines], [line["train_top1"] for line in lines],
               best=int(best["epoch"]) if best else 0),
         tuple(_evaluations(run)), is_working(run), mark(run), live(run), len(run.classes) > BEST_OF,
+        n_val,
     )  # fmt: skip
+
+
+def _check_texts(run: Run) -> None:
+    """A page is UTF-8: names of folders need not be, and JSON can spell half a sign."""
+    try:
+        told = {name: value for name, value in run.card.items() if name not in ("classes", "class_names")}
+        (run.root.name + json.dumps(told, ensure_ascii=False)).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        what = f"The name of run {printable(run.root.name)!r}, or its card, cannot be shown: {error}."
+        raise UserError(what, fix="rename the folder, or restore its run.json from a copy") from error
 
 
 def is_working(run: Run, now_s: float | None = None) -> bool:
@@ -97,11 +149,13 @@ def is_working(run: Run, now_s: float | None = None) -> bool:
     if run.is_finished:
         return False
     try:
-        holder = json.loads((run.root / LOCK).read_text(encoding="utf-8"))
-        os.kill(int(holder["pid"]), 0)  # 0: only looks whether it is there
+        pid = count(read(run.root / LOCK)["pid"])
+        if not 0 < pid <= MOST_PID:
+            raise ProcessLookupError
+        os.kill(pid, 0)  # 0: only looks whether it is there
     except PermissionError:
         return True  # somebody else's process
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError):
         return (time.time() if now_s is None else now_s) - _changed(run.root / LIVE_NAME) < FRESH_S and _is_held(run)
     return True
 
@@ -120,47 +174,51 @@ def mark(run: Run) -> str:
 
 def live(run: Run) -> dict[str, Any]:
     """live.json; empty where there is none, or what it holds is of another form."""
-    found = _read(run.root / LIVE_NAME)
+    found = _read(run.root / LIVE_NAME, LIVE_BYTES)
     numbers = ("step", "steps", "epochs", "steps_per_epoch", "loss", "lr", "pictures_per_s", "wait_share",
                "memory_bytes", "gpu_bytes", "left_s", "elapsed_s")  # fmt: skip
-    is_whole = all(_is_number(found.get(name)) for name in numbers) and isinstance(found.get("history"), list)
-    return found if is_whole and found["steps_per_epoch"] >= 1 else {}
+    is_whole = all(is_number(found.get(name)) for name in numbers) and isinstance(found.get("history"), list)
+    return found | {"history": found["history"][:MOST_SHOWN]} if is_whole and found["steps_per_epoch"] >= 1 else {}
 
 
 def mistakes(run: Run) -> dict[str, Any]:
     """mistakes.json: epoch, pictures, mistakes, and the surest of them; empty where it was never written."""
     found = _read(run.root / MISTAKES_NAME)
+    surest = found.get("surest")
     rows = [
-        row for row in found.get("surest", ())
-        if isinstance(row, dict) and _is_number(row.get("probability")) and isinstance(row.get("image_id"), str)
-        and isinstance(row.get("guess_name"), str) and isinstance(row.get("truth_names"), list)
+        row for row in (surest[:MOST_SHOWN] if isinstance(surest, list) else ())
+        if isinstance(row, dict) and is_number(row.get("probability")) and 0 <= row["probability"] <= 1
+        and isinstance(row.get("image_id"), str) and isinstance(row.get("guess_name"), str)
+        and isinstance(row.get("truth_names"), list)
     ]  # fmt: skip
-    if not all(_is_number(found.get(name)) for name in ("epoch", "pictures", "mistakes")):
+    if not all(is_number(found.get(name)) for name in ("epoch", "pictures", "mistakes")):
         return {}
     return found | {"surest": rows}
 
 
 def curves(run: Run) -> list[tuple[str, Markup]]:
     """Caption and drawing of the loss, the scores, the learning rate and the pace."""
-    steps, epochs = (_logged(run.root / CURVE_NAME, kind) for kind in ("step", "epoch"))
+    log = read_log(run.root / CURVE_NAME)
+    epochs = log.epochs
     now = live(run)
     per_epoch = now.get("steps_per_epoch") or max(1.0, *(line["step"] / line["epoch"] for line in epochs), 1.0)
-    last = max([line["epoch"] for line in epochs] + [line["step"] / per_epoch for line in steps], default=0.0)
+    ends = [line["epoch"] for line in epochs] + [step / per_epoch for step in log.steps[-1:, 0].tolist()]
+    last = max(ends, default=0.0)
     end = max(last, float(now.get("epochs", 0)) if is_working(run) else 0.0)
     foot = ("start", f"epoch {end:,.0f}" if end >= 1 else f"{end:.2f} of an epoch")
 
     def of_epochs(name: str) -> list[tuple[float, float]]:
-        return [(line["epoch"], float(line[name])) for line in epochs if _is_number(line.get(name))]
+        return [(line["epoch"], float(line[name])) for line in epochs if is_number(line.get(name))]
 
     def of_steps(name: str) -> list[tuple[float, float]]:
-        return [(line["step"] / per_epoch, float(line[name])) for line in steps if _is_number(line.get(name))]
+        return log.points(name, per_epoch)
 
-    others = sorted({name for line in epochs for name in line.get("val_others") or ()})
+    others = sorted({name for line in epochs for name in line["val_others"]})
     shares = [Line("val top-1", "val", of_epochs("val_top1")), Line("train", "train", of_epochs("train_top1"))]
     shares += [Line("val top-5", "more", of_epochs("val_top5"))] if len(run.classes) > BEST_OF else []
     shares += [
         Line(f"val {name}", "more", [(line["epoch"], line["val_others"][name]) for line in epochs
-                                     if _is_number((line.get("val_others") or {}).get(name))])
+                                     if is_number(line["val_others"].get(name))])
         for name in others
     ]  # fmt: skip
     found = [
@@ -176,7 +234,7 @@ def curves(run: Run) -> list[tuple[str, Markup]]:
 def _pace(now: dict[str, Any]) -> list[tuple[str, Markup]]:
     """Pictures a second, and the share of the time waiting, over the minutes of the run."""
     points = [point for point in now.get("history", ()) if isinstance(point, list) and len(point) >= LIVE_NUMBERS
-              and all(map(_is_number, point))]  # fmt: skip
+              and all(map(is_number, point))]  # fmt: skip
     end = max((point[0] for point in points), default=0.0)
     foot = ("0 min", f"{end / 60:.1f} min")
     speed = Line("pictures/s", "val", [(point[0], point[1]) for point in points])
@@ -195,34 +253,16 @@ def facts(project: Project, run: Run) -> list[tuple[str, str]]:
 
 def find_report(project: Project, name: str, evaluation: str) -> Path | None:
     """The report of one evaluation; both names are looked up among what there is, never made into a path."""
-    run = next((run for run in models.runs(project) if run.root.name == name), None)
+    run = find(project, name)
     found = (one for one in _evaluations(run) if one.name == evaluation) if run else ()
     return next((one.report for one in found), None)
 
 
-def _logged(path: Path, kind: str) -> list[dict[str, Any]]:
-    """The epochs or steps in a run's log, with all of `NEEDED`; of one that a resumed run wrote twice the later
-    counts. What follows the last line break is still being written.
-    """
-    if not path.is_file():
-        return []
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    kept: dict[int, dict[str, Any]] = {}
+def _read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     try:
-        for line in (json.loads(text) for text in whole.splitlines() if f'"kind": "{kind}"' in text):
-            if line["kind"] == kind:
-                kept[int(line[kind])] = {name: line[name] for name in NEEDED[kind]} | line
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error!r}.", fix="restore it from a copy, or train again") from error
-    return [kept[number] for number in sorted(kept)]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return read(path, most_bytes)
     except (OSError, ValueError):
         return {}  # there is none, or it is damaged: the page does without
-    return found if isinstance(found, dict) else {}
 
 
 def _changed(path: Path) -> float:
@@ -232,23 +272,20 @@ def _changed(path: Path) -> float:
         return 0.0  # there is none
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _evaluations(run: Run) -> list[Evaluation]:
     folders = sorted(path.parent for path in (run.root / "evaluations").glob("*/results.json"))
-    return [_evaluation(folder) for folder in folders]
+    return [_evaluation(folder) for folder in folders if printable(folder.name) == folder.name]
 
 
 def _evaluation(folder: Path) -> Evaluation:
     report = folder / REPORT_NAME
-    shown = report if report.is_file() else None
+    is_own = report.is_file() and report.resolve().is_relative_to(folder.parent.parent)  # no link leads out of the run
+    shown = report if is_own else None
     try:
-        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        top1, top5 = (Interval(*(found[name][part] for part in Interval._fields)) for name in ("top1", "top5"))
+        found = read(folder / "results.json", RESULTS_BYTES)
+        top1, top5 = (Interval(*(float(found[name][part]) for part in Interval._fields)) for name in ("top1", "top5"))
         n, version, split = int(found["n"]), str(found["version"]), str(found["split"])
         return Evaluation(folder.name, version, split, n, top1, top5, shown, "")
-    except (ValueError, KeyError, TypeError) as error:
-        nothing = wilson(0, 0)
-        return Evaluation(folder.name, folder.name, "", 0, nothing, nothing, shown, f"results.json: {error!r}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        nothing, problem = wilson(0, 0), f"results.json: {clipped(repr(error))}"
+        return Evaluation(folder.name, folder.name, "", 0, nothing, nothing, shown, problem)

@@ -112,5 +112,5 @@ def rows(runs: list[Run]) -> Iterator[RunRow]:
 def _epochs(run: Run) -> list[logbook.Epoch]:
     try:
         return list(logbook.epochs(run.root))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return []  # a damaged curve, or one of another Pictus: the run is listed all the same
