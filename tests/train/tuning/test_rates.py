@@ -31,3 +31,11 @@ def test_a_sweep_that_leaves_at_once_has_no_curve() -> None:
         rates.picked(np.array([0.1]), np.array([2.0]), is_diverged=True)
     assert not rates.has_left(np.array([1.0, 9.0]))
     assert rates.has_left(np.array([1.0] * 30 + [9.0]))
+
+
+def test_a_curve_that_only_shakes_is_not_clear_and_one_that_falls_is() -> None:
+    lr = np.geomspace(1e-5, 1, 200)
+    shaking = 2 + np.random.default_rng(0).normal(0, 0.2, 200)
+    assert sum(rates.picked(lr, 2 + np.random.default_rng(seed).normal(0, 0.2, 200), is_diverged=False).is_clear
+               for seed in range(40)) <= 4  # fmt: skip
+    assert rates.picked(lr, shaking - np.linspace(0, 1, 200), is_diverged=False).is_clear

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pictus.errors import UserError
+from pictus.errors import UserError, counted
 from pictus.extras import need
 from pictus.project import Project, safe_name, write_text
 from pictus.registry import Outcome, step
@@ -72,6 +72,15 @@ def find_lr(
     summary = {"lr": found.lr, "steepest": found.steepest, "diverged": found.diverged, "steps": len(points),
                "path": str(path), "recipe": recipe, "release": opened.version}  # fmt: skip
     more = "".join(f" --set {one}" for one in set_)
+    summary["is_clear"] = found.is_clear
+    if not found.is_clear:
+        wider = f"--steps {max(200, 3 * steps)} --low {low:g} --high {high:g}"
+        return Outcome(
+            "train find-lr", summary,
+            f"no rate can be told: in {counted(len(points), 'step')} the loss falls no more than by chance{left}",
+            ("more steps, or a wider range, tell more",),
+            (f"pictus train find-lr --recipe {recipe}{more} {wider}", f"look at {path}"), lambda: iter(points),
+        )  # fmt: skip
     return Outcome(
         "train find-lr", summary, f"--set lr={found.lr:.2g}: the loss falls fastest at {found.steepest:.2g}{left}",
         next=(f"pictus train run --recipe {recipe}{more} --set lr={found.lr:.2g}", f"look at {path}"),

@@ -23,6 +23,9 @@ DIVERGED = 4.0
 
 LEAST_STEPS = 20
 
+CLEAR = 4.0
+"""So many standard errors of the average the loss must fall by: less is what chance does."""
+
 SETTLED = 0.1
 """Share of the steps at the start that is not looked at: the average has seen too few losses."""
 
@@ -38,12 +41,13 @@ class RatePoint:
 
 class Pick(NamedTuple):
     """`steepest`: where the loss falls fastest per factor of the rate; `diverged`: where it left, 0 where it did not;
-    `lr`: the steepest, but no more than a tenth of where it left.
+    `lr`: the steepest, but no more than a tenth of where it left. `is_clear`: the loss fell by more than chance did.
     """
 
     lr: float
     steepest: float
     diverged: float
+    is_clear: bool = True
 
 
 def lr_at(step: int, steps: int, low: float, high: float) -> float:
@@ -79,4 +83,6 @@ def picked(lr_T: Floats, losses_T: Floats, *, is_diverged: bool) -> Pick:
     slope = np.gradient(found_T[first:least], np.log(lr_T[first:least]))
     steepest = float(lr_T[first + int(np.argmin(slope))])
     diverged = float(lr_T[-1]) if is_diverged else 0.0
-    return Pick(min(steepest, diverged / 10) if diverged else steepest, steepest, diverged)
+    noise = float(np.std(np.diff(losses_T[:least])) / np.sqrt(2)) * np.sqrt((1 - SMOOTHING) / (1 + SMOOTHING))
+    is_clear = float(found_T[first] - found_T[least - 1]) > CLEAR * noise
+    return Pick(min(steepest, diverged / 10) if diverged else steepest, steepest, diverged, is_clear)
