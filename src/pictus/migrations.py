@@ -79,6 +79,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
            PRIMARY KEY (audit_id, position))""",
         """CREATE TABLE examples (example_id {id}, concept_id TEXT NOT NULL, image_id TEXT NOT NULL,
            chosen_at TEXT NOT NULL, UNIQUE (concept_id, image_id))""",
+        """CREATE TABLE shown_examples (concept_id TEXT NOT NULL, image_id TEXT NOT NULL,
+           PRIMARY KEY (concept_id, image_id))""",
     ),
 )
 

@@ -11,11 +11,12 @@ from tests.annotate.conftest import image_id
 from tests.annotate.desks import all_of, claimed, desk_of, rows, someone
 
 import pictus
+from pictus.annotate.queues import shown_steps
 from pictus.annotate.queues.gold_steps import gold
 from pictus.annotate.queues.plan_steps import plan
 from pictus.annotate.queues.queue_steps import queue
 from pictus.errors import UserError
-from pictus.records import Concept, Label, Picture, Presence, Source, Suspect
+from pictus.records import Concept, Duplicate, Label, Picture, Presence, Source, Suspect
 from pictus.tables import table_of
 
 Fill = Callable[..., dict[str, str]]
@@ -219,3 +220,67 @@ def test_what_is_unsure_or_said_both_ways_is_told_with_its_line(
 def test_fewer_known_answers_than_none_are_refused(tree: pictus.Project) -> None:
     with pytest.raises(UserError, match="less than none"):
         gold(tree, settled=0.999, many=-1)
+
+
+def duplicates(project: pictus.Project, *groups: tuple[str, str]) -> None:
+    rows = [Duplicate(one, f"g{number}", one == pair[0], "near", 1, pair[0], "", 0.9, "")
+            for number, pair in enumerate(groups) for one in pair]  # fmt: skip
+    project.tables.append("duplicates", table_of("duplicates", rows))
+
+
+def test_what_was_shown_as_an_example_once_is_left_out_for_good_and_rows_of_files_are_named(
+    tree: pictus.Project, tmp_path: Path
+) -> None:
+    ids = sorted(image_id(f"owl{number}") for number in range(40))
+    sure(tree, *((one, "owl", 0.9999, "accepted") for one in ids[:4]))
+    tree.tables.append("sources", table_of("sources", [Source(one, one, "url", "owl", "", "", "", "") for one in ids]))
+    plan(tree)
+    desk = desk_of(tree)
+    ada = someone(desk)
+    page = desk.next_page(ada)
+    assert page is not None
+    desk.give_back(ada, page.page_id)
+    for one in (ids[0], ids[2]):  # as `served` of a card does
+        shown_steps.keep(tree, "owl", one)
+        shown_steps.keep(tree, "owl", one)
+    assert {one.image_id for one in gold(tree, settled=0.999)} == {ids[1], ids[3]}
+    path = tmp_path / "expert.csv"
+    path.write_text("image,concept,answer\n" + f"{ids[0]},owl,yes\n{ids[1]},owl,yes\n")
+    outcome = gold(tree, (path,))
+    assert [one.image_id for one in outcome] == [ids[1]]
+    assert outcome.problems[0] == f"left out: expert.csv line 2: {ids[0][:12]} may have been seen as an example"
+    assert known(tree) == {("owl", one): "yes" for one in (ids[1], ids[3])}
+
+
+def test_no_near_duplicate_of_what_is_asked_or_known_becomes_known(tree: pictus.Project, tmp_path: Path) -> None:
+    ids = sorted(image_id(f"owl{number}") for number in range(40))
+    sure(tree, *((one, "owl", 0.9999, "accepted") for one in (*ids[:3], ids[4])))
+    duplicates(tree, (ids[0], ids[20]), (ids[1], ids[2]), (ids[21], ids[22]))
+    sources = [Source(one, one, "url", "owl", "", "", "", "") for one in ids[20:23]]
+    tree.tables.append("sources", table_of("sources", sources))
+    plan(tree)
+    rows(tree, "UPDATE questions SET state = 'accepted' WHERE image_id < :first RETURNING 1", first=ids[20])
+    found = {one.image_id for one in gold(tree, settled=0.999)}
+    assert found == {ids[1], ids[4]}, "one of two alike; none beside one that is asked"
+    path = tmp_path / "expert.csv"
+    path.write_text(f"image,concept,answer\n{ids[21]},owl,yes\n{ids[0]},owl,yes\n{ids[2]},owl,yes\n")
+    outcome = gold(tree, (path,))
+    assert [line.rpartition(": ")[2].partition(" ")[2] for line in outcome.problems[:3]] == [
+        "has a near-duplicate that is asked or known"
+    ] * 3
+    assert set(known(tree)) == {("owl", ids[1]), ("owl", ids[4])}
+
+
+def test_a_plan_asks_about_no_near_duplicate_of_a_known_answer(tree: pictus.Project, tmp_path: Path) -> None:
+    ids = sorted(image_id(f"owl{number}") for number in range(6))
+    tree.tables.append("sources", table_of("sources", [Source(one, one, "url", "owl", "", "", "", "") for one in ids]))
+    path = tmp_path / "expert.csv"
+    path.write_text(f"image,concept,answer\n{ids[0]},owl,yes\n{ids[2]},owl,yes\n")
+    duplicates(tree, (ids[0], ids[1]))
+    gold(tree, (path,))
+    assert plan(tree).summary["waiting"] == 3
+    duplicates(tree, (ids[2], ids[3]))  # found when it is in the queue
+    planned = plan(tree)
+    assert (planned.summary["waiting"], planned.summary["twins"]) == (2, 1)
+    assert "1 parked (near-duplicates of known answers)" in planned.headline
+    assert plan(tree).summary["waiting"] == 2

@@ -136,3 +136,22 @@ def test_who_has_no_page_yet_sees_no_example_that_could_become_a_known_answer(
         assert annotate.gold(project, settled=0.9, many=2).summary["known"] > 0, "nobody has seen any"
         ada.page(concept="c00")
         assert ada.get("/desk/examples/0/160?concept=c00").status_code == 200
+
+
+def test_what_was_served_as_an_example_is_never_a_known_answer_though_it_is_no_example_any_more(
+    tmp_path: Path, desk_of: MakeDesk
+) -> None:
+    project = make_project(tmp_path, 2, 8)
+    first, second = claimed(project, "c00")[:2]
+    annotate.examples(project, "c00", (first, second))
+    with Visitor(build_desk_app(project, desk_of(project), is_kiosk=True), base_url="http://localhost") as ada:
+        ada.put("/desk/join", {"token": "", "name": "Ada"})
+        assert ada.get("/desk/examples/0/160?concept=c00").status_code == 404
+        ada.page(concept="c00")
+        assert ada.get("/desk/examples/0/160?concept=c00").status_code == 200
+        assert ada.get("/desk/examples/0/320?concept=c00").status_code == 200
+    annotate.examples(project, "c00", (first, second), remove=True)
+    (tmp_path / "gold.csv").write_text(f"image,concept,answer\n{first},c00,yes\n{second},c00,yes\n")
+    done = annotate.gold(project, (tmp_path / "gold.csv",))
+    assert [one.image_id for one in done] == [second], "nobody looked at that one"
+    assert done.summary["left_out"] == 1

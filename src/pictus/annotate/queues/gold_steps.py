@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pictus.annotate.exchange.entries import entries_of
 from pictus.annotate.exchange.reference_steps import pictures_named
 from pictus.annotate.exchange.vote_files import read_answers
-from pictus.annotate.queues import queue_rows, shown_steps
+from pictus.annotate.queues import queue_rows, shown_steps, twin_steps
 from pictus.annotate.queues.audits import AUDIT, BEST, NO, PRESENT
 from pictus.annotate.queues.dropped_steps import dropped
 from pictus.annotate.truth.questions import SAID, SOURCE_PREFIX, UNSURE
@@ -29,6 +29,8 @@ SURE = 0.999
 """Posterior from which a settled answer may stand for a known one."""
 NEAR = 16
 """Concepts, the likeliest, that a known no may come from."""
+NAMED = 20
+"""Rows of files that are left out, by name; how many there are stands in the summary."""
 PERSONS = 2
 """Of whom two must have said so: a posterior of a list alone says what the list said."""
 
@@ -53,7 +55,8 @@ def gold(
     concept whose posterior reaches --settled with two persons' votes, or a reviewer's or auditor's word; a no one that
     was settled so, else as sure a picture of a concept that is near, never claimed or suspected to be this one. Where
     nothing is near there is no other no: one that stands out would be known for a control. Once people are at work,
-    what they may have seen as examples is left out: one that vanished from there would be known.
+    what they may have seen as examples is left out, and so is what has a near-duplicate that is asked or known: one
+    that vanished from there, or stands apart, would be known. Rows of files that are left out for that are named.
 
     files: an expert's answers: CSV, TSV or Parquet with the columns image,concept,answer
     settled: take from what is settled with at least this posterior, for example 0.999
@@ -76,9 +79,9 @@ def gold(
     taxonomy = load_taxonomy(project)
     with project.lock("annotate-plan"):
         if files:
-            found = _of_files(project, taxonomy, files, question)
+            found, left = _of_files(project, taxonomy, files, question)
         else:
-            found = _of_settled(project, taxonomy, settled, many)
+            found, left = _of_settled(project, taxonomy, settled, many), []
         marked = queue_rows.mark_known(
             project.journal, [(one.concept_id, one.image_id, one.answer, f"known: {one.source}") for one in found]
         )
@@ -86,11 +89,11 @@ def gold(
         summary: dict[str, Any] = {
             "known": len(found), "marked": marked, "yes": sum(one.answer == "yes" for one in found),
             "no": sum(one.answer == "no" for one in found), "without": without[:1000],
-            "concepts_without": len(without),
+            "concepts_without": len(without), "left_out": len(left),
         }  # fmt: skip
         subject = ", ".join(path.name for path in files)[:500] or f"settled {settled:g}"
         project.journal.log("annotate", "gold_marked", subject, **summary)
-    problems = _lacking(project, taxonomy, without)
+    problems = [*left[:NAMED], *(["…"] if len(left) > NAMED else []), *_lacking(project, taxonomy, without)]
     if settled and not found:
         problems.append("only what two persons or a reviewer have said is sure enough: begin with a file of an expert;"
                         " what people may have seen as examples is left out")  # fmt: skip
@@ -102,12 +105,17 @@ def gold(
     )  # fmt: skip
 
 
-def _of_files(project: Project, taxonomy: Taxonomy, files: Sequence[Path], question: str) -> list[Known]:
-    """What experts say; or one UserError for every row that says neither yes nor no of a picture and a concept."""
+def _of_files(
+    project: Project, taxonomy: Taxonomy, files: Sequence[Path], question: str
+) -> tuple[list[Known], list[str]]:  # fmt: skip
+    """What experts say, and the rows that would be known for what they are; or one UserError for every row that says
+    neither yes nor no of a picture and a concept.
+    """
     asked = taxonomy.resolve(question) if question else ""
     read = [read_answers(path, question=asked) for path in files]
     pictures = pictures_named(project, {text for answers in read for text in answers.image.to_pylist()})
     found: dict[tuple[str, str], Known] = {}
+    places: dict[tuple[str, str], str] = {}
     bad: list[str] = []
     for answers in read:
         entries = entries_of(answers, taxonomy, pictures, SOURCE_PREFIX + answers.where)
@@ -117,6 +125,7 @@ def _of_files(project: Project, taxonomy: Taxonomy, files: Sequence[Path], quest
             known = found.setdefault(
                 (concept_id, row["image_id"]), Known(concept_id, row["image_id"], answer, answers.where)
             )
+            places.setdefault((concept_id, row["image_id"]), answers.place(number))
             if SAID[UNSURE] in (concept_id, answer):
                 wrong[number] = "what is unsure is not known"
             elif known.answer != answer:
@@ -124,7 +133,23 @@ def _of_files(project: Project, taxonomy: Taxonomy, files: Sequence[Path], quest
         bad += [f"{answers.place(number)}: {wrong[number]}" for number in sorted(wrong)]
     if bad:
         raise bad_rows(", ".join(path.name for path in files), bad, fix=_ways_on(bad))
-    return [found[key] for key in sorted(found)]
+    apart = _apart(project, found)
+    left = [f"left out: {places[key]}: {key[1][:12]} {apart[key]}" for key in found if key in apart]
+    return [found[key] for key in sorted(found) if key not in apart], left
+
+
+def _apart(project: Project, found: Mapping[tuple[str, str], Known]) -> dict[tuple[str, str], str]:
+    """Of (concept_id, image_id) which would be told from what is asked, and why; none that is known already."""
+    with project.journal.reading() as connection:
+        query = sa.text("SELECT concept_id, image_id FROM questions WHERE kind = 'grid' AND known <> ''")
+        have = {(row.concept_id, row.image_id) for row in connection.execute(query)}
+    new = [key for key in found if key not in have]
+    shown = shown_steps.seen(project) - {image_id for _, image_id in have}
+    why = {key: "may have been seen as an example" for key in new if key[1] in shown}
+    rest = [(image_id, concept_id) for concept_id, image_id in new if image_id not in shown]
+    for image_id, concept_id in twin_steps.apart(project, rest):
+        why[concept_id, image_id] = "has a near-duplicate that is asked or known"
+    return why
 
 
 def _ways_on(bad: Sequence[str]) -> str:
@@ -238,6 +263,8 @@ def _sure(project: Project, settled: float) -> _Sure:
     for pairs in _mentions(project):
         for image_id, concept_id in zip(*(column.to_pylist() for column in pairs.columns), strict=True):
             touched.setdefault(image_id, set()).add(concept_id)
+    for image_id, concept_id in twin_steps.beside_known(project, or_open=True):
+        touched.setdefault(image_id, set()).add(concept_id)
     expert_yes, expert_no = _audited(project)
     gone = set(dropped(project).to_pylist()) | shown_steps.seen(project)
     kept = (pair for pair in _pairs(high) if pair[0] not in gone)
@@ -245,7 +272,8 @@ def _sure(project: Project, settled: float) -> _Sure:
     ruled_out = set(expert_no) | {pair for pair in expert_yes if pair[0] in gone}
     yes = sorted({*kept, *expert_yes} - ruled_out)
     no = sorted({pair for pair in {*refused, *expert_no} if pair[0] not in gone} - set(expert_yes))
-    return _Sure(yes, no, touched)
+    apart = twin_steps.apart(project, [*yes, *no])
+    return _Sure([one for one in yes if one not in apart], [one for one in no if one not in apart], touched)
 
 
 def _audited(project: Project) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

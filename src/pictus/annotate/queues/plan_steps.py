@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pictus.annotate.queues import evidence, priorities, queue_rows
+from pictus.annotate.queues import evidence, priorities, queue_rows, twin_steps
 from pictus.annotate.queues.candidate_steps import Facts, drawn_facts, grid_facts
 from pictus.annotate.queues.priorities import Bools, Floats, Ints
 from pictus.annotate.shapes import shape_steps
@@ -88,6 +88,7 @@ def plan(
         summary: dict[str, Any] = {
             "kind": kind, "added": stored.added, "changed": stored.changed, "reopened": reopened, "put_back": back,
             "parked": parked[queue_rows.GONE], "answered": parked[queue_rows.ANSWERED],
+            "twins": parked[queue_rows.TWIN],
             "waiting": waiting, "concepts": len({heap.concept_id for heap in heaps}), "enough": enough,
             "weights": priorities.WEIGHTS,
         }  # fmt: skip
@@ -116,7 +117,9 @@ def _planned(
     names = [taxonomy.name(one) for one in world.concepts]
     meter.say("weighing")
     found = priorities.priorities(facts.evidence, names, choice.enough, lacks)
-    asked = np.flatnonzero(~facts.is_closed | _is_doubted(facts) | np.isin(facts.keys, facts.begun))
+    twins = _twins(project, facts) if kind == "grid" else np.zeros(0, np.int64)
+    is_asked = ~facts.is_closed | _is_doubted(facts) | np.isin(facts.keys, facts.begun)
+    asked = np.flatnonzero(is_asked & ~np.isin(facts.keys, twins))
     if choice.starving:
         is_starving = facts.evidence.accepted_C[facts.evidence.concept_R[asked]] < choice.enough
         asked = asked[is_starving]
@@ -125,7 +128,7 @@ def _planned(
     meter.say(f"writing {counted(rows.num_rows, 'question')}")
     stored = queue_rows.put(project.journal, kind, rows, meter.advance)
     reopened = _reopened(project, facts, found, kind)
-    parked = _parked(project, facts, kind)
+    parked = _parked(project, facts, kind, twins)
     by_concept: dict[str, str] = {}
     for number, members in _groups(facts.evidence.concept_R[asked]):
         reason = priorities.heap_reason(facts.evidence, asked[members], choice.enough, lacks)
@@ -205,9 +208,17 @@ def _is_doubted(facts: Facts) -> Bools:
     return np.asarray(np.any([*_doubted(facts).values()], axis=0), np.bool_)
 
 
-def _parked(project: Project, facts: Facts, kind: str) -> Counter[str]:
+def _twins(project: Project, facts: Facts) -> Ints:
+    """Keys of the near-duplicates of known answers."""
+    pairs = sorted(twin_steps.beside_known(project))
+    images, concepts = (pa.array([pair[at] for pair in pairs], pa.string()) for at in (0, 1))
+    return facts.world.keys(images, concepts)
+
+
+def _parked(project: Project, facts: Facts, kind: str, twins: Ints) -> Counter[str]:
     """Put aside what need not be asked any more: pictures that were dropped, yes/no questions that were settled or
-    ruled on without the desk. Where somebody voted at the desk its rule decides, unless there is a ruling.
+    ruled on without the desk; and near-duplicates of known answers. Where somebody voted at the desk its rule decides,
+    unless there is a ruling.
     """
     world = facts.world
     answered = facts.keys[facts.is_closed & ~_is_doubted(facts) & (kind not in DRAWN)]
@@ -218,7 +229,9 @@ def _parked(project: Project, facts: Facts, kind: str) -> Counter[str]:
         is_gone = world.image_numbers(images) < 0
         is_begun = np.array([one.votes > 0 for one in found], np.bool_)
         is_answered = np.isin(keys, answered) & (~is_begun | np.isin(keys, facts.ruled))
-        reasons = np.where(is_gone, queue_rows.GONE, np.where(is_answered, queue_rows.ANSWERED, ""))
+        is_twin = (keys >= 0) & np.isin(keys, twins)
+        rest = np.where(is_twin, queue_rows.TWIN, np.where(is_answered, queue_rows.ANSWERED, ""))
+        reasons = np.where(is_gone, queue_rows.GONE, rest)
         return list(map(str, reasons.tolist()))
 
     parked = Counter[str]()
@@ -271,6 +284,7 @@ def _headline(summary: Mapping[str, Any], heaps: Sequence[Planned]) -> str:
         + (f", {summary['put_back']:,} put back" if summary["put_back"] else "")
         + (f", {summary['parked']:,} parked (their pictures were dropped)" if summary["parked"] else "")
         + (f", {summary['answered']:,} parked (settled or ruled on since)" if summary["answered"] else "")
+        + (f", {summary['twins']:,} parked (near-duplicates of known answers)" if summary["twins"] else "")
     ]
     lines += [f"  {heap.priority:6.2f}  {heap.name}  {heap.waiting:,}: {heap.reason}" for heap in heaps[:SHOWN]]
     return "\n".join(lines)

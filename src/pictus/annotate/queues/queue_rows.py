@@ -36,6 +36,9 @@ GONE = "its picture was dropped"
 ANSWERED = "settled or ruled on elsewhere"
 """Reasons of a question that was parked by a plan; the next plan opens it again where they no longer hold."""
 
+TWIN = "a near-duplicate of it is a known answer"
+"""Reason of a question that a plan parked for that; no plan opens it again."""
+
 TAKEN_OUT = "taken out of the queue"
 TAKEN_OUT_WHOLE = "taken out of the queue with all of its kind"
 """Reasons of a question that its owner took out: a plan that names its concept puts the first back, any of its kind the

@@ -33,9 +33,17 @@ def surest(project: Project) -> Mapping[str, tuple[str, ...]]:
 
 
 def seen(project: Project) -> frozenset[str]:
-    """Pictures that people may have been shown as examples; none while nobody has been lent a page."""
+    """Pictures that people may have been shown as examples, now or ever; none while nobody has been lent a page."""
     with project.journal.reading() as connection:
         if connection.execute(sa.text("SELECT 1 FROM pages LIMIT 1")).first() is None:
             return frozenset()
-        chosen = frozenset(connection.execute(sa.text("SELECT image_id FROM examples")).scalars())
+        query = sa.text("SELECT image_id FROM examples UNION SELECT image_id FROM shown_examples")
+        chosen = frozenset(connection.execute(query).scalars())
     return chosen.union(*surest(project).values())
+
+
+def keep(project: Project, concept_id: str, image_id: str) -> None:
+    """Write down for good that a picture was shown as an example: after the next settling it may be none."""
+    query = "INSERT INTO shown_examples (concept_id, image_id) VALUES (:concept, :image) ON CONFLICT DO NOTHING"
+    with project.journal.transaction() as connection:
+        connection.execute(sa.text(query), {"concept": concept_id, "image": image_id})

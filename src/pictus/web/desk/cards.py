@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pictus.annotate.desk.example_steps import chosen_examples
-from pictus.annotate.queues.shown_steps import surest
+from pictus.annotate.queues.shown_steps import keep, surest
 from pictus.concepts import Taxonomy
 from pictus.errors import NotThereError
 from pictus.lookalikes import alike
@@ -60,6 +60,7 @@ class Cards:
         self._settled = -1
         self._linked = -1
         self._has_begun = False
+        self._kept: set[tuple[str, str]] = set()
         self._now = _Now({}, {}, frozenset(), {}, {})
 
     def card(self, concept_id: str, on_page: Collection[str] = ()) -> dict[str, Any]:
@@ -79,15 +80,19 @@ class Cards:
         }  # fmt: skip
 
     def served(self, concept_id: str, place: int) -> str:
-        """The same as `find`, from the first page on that anybody is lent: `gold --settled` leaves out what people may
-        have seen by then, and nothing before.
+        """The same as `find`, from the first page on that anybody is lent, and written down for good: `gold` leaves out
+        what people may have seen by then, and nothing before.
         """
         if not self._has_begun:
             with self._project.journal.reading() as connection:
                 self._has_begun = connection.exec_driver_sql("SELECT 1 FROM pages LIMIT 1").first() is not None
         if not self._has_begun:
             raise NotThereError("There is no such example.")
-        return self.find(concept_id, place)
+        image_id = self.find(concept_id, place)
+        if (concept_id, image_id) not in self._kept:
+            keep(self._project, concept_id, image_id)
+            self._kept.add((concept_id, image_id))
+        return image_id
 
     def find(self, concept_id: str, place: int) -> str:
         """The image_id of one example picture."""
