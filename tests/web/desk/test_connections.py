@@ -74,10 +74,10 @@ class Place:
 
 
 @contextmanager
-def served(most: int) -> Iterator[Place]:
+def served(most: int, kind: type[Place] = Place) -> Iterator[Place]:
     import uvicorn
 
-    place, listener = Place(most), listen("127.0.0.1", 0)
+    place, listener = kind(most), listen("127.0.0.1", 0)
     place.port = listener.getsockname()[1]
     made: Any = place.door.protocol
     config = uvicorn.Config(
@@ -125,6 +125,25 @@ def test_a_large_body_may_take_longer_while_it_comes() -> None:
         place.seconds.at = 40
         one.sendall(b"x")
         assert one.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_a_large_body_that_stops_coming_is_cut_off_however_much_came_before() -> None:
+    asked = threading.Event()
+
+    class Eager(Place):
+        async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+            asked.set()
+            await super().app(scope, receive, send)
+
+    with served(8, Eager) as place:
+        data = b"POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9000000\r\n\r\n" + b"x" * 3_000_000
+        one = place.opened(data)
+        place.heard(data)
+        assert asked.wait(30)
+        place.seconds.at = 31
+        place.heard(b"")
+        place.seconds.at = 62
+        assert is_closed(one)
 
 
 def test_many_half_sent_requests_keep_nobody_out() -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pictus import annotate
+from pictus.annotate.desk.lease_steps import Heap, has_page
+from pictus.web.desk import home
 from pictus.web.desk.app import build_desk_app
 from pictus.web.desk.home import Waiting, _blocks
 
@@ -75,3 +79,36 @@ def test_of_many_concepts_one_is_found_by_its_name(tmp_path: Any, desk_of: Any) 
     full = client.put("/desk/next", {"kind": "grid", "concept": "c07", "except": []}).json()
     assert sorted((one["title"], one["name"]) for one in full["held"]) == [("Is it?", "kind 5"), ("Is it?", "kind 6")]
     assert client.get("/").text.count("<b>in your hands</b>") == 2
+
+
+def test_a_second_look_does_not_ask_the_database_about_each_heap_again(
+    fresh: Any, desk_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = has_page
+
+    def counted(connection: Any, heap: Any, name: str) -> bool:
+        asked.append(heap.concept_id)
+        return real(connection, heap, name)
+
+    monkeypatch.setattr(home, "has_page", counted)
+    client = Visitor(build_desk_app(fresh, desk_of(fresh), is_kiosk=True), base_url="http://127.0.0.1:8500")
+    client.put("/desk/join", {"name": "Ada"})
+    assert client.get("/").text == client.get("/").text
+    assert len(asked) == 6
+    page = client.page(concept="c03")
+    assert "in your hands" in client.get("/").text
+    client.answered(page)
+    assert "concept=c03" not in client.get("/").text, "what one did oneself is seen at once"
+    assert len(asked) == 12
+
+
+def test_what_has_a_page_for_somebody_is_known_for_some_seconds_and_until_they_hand_one_in() -> None:
+    seconds = [0.0]
+    seen, heap = home._Seen(lambda: seconds[0]), Heap("grid", "c00", 1.0, "", 3)
+    seen.of("Ada", 0)[heap] = True
+    assert seen.of("Ada", 0) == {heap: True}
+    assert seen.of("Ben", 0) == seen.of("Ada", 1) == {}
+    seen.of("Ada", 1)[heap] = True
+    seconds[0] = home.KEPT_S
+    assert seen.of("Ada", 1) == {}

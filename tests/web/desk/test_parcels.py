@@ -13,15 +13,24 @@ from httpx import AsyncClient
 from tests.web.desk.drawing import ask, desk_project, images
 
 from pictus.annotate.desk.desk_steps import LaterError, open_desk
+from pictus.web.desk import parcels as parcels_file
+from pictus.web.desk import turns
 from pictus.web.desk.app import build_desk_app
 from pictus.web.desk.parcels import EVERYBODYS, SMALL, Parcels
+from pictus.web.desk.turns import Who
+
+from .test_turns import come
 
 HEADERS = {"content-type": "application/json", "x-pictus": "desk"}
 
 
+def who(name: str, link: str = "") -> Who:
+    return Who(name, link or name)
+
+
 def test_one_large_body_of_a_person_at_a_time_and_any_number_of_small_ones() -> None:
     parcels = Parcels()
-    with parcels.of("ada") as first, parcels.of("ada") as second, parcels.of("bob") as others:
+    with parcels.of(who("ada")) as first, parcels.of(who("ada")) as second, parcels.of(who("bob")) as others:
         first.weigh(SMALL)
         second.weigh(SMALL)
         first.weigh(SMALL + 1)
@@ -29,13 +38,13 @@ def test_one_large_body_of_a_person_at_a_time_and_any_number_of_small_ones() -> 
         others.weigh(4 * SMALL)
         with pytest.raises(LaterError, match="of yours"):
             second.weigh(SMALL + 1)
-    with parcels.of("ada") as third:
+    with parcels.of(who("ada")) as third:
         third.weigh(4 * SMALL)
 
 
 def test_all_people_together_send_no_more_than_the_memory_holds() -> None:
     parcels = Parcels()
-    with parcels.of("ada") as one, parcels.of("bob") as other:
+    with parcels.of(who("ada")) as one, parcels.of(who("bob")) as other:
         one.weigh(EVERYBODYS - SMALL)
         with pytest.raises(LaterError, match="Many large pages"):
             other.weigh(2 * SMALL)
@@ -84,3 +93,39 @@ def test_a_large_body_waits_until_the_one_before_is_dealt_with(
     assert [one.status_code for one in said] == [503, 404, 400, 400, 413]
     assert said[0].headers["retry-after"] == "5"
     assert said[0].json()["error"]["what"] == "Another large page of yours is on its way."
+
+
+def test_a_stalled_body_of_the_link_that_sends_most_makes_place_for_who_came_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parcels_file, "EVERYBODYS", 10 * SMALL)
+    monkeypatch.setattr(turns, "GRACE_S", 0.0)
+    parcels, ended = Parcels(), []
+
+    async def stall(number: int, begun: asyncio.Event) -> None:
+        with parcels.of(who(f"name {number}", "link")) as parcel:
+            try:
+                async with parcel.coming():
+                    parcel.weigh(5 * SMALL)
+                    begun.set()
+                    await asyncio.Event().wait()
+            except LaterError:
+                ended.append(number)
+
+    async def run() -> None:
+        begun = [asyncio.Event(), asyncio.Event()]
+        slow = [asyncio.create_task(stall(number, one)) for number, one in enumerate(begun)]
+        for one in begun:
+            await one.wait()
+        with parcels.of(who("ada")) as own:
+            own.weigh(3 * SMALL)
+            await come(lambda: bool(ended))
+            own.weigh(5 * SMALL)
+            with parcels.of(who("ben")) as late, pytest.raises(LaterError, match="Many large pages"):
+                late.weigh(5 * SMALL + 1)  # nobody has more
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+    assert len(ended) == 1

@@ -20,9 +20,11 @@ from pictus import annotate, collect, taxonomy
 from pictus.annotate.desk.desk_steps import LaterError
 from pictus.web.desk import taps
 from pictus.web.desk.taps import Original, Poured, Taps, poured
+from pictus.web.desk.turns import Held, Who
 from pictus.web.shots import Shots
 
 from .conftest import served
+from .test_turns import come
 
 
 def noisy(*, place: bool) -> bytes:
@@ -35,6 +37,10 @@ def noisy(*, place: bool) -> bytes:
         out, "JPEG", quality=95, exif=exif
     )
     return out.getvalue()
+
+
+def who(name: str, link: str = "") -> Who:
+    return Who(name, link or name)
 
 
 def project_of(root: Path, files: dict[str, bytes]) -> pictus.Project:
@@ -101,17 +107,17 @@ def test_one_person_has_few_originals_at_a_time_and_so_has_everybody(monkeypatch
     found = Taps()
 
     async def run() -> None:
-        ada = [await found.opened("ada") for _ in range(taps.OWN)]
+        ada = [await found.opened(who("ada")) for _ in range(taps.OWN)]
         with pytest.raises(LaterError, match="Many pictures"):
-            await found.opened("ada")
-        ben = [await found.opened("ben") for _ in range(2)]
+            await found.opened(who("ada"))
+        ben = [await found.opened(who("ben")) for _ in range(2)]
         with pytest.raises(LaterError):
-            await found.opened("ben")
-        ada.pop()()
-        await found.opened("cid")
-        for close in (*ada, *ben):
-            close()
-        assert [await found.opened("ada") for _ in range(taps.OWN)]
+            await found.opened(who("ben"))
+        found.close(ada.pop())
+        await found.opened(who("cid"))
+        for place in (*ada, *ben):
+            found.close(place)
+        assert [await found.opened(who("ada")) for _ in range(taps.OWN)]
 
     asyncio.run(run())
 
@@ -140,11 +146,11 @@ def test_a_reader_who_takes_too_long_gives_the_place_back(monkeypatch: pytest.Mo
 
     async def run() -> None:
         one = Original(10, lambda _, count: bytes(count), "image/jpeg")
-        answer = await poured("ada", found, lambda: one, {}, 0.0)
+        answer = await poured(who("ada"), found, lambda: one, {}, 0.0)
         assert isinstance(answer, Poured)
         await answer({"type": "http", "method": "GET", "asgi": {"spec_version": "2.3"}}, receive, never)
         assert sent == ["http.response.start", "http.response.body"]
-        assert len([await found.opened("ada") for _ in range(taps.OWN)]) == taps.OWN
+        assert len([await found.opened(who("ada")) for _ in range(taps.OWN)]) == taps.OWN
 
     asyncio.run(run())
 
@@ -159,7 +165,57 @@ def test_what_cannot_be_found_gives_the_place_back(monkeypatch: pytest.MonkeyPat
     async def run() -> None:
         for _ in range(2 * taps.OWN):
             with pytest.raises(LaterError, match="no"):
-                await poured("ada", found, broken, {}, 0.0)
-            assert (await poured("ada", found, lambda: Response(b"x"), {}, 0.0)).body == b"x"
+                await poured(who("ada"), found, broken, {}, 0.0)
+            assert (await poured(who("ada"), found, lambda: Response(b"x"), {}, 0.0)).body == b"x"
 
     asyncio.run(run())
+
+
+async def _stuck(found: Taps, one: Who, sent: list[Any]) -> None:
+    """Ask for an original and take the beginning of it, and never more."""
+
+    async def never(message: Any) -> None:
+        sent.append((one.name, message["type"]))
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    answer = await poured(one, found, lambda: Original(10_000_000, lambda _, count: bytes(count), "image/jpeg"), {}, 0)
+    await answer({"type": "http", "method": "GET", "asgi": {"spec_version": "2.3"}}, receive, never)
+
+
+def test_names_of_one_link_that_read_nothing_make_place_for_who_came_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taps, "WAIT_S", 0.0)
+    now = [0.0]
+    found = Taps(lambda: now[0])
+    sent: list[Any] = []
+
+    async def run() -> None:
+        names = [who(f"name {number}", "link") for number in range(taps.EVERYBODYS // taps.OWN)]
+        slow = [asyncio.create_task(_stuck(found, one, sent)) for one in names for _ in range(taps.OWN)]
+        await come(lambda: sum(kind == "http.response.body" for _, kind in sent) == taps.EVERYBODYS)
+        with pytest.raises(LaterError):
+            await found.opened(who("ada"))  # all are new
+        now[0] = 6.0
+        assert (await found.opened(who("ada"))).who.name == "ada"
+        assert (await found.opened(who("colleague", "link"))).who.name == "colleague", "the same within the link"
+        await come(lambda: sum(one.done() for one in slow) == 2)
+        assert [one.exception() for one in slow if one.done()] == [None, None]
+        for one in slow:
+            one.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_reader_who_stops_gives_the_place_back_however_large_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taps, "LONGEST_S", 0.05)
+    found = Taps()
+
+    async def run() -> None:
+        await _stuck(found, who("ada"), [])
+        assert isinstance(await found.opened(who("ada")), Held)
+
+    asyncio.run(asyncio.wait_for(run(), 60))

@@ -47,6 +47,18 @@ def lead_of(project: Project, token: str) -> Lead:
     return Lead(row.role, row.name) if row else Lead("", "")
 
 
+def crowd_of(project: Project, name: str) -> str:
+    """The hash of the link somebody came by, where it lets several in: one may have many names by it; else the name."""
+    query = sa.text(
+        "SELECT t.token_hash, t.uses_left"
+        " + (SELECT COUNT(*) FROM annotators o WHERE o.invitation = t.token_hash) AS uses FROM annotators a"
+        " JOIN tokens t ON t.token_hash = a.invitation AND t.kind = 'link' WHERE a.name = :name"
+    )
+    with project.journal.reading() as connection:
+        row = connection.execute(query, {"name": name}).first()
+    return str(row.token_hash) if row and row.uses > 1 else name
+
+
 @step("annotate links", changes=False)
 def links(project: Project) -> Outcome[Link]:
     """The links by which people can still come in, and who came in by each.

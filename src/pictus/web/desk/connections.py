@@ -35,7 +35,7 @@ FULL = (
 
 
 class Patience(NamedTuple):
-    """How long is waited. A body may take longer where it is large: `bytes_s` must come each second, on the whole."""
+    """How long is waited. A body may take longer: `bytes_s` of it must come each second, over the last `body_s`."""
 
     most: int = MOST
     head_s: float = 10.0
@@ -107,7 +107,7 @@ class Door:
 
 
 class Connection(H11Protocol):
-    """One connection, which knows since when it has waited for the rest of a request."""
+    """One connection, which knows since when it has waited for the rest of a request, and how much of it came since."""
 
     def __init__(
         self, door: Door, config: Config, server_state: ServerState, app_state: dict[str, Any],
@@ -134,9 +134,15 @@ class Connection(H11Protocol):
             self._untaken, self._untaken_since = left, now
         elif now - self._untaken_since > patience.taking_s:
             return True
-        is_head = self.conn.their_state is h11.IDLE
-        may_take_s = patience.head_s if is_head else patience.body_s + self.heard / patience.bytes_s
-        return self._is_reading and now - self.since > may_take_s
+        waited_s = now - self.since
+        if self.conn.their_state is h11.IDLE:
+            return self._is_reading and waited_s > patience.head_s
+        is_ours = self.flow.read_paused  # nobody has asked for more of it yet
+        if not self._is_reading or not (is_ours or waited_s > patience.body_s):
+            return False
+        is_slow = self.heard < patience.bytes_s * waited_s and not is_ours
+        self.since, self.heard = now, 0
+        return is_slow
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from itertools import groupby, islice
 from typing import NamedTuple
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -30,6 +32,11 @@ FINDS = 20
 FOUND = 60
 """Concepts looked up of those that are sought by name."""
 LONGEST = 80
+KEPT_S = 5.0
+"""What has a page for somebody is not asked of the database again for so long, unless the heap or they did something:
+200 heaps at each look would keep it from everybody else."""
+KEPT_FOR = 500
+"""People, the latest."""
 
 _NUMBER = re.compile(r"\d[\d,]*")
 
@@ -65,29 +72,58 @@ def routes(room: Room) -> list[Route]:
     signed_in = room.page("desk/home.html", view.home)
 
     async def first(request: Request) -> Response:
-        if await run_in_threadpool(room.somebody, request):
+        if await room.worked(request, room.somebody, request):
             return await signed_in(request)
-        return await run_in_threadpool(entrance, room, request)
+        return await room.worked(request, entrance, room, request)
 
     return [Route("/", first)]
+
+
+class _Seen:
+    """Which heaps have a page for somebody, as of some seconds ago. `clock`: seconds that never go back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._people: OrderedDict[str, tuple[float, int, dict[Heap, bool]]] = OrderedDict()
+
+    def of(self, name: str, pages: int) -> dict[Heap, bool]:
+        """Heaps as they were -> whether they had a page for somebody who has handed in so many; to be added to."""
+        with self._lock:
+            until, before, found = self._people.pop(name, (0.0, -1, {}))
+            if before != pages or until <= self._clock():
+                until, found = self._clock() + KEPT_S, {}
+            self._people[name] = (until, pages, found)
+            if len(self._people) > KEPT_FOR:
+                self._people.popitem(last=False)
+            return found
 
 
 class _View:
     def __init__(self, room: Room) -> None:
         self.room = room
+        self.seen = _Seen()
 
     def home(self, person: Person, request: Request) -> Values:
         text = request.query_params.get("text", "")[:LONGEST].strip()
         taxonomy, kinds = self.room.shell.taxonomy(), kinds_for(person.role)
+        progress = self.room.desk.progress(person)
+        seen = self.seen.of(person.name, progress.pages)
         with self.room.project.journal.reading() as connection:
             which = _sought(taxonomy, text) if text else [""]
             found = (heap for one in which for heap in open_heaps(connection, kinds, kind="", concept_id=one))
-            heaps = _offered(islice(found, MOST), lambda heap: has_page(connection, heap, person.name))
             hands = {(page.kind, page.concept_id) for page in held(connection, person.name)}
+
+            def is_for_them(heap: Heap) -> bool:
+                if heap not in seen:
+                    seen[heap] = has_page(connection, heap, person.name)
+                return seen[heap] or (heap.kind, heap.concept_id) in hands
+
+            heaps = _offered(islice(found, MOST), is_for_them)
         sections = _by_kind(heaps, taxonomy, person.role, hands)
         is_more = len(heaps) == MOST and not text
         return {
-            "progress": self.room.desk.progress(person), "titles": TITLES, "is_more": is_more, "sections": sections,
+            "progress": progress, "titles": TITLES, "is_more": is_more, "sections": sections,
             "text": text, "finds": bool(text) or is_more or sum(one.concepts for one in sections) > FINDS,
         }  # fmt: skip
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from pictus.annotate.desk.desk_steps import LaterError
+from pictus.web.desk.turns import Held, Who, yielding
 
 SMALL = 20_000
 """Bytes that are never counted: 48 answers without drawings have a tenth of that."""
@@ -27,24 +28,24 @@ class Parcels:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._bytes: dict[str, int] = {}  # of each person's large one
+        self._large: dict[str, Parcel] = {}  # each person's
         self._worked = 0
 
     @contextmanager
-    def of(self, name: str) -> "Iterator[Parcel]":
+    def of(self, who: Who) -> "Iterator[Parcel]":
         """Room for one body; what it held is free at the end."""
-        parcel = Parcel(self, name)
+        parcel = Parcel(self, who)
         try:
             yield parcel
         finally:
             with self._lock:
-                if parcel.size > SMALL:
-                    del self._bytes[name]
+                if self._large.get(who.name) is parcel:
+                    del self._large[who.name]
 
     @asynccontextmanager
     async def worked(self, parcel: "Parcel") -> AsyncIterator[None]:
         """While a body is read and stored: large ones wait for each other."""
-        if parcel.size <= SMALL:
+        if not parcel.weight:
             yield
             return
         while not self._begin():  # noqa: ASYNC110  an event belongs to one loop, and a server of tests has several
@@ -62,26 +63,40 @@ class Parcels:
             return may
 
     def weigh(self, parcel: "Parcel", size: int) -> None:
-        """So many bytes of it have come; LaterError where that is too much at a time."""
-        if size <= SMALL:
+        """So many bytes of it have come; LaterError where that is too much at a time. Where it is, the slowest of
+        whoever has most goes before.
+        """
+        parcel.moved = size
+        if size <= SMALL or parcel.is_ended:
             return
         with self._lock:
-            is_first = parcel.size <= SMALL
-            if is_first and parcel.name in self._bytes:
+            if self._large.get(parcel.who.name, parcel) is not parcel:
                 raise _later("Another large page of yours is on its way.")
-            before = 0 if is_first else parcel.size
-            if sum(self._bytes.values()) + size - before > EVERYBODYS:
-                raise _later("Many large pages are on their way just now.")
-            self._bytes[parcel.name] = parcel.size = size
+            while sum(one.weight for one in self._large.values()) + size - parcel.weight > EVERYBODYS:
+                slowest = yielding(self._large.values(), parcel.who, size - parcel.weight)
+                if slowest is None or slowest is parcel:
+                    raise _later("Many large pages are on their way just now.")
+                slowest.end()
+                del self._large[slowest.who.name]
+            self._large[parcel.who.name] = parcel
+            parcel.weight = size
 
 
-class Parcel:
-    """One body as it comes."""
+class Parcel(Held):
+    """One body as it comes. `weight`: bytes that have come, 0 up to SMALL."""
 
-    def __init__(self, parcels: Parcels, name: str) -> None:
+    def __init__(self, parcels: Parcels, who: Who) -> None:
+        super().__init__(who)
         self._parcels = parcels
-        self.name = name
-        self.size = 0  # bytes that have come, 0 up to SMALL
+
+    @asynccontextmanager
+    async def coming(self) -> AsyncIterator[None]:
+        """While it comes; LaterError where it has to go for somebody else."""
+        try:
+            async with self.within(None):
+                yield
+        except TimeoutError:
+            raise _later("Many large pages are on their way just now.") from None
 
     def weigh(self, size: int) -> None:
         """So many bytes have come in all; LaterError where that is too much at a time."""

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -97,7 +96,7 @@ class _View:
             return self.worklist.is_ready(PATIENT_S)
 
         async def endpoint(request: Request) -> Response:
-            return await (whole_page if await run_in_threadpool(is_ready, request) else waiting)(request)
+            return await (whole_page if await self.room.worked(request, is_ready, request) else waiting)(request)
 
         return endpoint
 
@@ -236,9 +235,9 @@ class _View:
 
     async def shot(self, request: Request) -> Response:
         """One picture by its id, which only reviewers know."""
-        person = await run_in_threadpool(self.room.person, request, REVIEWER)
+        person = await self.room.worked(request, self.room.person, request, REVIEWER)
         with self.room.taps.asked(person.name):
-            return await self.room.shown(person, _image(request.path_params["image_id"]), request.path_params["side"])
+            return await self.room.shown(request, person, _image(request.path_params["image_id"]))
 
     # --- parts ------------------------------------------------------------------------------------------------------
 

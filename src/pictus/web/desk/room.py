@@ -10,15 +10,16 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from pictus.annotate.desk.desk_steps import Desk, Person
+from pictus.annotate.desk.links_steps import crowd_of
 from pictus.annotate.tasks import KINDS, ROLES
 from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project
@@ -27,6 +28,7 @@ from pictus.web.desk.bodies import MAX_SMALL, Body, check_ours, data_of, parsed
 from pictus.web.desk.parcels import Parcels
 from pictus.web.desk.ready import Ready, made
 from pictus.web.desk.taps import Original, Taps, poured
+from pictus.web.desk.turns import Turns, Who
 from pictus.web.layout import Shell
 from pictus.web.security import SANDBOX
 from pictus.web.shots import SHOWN, THUMBNAIL_SIDES, Shots
@@ -34,6 +36,7 @@ from pictus.web.shots import SHOWN, THUMBNAIL_SIDES, Shots
 Endpoint = Callable[[Request], Awaitable[Response]]
 Values = dict[str, Any]
 Result = TypeVar("Result")
+Given = ParamSpec("Given")
 
 LARGEST = 2_000
 """Side in px of what is shown for a file that browsers do not show."""
@@ -78,6 +81,8 @@ class Room:
         self.ready = Ready(self._make, self._find)
         self.taps = Taps()
         self.parcels = Parcels()
+        self.turns = Turns()
+        self._crowds: dict[str, str] = {}
         self._tried: OrderedDict[str, None] = OrderedDict()
         self.cookie = "pictus_desk_" + hashlib.sha256(project.name.encode()).hexdigest()[:8]  # ports share cookies
 
@@ -142,13 +147,33 @@ class Room:
 
         async def endpoint(request: Request) -> Response:
             check_ours(request)
-            person, bytes_may = await run_in_threadpool(look, request)  # before anything large is read
-            with self.parcels.of(person.name) as parcel:
-                data = await data_of(request, bytes_may, parcel.weigh)
+            async with self.turns.of(self.session(request)):
+                person, bytes_may = await run_in_threadpool(look, request)  # before anything large is read
+            who = Who(person.name, person.name) if bytes_may <= MAX_SMALL else await self._who(person)
+            with self.parcels.of(who) as parcel:
+                async with parcel.coming():
+                    data = await data_of(request, bytes_may, parcel.weigh)
                 async with self.parcels.worked(parcel):
-                    return await run_in_threadpool(lambda: as_json(action(person, request, parsed(data, *names))))
+                    return await self.worked(request, lambda: as_json(action(person, request, parsed(data, *names))))
 
         return endpoint
+
+    async def worked(
+        self, request: Request, work: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs
+    ) -> Result:
+        """What `work` returns, in a thread; of one session a few at a time, and only while somebody waits for it.
+        The body, if there is one, must have been read.
+        """
+        async with self.turns.of(self.session(request)):
+            if await request.is_disconnected():
+                raise ClientDisconnect
+            return await run_in_threadpool(work, *args, **kwargs)
+
+    async def _who(self, person: Person) -> Who:
+        """Who somebody is where places are few: one of those of their link, where it lets several in."""
+        if person.name not in self._crowds:
+            self._crowds[person.name] = await run_in_threadpool(crowd_of, self.project, person.name)
+        return Who(person.name, self._crowds[person.name])
 
     def _draws(self, person: Person, request: Request) -> bool:
         """Whether people draw at the page in the address; NotThereError for one that is not this person's."""
@@ -171,13 +196,13 @@ class Room:
 
         async def endpoint(request: Request) -> Response:
             begun = time.monotonic()
-            person = await run_in_threadpool(self.person, request)
+            person = await self.worked(request, self.person, request)
             with self.taps.asked(person.name):
-                image_id, whole = await run_in_threadpool(look, person, request)
+                image_id, whole = await self.worked(request, look, person, request)
                 if whole is not None:
                     await made(whole)
                 pace_s = max(0.0, begun + PACE_S - time.monotonic())
-                return await self.shown(person, image_id, request.path_params["side"], pace_s)
+                return await self.shown(request, person, image_id, pace_s)
 
         return endpoint
 
@@ -199,14 +224,16 @@ class Room:
             with suppress(KeyError):  # another thread was about to take the same one
                 self._tried.popitem(last=False)
 
-    async def shown(self, person: Person, image_id: str, side: int, pace_s: float = 0.0) -> Response:
-        """A thumbnail, or the file itself for side 0; with the same headers whatever picture it is."""
+    async def shown(self, request: Request, person: Person, image_id: str, pace_s: float = 0.0) -> Response:
+        """A thumbnail of the side in the address, or the file itself for 0; with the same headers whatever picture."""
+        side = request.path_params["side"]
         if side not in (0, *THUMBNAIL_SIDES):
             raise NotThereError(f"Pictures come in {', '.join(map(str, THUMBNAIL_SIDES))} px, and 0 for as it is.")
         if side == 0:
-            return await poured(person.name, self.taps, lambda: self._original(image_id), self.of_picture, pace_s)
+            who = await self._who(person)
+            return await poured(who, self.taps, lambda: self._original(image_id), self.of_picture, pace_s)
         begun = time.monotonic()
-        found = await run_in_threadpool(self._thumbnail, image_id, side)
+        found = await self.worked(request, self._thumbnail, image_id, side)
         await asyncio.sleep(max(0.0, begun + pace_s - time.monotonic()))
         return found
 
@@ -229,10 +256,9 @@ class Room:
     def _instead(self, error: PictureError) -> Response:
         return Response(placeholder(error.cause), 200, SANDBOX | self.of_picture, "image/svg+xml")
 
-    @staticmethod
-    def _off_loop(answer: Callable[[Request], Response]) -> Endpoint:
+    def _off_loop(self, answer: Callable[[Request], Response]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            return await run_in_threadpool(answer, request)
+            return await self.worked(request, answer, request)
 
         return endpoint
 

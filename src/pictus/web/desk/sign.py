@@ -55,10 +55,10 @@ class _View:
     async def entrance(self, request: Request) -> Response:
         token = request.path_params["token"]
         _check_whole(token, NotThereError)
-        return await run_in_threadpool(entrance, self.room, request, token)
+        return await self.room.worked(request, entrance, self.room, request, token)
 
     async def here(self, request: Request) -> Response:
-        person = await run_in_threadpool(self.room.somebody, request)
+        person = await self.room.worked(request, self.room.somebody, request)
         return as_json({"name": person.name if person else ""})
 
     async def join(self, request: Request) -> Response:
@@ -84,7 +84,7 @@ class _View:
         await json_of(request)
         session = self.room.session(request)
         if session:
-            await run_in_threadpool(self.room.desk.leave, session)
+            await self.room.worked(request, self.room.desk.leave, session)
         answer = as_json({"to": "/"})
         answer.delete_cookie(self.room.cookie, path="/", httponly=True, samesite="strict")
         return answer

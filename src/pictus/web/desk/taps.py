@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from pictus.annotate.desk.desk_steps import LaterError
+from pictus.web.desk.turns import Held, Who, yielding
 
 PENDING = 192
 """Pictures one person may wait for: four pages, as a browser behind a proxy asks for all at once."""
@@ -28,7 +30,8 @@ LOOK_S = 0.05
 PIECE = 256 * 1024
 """Bytes that are read ahead of who takes them."""
 LONGEST_S, BYTES_S = 30.0, 20_000.0
-"""An original may take so long, and longer by its size: the same patience as with what people send."""
+"""An original may take so long, and longer by its size, and each piece so long: the same patience as with what people
+send."""
 
 
 class Original(NamedTuple):
@@ -46,7 +49,7 @@ class Taps:
         self._clock = clock
         self._lock = threading.Lock()
         self._asked: Counter[str] = Counter()
-        self._open: Counter[str] = Counter()
+        self._open: list[Held] = []
 
     @contextmanager
     def asked(self, name: str) -> Iterator[None]:
@@ -58,67 +61,89 @@ class Taps:
         try:
             yield
         finally:
-            self._less(self._asked, name)
+            with self._lock:
+                self._asked[name] -= 1
+                if not self._asked[name]:
+                    del self._asked[name]
 
-    async def opened(self, name: str) -> Callable[[], None]:
-        """Take a place among the originals that are given out -> what gives it back; LaterError after WAIT_S."""
+    async def opened(self, who: Who) -> Held:
+        """Take a place among the originals that are given out, for `close`; LaterError after WAIT_S. Where none is
+        free, the slowest of whoever has most goes.
+        """
         until = self._clock() + WAIT_S
-        while not self._open_one(name):
+        while (place := self._open_one(who)) is None:
             if self._clock() >= until:
                 raise _many()
             await asyncio.sleep(LOOK_S)
-        return lambda: self._less(self._open, name)
+        return place
 
-    def _open_one(self, name: str) -> bool:
+    def close(self, place: Held) -> None:
+        """Give it back."""
         with self._lock:
-            may = self._open[name] < OWN and self._open.total() < EVERYBODYS
-            self._open[name] += may
-            return may
+            if place in self._open:  # else somebody else has it
+                self._open.remove(place)
 
-    def _less(self, counts: Counter[str], name: str) -> None:
+    def _open_one(self, who: Who) -> Held | None:
         with self._lock:
-            counts[name] -= 1
-            if counts[name] <= 0:
-                del counts[name]
+            if sum(one.who.name == who.name for one in self._open) >= OWN:
+                return None
+            if len(self._open) >= EVERYBODYS:
+                slowest = yielding(self._open, who, 1)
+                if slowest is None:
+                    return None
+                slowest.end()
+                self._open.remove(slowest)
+            place = Held(who, self._clock)
+            place.weight = 1
+            self._open.append(place)
+            return place
 
 
 class Poured(StreamingResponse):
-    """A file as it is taken, a piece at a time; it is broken off where that lasts too long. `close`: called at last."""
+    """A file as it is taken, a piece at a time; it is broken off where that lasts too long, or a piece does, and where
+    somebody else needs the place. `close`: called at last.
+    """
 
-    def __init__(self, found: Original, headers: Mapping[str, str], *, close: Callable[[], None]) -> None:
+    def __init__(
+        self, found: Original, headers: Mapping[str, str], place: Held, *, close: Callable[[], None]
+    ) -> None:  # fmt: skip
         told = {**headers, "content-length": str(found.size), "content-type": found.media}
-        super().__init__(_pieces(found.size, found.read), headers=told)
-        self._may_take_s = LONGEST_S + found.size / BYTES_S
+        super().__init__(_pieces(found, place), headers=told)
+        self._place = place
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             with suppress(TimeoutError):  # too slow a reader: the connection ends, which says that this is not all
-                async with asyncio.timeout(self._may_take_s):
+                async with self._place.within(LONGEST_S):
                     await super().__call__(scope, receive, send)
         finally:
             self._close()
 
 
-async def _pieces(size: int, read: Callable[[int, int], bytes]) -> AsyncIterator[bytes]:
-    for start in range(0, size, PIECE):
-        yield await run_in_threadpool(read, start, min(PIECE, size - start))
+async def _pieces(found: Original, place: Held) -> AsyncIterator[bytes]:
+    until = time.monotonic() + LONGEST_S + found.size / BYTES_S
+    for start in range(0, found.size, PIECE):
+        place.wait(min(LONGEST_S, until - time.monotonic()))
+        piece = await run_in_threadpool(found.read, start, min(PIECE, found.size - start))
+        yield piece
+        place.moved += len(piece)
 
 
 async def poured(
-    name: str, taps: Taps, find: Callable[[], Response | Original], headers: Mapping[str, str], pace_s: float
+    who: Who, taps: Taps, find: Callable[[], Response | Original], headers: Mapping[str, str], pace_s: float
 ) -> Response:
     """What `find` finds for somebody, an original piece by piece; not sooner than pace_s from now."""
-    begun, close = time.monotonic(), await taps.opened(name)
+    begun, place = time.monotonic(), await taps.opened(who)
     try:
         found = await run_in_threadpool(find)
         await asyncio.sleep(max(0.0, begun + pace_s - time.monotonic()))
         if not isinstance(found, Response):
-            return Poured(found, headers, close=close)
+            return Poured(found, headers, place, close=partial(taps.close, place))
     except BaseException:
-        close()
+        taps.close(place)
         raise
-    close()
+    taps.close(place)
     return found
 
 
