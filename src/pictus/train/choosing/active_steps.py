@@ -126,7 +126,8 @@ def following(run: Run, release: "Release") -> tuple[str, ...]:
     recipe = run.card.get("recipe_name") or run.model_name
     again = f"pictus train run --release {after} --recipe {shlex.quote(recipe)} --set from_run={shlex.quote(run.name)}"
     return (
-        "pictus annotate plan", "pictus annotate serve", "pictus annotate settle", f"pictus release cut {after}", again
+        "pictus annotate plan", "pictus annotate serve", "pictus annotate settle", "pictus release split",
+        f"pictus release cut {after}", again,
     )  # fmt: skip
 
 
