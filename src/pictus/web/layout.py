@@ -71,7 +71,8 @@ class Shell:
         """One page as an answer."""
         shared = {"project_name": self.project.name, "here": request.url.path, "is_open": self.is_open}
         html = TEMPLATES.get_template(template).render(**shared, **values(request))
-        return HTMLResponse(html, status_code=status)
+        # a name of a folder may be no UTF-8: it is shown with its bytes spelled
+        return HTMLResponse(html.encode("utf-8", "backslashreplace"), status_code=status)
 
     def json(self, values: Values) -> Page:
         """What `values` finds as JSON, off the event loop: what a page's script asks for."""

@@ -100,7 +100,7 @@ def rows(runs: list[Run]) -> Iterator[RunRow]:
         done = _epochs(run) if not run.is_finished else []
         best = next((epoch for epoch in reversed(done) if epoch.is_best), None)
         was_validated = found.get("best_epoch", 0) > 0  # cards of before hold -1 and infinity where nothing was
-        top1, top5 = (found[name] if was_validated else None for name in ("val_top1", "val_top5"))
+        top1, top5 = (found.get(name) if was_validated else None for name in ("val_top1", "val_top5"))
         yield RunRow(
             run.name, "finished" if run.is_finished else "unfinished", run.card["recipe_name"],
             run.card["release"]["version"], max((epoch.epoch for epoch in done), default=found.get("epochs", 0)),
