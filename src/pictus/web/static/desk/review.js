@@ -210,7 +210,10 @@ function start(root) {
     } catch (error) { refused(error); }
   };
   const step = async (by) => { if (!looked) return; const { wall: on, index } = looked; if (index + by < 0 || index + by >= on.total) return; await on.go(index + by); look(on.at(on.here)); };
-  view.addEventListener("close", () => { looked = null; wall?.go(wall.here); });
+  view.addEventListener("close", () => {  // it comes late: who has gone on by a key is not called back
+    looked = null;
+    if (document.activeElement === document.body || wall?.root.contains(document.activeElement)) wall?.go(wall.here);
+  });
   byId("look-close").addEventListener("click", () => view.close());
   byId("look-before").addEventListener("click", () => step(-1));
   byId("look-next").addEventListener("click", () => step(1));
