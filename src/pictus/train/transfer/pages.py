@@ -15,6 +15,7 @@ body{font:14px/1.4 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 padding:0 16px}h1{font-size:18px}table{border-collapse:collapse}td,th{text-align:left;padding:4px 16px 4px 0}
 td.n{text-align:right;font-variant-numeric:tabular-nums}.quiet,figcaption{color:var(--quiet);font-size:12px}
 .wall{display:flex;flex-wrap:wrap;gap:8px}figure{margin:0;width:128px}img{width:128px;height:128px;object-fit:cover}
+svg{max-width:100%;height:auto}
 svg text{fill:currentColor;font:12px system-ui,sans-serif}svg .line{stroke:var(--accent);fill:none;stroke-width:2}
 svg .dot{fill:var(--accent)}svg .axis{stroke:var(--quiet)}
 """

@@ -27,13 +27,14 @@ def rate_page(subject: str, points: Sequence[RatePoint], found: Pick) -> str:
     up = _Scale(losses, is_log=False)
     line = " ".join(f"{across.x(point.lr):.1f},{up.y(point.smoothed):.1f}" for point in points)
     at = across.x(found.lr)
-    mark = (
+    mark = "" if not found.is_clear else (
         f'<line class="axis" x1="{at:.1f}" x2="{at:.1f}" y1="8" y2="{HEIGHT - BELOW}"/>'
         f'<text x="{at + 4:.1f}" y="20">lr={found.lr:.2g}</text>'
     )
-    text = f"Loss by learning rate, the average of about the last ten steps. --set lr={found.lr:.2g}"
+    text = "Loss by learning rate, the average of about the last ten steps."
+    text += f" --set lr={found.lr:.2g}" if found.is_clear else " It falls no more than by chance: no rate can be told."
     body = _svg("loss by learning rate", f'{across.axis()}{up.side()}<polyline class="line" points="{line}"/>{mark}')
-    note = (
+    note = "Command: pictus train find-lr" if not found.is_clear else (
         f"The loss falls fastest at {found.steepest:.2g}"
         + (f" and left at {found.diverged:.2g}; a tenth of that is the most" if found.diverged else "")
         + " (Smith 2017). Command: pictus train find-lr"
