@@ -107,6 +107,20 @@ def test_a_release_holds_what_was_asked_and_is_verified(asked: pictus.Project) -
         assert release.import_(asked, asked.root / form).summary["digest"] == outcome.summary["digest"]
 
 
+@pytest.mark.filterwarnings("ignore")  # the loader's own, of packages it uses
+def test_a_loader_of_croissant_reads_the_table_of_labels(asked: pictus.Project) -> None:
+    loader = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
+    release.cut(asked, "1.0.0")
+    opened = find_release(asked)
+    data = loader.Dataset(jsonld=str(opened.root / "croissant.json"))
+    assert not data.metadata.issues.errors
+    assert next(iter(data.records("picture-bytes")))["picture-bytes/picture"].size == (24, 16)
+    read, own = list(data.records("labels")), read_labels(opened)
+    assert own is not None
+    assert len(read) == own.num_rows
+    assert {row["labels/status"] for row in read} == {b"accepted", b"unsettled", b"rejected"}
+
+
 def test_a_copy_of_a_release_keeps_its_labels(asked: pictus.Project, tmp_path: Path) -> None:
     release.cut(asked, "1.0.0")
     other = pictus.new(tmp_path / "other")

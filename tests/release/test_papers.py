@@ -173,6 +173,20 @@ def test_croissant_has_what_version_1_1_requires(four: Contents) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_croissant_describes_the_table_of_labels_where_there_is_one(four: Contents) -> None:
+    fact = {"sha256": "0" * 64, "size": 1}
+    document = croissant({**manifest_of(four), "files": {"labels.parquet": fact}}, [])
+    (labels,) = (one for one in document["recordSet"] if one["name"] == "labels")
+    assert {entry["name"]: entry["dataType"] for entry in labels["field"]} == {
+        "image_id": "sc:Text", "concept_id": "sc:Text", "posterior": "sc:Float", "n_votes": "sc:Integer",
+        "n_yes": "sc:Integer", "status": "sc:Text", "quality": "sc:Float",
+    }  # fmt: skip
+    assert labels["key"] == [{"@id": "labels/image_id"}, {"@id": "labels/concept_id"}], "neither alone is one row's"
+    assert {entry["source"]["fileObject"]["@id"] for entry in labels["field"]} == {"labels.parquet"}
+    without = croissant({**manifest_of(four), "files": {}}, [])
+    assert "labels" not in {one["name"] for one in without["recordSet"]}
+
+
 def test_a_croissant_without_a_home_has_the_digest_as_its_address(four: Contents) -> None:
     manifest = {**manifest_of(four), "files": {}, "url": ""}
     assert croissant(manifest, [])["url"] == f"urn:sha256:{manifest['digest']}"

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from pictus.release.datasheet import privacy_text
-from pictus.releases import CONCEPTS, PICTURES
+from pictus.releases import CONCEPTS, LABELS, LABELS_NAME, PICTURES
 from pictus.shards import extension_of
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
@@ -79,6 +79,14 @@ _ABOUT = {
     "changes": "what was done to the picture for this release: gps removed, 2 faces blurred; empty for most",
 }
 
+_ABOUT_LABELS = {
+    "posterior": "how probable it is that the picture shows the concept",
+    "n_votes": "people who were asked",
+    "n_yes": "people of those who said yes, or named the concept",
+    "status": "accepted, rejected or unsettled",
+    "quality": "of the picture's own label where a model doubted it, 0 to 1; else empty",
+}
+
 
 def croissant(manifest: Mapping[str, Any], licences: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The JSON-LD document. `manifest["files"]` must list every other file with its sum."""
@@ -113,6 +121,7 @@ def croissant(manifest: Mapping[str, Any], licences: Sequence[Mapping[str, Any]]
         "recordSet": [
             _records("pictures", "pictures.parquet", PICTURES, "One row per picture."),
             _records("concepts", "concepts.parquet", CONCEPTS, "The classes and everything above them."),
+            *([_label_records()] if LABELS_NAME in files else []),
             _picture_records(),
         ],
     }
@@ -147,6 +156,13 @@ def _records(name: str, path: str, schema: pa.Schema, description: str) -> dict[
         "key": {"@id": f"{name}/{schema.names[0]}"},
         "field": [_column(name, path, entry) for entry in schema],
     }
+
+
+def _label_records() -> dict[str, Any]:
+    """A row is known by picture and concept together."""
+    known = _records("labels", LABELS_NAME, LABELS, "What is known of pictures beyond their one label.")
+    fields = [{**one, "description": _ABOUT_LABELS.get(one["name"], one["description"])} for one in known["field"]]
+    return {**known, "key": [{"@id": f"labels/{name}"} for name in ("image_id", "concept_id")], "field": fields}
 
 
 def _column(records: str, path: str, entry: pa.Field) -> dict[str, Any]:
