@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -58,13 +59,15 @@ def test_a_pool_is_what_is_clean_and_no_kin_of_val_and_stays_as_it_was(stripes: 
     _collected(stripes, dropped="bb", kin=("cc", asked))
     recipe = pool.resolved(stripes, release, Recipe("resnet-w16", objective="simclr", pool="project"))
     listed = pool.kept(stripes, recipe.pool_sha256)
-    assert [image_id[:2] for image_id in listed.column("image_id").to_pylist()] == ["aa", "dd"]
+    assert listed.column("image_id").to_pylist() == sorted(map(_id, ("aa", "dd")))
     shown = pool.arranged(stripes, release, recipe)
     rows = split_rows(shown, "train")
     assert rows.column("label").to_pylist()[-2:] == [pool.UNKNOWN] * 2
     supply = pool.supplied(stripes, shown, recipe)
     assert supply is not None
-    assert supply.read(rows.num_rows - 1) == b"bytes of dd"
+    ends = [supply.read(rows.num_rows - place) for place in (2, 1)]
+    assert [hashlib.sha256(one).hexdigest() for one in ends] == listed.column("image_id").to_pylist()
+    assert set(ends) == {b"bytes of aa", b"bytes of dd"}
     assert supply.read(0)[:2] == b"\xff\xd8"
     _collected(stripes, names=("ee",))
     assert pool.arranged(stripes, release, recipe).pictures.equals(shown.pictures), "a run goes on with what it began"
@@ -72,6 +75,24 @@ def test_a_pool_is_what_is_clean_and_no_kin_of_val_and_stays_as_it_was(stripes: 
     (stripes.models_dir / pool.POOLS / f"{recipe.pool_sha256}.parquet").unlink()
     with pytest.raises(UserError, match="cannot be read"):
         pool.arranged(stripes, release, recipe)
+
+
+def test_a_pools_digest_stands_for_the_bytes_of_its_pictures(stripes: pictus.Project) -> None:
+    release = find_release(stripes)
+    _collected(stripes)
+    recipe = pool.resolved(stripes, release, Recipe("resnet-w16", objective="simclr", pool="project"))
+    ids = sorted(map(_id, ("aa", "bb", "cc", "dd")))
+    assert recipe.pool_sha256 == hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    shown = pool.arranged(stripes, release, recipe)
+    shard = stripes.shards_dir / split_rows(shown, "train").column("shard").to_pylist()[-1]
+    shard.write_bytes(shard.read_bytes().replace(b"bytes of aa", b"bytes of zz"))
+    supply = pool.supplied(stripes, shown, recipe)
+    assert supply is not None
+    first = split_rows(shown, "train").num_rows - 4
+    places = {one: first + place for place, one in enumerate(ids)}
+    assert supply.read(places[_id("bb")]) == supply.read(places[_id("bb")]) == b"bytes of bb"
+    with pytest.raises(UserError, match="other bytes where the pool's picture " + _id("aa")[:12]):
+        supply.read(places[_id("aa")])
 
 
 @pytest.mark.parametrize(
@@ -97,15 +118,19 @@ def _collected(
     with ShardWriter(project.shards_dir, prefix=names[0]) as writer:
         for name in names:
             image_bytes = f"bytes of {name}".encode()
-            placed = writer.add(name * 32, "jpg", image_bytes)
-            found.append(Picture(name * 32, placed.shard, placed.offset, placed.size, 44, 36, "jpeg", "RGB", now()))
+            placed = writer.add(_id(name), "jpg", image_bytes)
+            found.append(Picture(_id(name), placed.shard, placed.offset, placed.size, 44, 36, "jpeg", "RGB", now()))
     project.tables.append("images", table_of("images", found))
     if dropped:
-        verdict = Verdict(dropped * 32, "drop", "tiny", "", 0.0, 0.0, now())
+        verdict = Verdict(_id(dropped), "drop", "tiny", "", 0.0, 0.0, now())
         project.tables.append("verdicts", table_of("verdicts", [verdict]))
     if kin:
         pair = [
             Duplicate(kin[1], kin[1], is_keeper=True, relation="near", distance=0, evidence_id="", reason=""),
-            Duplicate(kin[0] * 32, kin[1], is_keeper=False, relation="near", distance=1, evidence_id=kin[1], reason=""),
+            Duplicate(_id(kin[0]), kin[1], is_keeper=False, relation="near", distance=1, evidence_id=kin[1], reason=""),
         ]
         project.tables.append("duplicates", table_of("duplicates", pair))
+
+
+def _id(name: str) -> str:
+    return hashlib.sha256(f"bytes of {name}".encode()).hexdigest()

@@ -2,7 +2,9 @@
 
     models/pools/<digest>.parquet      image_id, shard, offset, size, width, height of the pool's pictures
 
-The list is kept, so that a run goes on with the pictures it began with, whatever is collected meanwhile.
+The list is kept, so that a run goes on with the pictures it began with, whatever is collected meanwhile. Its digest is
+the sha256 of the image_ids in their order. Each of them is the sha256 of its picture's bytes, so the digest stands for
+the pictures as well, wherever their bytes lie; a picture is held against its id when it is read for the first time.
 """
 
 from __future__ import annotations
@@ -92,10 +94,24 @@ def supplied(project: Project, shown: Release, recipe: Recipe) -> Supply | None:
     rows = split_rows(shown, "train")
     places = list(zip(*(rows.column(name).to_pylist() for name in ("shard", "offset", "size")), strict=True))
     n_pool = kept(project, recipe.pool_sha256).num_rows
+    first = rows.num_rows - n_pool
+    image_ids = rows.column("image_id").slice(first).to_pylist()
     own, pool = PictureReader(shown), ShardReader(project.shards_dir)
+    is_checked_N = np.zeros(n_pool, np.bool_)
 
     def read(position: int) -> bytes:
-        return (own if position < len(places) - n_pool else pool).read(*places[position])
+        if position < first:
+            return own.read(*places[position])
+        data = pool.read(*places[position])
+        if not is_checked_N[position - first]:
+            if hashlib.sha256(data).hexdigest() != image_ids[position - first]:
+                raise UserError(
+                    f"{pool.folder / places[position][0]} holds other bytes where the pool's picture"
+                    f" {image_ids[position - first][:12]}… lay.",
+                    fix="restore the file from a copy, or train again under another --name",
+                )
+            is_checked_N[position - first] = True
+        return data
 
     return Supply(read, {"pool": recipe.pool_sha256, "pictures": n_pool})
 
@@ -210,4 +226,5 @@ def _check(recipe: Recipe, *, is_open: bool) -> None:
 
 
 def _digest(image_ids: "Sequence[str]") -> str:
+    """Of the pictures: an image_id is the sha256 of its picture's bytes."""
     return hashlib.sha256("\n".join(image_ids).encode()).hexdigest()
