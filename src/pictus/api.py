@@ -81,10 +81,11 @@ def path_of(form: Form) -> str:
     return "/api/" + form.step.name.replace(" ", "/")
 
 
-def error_response(error: UserError) -> JSONResponse:
+def error_response(error: UserError) -> Response:
     """The one error shape of every JSON answer: 404 for what is not there, 400 for every other mistake."""
     status = 404 if isinstance(error, NotThereError) else 400
-    return JSONResponse({"error": {"what": error.what, "fix": error.fix}}, status_code=status)
+    body = json.dumps({"error": {"what": error.what, "fix": error.fix}})  # a name of a folder may be no UTF-8
+    return Response(body, status_code=status, media_type="application/json")
 
 
 def _listing(forms: list[Form]) -> Endpoint:

@@ -54,6 +54,9 @@ _STATED: dict[str, type] = {
 }  # fmt: skip
 """Fields of a card and what they are, where they are stated."""
 
+_MOST_BYTES = 64 << 20
+"""Of a card; one of 21,841 classes has 2 MB."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Half a sign, as JSON can spell it: nothing can print or store it."""
 
@@ -139,6 +142,9 @@ def open_run(path: str | Path) -> Run:
     if not card_path.is_file():
         raise UserError(f"{root} is not a training run: it has no {CARD_NAME}.", fix="pictus train list")
     try:
+        if card_path.stat().st_size > _MOST_BYTES:
+            message = f"it has more than {_MOST_BYTES >> 20} MiB"
+            raise ValueError(message)  # noqa: TRY301  told as everything else that is wrong with it
         card = json.loads(card_path.read_text(encoding="utf-8"))
         if not isinstance(card, dict):
             raise _wrong("it", card, "an object")
@@ -217,14 +223,21 @@ def find_run(project: Project, name_or_path: str = "") -> Run:
 
 def runs(project: Project, *, skip_broken: bool = False) -> list[Run]:
     """Every run of the project, first begun first. A broken card is an error, or the run is passed over."""
-    found = []
+    found, broken = opened_runs(project)
+    if broken and not skip_broken:
+        raise broken[0]
+    return found
+
+
+def opened_runs(project: Project) -> tuple[list[Run], list[UserError]]:
+    """Every run of the project, first begun first; and why each of the others cannot be opened."""
+    found, broken = [], []
     for path in _cards(project):
         try:
             found.append(open_run(path.parent))
-        except UserError:
-            if not skip_broken:
-                raise
-    return sorted(found, key=lambda run: (run.card.get("started_at", ""), run.name))
+        except UserError as error:
+            broken.append(error)
+    return sorted(found, key=lambda run: (run.card.get("started_at", ""), run.name)), broken
 
 
 def by_finish(found: Iterable[Run]) -> list[Run]:

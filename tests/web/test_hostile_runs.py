@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from tests.web.test_runs import evaluated, live, make_run, mistaken
 
 import pictus
+from pictus import models
 from pictus.web import runs
 from pictus.web.server import build_app
 
@@ -175,3 +176,48 @@ def test_links_lead_to_runs_of_any_name(project: pictus.Project, name: str) -> N
                 answer = browser.get(address)
                 assert answer.status_code == expected, address
                 assert "No such run" not in answer.text
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}', DEEP], ids=["cut off", "a list", "empty", "deep"])
+def test_a_broken_card_is_named_and_the_other_runs_are_listed(project: pictus.Project, text: str) -> None:
+    make_run(project, "good", epochs=2)
+    (make_run(project, "bad", epochs=1) / "run.json").write_text(text)
+    with TestClient(build_app(project), base_url="http://127.0.0.1") as browser:
+        answer = browser.get("/api/train/list")
+    assert answer.status_code == 200
+    assert [row["name"] for row in answer.json()["records"]] == ["good"]
+    (problem,) = answer.json()["problems"]
+    assert "bad/run.json" in problem
+
+
+def test_a_card_without_end_is_not_read(project: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_run(project, "bad", epochs=1)
+    monkeypatch.setattr(models, "_MOST_BYTES", 100)
+    with pytest.raises(pictus.UserError, match="more than 0 MiB"):
+        models.open_run(root)
+
+
+def test_a_card_that_states_next_to_nothing_is_listed(project: pictus.Project) -> None:
+    root = make_run(project, "bad", epochs=1)
+    stated = ("format", "model", "classes", "class_names", "preprocessing")
+    card = json.loads((root / "run.json").read_text())
+    (root / "run.json").write_text(json.dumps({name: card[name] for name in stated}))
+    make_run(project, "good", epochs=2)
+    assert set(statuses(project).values()) == {200}
+
+
+@pytest.mark.parametrize("hosts", [frozenset({"127.0.0.1"}), frozenset()], ids=["here", "open to others"])
+def test_a_card_is_asked_for_beside_a_folder_whose_name_is_no_utf8(
+    project: pictus.Project, hosts: frozenset[str]
+) -> None:
+    make_run(project, "good", epochs=2)
+    try:
+        make_run(project, os.fsdecode(b"bad\xff"), epochs=1)
+    except OSError:
+        pytest.skip("this file system has only names in UTF-8")
+    with TestClient(build_app(project, hosts), base_url="http://127.0.0.1", raise_server_exceptions=False) as browser:
+        for name in (b"bad%FF", b"nothing", b"bad%5Cudcff"):
+            answer = browser.get(f"/api/train/card?run={name.decode()}")
+            assert 400 <= answer.status_code < 500, name
+            assert answer.json()["error"]["what"]
+        assert browser.get("/api/train/card?run=good").status_code == 200

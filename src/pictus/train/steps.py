@@ -141,12 +141,14 @@ def list_(project: Project) -> Outcome[RunRow]:
     Examples:
         pictus train list
     """
-    found = models.runs(project)
+    found, broken = models.opened_runs(project)
     n_open = sum(not run.is_finished for run in found)
-    headline = f"{counted(len(found), 'run')}, {n_open} unfinished" if found else "no run yet"
+    headline = f"{counted(len(found), 'run')}, {n_open} unfinished" if found or broken else "no run yet"
+    headline += f", {len(broken)} that cannot be read" if broken else ""
     following = ("pictus evaluate run",) if found and not n_open else (first_command(project, "run"),)
     summary = {"runs": len(found), "unfinished": n_open}
-    return Outcome("train list", summary, headline, next=following, source=lambda: cards.rows(found))
+    problems = tuple(f"{error.what} {error.fix}" for error in broken)
+    return Outcome("train list", summary, headline, problems, following, lambda: cards.rows(found))
 
 
 def _started(project: Project, root: Path, release: Release, recipe: Recipe, card: Card) -> tuple[Job, Card]:

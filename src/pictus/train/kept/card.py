@@ -96,16 +96,16 @@ def write(root: Path, card: Card) -> None:
 def rows(runs: list[Run]) -> Iterator[RunRow]:
     """Runs as lines of a list. Of one that runs, or was killed, what its curve tells."""
     for run in runs:
-        found = run.card["results"]
+        found, release = run.card.get("results") or {}, run.card.get("release") or {}  # another Pictus states less
         done = _epochs(run) if not run.is_finished else []
         best = next((epoch for epoch in reversed(done) if epoch.is_best), None)
         was_validated = found.get("best_epoch", 0) > 0  # cards of before hold -1 and infinity where nothing was
         top1, top5 = (found.get(name) if was_validated else None for name in ("val_top1", "val_top5"))
         yield RunRow(
-            run.name, "finished" if run.is_finished else "unfinished", run.card["recipe_name"],
-            run.card["release"]["version"], max((epoch.epoch for epoch in done), default=found.get("epochs", 0)),
+            run.name, "finished" if run.is_finished else "unfinished", run.card.get("recipe_name", ""),
+            str(release.get("version", "")), max((epoch.epoch for epoch in done), default=found.get("epochs", 0)),
             best.val_top1 if best else top1, best.val_top5 if best else top5, found.get("wall_s"),
-            run.card["started_at"],
+            run.card.get("started_at", ""),
         )  # fmt: skip
 
 
