@@ -13,7 +13,7 @@ from tests.web.test_runs import evaluated, live, make_run, mistaken
 
 import pictus
 from pictus import models
-from pictus.web import runs
+from pictus.web import run_files, runs
 from pictus.web.server import build_app
 
 DEEP, HUGE = "[" * 200_000, 10**400
@@ -150,6 +150,26 @@ def test_a_pipe_is_not_waited_for(project: pictus.Project, name: str) -> None:
     (root / name).unlink(missing_ok=True)
     os.mkfifo(root / name)
     assert statuses(project)["/runs/bad"] == 200
+
+
+def test_results_are_read_once_until_they_change(
+    project: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_run(project, "first", epochs=1)
+    evaluated(root)
+    assert runs.pages(project).pages[0].evaluations[0].n == 20
+    asked: list[str] = []
+
+    def read(path: Path, most_bytes: int) -> object:
+        asked.append(path.name)
+        return run_files.read(path, most_bytes)
+
+    monkeypatch.setattr(runs, "read", read)
+    runs.pages(project)
+    assert "results.json" not in asked
+    (root / "evaluations" / "1.0.0-test" / "results.json").write_text(scores(SHARE, 2000))
+    assert runs.pages(project).pages[0].evaluations[0].n == 2000
+    assert asked.count("results.json") == 1
 
 
 def test_no_report_is_a_link_out_of_the_run(project: pictus.Project, tmp_path: Path) -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from markupsafe import escape
+from starlette.testclient import TestClient
 
 import pictus
 from pictus import annotate, collect, release, taxonomy
 from pictus.errors import NotThereError
 from pictus.models import Preprocessing, Run
 from pictus.web import run_shots
+from pictus.web.server import build_app
 
 
 @pytest.fixture
@@ -30,6 +33,11 @@ def released(tmp_path: Path, make_jpeg: Callable[..., bytes]) -> pictus.Project:
     release.split(project, seed=1)
     release.cut(project, "1.0.0")
     return project
+
+
+def first_of(path: Path) -> str:
+    found: str = pq.read_table(path / "pictures.parquet").column("image_id")[0].as_py()
+    return found
 
 
 def a_run(project: pictus.Project, path: Path, image_id: str) -> Run:
@@ -49,9 +57,48 @@ def a_run(project: pictus.Project, path: Path, image_id: str) -> Run:
 
 def test_a_picture_of_a_release_elsewhere_is_shown(released: pictus.Project, tmp_path: Path) -> None:
     shutil.copytree(released.releases_dir / "1.0.0", tmp_path / "copy")
-    image_id = pq.read_table(tmp_path / "copy" / "pictures.parquet").column("image_id")[0].as_py()
-    path = run_shots.thumbnail(released, a_run(released, tmp_path / "copy", image_id), image_id)
-    assert path.read_bytes().startswith(b"\xff\xd8")
+    image_id = first_of(tmp_path / "copy")
+    run = a_run(released, tmp_path / "copy", image_id)
+    assert "was not begun in this project" in run_shots.problem(released, run), "anybody can write a card"
+    with pytest.raises(NotThereError, match="was not begun in this project"):
+        run_shots.thumbnail(released, run, image_id)
+    released.journal.log("train", "run_started", "first")
+    assert run_shots.problem(released, run) == ""
+    assert run_shots.thumbnail(released, run, image_id).read_bytes().startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize(
+    ("stated", "why"),
+    [({"path": "s3://bucket/1.0.0"}, "lies in a store"), ({"path": "gone", "version": "../../copy"}, "any more"),
+     ({"path": "gone", "version": "3.0.0"}, "any more"), ({"path": "releases/1.0.0", "digest": "0"}, "is not the one"),
+     ({"path": "a\0b", "version": ""}, "any more"), ({"path": "models"}, "is not here")],
+    ids=["in a store", "a way out", "gone", "another", "no path", "no release"],
+)  # fmt: skip
+def test_why_no_picture_can_be_shown_is_one_line(
+    released: pictus.Project, tmp_path: Path, stated: dict[str, str], why: str
+) -> None:
+    shutil.copytree(released.releases_dir / "1.0.0", tmp_path / "copy")
+    run = a_run(released, released.releases_dir / "1.0.0", "f" * 64)
+    (run.root / "run.json").write_text(json.dumps(run.card | {"release": run.card["release"] | stated}))
+    found = run_shots.problem(released, run)
+    assert why in found
+    assert "\n" not in found
+    with TestClient(build_app(released), base_url="http://127.0.0.1") as browser:
+        page = browser.get("/runs/first").text
+    assert str(escape(found)) in page
+    assert "<img" not in page
+    assert "labelled a" in page
+
+
+def test_pictures_of_the_project_are_shown_whatever_became_of_the_release(released: pictus.Project) -> None:
+    image_id = first_of(released.releases_dir / "1.0.0")
+    a_run(released, released.releases_dir / "1.0.0", image_id)
+    shutil.rmtree(released.releases_dir / "1.0.0")
+    with TestClient(build_app(released), base_url="http://127.0.0.1") as browser:
+        page = browser.get("/runs/first").text
+        assert f'src="/thumbnails/160/{image_id}"' in page
+        assert browser.get(f"/thumbnails/160/{image_id}").status_code == 200
+    assert "any more" not in page
 
 
 def test_a_picture_under_the_name_of_another_is_neither_shown_nor_kept(
@@ -63,6 +110,7 @@ def test_a_picture_under_the_name_of_another_is_neither_shown_nor_kept(
     swapped = pa.array([ids[1], ids[0], *ids[2:]])
     table = table.set_column(table.schema.get_field_index("image_id"), "image_id", swapped)
     pq.write_table(table, tmp_path / "copy" / "pictures.parquet")
+    released.journal.log("train", "run_started", "first")
     with pytest.raises(NotThereError, match="other bytes"):
         run_shots.thumbnail(released, a_run(released, tmp_path / "copy", ids[0]), ids[0])
     assert not list((released.cache_dir / "thumbnails").rglob("*.jpg"))

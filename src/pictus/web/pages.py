@@ -215,9 +215,10 @@ class _View:
     def _run_parts(self, run: models.Run) -> dict[str, Any]:
         mistakes = runs.mistakes(run)
         ids = [row["image_id"] for row in mistakes.get("surest", ())]
+        known = {image_id for image_id in ids if self.shots.places.find(image_id)}
         return {
             "page": runs.page(run), "curves": runs.curves(run), "mistakes": mistakes,
-            "known": {image_id for image_id in ids if self.shots.places.find(image_id)},
+            "known": known, "unseen": run_shots.problem(self.project, run) if set(ids) - known else "",
             "facts": runs.facts(self.project, run),
         }  # fmt: skip
 

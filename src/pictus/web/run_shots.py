@@ -1,8 +1,13 @@
-"""Pictures of a run's release that its page shows: those named in its mistakes.json, and no others."""
+"""Pictures of a run's release that its page shows: those named in its mistakes.json, and no others.
+
+A card is a file that anybody can write. A release outside the project is opened only for a run that the journal says
+was begun here, and nothing is fetched from a store because a card names one.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,30 +15,44 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pictus import pixels
-from pictus.errors import NotThereError, UserError
+from pictus.errors import NotThereError, UserError, clipped
 from pictus.models import Run, open_run
 from pictus.project import Project, write_bytes
-from pictus.releases import PictureReader, Release, find_release, open_release
+from pictus.releases import PictureReader, Release, open_release, versions
 from pictus.web.runs import MISTAKES_NAME, mistakes
 
 SIDE = 160
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+def problem(project: Project, run: Run) -> str:
+    """Why no picture of its release can be shown, in one line; "" where they can."""
+    try:
+        _places(project, run.root, _written_ns(run))
+    except UserError as error:
+        return error.what
+    return ""
 
 
 def thumbnail(project: Project, run: Run, image_id: str) -> Path:
     """A JPEG of at most SIDE px in the project's cache, the same that its wall shows; NotThereError for another
     picture, or where the release is gone or other bytes lie in it; PictureError for what cannot be decoded.
     """
-    written_ns = (run.root / MISTAKES_NAME).stat().st_mtime_ns if (run.root / MISTAKES_NAME).is_file() else 0
-    places, reader = _places(project, run.root, written_ns)
+    places, reader = _places(project, run.root, _written_ns(run))
     if image_id not in places:
         raise NotThereError(f"Run {run.name!r} shows no picture {image_id[:80]!r}.")
     path = project.cache_dir / "thumbnails" / str(SIDE) / image_id[:2] / f"{image_id}.jpg"
     if not path.exists():
         image_bytes = reader.read(*places[image_id])
-        if hashlib.sha256(image_bytes).hexdigest() != image_id:  # a card may name any folder, the wall shows this file
+        if hashlib.sha256(image_bytes).hexdigest() != image_id:  # a manifest may say anything, the wall shows this file
             raise NotThereError(f"The release of run {run.name!r} holds other bytes as picture {image_id[:80]!r}.")
         write_bytes(path, pixels.thumbnail(image_bytes, SIDE))
     return path
+
+
+def _written_ns(run: Run) -> int:
+    path = run.root / MISTAKES_NAME
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 @lru_cache(maxsize=8)
@@ -49,12 +68,26 @@ def _places(
 
 
 def _release(project: Project, run: Run) -> Release:
+    """The release that its card names, where it may be read; NotThereError says in one line why it may not."""
     stated = run.card.get("release") or {}
-    path = project.root / str(stated.get("path", ""))
+    place, version = str(stated.get("path", "")), str(stated.get("version", ""))
+    if _ADDRESS.match(place):
+        raise NotThereError(f"The release of run {run.name!r} lies in a store, from which no page fetches pictures.")
+    folder = (project.root / place).resolve() if place and "\0" not in place else None
+    if folder is None or not folder.is_dir():
+        folder = project.releases_dir / version if version in versions(project.releases_dir) else None
+    if folder is None:
+        raise NotThereError(f"The release of run {run.name!r}, {clipped(version)}, is not in this project any more.")
+    if not folder.is_relative_to(project.root.resolve()) and not _was_begun_here(project, run):
+        raise NotThereError(f"Run {run.name!r} was not begun in this project, and its release lies elsewhere.")
     try:
-        found = open_release(path) if path.is_dir() else find_release(project, str(stated.get("version", "")))
+        found = open_release(folder)
     except UserError as error:
         raise NotThereError(f"The release of run {run.name!r} is not here: {error.what}") from error
     if found.digest != stated.get("digest"):
-        raise NotThereError(f"The release at {found.root} is not the one run {run.name!r} was trained on.")
+        raise NotThereError(f"Release {found.version} here is not the one that run {run.name!r} was trained on.")
     return found
+
+
+def _was_begun_here(project: Project, run: Run) -> bool:
+    return bool(project.journal.events(run.root.name, limit=1, event="run_started"))

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -272,6 +273,15 @@ def _changed(path: Path) -> float:
         return 0.0  # there is none
 
 
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Another one as soon as the file is another."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0  # there is none
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def _evaluations(run: Run) -> list[Evaluation]:
     folders = sorted(path.parent for path in (run.root / "evaluations").glob("*/results.json"))
     return [_evaluation(folder) for folder in folders if printable(folder.name) == folder.name]
@@ -280,7 +290,12 @@ def _evaluations(run: Run) -> list[Evaluation]:
 def _evaluation(folder: Path) -> Evaluation:
     report = folder / REPORT_NAME
     is_own = report.is_file() and report.resolve().is_relative_to(folder.parent.parent)  # no link leads out of the run
-    shown = report if is_own else None
+    return _read_evaluation(folder, report if is_own else None, _stamp(folder / "results.json"))
+
+
+@lru_cache(maxsize=256)
+def _read_evaluation(folder: Path, shown: Path | None, _written: tuple[int, int, int]) -> Evaluation:
+    """Read once, as long as the file is the same: it tells of every class, and the page of runs has all of them."""
     try:
         found = read(folder / "results.json", RESULTS_BYTES)
         top1, top5 = (Interval(*(float(found[name][part]) for part in Interval._fields)) for name in ("top1", "top5"))
