@@ -38,7 +38,7 @@ class Recipe:
     objective: str = "labels"  # what a step makes smaller, and by that what a batch is made of
     seed: int = 0
     epochs: int = 20
-    minutes: float = 0.0  # > 0: as many epochs as fit into it, planned anew after each, at most `epochs`
+    minutes: float = 0.0  # > 0: as many epochs as fit into it, planned anew as they pass, at most `epochs`
     batch_size: int = 128
     optimizer: str = "sgd"  # sgd (Nesterov momentum 0.9) | adamw | lion | muon
     lr: float = 0.2  # at the peak, for a batch of 128; it grows and shrinks with the batch (Goyal et al. 2017)

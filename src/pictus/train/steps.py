@@ -228,8 +228,9 @@ def _recorded_recipe(name: str, card: Card) -> Recipe:
 def _trained(project: Project, job: Job, state: State, card: Card, notes: Sequence[str]) -> Outcome[Epoch]:
     """Train to the end and close the card."""
     name = job.root.name
-    left = None if job.recipe.minutes else job.most_steps - state.counters.step
-    with stop_asked() as wants_stop, project.progress.track(f"train {name}", left) as meter:
+    total = None if job.recipe.minutes else job.most_steps
+    with stop_asked() as wants_stop, project.progress.track(f"train {name}", total) as meter:
+        meter.advance(state.counters.step)
         training.fit(job, state, meter, wants_stop)
     card = card | {
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
@@ -245,6 +246,8 @@ def _trained(project: Project, job: Job, state: State, card: Card, notes: Sequen
     if not state.counters.has_ended:
         cards.write(job.root, card)
         raise KeyboardInterrupt
+    if done := state.counters.step % job.steps_per_epoch:
+        notes = (*notes, f"the minutes were over in the last epoch: {done:,} of its {job.steps_per_epoch:,} steps done")
     unreadable = job.train.unreadable | job.val.unreadable
     card |= {"status": "finished", "finished_at": now(), "n_unreadable": len(unreadable),
              "unreadable": dict(list(unreadable.items())[:MOST_UNREADABLE])}  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 import pictus
 from pictus import models, train
 from pictus.errors import UserError
+from pictus.train.kept import checkpoint
 from pictus.train.loop import training
 from pictus.train.loop.parts import Parts
 from pictus.train.loop.trouble import device_vanished, memory_ran_out
@@ -155,3 +156,24 @@ def test_other_errors_stay_what_they_are() -> None:
     assert not memory_ran_out(ValueError("out of memory"))
     assert not device_vanished(RuntimeError("CUDA error: out of memory"))
     assert memory_ran_out(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"))
+
+
+@pytest.mark.parametrize("clip", ["clip=0", "clip=2"])
+def test_a_gradient_that_is_no_number_never_reaches_a_checkpoint(
+    stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch, clip: str
+) -> None:
+    plain, calls = Parts.gradients, list[int]()
+
+    def gradients(self: Parts, *given: Any, **named: Any) -> Any:
+        found = plain(self, *given, **named)
+        calls.append(1)
+        if len(calls) == 6:  # the last step of the epoch, after which it is validated and saved; its loss is fine
+            next(self.model.parameters()).grad[0] = float("inf")
+        return found
+
+    monkeypatch.setattr(Parts, "gradients", gradients)
+    with pytest.raises(UserError, match="The gradient became infinite at step 5"):
+        train.run(stripes, epochs=2, set_=(*TINY, clip), name="burst")
+    kept = checkpoint.load(stripes.models_dir / "burst" / "checkpoints")
+    assert kept is not None
+    assert all(tensor.isfinite().all() for tensor in kept.tensors.values())

@@ -77,9 +77,10 @@ def results(counters: Counters, *, n_train: int, steps_per_epoch: int, batch_siz
     return {
         "best_epoch": counters.best_epoch,
         **{name: score if has_scores and math.isfinite(score) else None for name, score in scores.items()},
-        "epochs": counters.step // steps_per_epoch,
-        "epochs_planned": counters.plan.end // steps_per_epoch,
+        "epochs": (counters.step + (steps_per_epoch - 1) * counters.has_ended) // steps_per_epoch,  # one cut short, too
+        "epochs_planned": -(-counters.plan.end // steps_per_epoch),
         "steps": counters.step,
+        "steps_per_epoch": steps_per_epoch,
         "wall_s": round(counters.elapsed_s, 1),
         "pictures_per_s": round(seen / max(1e-9, counters.elapsed_s), 1),
         "wait_share": round(min(1.0, counters.waited_s / max(1e-9, counters.elapsed_s)), 4),

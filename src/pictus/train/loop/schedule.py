@@ -1,7 +1,7 @@
 """Learning rate, weight averaging and the plan of a run as functions of the step: nothing to restore but the plan.
 
 A position in 0..1 says how far a run is on its schedule. A plan leads from a position at one step to 1 at
-the step where the run is to end; a run with a budget of minutes makes a new plan after every epoch.
+the step where the run is to end; `budget` makes new ones for a run that has so many minutes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pictus.registry import Registry
-
-MARGIN = 0.98
-"""Share of the minutes that is planned for: the weights and the card are still to be written."""
-
-ALMOST = 0.98
-"""A run this far on its schedule ends when its time is up; one that is not gets a last epoch to cool down in."""
-
 
 ONE_CYCLE = "one-cycle"
 START_OF_CYCLE, LEAST_OF_CYCLE = 1 / 25, 1 / 250_000
@@ -113,12 +106,3 @@ def side(position: float, full_px: int, first: float) -> int:
 def averaging(step: int, decay: float) -> float:
     """How much of the average is kept at this step: little at first, when the weights are still poor."""
     return min(decay, (1 + step) / (10 + step))
-
-
-def replanned(plan: Plan, step: int, *, left_s: float, epoch_s: float, epoch_steps: int, most_steps: int) -> Plan:
-    """A plan from `step`, the end of an epoch, that uses the seconds left for whole epochs of `epoch_s`."""
-    position = plan.at(step)
-    epochs = max(0, int(left_s / max(epoch_s, 1e-9)))
-    if epochs == 0 and position < ALMOST:
-        epochs = 1
-    return Plan(step, position, min(most_steps, step + epochs * epoch_steps))

@@ -79,7 +79,8 @@ class Counters:
     plan_start: int = 0
     plan_position: float = 0.0
     plan_end: int = 0
-    epoch_began_s: float = 0.0  # of elapsed_s
+    epoch_began_s: float = 0.0  # of no use any more: checkpoints of before hold it
+    validation_steps: float = 0.0  # what a validation takes, in steps; 0: none was timed
     metrics_bytes: int = 0
     elapsed_s: float = 0.0
     has_ended: bool = False

@@ -30,6 +30,7 @@ from pictus.train.feed.sampling import Positions
 from pictus.train.kept import checkpoint
 from pictus.train.kept.logbook import Epoch, Logbook
 from pictus.train.loop import energy, environment, optimizers, schedule, trouble
+from pictus.train.loop.budget import Budget
 from pictus.train.loop.parts import FEWEST, MOST, Parts, Result, parted
 from pictus.train.loop.precision import LEAST_SCALE, loss_scale, precision, rescaled
 from pictus.train.loop.state import Counters, Job, State, snapshot
@@ -52,15 +53,19 @@ LAST_NAME = "last.safetensors"
 CHECKPOINTS = "checkpoints"
 
 
-def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) -> None:
-    """Train to the end, or until `wants_stop`; a checkpoint is written in both cases."""
+def fit(
+    job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Train to the end, or until `wants_stop`; a checkpoint is written in both cases. `clock` tells what fits into the
+    recipe's minutes.
+    """
     counters, recipe = state.counters, job.recipe
     portions = loader.portions_of_epochs(
         recipe.seed, len(job.train), recipe.batch_size, counters.step, job.most_steps, how=job.train.how,
         world=recipe.processes,
     )  # fmt: skip
     every = max(1, job.most_steps // LOGGED_STEPS)
-    started = saved = time.monotonic()
+    started = saved = clock()
     before_s, before_step = counters.elapsed_s, counters.step
     power, powered_s = energy.Counter(job.cores), counters.elapsed_s
     subject = loggers.Subject(job.root, counters.step, loggers.settings_of(asdict(recipe)))
@@ -77,37 +82,43 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
     ):
         if counters.step == 0:
             save(job, state, book)
-        watch = Watch(job, counters)
+        watch, budget = Watch(job, counters), Budget(job, counters)
         while not counters.has_ended:
             result = advance(job, state, parts, watch.next(stream))
-            epoch, within = divmod(counters.step - 1, job.steps_per_epoch)
-            rate = _lr(job, counters, counters.step - 1)  # by the plan of this step: `decide` may make another
+            rate = _lr(job, counters, counters.step - 1)  # by the plan of this step: there may be another now
             if counters.step % every == 0 and result.n_seen:
-                book.step(counters.step, epoch + 1, result.loss, rate)
-            is_epoch_end = within + 1 == job.steps_per_epoch
-            now = time.monotonic()
-            counters.elapsed_s = before_s + now - started
-            pictures_per_s = (counters.step - before_step) * recipe.batch_size / max(1e-9, now - started)
+                book.step(counters.step, epoch_of(job, counters), result.loss, rate)
+            counters.elapsed_s = before_s + clock() - started
+            is_planned = budget.stepped(counters)
+            is_epoch_end = counters.step % job.steps_per_epoch == 0 or counters.step >= counters.plan.end
             if is_epoch_end:
-                end_epoch(job, state, book, epoch + 1, pictures_per_s)
-                counters.elapsed_s = before_s + time.monotonic() - started
-                decide(job, counters, epoch + 1)
+                pictures, trained_s = (counters.step - before_step) * recipe.batch_size, counters.elapsed_s
+                end_epoch(job, state, book, rate, pictures_per_s=pictures / max(1e-9, trained_s - before_s))
+                counters.elapsed_s = before_s + clock() - started
+                budget.validated(counters, counters.elapsed_s - trained_s)
+                decide(job, counters, budget)
             meter.advance()
             if result.n_seen:
                 meter.say(watch.step(result.loss, rate))
             is_asked = wants_stop()
-            if is_epoch_end or is_asked or now - saved >= recipe.checkpoint_s:
+            if is_epoch_end or is_asked or is_planned or clock() - saved >= recipe.checkpoint_s:
                 counters.joules += power.since(counters.elapsed_s - powered_s)
-                powered_s = counters.elapsed_s
+                powered_s, began_s = counters.elapsed_s, clock()
                 watch.peak()
                 save(job, state, book)
-                saved = time.monotonic()
+                saved = clock()
+                budget.saved(saved - began_s)
             if is_epoch_end or is_asked:
                 watch.write(result.loss, rate)
             if is_asked and not counters.has_ended:
                 return
         outlets.is_finished = True
     write_weights(state, job.root / LAST_NAME)
+
+
+def epoch_of(job: Job, counters: Counters) -> int:
+    """The epoch that the last step belongs to, from 1."""
+    return (counters.step - 1) // job.steps_per_epoch + 1
 
 
 def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
@@ -127,9 +138,7 @@ def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
     result = _gradients(job, state, parts, batch)
     if not math.isfinite(result.loss):
         raise trouble.diverged(job, state, batch, f"The loss became {result.loss}")
-    norm = 0.0
-    if recipe.clip or recipe.precision == "fp16":
-        norm = float(torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip or math.inf))
+    norm = float(_norm(state, recipe.clip))
     is_finite = math.isfinite(norm)
     if recipe.precision == "fp16":
         rescaled(counters, is_finite=is_finite)
@@ -145,6 +154,18 @@ def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
     counters.n_right += result.n_right
     counters.n_seen += result.n_seen
     return result
+
+
+def _norm(state: State, most: float) -> "torch.Tensor":
+    """Of the gradient, which is made shorter where it is longer than `most`; 0: left alone. It is asked for also then:
+    a weight that is no number would be averaged and kept.
+    """
+    utils = need("torch", "train").nn.utils
+    if most:
+        found: torch.Tensor = utils.clip_grad_norm_(state.model.parameters(), most)
+    else:
+        found = utils.get_total_norm([one.grad for one in state.model.parameters() if one.grad is not None])
+    return found
 
 
 def _gradients(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
@@ -177,9 +198,9 @@ def _loss(
 
 
 def _fitted(job: Job, state: State, view: "torch.Tensor") -> "torch.Tensor":
-    """Pictures f32[B, 3, S, S] at the side of this epoch, as the network wants them in memory."""
+    """Pictures f32[B, 3, S, S] at the side of this epoch, or of the plan made in it, as the network wants them."""
     counters, recipe = state.counters, job.recipe
-    began = counters.step - counters.step % job.steps_per_epoch
+    began = max(counters.plan.start, counters.step - counters.step % job.steps_per_epoch)
     side = schedule.side(counters.plan.at(began), view.shape[-1], recipe.grow)
     if side != view.shape[-1]:
         functional = need("torch", "train").nn.functional
@@ -187,10 +208,13 @@ def _fitted(job: Job, state: State, view: "torch.Tensor") -> "torch.Tensor":
     return view.contiguous(memory_format=environment.memory_format(recipe))
 
 
-def end_epoch(job: Job, state: State, book: Logbook, epoch: int, pictures_per_s: float) -> None:
-    """Validate, and keep the weights if they are the best so far."""
+def end_epoch(job: Job, state: State, book: Logbook, lr: float, *, pictures_per_s: float) -> None:
+    """Validate, and keep the weights if they are the best so far. An epoch may be cut short by the minutes. lr: of its
+    last step.
+    """
     counters = state.counters
-    if not counters.n_seen:
+    epoch, is_whole = epoch_of(job, counters), counters.step % job.steps_per_epoch == 0
+    if not counters.n_seen and is_whole:
         raise job.train.too_few()
     mistakes = Mistakes(job)
     scores = job.objective.scores(job, state) if job.objective.scores else validate(job, state, mistakes)
@@ -204,23 +228,19 @@ def end_epoch(job: Job, state: State, book: Logbook, epoch: int, pictures_per_s:
         counters.best_epoch = epoch
         write_weights(state, job.root / models.WEIGHTS_NAME)
     record = Epoch(
-        epoch, counters.step, _lr(job, counters, counters.step - 1), counters.loss_sum / counters.n_seen,
-        counters.n_right / counters.n_seen, scores.loss, scores.top1, scores.top5, is_best, scores.others,
+        epoch, counters.step, lr, counters.loss_sum / max(1, counters.n_seen),
+        counters.n_right / max(1, counters.n_seen), scores.loss, scores.top1, scores.top5, is_best, scores.others,
         job.objective.figures(state) if job.objective.figures else {},
     )  # fmt: skip
     book.epoch(record, pictures_per_s=pictures_per_s)
     counters.loss_sum, counters.n_right, counters.n_seen = 0.0, 0, 0
 
 
-def decide(job: Job, counters: Counters, epoch: int) -> None:
+def decide(job: Job, counters: Counters, budget: Budget) -> None:
     """After an epoch: plan the minutes that are left, and end a run that is through or no longer improves."""
-    if job.recipe.minutes:
-        counters.plan = schedule.replanned(
-            counters.plan, counters.step, left_s=job.recipe.minutes * 60 * schedule.MARGIN - counters.elapsed_s,
-            epoch_s=counters.elapsed_s - counters.epoch_began_s, epoch_steps=job.steps_per_epoch,
-            most_steps=job.most_steps,
-        )  # fmt: skip
-    counters.epoch_began_s = counters.elapsed_s
+    epoch = epoch_of(job, counters)
+    if counters.step % job.steps_per_epoch == 0:
+        budget.epoch_ended(counters)
     has_stalled = 0 < job.recipe.patience <= epoch - counters.best_epoch
     counters.has_ended = has_stalled or counters.step >= counters.plan.end
 

@@ -87,7 +87,7 @@ class Watch:
     def note(self, loss: float) -> str:
         """`epoch 5/18 · loss 1.23 · best top-1 73.1% · 1,234 pictures/s · 1.2 GB · waits 3% · 3.2 min left`."""
         job, counters, pace = self._job, self._counters, self.pace()
-        epochs = counters.plan.end // job.steps_per_epoch
+        epochs = -(-counters.plan.end // job.steps_per_epoch)
         epoch = min(epochs, counters.step // job.steps_per_epoch + 1)
         parts = [f"epoch {epoch}/{epochs}", f"loss {loss:.2f}"]
         parts += [f"best {self.best()}"] if counters.best_epoch else []
@@ -131,7 +131,7 @@ class Watch:
         per_epoch = self._job.steps_per_epoch
         _replace(self._job.root / NAME, {
             "format": FORMAT, "step": counters.step, "steps": counters.plan.end, "steps_per_epoch": per_epoch,
-            "epochs": counters.plan.end // per_epoch, "loss": loss, "lr": lr, "best_epoch": counters.best_epoch,
+            "epochs": -(-counters.plan.end // per_epoch), "loss": loss, "lr": lr, "best_epoch": counters.best_epoch,
             "best_top1": counters.best_top1, "pictures_per_s": round(pace.pictures_per_s, 1),
             "wait_share": round(pace.wait_share, 4), "memory_bytes": self._memory_bytes,
             "gpu_bytes": vitals.gpu_bytes(self._job.device), "elapsed_s": round(elapsed_s, 1),

@@ -72,9 +72,18 @@ def _training(card: Card) -> str:
     told = f"recipe {card.get('recipe_name', '?')}, seed {recipe.get('seed', 0)}"
     if isinstance(epochs, int):
         told += f", {counted(epochs, 'epoch')}" + f" of {planned}" * bool(planned and planned > epochs)
+        told += _cut_short(found)
     told += f", batches of {recipe.get('batch_size', '?')}, {recipe.get('optimizer', '?')} at {recipe.get('lr', 0):g}"
     pieces = (card.get("environment") or {}).get("accumulate")
     return told + (f"; memory ran out, so batches were computed in {pieces} pieces" if pieces else "")
+
+
+def _cut_short(found: Card) -> str:
+    """Of a run whose minutes were over inside an epoch."""
+    done, steps = found.get("epochs"), found.get("steps", 0)
+    last = steps % found.get("steps_per_epoch", 1)
+    is_cut = last and done * found["steps_per_epoch"] > steps
+    return f" (the last: {last:,} of {found['steps_per_epoch']:,} steps)" if is_cut else ""
 
 
 def _result(card: Card) -> str:
