@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pictus import narrow_networks, network_names
+from pictus import narrow_networks, network_names, quantised_networks
 from pictus.errors import UserError
 from pictus.extras import need
 from pictus.plain_network import plain_network
@@ -28,6 +28,9 @@ NETWORKS: Registry[Callable[[int], "nn.Module"]] = Registry("network", entry_poi
 def make(name: str, n_classes: int, *, size: int = 0, pretrained: bool = False) -> "nn.Module":
     """A network with random weights, or with its publisher's and a new classifier."""
     need("torch", "train")
+    whole, is_int8 = quantised_networks.split(name)
+    if is_int8:
+        return quantised_networks.quantised(make(whole, n_classes, size=size, pretrained=pretrained))
     plain, sparsity = narrow_networks.split(name)
     if sparsity:
         return narrow_networks.narrowed(make(plain, n_classes, size=size, pretrained=pretrained), sparsity)
@@ -55,7 +58,7 @@ def make(name: str, n_classes: int, *, size: int = 0, pretrained: bool = False) 
 
 def family_of(name: str) -> str:
     """Whose network it is: pictus, torchvision or timm; a UserError with near names for a network nobody has."""
-    name = narrow_networks.split(name)[0]
+    name = _wide(name)
     if name in NETWORKS.names():
         return "pictus"
     classifiers = network_names.torchvision_names()
@@ -240,8 +243,13 @@ def _renew_head(model: "nn.Module", n_classes: int) -> None:
 
 
 def _plain(name: str) -> str:
-    """The two libraries write underscores; people may type hyphens. A narrow network is its wide one's kind."""
-    return narrow_networks.split(name)[0].replace("-", "_")
+    """The two libraries write underscores; people may type hyphens."""
+    return _wide(name).replace("-", "_")
+
+
+def _wide(name: str) -> str:
+    """Narrow networks and those of 8 bits are of the kind of the one they come from."""
+    return narrow_networks.split(quantised_networks.split(name)[0])[0]
 
 
 def _first_line(error: Exception) -> str:

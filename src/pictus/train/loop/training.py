@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pictus import models
+from pictus import models, quantised_networks
 from pictus.extras import need
 from pictus.progress import Meter
 from pictus.project import write_bytes
@@ -133,6 +133,7 @@ def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
     torch.manual_seed(augment.hashed_step(recipe.seed, counters.step))  # dropout: a function of the step
     freezing.hold(network_of(state.model), recipe, counters.step // job.steps_per_epoch)
     position = counters.plan.at(counters.step + 0.5)
+    quantised_networks.hold(network_of(state.model), position)
     momentum = schedule.momentum(position, recipe.warmup, recipe.schedule)
     optimizers.set_rate(state.optimizer, _lr(job, counters, counters.step), momentum)
     result = _gradients(job, state, parts, batch)
