@@ -26,6 +26,7 @@ from pictus.registry import Outcome, step
 from pictus.releases import SPLITS, Release, class_names, split_rows
 from pictus.tasks import TASKS
 from pictus.train import recipes, targets
+from pictus.train.devices import launch, seats
 from pictus.train.feed import packs, remote
 from pictus.train.feed.loader import Pictures, packed
 from pictus.train.kept import card as cards
@@ -77,6 +78,7 @@ def run(
     if recipe != automatic.NAME:
         recipes.find(recipe)  # before torch is imported: a slip of the pen is told at once
     _needed()
+    launch.followed()
     opened = remote.found(project, release)
     _check_splits(opened)
     settings = (f"epochs={epochs}", *set_) if epochs else set_
@@ -87,7 +89,7 @@ def run(
     loggers.check(chosen.log)
     if chosen.weights:
         chosen = replace(chosen, weights=str(_existing(Path(chosen.weights).expanduser())))
-    chosen = targets.resolved(pool.resolved(project, opened, start.resolved(project, chosen)))
+    chosen = launch.settled(targets.resolved(pool.resolved(project, opened, start.resolved(project, chosen))))
     asked = Asked(recipe, chosen)
     root, remark = _folder(project, opened, asked, name)
     remarks = tuple(one for one in (remark, _empty_classes(opened)) if one)
@@ -114,23 +116,25 @@ def run(
 
 
 @step("train resume", changes=True, needs_project=False)
-def resume(project: Project, run: str = "") -> Outcome[Epoch]:
+def resume(project: Project, run: str = "", *, processes: int = 0) -> Outcome[Epoch]:
     """Continue a run that was stopped or killed; on the same machine with the same bits as if it never had been.
 
     run: name or folder of the run; the newest unfinished one when left out
+    processes: that share every batch from here on; as many as before when 0
 
     Examples:
         pictus train resume
         pictus train resume small-cnn-1.0.0
     """
     _needed()
+    launch.followed()
     found = models.find_run(project, run) if run else _newest_unfinished(project)
     if found.is_finished:
         outcome = _outcome(found.root, found.card, (), "was finished already")
     else:
         opened = remote.of_run(project, found)
         with replace(project, root=found.root).lock("train"):
-            outcome = _continued(project, found.root, opened)
+            outcome = _continued(project, found.root, opened, processes)
     return replace(outcome, step="train resume")
 
 
@@ -166,7 +170,7 @@ def _started(project: Project, root: Path, release: Release, recipe: Recipe, car
     precision.check(resolved, job.device)
     network = dropping.applied(networks.make(resolved.model, job.n_classes, size=resolved.size), resolved)
     is_random = draws_random_numbers(network, resolved.size)
-    cores = max(1, job.cores // recipe.processes)
+    cores = max(1, job.cores // seats.sharing_cores(recipe.processes))
     parts, threads = chosen(
         resolved.batch_size // recipe.processes, cores, is_random=is_random or recipe.compile, device=job.device
     )  # fmt: skip
@@ -198,18 +202,21 @@ def of_run(project: Project, root: Path, release: Release) -> Job:
     return _job(project, root, release, _recorded_recipe(root.name, dict(found.card)), found.preprocessing)
 
 
-def _continued(project: Project, root: Path, release: Release) -> Outcome[Epoch]:
+def _continued(project: Project, root: Path, release: Release, processes: int = 0) -> Outcome[Epoch]:
     """From the newest whole checkpoint, or from the start when the run was killed before its first."""
     card = dict(models.open_run(root).card)
     environment.keep_memory()
-    recipe = _recorded_recipe(root.name, card)
+    recipe, moved = launch.moved(_recorded_recipe(root.name, card), processes)
     job = _job(project, root, release, recipe, models.open_run(root).preprocessing)
     precision.check(recipe, job.device)
     notes = environment.changes(card["environment"], environment.describe(recipe))
     found = checkpoint.load(root / training.CHECKPOINTS)
     state = restored(job, found) if found else fresh(job)
     notes += found.problems if found else ()
-    notes += packs.changes(card.get("pack"), job.train.supply)
+    notes += (*packs.changes(card.get("pack"), job.train.supply), *moved)
+    if moved:
+        card |= {"recipe": asdict(recipe)}
+        cards.write(root, card)
     _log(project, "run_resumed", root.name, step=state.counters.step)
     return _trained(project, job, state, card, tuple(notes))
 
@@ -296,7 +303,8 @@ def _job(project: Project, root: Path, release: Release, recipe: Recipe, preproc
     val = Pictures(
         release, "val", seen, memory // 4, task.targets(release, "val"), supply=remote.supplied(release, "val", shelf)
     )
-    return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), environment.device())
+    device = seats.device(recipe.processes)
+    return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), device)
 
 
 def _folder(project: Project, release: Release, asked: Asked, name: str) -> tuple[Path, str]:

@@ -8,45 +8,57 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pictus.project import bare
 from pictus.releases import open_release
 from pictus.train import steps
-from pictus.train.devices.group import Spread, StoppedError, joined, meeting, ready
+from pictus.train.devices import meeting, seats
+from pictus.train.devices.group import Spread, StoppedError, joined
+from pictus.train.devices.meeting import Brief, Store
+from pictus.train.devices.seats import Seat
 from pictus.train.feed import loader
 from pictus.train.kept import checkpoint
-from pictus.train.loop import environment, training
+from pictus.train.loop import environment, training, trouble
 from pictus.train.loop.parts import parted
 from pictus.train.loop.signals import leave_with
 from pictus.train.loop.state import Job, State, fresh, restored
 from pictus.train.tuning.trial import Shelf
 
 
-def main(brief: dict[str, Any]) -> None:
-    """Until rank 0 says that it is over, or is gone."""
+def main(told: dict[str, Any]) -> None:
+    """Of a process that rank 0 has started."""
+    leave_with(told["parent"])
+    seat = seats.at_home(told["rank"], told["world"])
+    helped(Brief(told["run"], told["release"]), meeting.in_folder(told["folder"], seat.world), seat)
+
+
+def helped(brief: Brief, store: Store, seat: Seat) -> None:
+    """Until rank 0 says that it is over, or is gone. What goes wrong is told to rank 0, and raised."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # rank 0 is told as well, and decides
-    leave_with(brief["parent"])
     environment.keep_memory()
-    root = Path(brief["run"])
-    place = bare(root.parent.parent) if root.parent.name == "models" else Shelf(root.parent, root.parent.name)
-    job = steps.of_run(place, root, open_release(brief["release"]))
-    found = checkpoint.load(root / training.CHECKPOINTS)
-    state = restored(job, found) if found else fresh(job)
-    store = meeting(brief["folder"], brief["world"])
-    store.set(ready(brief["rank"]), "1")
-    with joined(store, brief["rank"], brief["world"], state.model):
-        work(job, state, brief["rank"], brief["world"])
+    try:
+        job = _job_of(brief, seat)
+        found = checkpoint.load(job.root / training.CHECKPOINTS)
+        state = restored(job, found) if found else fresh(job)
+        with trouble.told(job, state):
+            meeting.ready(store, seat.rank)
+            with joined(store, seat, state):
+                work(job, state, seat)
+    except Exception as error:
+        meeting.fail(store, seat.rank, error)
+        raise
 
 
-def work(job: Job, state: State, rank: int, world: int) -> None:
+def work(job: Job, state: State, seat: Seat) -> None:
     """Steps like rank 0's, on another share of each batch."""
     recipe, counters = job.recipe, state.counters
     portions = loader.portions_of_epochs(
         recipe.seed, len(job.train), recipe.batch_size, counters.step, job.most_steps + 1, how=job.train.how,
-        rank=rank, world=world,
+        rank=seat.rank, world=seat.world,
     )  # fmt: skip
     with (
         loader.batches(
@@ -55,12 +67,19 @@ def work(job: Job, state: State, rank: int, world: int) -> None:
         parted(state.model, recipe.parts, recipe.threads, is_compiled=recipe.compile) as alone,
         environment.torch_threads(recipe.threads),
     ):
-        spread = Spread(alone, rank, world)
+        spread = Spread(alone, seat.rank, seat.world)
         try:
             for batch in stream:
                 training.advance(job, state, spread, batch)
         except StoppedError:
             return  # the run has ended, or was asked to stop
+
+
+def _job_of(brief: Brief, seat: Seat) -> Job:
+    root = Path(brief.run)
+    place = bare(root.parent.parent) if root.parent.name == "models" else Shelf(root.parent, root.parent.name)
+    job = steps.of_run(place, root, open_release(brief.release))
+    return replace(job, device=seats.place_here(seat).device)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def autocast(device: str, name: str) -> "torch.autocast":
     """The same by name."""
     torch = need("torch", "train")
     dtype = torch.float16 if name == "fp16" else torch.bfloat16
-    return torch.autocast(device, dtype=dtype, enabled=name in ("bf16", "fp16"))
+    return torch.autocast(device.partition(":")[0], dtype=dtype, enabled=name in ("bf16", "fp16"))
 
 
 def check(recipe: "Recipe", device: str) -> None:

@@ -1,0 +1,96 @@
+"""Which of a run's processes this one is, as whoever started it says, and what it computes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pictus.errors import UserError, counted
+from pictus.extras import need
+
+NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun tells each process that it starts; all four, or it was not torchrun."""
+
+ON_CPUS = "gloo"
+ON_GPUS = "cpu:gloo,cuda:nccl"
+"""Gradients meet where they are; plans and counts, which are a few numbers, on the processor."""
+
+
+class Seat(NamedTuple):
+    """`rank` of `world` processes, `local_rank` of the `local_world` on this machine; all from 0."""
+
+    rank: int
+    world: int
+    local_rank: int
+    local_world: int
+
+
+class Place(NamedTuple):
+    """A torch device, and the backend by which tensors on it meet those of other processes."""
+
+    device: str
+    backend: str
+
+
+def launched(environ: Mapping[str, str]) -> Seat | None:
+    """The seat torchrun gave this process; None where nothing of the kind started it."""
+    if not all(environ.get(name) for name in NEEDED):
+        return None
+    rank, world = _number(environ, "RANK"), _number(environ, "WORLD_SIZE")
+    local_rank = _number(environ, "LOCAL_RANK") if environ.get("LOCAL_RANK") else rank
+    local_world = _number(environ, "LOCAL_WORLD_SIZE") if environ.get("LOCAL_WORLD_SIZE") else world
+    if rank >= world or local_rank >= local_world:
+        raise UserError(
+            f"RANK is {rank} of WORLD_SIZE {world}, LOCAL_RANK {local_rank} of LOCAL_WORLD_SIZE {local_world}:"
+            " a rank is counted from 0 and below its number.",
+            fix="start it by torchrun, or unset RANK and WORLD_SIZE",
+        )
+    return Seat(rank, world, local_rank, local_world)
+
+
+def at_home(rank: int, world: int) -> Seat:
+    """Of processes that all run on this machine."""
+    return Seat(rank, world, rank, world)
+
+
+def placed(seat: Seat, gpus: int) -> Place:
+    """A GPU to each process where this machine has as many, else the processor where it has none."""
+    if not gpus:
+        return Place("cpu", ON_CPUS)
+    if seat.world == 1:
+        return Place("cuda", ON_GPUS)
+    if seat.local_world > gpus:
+        raise UserError(
+            f"{counted(seat.local_world, 'process', 'processes')} on this machine would share"
+            f" {counted(gpus, 'GPU')}: each takes one of its own.",
+            fix=f"--set processes={gpus} (torchrun --nproc-per-node {gpus}), or hide the GPUs: CUDA_VISIBLE_DEVICES=",
+        )
+    return Place(f"cuda:{seat.local_rank}", ON_GPUS)
+
+
+def place_here(seat: Seat) -> Place:
+    """The same, on this machine as it is."""
+    cuda = need("torch", "train").cuda
+    return placed(seat, cuda.device_count() if cuda.is_available() else 0)
+
+
+def device(processes: int) -> str:
+    """What this process computes on, one of so many."""
+    return place_here(launched(os.environ) or at_home(0, processes)).device
+
+
+def sharing_cores(processes: int) -> int:
+    """How many of a run's processes share this machine's cores."""
+    seat = launched(os.environ)
+    return seat.local_world if seat else processes
+
+
+def _number(environ: Mapping[str, str], name: str) -> int:
+    text = environ[name]
+    if not text.isdecimal():
+        raise UserError(
+            f"The environment says {name}={text!r}: a number is wanted.",
+            fix=f"start it by torchrun, or unset {name}",
+        )
+    return int(text)
