@@ -24,7 +24,7 @@ def chapters_of(stage: str, verbs: list[str]) -> dict[str, list[str]]:
 
 def test_a_command_that_is_not_named_comes_last_and_a_stage_without_headings_has_one() -> None:
     assert chapters_of("release", ["shuffle", "cut"]) == {"Make": ["cut"], LAST: ["shuffle"]}
-    assert chapters_of("train", ["run", "list"]) == {"Commands": ["run", "list"]}
+    assert chapters_of("search", ["index", "query"]) == {"Commands": ["index", "query"]}
 
 
 def test_help_of_a_stage_goes_from_preparing_to_exchange() -> None:

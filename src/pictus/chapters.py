@@ -32,6 +32,13 @@ CHAPTERS: dict[str, dict[str, tuple[str, ...]]] = {
         "Look": ("list", "diff", "verify"),
         "Exchange": ("export", "import"),
     },
+    "train": {
+        "Train": ("run", "resume", "list", "settings"),
+        "Look": ("card", "compare", "views", "robustness", "forgetting"),
+        "Find settings": ("find-lr", "tune"),
+        "From what is known": ("probe", "few-shot", "pretrain", "active"),
+        "Smaller and faster": ("prune", "pack"),
+    },
 }
 """Stage -> heading -> commands."""
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from pictus.errors import UserError
-from pictus.train.recipes import RECIPES, Facts, Recipe, changed, find, resolve, view_px
+from pictus.train.meanings import SYNONYMS
+from pictus.train.recipes import RECIPES, Facts, Recipe, allowed, changed, find, resolve, view_px, written
 
 FACTS = Facts(n_train=10_000, short_side=300, pack_bytes=2**31, has_fast_bf16=True)
 
@@ -45,10 +46,32 @@ def test_every_wrong_setting_is_told() -> None:
     with pytest.raises(UserError) as caught:
         changed(find("small-cnn"), (*wrong, "flip=1"))
     told = caught.value.what
-    assert "6 bad rows" in told
-    for part in ("NAME=VALUE is wanted", "did you mean epochs", "int is wanted", "smoothing = 2.0", "one of: adamw"):
+    assert told.startswith("6 wrong settings:\n")
+    for part in ("NAME=VALUE is wanted", "did you mean epochs", "a whole number is wanted", "smoothing = 2.0",
+                 "one of: adamw"):  # fmt: skip
         assert part in told
     assert "lr = nan" in told
+
+
+def test_a_word_of_other_programs_leads_to_the_setting() -> None:
+    with pytest.raises(UserError) as caught:
+        changed(find("small-cnn"), ("learning_rate=1", "img-size=64"))
+    assert caught.value.what.startswith("2 wrong settings:")
+    assert "did you mean lr?" in caught.value.what
+    assert "did you mean size?" in caught.value.what
+    assert caught.value.fix.startswith("pictus train settings")
+    assert set(SYNONYMS.values()) <= {field.name for field in fields(Recipe)}
+    assert not set(SYNONYMS) & {field.name for field in fields(Recipe)}
+
+
+def test_what_is_allowed_is_told_in_words() -> None:
+    assert allowed("warmup") == "0 to 0.9"
+    assert allowed("clip") == "0 or more"
+    assert allowed("keep") == "auto, memory, pack, original"
+    assert allowed("optimizer") == "adamw, lion, muon, sgd"
+    assert allowed("mirror") == "true, false"
+    assert allowed("weights") == ""
+    assert [written(value) for value in (True, 0.25, 1e-4, 7, "sgd")] == ["true", "0.25", "0.0001", "7", "sgd"]
 
 
 def test_the_size_follows_the_pictures_up_to_the_recipe_s_largest() -> None:

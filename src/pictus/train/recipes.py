@@ -9,15 +9,19 @@ from math import log2
 from typing import Any
 
 from pictus import networks
-from pictus.errors import UserError, bad_rows
+from pictus.errors import UserError, counted
 from pictus.registry import Registry, unknown
 from pictus.train.loop.optimizers import OPTIMIZERS
 from pictus.train.loop.schedule import SCHEDULES
+from pictus.train.meanings import SYNONYMS
 from pictus.train.watching import loggers
 from pictus.train.watching.loggers import LOGGERS
 
 SIDES = (32, 48, 64, 80, 96, 128, 160, 192, 224)
 """Input sides in px an automatic size is chosen from: multiples of 16, so that four halvings come out even."""
+
+NO_END = 1e6
+"""A bound from here on is there for numbers that mean nothing, and is not told."""
 
 LEAST_STEPS = 16
 """Steps an epoch should have: with fewer, the batch is made smaller."""
@@ -70,6 +74,7 @@ class Recipe:
     lora: int = 0  # rank of adapters that are trained in place of the layers, with the head, 0: none
     lora_on: str = ""  # only on layers whose name holds one of these words, separated by commas
     from_run: str = ""  # a run of ours to start from; the head's rows go over by concept
+    from_run_sha256: str = ""  # of its weights; found when the run begins
     # from a teacher (objective distil), against attacks (objective adversarial)
     teacher: str = ""  # the run
     teacher_sha256: str = ""  # of its weights; found when the run begins
@@ -221,17 +226,36 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
         if not equals:
             problems.append(f"{setting!r}: NAME=VALUE is wanted")
         elif name not in kinds:
-            miss = unknown("setting", name, sorted(kinds))
-            problems.append(f"{setting!r}: {miss.what} {miss.fix}")
+            problems.append(f"{setting!r}: {_unknown(name, sorted(kinds))}")
         else:
             try:
                 values[name] = _parsed(text.strip(), kinds[name])
             except ValueError:
-                problems.append(f"{setting!r}: {kinds[name].__name__} is wanted")
+                problems.append(f"{setting!r}: {_KINDS[kinds[name]]} is wanted")
     problems += [f"{name} = {value!r}: {wrong}" for name, value, wrong in _wrong(values)]
     if problems:
-        raise bad_rows("--set", problems, fix="see `pictus train run --help`, or docs/train.md for every setting")
+        told = "".join(f"\n  {problem}" for problem in problems)
+        raise UserError(f"{counted(len(problems), 'wrong setting')}:{told}", fix="pictus train settings    lists all")
     return replace(recipe, **values)  # type: ignore[arg-type]
+
+
+def written(value: object) -> str:
+    """A setting's value as it is typed."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def allowed(name: str) -> str:
+    """What a setting may be, in words; "" where any text is."""
+    if name == "freeze":
+        return "none, backbone, or a number of stages"
+    if name == "log":
+        return ", ".join((*LOGGERS.names(), loggers.NONE))
+    if name in _BOUNDS:
+        low, high = _BOUNDS[name]
+        return f"{low:,g} to {high:,g}" if high < NO_END else f"{low:,g} or more"
+    return ", ".join(_choices(name) or (("true", "false") if isinstance(getattr(Recipe(""), name), bool) else ()))
 
 
 def resolve(recipe: Recipe, facts: Facts) -> Recipe:
@@ -342,11 +366,26 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 
 
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def _choices(name: str) -> Sequence[str]:
+    return _REGISTERED[name].names() if name in _REGISTERED else _CHOICES.get(name, ())
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    """What a person most likely meant: a word of other programs, or a slip of the pen."""
+    if name in SYNONYMS:
+        return f"There is no setting {name!r}. did you mean {SYNONYMS[name]}?"
+    miss = unknown("setting", name, known)
+    return f"{miss.what} {miss.fix}"
+
+
 def _wrong(values: dict[str, object]) -> list[tuple[str, object, str]]:
     found: list[tuple[str, object, str]] = []
     for name, value in values.items():
-        choices = _REGISTERED[name].names() if name in _REGISTERED else _CHOICES.get(name)
-        if choices is not None and value not in choices:
+        choices = _choices(name)
+        if choices and value not in choices:
             found.append((name, value, "one of: " + ", ".join(choices)))
         if name == "freeze" and value not in ("none", "backbone") and not re.fullmatch("[1-9][0-9]{0,3}", str(value)):
             found.append((name, value, "none, backbone, or how many stages are trained is wanted"))

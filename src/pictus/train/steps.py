@@ -66,7 +66,7 @@ def run(
     name: of the run; recipe and version when left out
     epochs: passes over the training pictures; the recipe's when left out
     pretrained: start from the publisher's ImageNet weights (needs the internet once)
-    set: NAME=VALUE, any other setting of the recipe: minutes, lr, batch_size, size, seed, weights … (repeatable)
+    set: NAME=VALUE, any other setting: minutes, lr, size, seed … (repeatable; `pictus train settings` lists all)
 
     Examples:
         pictus train run --release 1.0.0 --recipe small-cnn
@@ -75,13 +75,13 @@ def run(
         pictus train run --recipe resnet18 --pretrained --name birds-2
         pictus train run --release /data/releases/1.0.0 --recipe resnet18 --set weights=resnet18.safetensors
     """
-    if recipe != automatic.NAME:
-        recipes.find(recipe)  # before torch is imported: a slip of the pen is told at once
+    settings = (f"epochs={epochs}", *set_) if epochs else set_
+    if recipe != automatic.NAME:  # before torch is imported: a slip of the pen is told at once
+        recipes.changed(recipes.find(recipe), settings)
     _needed()
     launch.followed()
     opened = remote.found(project, release)
     _check_splits(opened)
-    settings = (f"epochs={epochs}", *set_) if epochs else set_
     if is_auto := recipe == automatic.NAME:
         found = automatic.asked(project, opened, name, settings, pretrained=pretrained)
         logging.getLogger(__name__).warning("auto: %s", "\n".join(found.why))

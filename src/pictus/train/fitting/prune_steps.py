@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pictus import models, narrow_networks
+from pictus import models, narrow_networks, quantised_networks
 from pictus.errors import UserError
 from pictus.extras import need
 from pictus.project import Project, write_bytes
@@ -31,8 +31,8 @@ FOLDER = "narrow"
 GENTLER = 0.1
 """Of the run's learning rate, for what is left of it (Li et al. 2017, section 4: a small constant rate)."""
 
-_OWN = {"model", "epochs", "minutes", "lr", "size", "weights", "pretrained", "from_run", "sample_weights_sha256",
-        "teacher_sha256", "freeze", "unfreeze_every", "lora", "lora_on"}  # fmt: skip
+_OWN = {"model", "epochs", "minutes", "lr", "size", "weights", "pretrained", "from_run", "from_run_sha256",
+        "sample_weights_sha256", "teacher_sha256", "freeze", "unfreeze_every", "lora", "lora_on"}  # fmt: skip
 """Settings that do not go over from the run to its narrow one."""
 
 
@@ -58,6 +58,11 @@ def prune(project: Project, run: str = "", *, sparsity: float = 0.5, epochs: int
             fix="--sparsity 0.5",
         )
     found = models.find_run(project, run)
+    if quantised_networks.split(found.model_name)[1]:
+        raise UserError(
+            f"{found.name} is of 8 bits already ({found.model_name}).",
+            fix="prune the run it came from, then quantise the narrow one",
+        )
     if narrow_networks.split(found.model_name)[1]:
         raise UserError(
             f"{found.name} is narrow already ({found.model_name}).",
@@ -67,7 +72,7 @@ def prune(project: Project, run: str = "", *, sparsity: float = 0.5, epochs: int
     release = remote.of_run(project, found)
     narrow = narrow_networks.narrowed(models.load_run(found, device="cpu"), sparsity)
     name = f"{found.model_name}{narrow_networks.MARK}{sparsity:g}"
-    weights = _written(project, found, narrow, name)
+    weights = written(project, found, narrow, name)
     many = epochs or max(1, int(found.card.get("results", {}).get("epochs", 4)) // 4)
     outcome = train_run(
         project, release=remote.address_of(release) or str(release.root), recipe=name,
@@ -100,12 +105,12 @@ def settings_of(run: "Run", model: str, weights: Path) -> tuple[str, ...]:
     return (*own, f"lr={rate:g}", f"size={run.preprocessing.size}", f"weights={weights}")
 
 
-def _written(project: Project, run: "Run", narrow: "nn.Module", name: str) -> Path:
-    """The narrow network's weights in a file named after what they came from: the same command finds the same file."""
+def written(project: Project, run: "Run", network: "nn.Module", name: str) -> Path:
+    """The network's weights in a file named after what they came from: the same command finds the same file."""
     digest = hashlib.sha256(f"{models.weights_sha256(run)} {name}".encode()).hexdigest()[:16]
     path = project.models_dir / FOLDER / f"{run.name}-{digest}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {key: value.detach().contiguous() for key, value in narrow.state_dict().items()}
+        tensors = {key: value.detach().contiguous() for key, value in network.state_dict().items()}
         write_bytes(path, need("safetensors.torch", "train").save(tensors))
     return path

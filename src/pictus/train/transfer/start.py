@@ -25,7 +25,7 @@ def resolved(project: "Project", recipe: "Recipe") -> "Recipe":
     """The recipe with the folders and digests of the runs it names, so that it can be repeated; all errors now."""
     if recipe.from_run:
         run = models.find_run(project, recipe.from_run)
-        models.weights_sha256(run)
+        digest = models.weights_sha256(run)
         if recipe.weights or recipe.pretrained:
             raise UserError(
                 "A run begins from one place: from_run, weights and pretrained are three.", fix="leave out all but one"
@@ -35,7 +35,9 @@ def resolved(project: "Project", recipe: "Recipe") -> "Recipe":
                 f"Run {run.name!r} is of network {run.model_name!r}, the recipe's is {recipe.model!r}.",
                 fix=f"--recipe {run.card.get('recipe_name') or run.model_name}, or another run",
             )
-        recipe = replace(recipe, from_run=str(run.root), size=recipe.size or run.preprocessing.size)
+        recipe = replace(
+            recipe, from_run=str(run.root), from_run_sha256=digest, size=recipe.size or run.preprocessing.size
+        )
     if recipe.teacher:
         run = models.find_run(project, recipe.teacher)
         recipe = replace(recipe, teacher=str(run.root), teacher_sha256=models.weights_sha256(run))
@@ -43,10 +45,15 @@ def resolved(project: "Project", recipe: "Recipe") -> "Recipe":
 
 
 def network_from(recipe: "Recipe", classes: Sequence[str]) -> "nn.Module":
-    """The recipe's network with the weights of its run `from_run`. Rows of the head for classes both know are carried
-    over; those of others are new.
+    """The recipe's network with the weights of its run `from_run`, which must not have changed. Rows of the head for classes
+    both know are carried over; those of others are new.
     """
     run = models.open_run(recipe.from_run)
+    if recipe.from_run_sha256 and models.weights_sha256(run) != recipe.from_run_sha256:
+        raise UserError(
+            f"The weights of {run.name!r} have changed since this run was begun from them.",
+            fix="put them back, or train again under another --name",
+        )
     network = networks.make(recipe.model, len(classes), size=recipe.size)
     path = run.root / models.WEIGHTS_NAME
     tensors = models.read_weights(path)

@@ -19,9 +19,10 @@ from pictus.train.kept.logbook import Epoch
 from pictus.train.recipes import Recipe
 
 EVALUATIONS = "evaluations"
+NEIGHBOURS = "neighbours"
 RESULTS = "results.json"
-PASSED_OVER = ("teacher_sha256", "sample_weights_sha256", "pool_sha256", "parts", "threads", "probe", "log",
-               "checkpoint_s")  # fmt: skip
+PASSED_OVER = ("teacher_sha256", "from_run_sha256", "sample_weights_sha256", "pool_sha256", "parts", "threads", "probe",
+               "log", "checkpoint_s")  # fmt: skip
 """Settings that say nothing of what was learned, or follow from others."""
 
 
@@ -43,6 +44,7 @@ class ComparedRun:
     seconds: float | None
     parameters: int | None
     pictures_per_s: float | None
+    scored_by: str  # what val_top1 counts: labels | neighbours (kNN votes: a run that learned without labels)
 
 
 def differing(runs: Sequence[Run]) -> dict[str, tuple[object, ...]]:
@@ -66,9 +68,11 @@ def rows(runs: Sequence[Run]) -> list[ComparedRun]:
 
 
 def told(value: object) -> str:
-    """A setting's value for people."""
+    """A setting's value for people; of a file or another run, the name."""
     if value is None:
         return "–"
+    if isinstance(value, str) and value.startswith("/"):
+        return Path(value).name
     return f"{value:g}" if isinstance(value, float) else str(value) or "none"
 
 
@@ -102,7 +106,7 @@ def _row(run: Run, settings: str) -> ComparedRun:
         run.name, "finished" if run.is_finished else "unfinished",
         str((card.get("release") or {}).get("version", "")), settings, *_parts(val), *_parts(test),
         max((epoch.epoch for epoch in epochs), default=int(results.get("epochs", 0))), results.get("wall_s"),
-        card.get("parameters"), results.get("pictures_per_s"),
+        card.get("parameters"), results.get("pictures_per_s"), "labels" if run.is_classifier else NEIGHBOURS,
     )  # fmt: skip
 
 
