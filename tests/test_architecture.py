@@ -20,6 +20,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # Each file imports only those above it; several on one line do not import each other's later ones.
 FOUNDATION = (
     "errors", "extras", "clock", "progress", "records", "registry", "stats", "pixels", "archives", "tiff", "blocks",
+    "reports",
     "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "precision", "journey",
     "clusters", "engine", "concepts", "lookalikes", "metrics", "releases", "tasks", "network_names",
     "narrow_networks", "quantised_networks", "plain_network", "networks", "models", "graphs",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pictus.errors import UserError
+from pictus.reports import thinned
 from pictus.web import run_files, run_log
-from pictus.web.run_charts import thinned
 from pictus.web.run_log import read_log
 
 

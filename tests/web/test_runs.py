@@ -154,7 +154,8 @@ def test_a_run_that_trains_tells_its_pace_and_what_it_is_wrong_about(
     for words in ("Training", '3 <span class="dim">of 6', ">123<", "25.0\xa0%", "1.5 GB", "2.0 min"):
         assert words in page, words
     assert page.count("<svg") == 5, "loss, scores, rate, pace, waiting"
-    assert f"/runs/young/pictures/{'f' * 64}" in page
+    assert "is not in this project any more" in page, "its release: no picture can be shown"
+    assert f'<span class="id">{"f" * 16}</span>' in page
     assert EVIL not in page
     assert 'data-live="/runs/young/live"' in page
     assert 'data-live="/runs/young/live"' in browser.get("/runs").text

@@ -1,16 +1,16 @@
-"""Distributions and curves as SVG: a threshold is always drawn on what it cuts, a line is named where it ends."""
+"""Distributions as SVG: a threshold is always drawn on what it cuts."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from pictus.reports import short
+
 WIDTH, HEIGHT, FOOT = 320, 88, 18
-LEFT, RIGHT, TALL, APART = 42, 112, 120, 13
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def charts(lines: Sequence[dict[str, Any]]) -> list[Chart]:
     ordered = sorted(lines, key=lambda line: -line["dropped"])
     return [
         Chart(
-            line["rule"], line["measure"], "over" if line["is_upper"] else "under", _short(line["line"]),
+            line["rule"], line["measure"], "over" if line["is_upper"] else "under", short(line["line"]),
             line["origin"], line["dropped"],
             histogram(line["edges"], line["counts"], line["line"], is_upper=line["is_upper"]),
             line.get("is_flag", False),
@@ -59,36 +59,12 @@ def histogram(edges: Sequence[float], counts: Sequence[int], cut: float, *, is_u
     line = f'<line class="cut" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{HEIGHT}"/>'
     foot = HEIGHT + FOOT - 4
     labels = (
-        f'<text x="0" y="{foot}">{_short(edges[0])}</text>'
-        f'<text x="{WIDTH}" y="{foot}" text-anchor="end">{_short(edges[-1])}</text>'
+        f'<text x="0" y="{foot}">{short(edges[0])}</text>'
+        f'<text x="{WIDTH}" y="{foot}" text-anchor="end">{short(edges[-1])}</text>'
     )
     box = f"0 0 {WIDTH} {HEIGHT + FOOT}"
     svg = f'<svg class="chart" viewBox="{box}" role="img"><g class="bars">{"".join(bars)}</g>{line}{labels}</svg>'
     return Markup(svg)  # noqa: S704  numbers only
-
-
-def curve(validation: Sequence[float], train: Sequence[float], *, best: int) -> Markup:
-    """Top-1 after each epoch, 0 to 100 %; both in 0..1, epoch 1 first. `best`: the epoch kept, 0 for none."""
-    if not validation:
-        return Markup()
-    foot = TALL + 4
-    parts = [
-        f'<line class="grid" x1="{LEFT}" x2="{LEFT + WIDTH}" y1="{_down(share):.1f}" y2="{_down(share):.1f}"/>'
-        f'<text x="{LEFT - 6}" y="{_down(share) + 3:.1f}" text-anchor="end">{words}</text>'
-        for share, words in ((0, "0"), (0.5, "50"), (1, "100 %"))
-    ]
-    last = len(validation)
-    parts.append(f'<text x="{LEFT}" y="{foot + 14}">epoch 1</text>' if last > 1 else "")
-    parts.append(f'<text x="{_across(last, last):.1f}" y="{foot + 14}" text-anchor="end">epoch {last}</text>')
-    ends = [(_last(train), "train", "training pictures"), (_last(validation), "val", "validation pictures")]
-    parts += [_line(train, "train"), _line(validation, "val"), *_labels(ends)]
-    if best and math.isfinite(validation[best - 1]):
-        at = f'cx="{_across(best, last):.1f}" cy="{_down(validation[best - 1]):.1f}"'
-        parts.append(f'<circle class="val" {at} r="4"><title>epoch {best}: kept</title></circle>')
-    words = f"top-1 after each of {last} epochs"
-    box = f"0 -8 {LEFT + WIDTH + RIGHT} {foot + 28}"
-    svg = f'<svg class="chart curve" viewBox="{box}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
-    return Markup(svg)  # noqa: S704  numbers and our own words only
 
 
 def placeholder(cause: str) -> str:
@@ -106,35 +82,6 @@ def placeholder(cause: str) -> str:
     )
 
 
-def _line(shares: Sequence[float], kind: str) -> str:
-    """A line through the epochs that have a number; one epoch alone is a dot."""
-    points = [(_across(n, len(shares)), _down(share)) for n, share in enumerate(shares, 1) if math.isfinite(share)]
-    if len(points) == 1:
-        return f'<circle class="{kind}" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3"/>'
-    return f'<polyline class="{kind}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
-
-
-def _labels(ends: Sequence[tuple[float, str, str]]) -> list[str]:
-    """A name where each line ends, pushed apart where two would lie on each other; the upper one stays."""
-    found, free = [], -math.inf
-    for share, kind, words in sorted((end for end in ends if math.isfinite(end[0])), reverse=True):
-        free = max(_down(share) + 4, free + APART)
-        found.append(f'<text class="{kind}" x="{LEFT + WIDTH + 8}" y="{free:.1f}">{words}</text>')
-    return found
-
-
-def _last(shares: Sequence[float]) -> float:
-    return next((share for share in reversed(shares) if math.isfinite(share)), math.nan)
-
-
-def _across(epoch: int, last: int) -> float:
-    return LEFT + WIDTH * ((epoch - 1) / (last - 1) if last > 1 else 1.0)
-
-
-def _down(share: float) -> float:
-    return TALL * (1 - min(max(share, 0.0), 1.0))
-
-
 def _position(edges: Sequence[float], value: float) -> float:
     """Where a value lies among bins drawn with equal width, in bins from the left."""
     if value <= edges[0]:
@@ -143,7 +90,3 @@ def _position(edges: Sequence[float], value: float) -> float:
         if value < edges[index + 1]:
             return index + (value - edges[index]) / max(edges[index + 1] - edges[index], 1e-12)
     return float(len(edges) - 1)
-
-
-def _short(number: float) -> str:
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"  # noqa: PLR2004  three digits

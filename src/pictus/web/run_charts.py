@@ -1,94 +1,78 @@
-"""Curves of a run as SVG: the line grows to the right while it trains, named where it ends."""
+"""Curves of a run: they grow to the right while it trains. Pure."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-WIDTH, TALL, LEFT, RIGHT, APART = 320, 120, 48, 116, 13
-MOST_POINTS = 200
-"""Of one line: more would lie on one pixel."""
+from pictus.reports import Line
+from pictus.reports import curves as drawn
+from pictus.web.run_files import is_number
+from pictus.web.run_log import Log
 
-TICKS = 3
-
-Points = Sequence[tuple[float, float]]
-
-
-class Line(NamedTuple):
-    """One curve: its name, how it is drawn (val, train, more) and its points, x growing. `unit` of what it ends at."""
-
-    name: str
-    kind: str
-    points: Points
-    unit: str = ""
+Drawn = list[tuple[str, Markup]]
+LIVE_NUMBERS = 4  # of one point of the history
 
 
-def lines(found: Sequence[Line], *, end: float, foot: tuple[str, str], words: str, is_share: bool = False) -> Markup:
-    """Several curves over 0..`end`, from 0 on, or 0 to 100 %. `foot`: words under both ends; `words`: what it shows."""
-    drawn = [line._replace(points=thinned(line.points)) for line in found]
-    drawn = [line for line in drawn if line.points]
-    if not drawn:
-        return Markup()
-    top = 1.0 if is_share else nice(max(y for line in drawn for _, y in line.points))
-    across = WIDTH / max(end, 1e-9)
-    parts = [_grid(top * part / (TICKS - 1), top, is_share=is_share) for part in range(TICKS)]
-    parts.append(f'<text x="{LEFT}" y="{TALL + 18}">{escape(foot[0])}</text>')
-    parts.append(f'<text x="{LEFT + WIDTH}" y="{TALL + 18}" text-anchor="end">{escape(foot[1])}</text>')
-    for line in drawn:
-        places = [(LEFT + x * across, _down(y, top)) for x, y in line.points]
-        if len(places) == 1:
-            parts.append(f'<circle class="{line.kind}" cx="{places[0][0]:.1f}" cy="{places[0][1]:.1f}" r="3"/>')
-        else:
-            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-            parts.append(f'<polyline class="{line.kind}" points="{path}"/>')
-    free = -math.inf
-    for line in sorted(drawn, key=lambda line: -line.points[-1][1]):
-        last = line.points[-1][1]
-        free = max(_down(last, top) + 4, free + APART)
-        told = f"{last:.1%}" if is_share else f"{short(last)}{line.unit}"
-        parts.append(
-            f'<text class="{line.kind}" x="{LEFT + WIDTH + 8}" y="{free:.1f}">{escape(line.name)} {told}</text>'
-        )
-    box = f"0 -8 {LEFT + WIDTH + RIGHT} {TALL + 32}"
-    svg = f'<svg class="chart curve" viewBox="{box}" role="img" aria-label="{escape(words)}">{"".join(parts)}</svg>'
-    return Markup(svg)  # noqa: S704  numbers, and words that are escaped
+def small(epochs: Sequence[dict[str, Any]], best: int, *, is_classifier: bool) -> Markup:
+    """Its scores after each epoch, for a list; the epoch kept (0: none) as a dot."""
+    last = max((line["epoch"] for line in epochs), default=0)
+    kept = [(line["epoch"], float(line["val_top1"])) for line in epochs if line["epoch"] == best]
+    found = [*_scores(epochs, is_classifier=is_classifier), Line("", "val", kept)]
+    return drawn(found, end=last, foot=("start", f"epoch {last:,}"), words="scores by epoch", is_share=True)
 
 
-def thinned(points: Points) -> list[tuple[float, float]]:
-    """At most MOST_POINTS means of neighbours, the last one as it is; what is not a number is left out."""
-    finite = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-    if len(finite) <= MOST_POINTS:
-        return finite
-    size = math.ceil(len(finite) / MOST_POINTS)
-    groups = [finite[start : start + size] for start in range(0, len(finite), size)]
-    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
+def curves(log: Log, now: dict[str, Any], *, is_working: bool, is_classifier: bool, has_top5: bool) -> Drawn:
+    """Caption and drawing of the loss, the scores, the learning rate and the pace. `now`: its live.json."""
+    epochs = log.epochs
+    per_epoch = now.get("steps_per_epoch") or max(1.0, *(line["step"] / line["epoch"] for line in epochs), 1.0)
+    ends = [line["epoch"] for line in epochs] + [step / per_epoch for step in log.steps[-1:, 0].tolist()]
+    last = max(ends, default=0.0)
+    end = max(last, float(now.get("epochs", 0)) if is_working else 0.0)
+    foot = ("start", f"epoch {end:,.0f}" if end >= 1 else f"{end:.2f} of an epoch")
+    others = sorted({name for line in epochs for name in line["val_others"]})
+    shares = _scores(epochs, is_classifier=is_classifier)
+    shares += [Line("val top-5" if is_classifier else "kNN top-5", "more", _of(epochs, "val_top5"))] * has_top5
+    shares += [
+        Line(f"val {name}", "more", [(line["epoch"], line["val_others"][name]) for line in epochs
+                                     if is_number(line["val_others"].get(name))])
+        for name in others
+    ]  # fmt: skip
+    losses = [Line("val" if is_classifier else "kNN", "val", _of(epochs, "val_loss")),
+              Line("train", "train", log.points("loss", per_epoch))]  # fmt: skip
+    rate = Line("rate", "val", log.points("lr", per_epoch))
+    found = [
+        ("Loss", drawn(losses, end=end, foot=foot, words="loss by epoch")),
+        ("Scores", drawn(shares, end=end, foot=foot, words="scores by epoch", is_share=True)),
+        ("Learning rate", drawn([rate], end=end, foot=foot, words="learning rate")),
+        *_pace(now),
+    ]
+    return [(caption, one) for caption, one in found if one]
 
 
-def nice(most: float) -> float:
-    """The end of an axis: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten, not below `most`."""
-    if most <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(most))
-    steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
-    return next((step * power for step in steps if step * power >= most * (1 - 1e-9)), most)  # 1e-320 has few digits
+def _scores(epochs: Sequence[dict[str, Any]], *, is_classifier: bool) -> list[Line]:
+    """One that learns without labels has no score in training, and its neighbours' votes in validation."""
+    if not is_classifier:
+        return [Line("kNN top-1", "val", _of(epochs, "val_top1"))]
+    return [Line("val top-1", "val", _of(epochs, "val_top1")), Line("train", "train", _of(epochs, "train_top1"))]
 
 
-def short(number: float) -> str:
-    """`1,234`, `1.23`, `0.0012`."""
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"  # noqa: PLR2004  three digits
+def _of(epochs: Sequence[dict[str, Any]], name: str) -> list[tuple[float, float]]:
+    return [(line["epoch"], float(line[name])) for line in epochs if is_number(line.get(name))]
 
 
-def _grid(value: float, top: float, *, is_share: bool) -> str:
-    y = _down(value, top)
-    words = f"{value:.0%}" if is_share else short(value)
-    return (
-        f'<line class="grid" x1="{LEFT}" x2="{LEFT + WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text x="{LEFT - 6}" y="{y + 3:.1f}" text-anchor="end">{words}</text>'
-    )
-
-
-def _down(value: float, top: float) -> float:
-    return TALL * (1 - min(max(value / top, 0.0), 1.0))
+def _pace(now: dict[str, Any]) -> Drawn:
+    """Pictures a second, and the share of the time waiting, over the minutes of the run."""
+    points = [point for point in now.get("history", ()) if isinstance(point, list) and len(point) >= LIVE_NUMBERS
+              and all(map(is_number, point))]  # fmt: skip
+    end = max((point[0] for point in points), default=0.0)
+    foot = ("0 min", f"{end / 60:.1f} min")
+    speed = Line("pictures/s", "val", [(point[0], point[1]) for point in points])
+    waits = Line("waits", "val", [(point[0], point[2]) for point in points])
+    return [
+        ("Pictures a second", drawn([speed], end=end, foot=foot, words="pictures a second")),
+        ("Share of the time waiting for pictures",
+         drawn([waits], end=end, foot=foot, words="share of the time waiting for pictures", is_share=True)),
+    ]  # fmt: skip

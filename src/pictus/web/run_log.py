@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pictus.errors import UserError, clipped
-from pictus.web.run_charts import MOST_POINTS
+from pictus.reports import MOST_POINTS
 from pictus.web.run_files import UnreadableError, is_number, is_share, parsed
 
 COLUMNS = ("step", "loss", "lr")
@@ -32,7 +32,7 @@ class Log(NamedTuple):
     steps: npt.NDArray[np.float64]
 
     def points(self, column: str, per_epoch: float) -> list[tuple[float, float]]:
-        """(epochs, value) of at most MOST_POINTS means of neighbours, as `run_charts.thinned` has them."""
+        """(epochs, value) of at most MOST_POINTS means of neighbours, as `reports.thinned` has them."""
         rows = self.steps[:, (0, COLUMNS.index(column))]
         rows = rows[np.isfinite(rows[:, 1])]
         if not len(rows):

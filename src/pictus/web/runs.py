@@ -18,8 +18,7 @@ from pictus.errors import UserError, clipped
 from pictus.models import Run
 from pictus.project import Project
 from pictus.stats import Interval, wilson
-from pictus.web.charts import curve
-from pictus.web.run_charts import Line, lines
+from pictus.web import run_charts
 from pictus.web.run_files import MOST_BYTES, count, is_number, printable, read
 from pictus.web.run_log import read_log
 
@@ -32,7 +31,6 @@ MOST_PID = 2**31 - 1
 MOST_SHOWN = 1000
 """Points of the pace, and mistakes; a run writes 240 and 24."""
 BEST_OF = 5
-LIVE_NUMBERS = 4  # of one point of the history
 FRESH_S = 60.0
 """A live.json that was written within them is of a run at work, wherever that is."""
 
@@ -128,8 +126,7 @@ def page(run: Run) -> RunPage:
     return RunPage(
         run, card.get("recipe") or card.get("asked", {}), str(card.get("release", {}).get("version", "")),
         len(lines), int(best["epoch"]) if best else 0, score("val_top1"), score("val_top5"),
-        curve([line["val_top1"] for line in lines], [line["train_top1"] for line in lines],
-              best=int(best["epoch"]) if best else 0),
+        run_charts.small(lines, int(best["epoch"]) if best else 0, is_classifier=run.is_classifier),
         tuple(_evaluations(run)), is_working(run), mark(run), live(run), len(run.classes) > BEST_OF,
         n_val,
     )  # fmt: skip
@@ -199,52 +196,10 @@ def mistakes(run: Run) -> dict[str, Any]:
 
 def curves(run: Run) -> list[tuple[str, Markup]]:
     """Caption and drawing of the loss, the scores, the learning rate and the pace."""
-    log = read_log(run.root / CURVE_NAME)
-    epochs = log.epochs
-    now = live(run)
-    per_epoch = now.get("steps_per_epoch") or max(1.0, *(line["step"] / line["epoch"] for line in epochs), 1.0)
-    ends = [line["epoch"] for line in epochs] + [step / per_epoch for step in log.steps[-1:, 0].tolist()]
-    last = max(ends, default=0.0)
-    end = max(last, float(now.get("epochs", 0)) if is_working(run) else 0.0)
-    foot = ("start", f"epoch {end:,.0f}" if end >= 1 else f"{end:.2f} of an epoch")
-
-    def of_epochs(name: str) -> list[tuple[float, float]]:
-        return [(line["epoch"], float(line[name])) for line in epochs if is_number(line.get(name))]
-
-    def of_steps(name: str) -> list[tuple[float, float]]:
-        return log.points(name, per_epoch)
-
-    others = sorted({name for line in epochs for name in line["val_others"]})
-    shares = [Line("val top-1", "val", of_epochs("val_top1")), Line("train", "train", of_epochs("train_top1"))]
-    shares += [Line("val top-5", "more", of_epochs("val_top5"))] if len(run.classes) > BEST_OF else []
-    shares += [
-        Line(f"val {name}", "more", [(line["epoch"], line["val_others"][name]) for line in epochs
-                                     if is_number(line["val_others"].get(name))])
-        for name in others
-    ]  # fmt: skip
-    found = [
-        ("Loss", lines([Line("val", "val", of_epochs("val_loss")), Line("train", "train", of_steps("loss"))],
-                       end=end, foot=foot, words="loss by epoch")),
-        ("Scores", lines(shares, end=end, foot=foot, words="scores by epoch", is_share=True)),
-        ("Learning rate", lines([Line("rate", "val", of_steps("lr"))], end=end, foot=foot, words="learning rate")),
-        *_pace(now),
-    ]  # fmt: skip
-    return [(caption, drawn) for caption, drawn in found if drawn]
-
-
-def _pace(now: dict[str, Any]) -> list[tuple[str, Markup]]:
-    """Pictures a second, and the share of the time waiting, over the minutes of the run."""
-    points = [point for point in now.get("history", ()) if isinstance(point, list) and len(point) >= LIVE_NUMBERS
-              and all(map(is_number, point))]  # fmt: skip
-    end = max((point[0] for point in points), default=0.0)
-    foot = ("0 min", f"{end / 60:.1f} min")
-    speed = Line("pictures/s", "val", [(point[0], point[1]) for point in points])
-    waits = Line("waits", "val", [(point[0], point[2]) for point in points])
-    return [
-        ("Pictures a second", lines([speed], end=end, foot=foot, words="pictures a second")),
-        ("Share of the time waiting for pictures",
-         lines([waits], end=end, foot=foot, words="share of the time waiting for pictures", is_share=True)),
-    ]  # fmt: skip
+    return run_charts.curves(
+        read_log(run.root / CURVE_NAME), live(run), is_working=is_working(run), is_classifier=run.is_classifier,
+        has_top5=len(run.classes) > BEST_OF,
+    )  # fmt: skip
 
 
 def facts(project: Project, run: Run) -> list[tuple[str, str]]:

@@ -60,6 +60,18 @@ def test_runs_are_compared_by_what_differs_with_intervals(project: pictus.Projec
     assert outcome.headline.startswith("best on validation: bb, top-1 75.0% (")
 
 
+def test_the_votes_of_neighbours_are_another_figure_than_a_classifiers(project: pictus.Project) -> None:
+    _run(project, "a", tops=(0.25,), recipe={"from_run": "/far/away/models/first"})
+    _run(project, "simclr", tops=(0.75,), is_classifier=False)
+    outcome = train.compare(project)
+    assert outcome.headline.startswith("best on validation: a, top-1 25.0% (")
+    assert [row.scored_by for row in outcome] == ["labels", "neighbours"]
+    assert outcome.summary["differ"]["from_run"] == ["first", "none"], "a name, not where it lies"
+    page = Path(outcome.summary["page"]).read_text()
+    assert "kNN 75.0%" in page
+    assert "kNN 25.0%" not in page
+
+
 def test_the_best_is_chosen_by_test_where_all_were_tested(project: pictus.Project) -> None:
     _tested(_run(project, "a", tops=(0.9,)), 0.4)
     _tested(_run(project, "bb", tops=(0.2,)), 0.6)
@@ -70,7 +82,7 @@ def test_the_best_is_chosen_by_test_where_all_were_tested(project: pictus.Projec
 
 def test_the_page_lays_curves_on_each_other_and_runs_nothing(project: pictus.Project) -> None:
     _run(project, "a", tops=(0.25, 0.5), recipe={"policy": EVIL})
-    _run(project, "bb")
+    _run(project, "bb", tops=(0.5, 0.25))
     page = Path(train.compare(project).summary["page"]).read_text()
     assert page.count("<polyline") == 6, "three charts of two runs"
     assert EVIL not in page

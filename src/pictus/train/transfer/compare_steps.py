@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from pictus import models, pixels, stats
+from pictus import models, pixels, reports, stats
 from pictus.errors import PictureError, UserError, counted
 from pictus.extras import need
 from pictus.models import Pixels, Run
@@ -19,7 +19,7 @@ from pictus.project import Project, write_text
 from pictus.registry import Outcome, step
 from pictus.releases import SPLITS, Release, split_rows
 from pictus.train.feed import remote
-from pictus.train.transfer import features, pages
+from pictus.train.transfer import features
 from pictus.train.transfer import forgetting as memory
 from pictus.train.transfer.attacks import Bound, attacked
 from pictus.train.transfer.forgetting import ForgettingRow, Guesses
@@ -211,9 +211,10 @@ def _page(old: Run, new: Run, rows: list[ForgettingRow], lost: list[tuple[Releas
         if jpeg:
             shown.append((jpeg, f"{names[concept_id]}, now {names.get(guess, 'unread')}"))
     more = f", {len(shown)} of them below" if len(once) > len(shown) else ""
-    said = f"<p>{counted(len(once), 'picture')} that {{}} knew and {{}} does not{more}. pictus train forgetting</p>"
-    body = pages.table(heads, lines) + said.format(escape(old.name), escape(new.name)) + pages.wall(shown)
-    return pages.page(f"What {new.name} has forgotten of {old.name}", body)
+    said = f"{counted(len(once), 'picture')} that {old.name} knew and {new.name} does not{more}."
+    body = Markup("{}<p>{}</p>{}").format(reports.table(heads, lines, range(2, len(heads))), said, reports.wall(shown))
+    command = f"pictus train forgetting {new.name} --before {old.name}"
+    return reports.page(f"What {new.name} has forgotten of {old.name}", body, command)
 
 
 def _thumbnail(reader: features.Reader, release: Release, image_id: str) -> bytes:

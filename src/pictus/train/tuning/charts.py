@@ -1,16 +1,17 @@
-"""Pages of this room: curves and dots as SVG, in HTML that needs nothing else. Pure."""
+"""Pages of this room: the loss over the rate, and what each setting was worth. Pure."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import NamedTuple
 
-from pictus.train.transfer.pages import page, table
+from markupsafe import Markup
+
+from pictus.reports import Axis, Line, around, chart, page, table
 from pictus.train.tuning.rates import Pick, RatePoint
 
-WIDTH, HEIGHT, LEFT, BELOW = 480, 240, 48, 32
+WIDE = 10
+"""Values of a setting that are so many times as great as the least are drawn by factors."""
 
 
 class Dot(NamedTuple):
@@ -22,26 +23,20 @@ class Dot(NamedTuple):
 
 def rate_page(subject: str, points: Sequence[RatePoint], found: Pick) -> str:
     """The smoothed loss over the rate, which is drawn by factors of ten, and what was picked."""
-    across = _Scale([point.lr for point in points], is_log=True)
-    losses = [point.smoothed for point in points]
-    up = _Scale(losses, is_log=False)
-    line = " ".join(f"{across.x(point.lr):.1f},{up.y(point.smoothed):.1f}" for point in points)
-    at = across.x(found.lr)
-    mark = "" if not found.is_clear else (
-        f'<line class="axis" x1="{at:.1f}" x2="{at:.1f}" y1="8" y2="{HEIGHT - BELOW}"/>'
-        f'<text x="{at + 4:.1f}" y="20">lr={found.lr:.2g}</text>'
-    )
-    text = "Loss by learning rate, the average of about the last ten steps."
-    text += f" --set lr={found.lr:.2g}" if found.is_clear else " It falls no more than by chance: no rate can be told."
-    body = _svg("loss by learning rate", f'{across.axis()}{up.side()}<polyline class="line" points="{line}"/>{mark}')
-    note = "Command: pictus train find-lr" if not found.is_clear else (
-        f"The loss falls fastest at {found.steepest:.2g}"
-        + (f" and left at {found.diverged:.2g}; a tenth of that is the most" if found.diverged else "")
-        + " (Smith 2017). Command: pictus train find-lr"
-    )
-    return page(
-        f"Learning rate: {subject}", f"<p>{escape(text)}</p>{body}<p class=quiet>{escape(note)}</p>"
-    )  # fmt: skip
+    x = around([point.lr for point in points], is_log=True)
+    y = around([point.smoothed for point in points])
+    line = Line("", "val", [(point.lr, point.smoothed) for point in points])
+    cuts = [(found.lr, f"lr={found.lr:.2g}")] if found.is_clear else []
+    text, note = "Loss by learning rate, the average of about the last ten steps.", ""
+    if found.is_clear:
+        text += f" --set lr={found.lr:.2g}"
+        left = f" and left at {found.diverged:.2g}; a tenth of that is the most" if found.diverged else ""
+        note = f"The loss falls fastest at {found.steepest:.2g}{left} (Smith 2017)."
+    else:
+        text += " It falls no more than by chance: no rate can be told."
+    drawn = chart([line], x, y, "loss by learning rate", cuts)
+    body = Markup("<p>{}</p>{}<p class=quiet>{}</p>").format(text, drawn, note)
+    return page(f"Learning rate: {subject}", body, "pictus train find-lr")
 
 
 def study_page(
@@ -50,75 +45,27 @@ def study_page(
 ) -> str:  # fmt: skip
     """One chart a setting, value against score, the most important first; and all trials."""
     ordered = sorted(dots, key=lambda name: -importance.get(name, 0.0))
-    shown = "".join(
-        f"<h2>{escape(name)}</h2><p class=quiet>importance {importance.get(name, 0.0):.0%}</p>{_dots(name, dots[name])}"
+    shown = Markup().join(
+        Markup("<figure><h2>{}</h2><p class=quiet>importance {:.0%}</p>{}</figure>").format(
+            name, importance.get(name, 0.0), _dots(name, dots[name])
+        )
         for name in ordered
     )
-    note = (
-        "Importance: share of the spread of scores that a setting alone explains (PED-ANOVA, Watanabe et al. 2023)."
-        " Command: pictus train tune"
+    note = "Importance: share of the spread of scores that a setting alone explains (PED-ANOVA, Watanabe et al. 2023)."
+    body = Markup("<p><code>{}</code></p><div class=curves>{}</div>{}<p class=quiet>{}</p>").format(
+        best, shown, table(("trial", "state", "score", "settings"), lines), note
     )
-    heads = ("trial", "state", "score", "settings")
-    body = f"<p><code>{escape(best)}</code></p>{shown}{table(heads, lines)}<p class=quiet>{note}</p>"
-    return page(f"Settings tried: {subject}", body)
+    return page(f"Settings tried: {subject}", body, "pictus train tune")
 
 
-class _Scale:
-    """Numbers to places; equal factors take equal room with `is_log`."""
-
-    def __init__(self, values: Sequence[float], *, is_log: bool) -> None:
-        known = [value for value in values if math.isfinite(value) and (value > 0 or not is_log)] or [1.0]
-        self._is_log = is_log
-        self.low, self.high = min(known), max(known)
-
-    def share(self, value: float) -> float:
-        low, high, here = (
-            (math.log(self.low), math.log(self.high), math.log(max(value, self.low)))
-            if self._is_log else (self.low, self.high, value)
-        )  # fmt: skip
-        return 0.5 if high == low else min(1.0, max(0.0, (here - low) / (high - low)))
-
-    def x(self, value: float) -> float:
-        return LEFT + (WIDTH - LEFT - 16) * self.share(value)
-
-    def y(self, value: float) -> float:
-        return 8 + (HEIGHT - BELOW - 8) * (1 - self.share(value))
-
-    def axis(self) -> str:
-        base = HEIGHT - BELOW
-        return (
-            f'<line class="axis" x1="{LEFT}" x2="{WIDTH - 16}" y1="{base}" y2="{base}"/>'
-            f'<text x="{LEFT}" y="{base + 20}">{self.low:.3g}</text>'
-            f'<text x="{WIDTH - 16}" y="{base + 20}" text-anchor="end">{self.high:.3g}</text>'
-        )
-
-    def side(self) -> str:
-        return (
-            f'<text x="{LEFT - 4}" y="18" text-anchor="end">{self.high:.3g}</text>'
-            f'<text x="{LEFT - 4}" y="{HEIGHT - BELOW}" text-anchor="end">{self.low:.3g}</text>'
-        )
-
-
-def _dots(name: str, dots: Sequence[Dot]) -> str:
-    up = _Scale([dot.score for dot in dots], is_log=False)
+def _dots(name: str, dots: Sequence[Dot]) -> Markup:
     words = sorted({str(dot.value) for dot in dots if isinstance(dot.value, str)})
     numbers = [float(dot.value) for dot in dots if not isinstance(dot.value, str)]
-    is_log = bool(numbers) and min(numbers) > 0 and max(numbers) / min(numbers) > 10  # noqa: PLR2004  a power of ten
-    across = _Scale(numbers or [0.0, max(1.0, len(words) - 1.0)], is_log=is_log)
-    marks = "".join(
-        f'<circle class="dot" r="4" cy="{up.y(dot.score):.1f}"'
-        f' cx="{across.x(float(words.index(dot.value)) if isinstance(dot.value, str) else float(dot.value)):.1f}">'
-        f"<title>{escape(str(dot.value))}: {dot.score:.1%}</title></circle>"
-        for dot in dots
-    )
-    below = across.axis() if not words else "".join(
-        f'<text x="{across.x(float(at)):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{escape(word)}</text>'
-        for at, word in enumerate(words)
-    )  # fmt: skip
-    return _svg(f"score by {name}", f"{below}{up.side()}{marks}")
-
-
-def _svg(label: str, inside: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" aria-label="{escape(label)}">{inside}</svg>'
-    )
+    is_wide = bool(numbers) and min(numbers) > 0 and max(numbers) / min(numbers) > WIDE
+    x = around(numbers, is_log=is_wide)
+    if words:
+        x = Axis(0.0, max(1.0, len(words) - 1.0), tuple((float(at), word) for at, word in enumerate(words)))
+    places = [(float(words.index(one.value)) if isinstance(one.value, str) else float(one.value), one.score)
+              for one in dots]  # fmt: skip
+    y = around([dot.score for dot in dots], is_share=True)
+    return chart([Line("", "val", sorted(places), is_dots=True)], x, y, f"score by {name}")

@@ -60,6 +60,8 @@ def _headline(rows: list[ComparedRun]) -> str:
         best = max(rows, key=lambda row: row.test_top1 or 0.0)
         return f"best on test: {best.run}, top-1 {share(best.test_top1, best.test_low, best.test_high)}"
     known = [row for row in rows if row.val_top1 is not None]
+    taught = [row for row in known if row.scored_by != comparison.NEIGHBOURS]  # neighbours' votes are another figure
+    known = taught or known
     if not known:
         return "no run has been validated yet"
     best = max(known, key=lambda row: row.val_top1 or 0.0)
