@@ -37,7 +37,7 @@ CHAPTERS: dict[str, dict[str, tuple[str, ...]]] = {
         "Look": ("card", "compare", "views", "robustness", "forgetting"),
         "Find settings": ("find-lr", "tune"),
         "From what is known": ("probe", "few-shot", "pretrain", "active"),
-        "Smaller and faster": ("prune", "pack"),
+        "Smaller and faster": ("prune", "quantise", "pack"),
     },
 }
 """Stage -> heading -> commands."""

@@ -44,6 +44,17 @@ def graph_of(model: "nn.Module", preprocessing: models.Preprocessing, task: str 
     return graph
 
 
+def session_of(graph: bytes) -> Any:  # noqa: ANN401  onnxruntime has no stubs
+    """ONNX Runtime's, each call on the thread that makes it: its own pools are sized by the host, and spin."""
+    runtime = need("onnxruntime", "serve")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors
+    return runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
 def recogniser(model: "nn.Module", preprocessing: models.Preprocessing, task: str) -> Any:  # noqa: ANN401  no stubs
     """The module that the graph is of: u8[N, S, S, 3] -> f32[N, K]."""
     torch = need("torch", "train")

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pictus import models
-from pictus.extras import need
-from pictus.serve.bundle import INPUT, OUTPUT, Bundle
+from pictus import graphs, models
+from pictus.graphs import INPUT, OUTPUT
+from pictus.serve.bundle import Bundle
 
 
 class Guess(NamedTuple):
@@ -29,14 +29,8 @@ class Recogniser:
     """A bundle ready to be asked, from any number of threads at a time."""
 
     def __init__(self, bundle: Bundle) -> None:
-        runtime = need("onnxruntime", "serve")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3  # errors
         self.bundle = bundle
-        self._session: Any = runtime.InferenceSession(bundle.graph, options, providers=["CPUExecutionProvider"])
+        self._session: Any = graphs.session_of(bundle.graph)
 
     def probabilities(self, pictures_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Prepared pictures -> f32[N, K], rows sum to 1."""
