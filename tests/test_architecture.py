@@ -22,7 +22,7 @@ FOUNDATION = (
     "errors", "extras", "clock", "progress", "records", "registry", "stats", "pixels", "archives", "tiff", "blocks",
     "reports",
     "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "precision", "journey",
-    "clusters", "engine", "concepts", "lookalikes", "metrics", "releases", "tasks", "network_names",
+    "clusters", "engine", "concepts", "lookalikes", "metrics", "releases", "stores", "tasks", "network_names",
     "narrow_networks", "quantised_networks", "plain_network", "networks", "models", "graphs",
 )  # fmt: skip
 DOORS = ("overview", "forms", "written", "speech", "chapters", "reference", "output", "cli", "api", "web", "demo",

@@ -19,7 +19,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from pictus import models, pixels
+from pictus import models, pixels, stores
 from pictus.clock import now
 from pictus.concepts import Taxonomy
 from pictus.errors import PictureError, UserError, counted
@@ -40,7 +40,7 @@ from pictus.evaluate.report import THUMBNAIL_PX, Subject, page
 from pictus.evaluate.results import ClassScore, Results, as_json, measure, ranked
 from pictus.project import Project, bare, write_bytes, write_text
 from pictus.registry import Outcome, step
-from pictus.releases import PictureReader, Release, find_release, split_rows
+from pictus.releases import Release, split_rows
 
 FORMAT = 2
 """Of results.json. 2: the confusion matrix by its cells that are not 0; 1 had it whole."""
@@ -54,7 +54,7 @@ def run(
     """How good is a model: top-1, top-5, hierarchical error, per class, calibration, with intervals.
 
     run: Name or folder of the training run; the newest finished one when empty.
-    release: Version or folder of the release; the newest when empty.
+    release: Version, folder or address of the release; the newest when empty, or where none is here, the run's own.
     split: Which pictures.
     logits: Keep the model's raw scores of all classes in predictions.parquet.
     seed: Of the bootstrap and of the random sample in the report.
@@ -63,7 +63,8 @@ def run(
         pictus evaluate run
         pictus evaluate run --run first --release 1.0.0 --split val
     """
-    model_run, found = models.find_run(project, run), find_release(project, release)
+    model_run = models.find_run(project, run)
+    found = stores.asked(project, release, model_run.card)
     folder = model_run.root / "evaluations" / f"{found.version}-{split}"
     with bare(model_run.root).lock("evaluate"):
         is_several = task_of(model_run) == "multilabel"
@@ -106,7 +107,7 @@ def _predictions(
         return found
     model = None
     parts = []
-    reader = PictureReader(release)
+    reader = stores.reader_of(release, run.card)
     with project.progress.track(f"evaluate {split}", rows.num_rows) as meter:
         for start in range(0, rows.num_rows, BLOCK):
             path = folder / f".parts-{key}" / f"{start:09d}.parquet"
@@ -156,7 +157,7 @@ def _trained_on(project: Project, run: models.Run, release: Release, split: str)
     if not card or (card["digest"] == release.digest and split in ("val", "test")):
         return ()
     try:
-        theirs = split_rows(find_release(project, card["path"]), "train")
+        theirs = split_rows(stores.found(project, card["path"]), "train")
     except UserError:
         where = f"release {card['version']}, not found here"
         return (f"{run.name} may have seen these pictures: it was trained on {where}",)
@@ -171,7 +172,7 @@ def _trained_on(project: Project, run: models.Run, release: Release, split: str)
 def _thumbnails(release: Release, split: str, gallery: Gallery) -> dict[int, bytes]:
     rows = split_rows(release, split)
     found = {}
-    reader = PictureReader(release)
+    reader = stores.picker_of(release)
     for row in gallery.rows:
         place = (rows.column(name)[row].as_py() for name in ("shard", "offset", "size"))
         try:

@@ -15,14 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pictus import models
+from pictus import models, stores
 from pictus.clock import now
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError, counted
 from pictus.extras import need
 from pictus.project import Project, bare
 from pictus.registry import Outcome, step
-from pictus.releases import PictureReader, find_release
 from pictus.serve.bundle import CARD_NAME, Bundle, Parity, open_bundle, sha256, write_bundle
 from pictus.serve.export import graph_of, network_probabilities, parity
 from pictus.serve.recogniser import Recogniser
@@ -83,7 +82,7 @@ def export(project: Project, *, run: str = "", release: str = "") -> Outcome[Exp
     """Write a run as an ONNX bundle with the preprocessing inside, checked against the network.
 
     run: Name or folder of the training run; the newest finished one when empty.
-    release: Version or folder whose pictures both are asked about; the newest when empty, drawn ones if none.
+    release: Version, folder or address whose pictures both are asked about; the newest when empty, drawn ones if none.
 
     Examples:
         pictus serve export --run first
@@ -291,13 +290,13 @@ def _export(project: Project, run: models.Run, release: str) -> Bundle:
 def _real_pictures(project: Project, run: models.Run, release: str) -> list[NDArray[np.uint8]]:
     """Some pictures of a release, spread over it; none where there is no release and none was named."""
     try:
-        found = find_release(project, release)
+        found = stores.asked(project, release, run.card)
     except UserError:
         if release:
             raise
         return []
     rows = found.pictures
-    reader = PictureReader(found)
+    reader = stores.picker_of(found)
     real = []
     for row in np.unique(np.linspace(0, rows.num_rows - 1, N_REAL).astype(int)) if rows.num_rows else ():
         place = (rows.column(name)[int(row)].as_py() for name in ("shard", "offset", "size"))

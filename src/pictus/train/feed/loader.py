@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from pictus import pixels
 from pictus.errors import PictureError, UserError
 from pictus.models import in_order, lanes
 from pictus.releases import PictureReader, Release, split_rows
+from pictus.stores import AWAITED
 from pictus.tasks import Targets
 from pictus.train.feed import augment, sampling
 from pictus.train.feed.sampling import Positions, Sampling
@@ -33,7 +34,7 @@ Pixels = npt.NDArray[np.uint8]
 AHEAD = 2
 """Batches prepared beyond one for each thread."""
 
-FORESEEN = 64
+FORESEEN = AWAITED // 2
 """Batches whose pictures are announced before they are read: of 128 pictures of 100 KB they are 0.8 GB."""
 
 
@@ -63,11 +64,14 @@ class Portion(NamedTuple):
 
 
 class Supply(NamedTuple):
-    """`read`: position in the split -> bytes, for any number of threads; `facts`: what a run card says of them."""
+    """`read`: position in the split -> bytes, for any number of threads; `facts`: what a run card says of them.
+    `reading`: around all reads; what it yields ends those that still wait, and they raise.
+    """
 
     read: Callable[[int], bytes]
     facts: dict[str, Any]
     announce: Callable[[Positions], None] | None = None  # positions that will be read soon
+    reading: Callable[[], AbstractContextManager[Callable[[], None]]] | None = None
 
 
 @dataclass
@@ -143,8 +147,12 @@ def batches(
     made = partial(_made, pictures, views=views if isinstance(views, tuple) else (views,), seed=seed)
     if pictures.supply and pictures.supply.announce:
         portions = _announced(portions, pictures.supply.announce)
-    with lanes(threads) as pool:
-        yield in_order(pool, made, portions, ahead=threads + AHEAD)
+    reading = pictures.supply.reading if pictures.supply else None
+    with reading() if reading else nullcontext(_nothing) as leave, lanes(threads) as pool:
+        try:
+            yield in_order(pool, made, portions, ahead=threads + AHEAD)
+        finally:
+            leave()  # nobody wants what the lanes still wait for
 
 
 def packed(image_bytes: bytes, short_side: int, *, may_grow: bool) -> Pixels:
@@ -226,6 +234,10 @@ def _announced(portions: Iterable[Portion], announce: Callable[[Positions], None
         if len(waiting) > FORESEEN:
             yield waiting.popleft()
     yield from waiting
+
+
+def _nothing() -> None:
+    """Reading from a disk need not be ended."""
 
 
 def _draws(pictures: Pictures, portion: Portion, seed: int, views: int) -> tuple[augment.Draws, ...]:

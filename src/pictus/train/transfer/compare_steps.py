@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from pictus import models, pixels, reports, stats
+from pictus import models, pixels, reports, stats, stores
 from pictus.errors import PictureError, UserError, counted
 from pictus.extras import need
 from pictus.models import Pixels, Run
@@ -204,7 +204,7 @@ def _page(old: Run, new: Run, rows: list[ForgettingRow], lost: list[tuple[Releas
     heads = ("release", "classes", "pictures", old.name, new.name, "change, 95 % interval", "lost", "won")
     names = dict(zip(old.classes, old.class_names, strict=True)) | dict(zip(new.classes, new.class_names, strict=True))
     once = {one[0]: (release, one) for release, one in lost}
-    readers = {release.root: remote.reader_of(release, new.card) for release, _ in once.values()}
+    readers = {release.root: stores.picker_of(release) for release, _ in once.values()}
     shown = []
     for release, (image_id, concept_id, guess) in list(once.values())[:SHOWN]:
         jpeg = _thumbnail(readers[release.root], release, image_id)
@@ -217,7 +217,7 @@ def _page(old: Run, new: Run, rows: list[ForgettingRow], lost: list[tuple[Releas
     return reports.page(f"What {new.name} has forgotten of {old.name}", body, command)
 
 
-def _thumbnail(reader: features.Reader, release: Release, image_id: str) -> bytes:
+def _thumbnail(reader: stores.Reader, release: Release, image_id: str) -> bytes:
     import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
 
     row = release.pictures.filter(pc.equal(release.pictures.column("image_id"), image_id)).slice(0, 1).to_pylist()[0]

@@ -25,16 +25,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pictus import models, networks
+from pictus import models, networks, stores
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError
 from pictus.extras import need
 from pictus.models import Floats, Pixels, Run
 from pictus.project import write_bytes, write_text
 from pictus.releases import split_rows
-from pictus.shards import ShardReader
+from pictus.stores import Reader
 from pictus.tasks import TASKS
-from pictus.train.feed import remote
 from pictus.train.kept.card import preprocessing_of
 from pictus.train.recipes import Recipe
 
@@ -49,9 +48,6 @@ PART = 1024
 """Pictures in a file: a minute of a large network on a laptop."""
 
 FOLDER = "features"
-
-Reader = ShardReader | remote.Shelf
-
 
 @dataclass(frozen=True)
 class Source:
@@ -106,7 +102,7 @@ def of_split(folder: Path, source: Source, release: "Release", split: str, progr
     rows = split_rows(release, split)
     labels_N = np.asarray(TASKS.get("classification").targets(release, split), np.int64)
     starts = range(0, rows.num_rows, PART)
-    reader, parts = remote.reader_of(release, source.run.card), []
+    reader, parts = stores.reader_of(release, source.run.card), []
     with progress.track(f"features of {split}", rows.num_rows) as meter:
         for start in starts:
             path = folder / f"{split}-{start:07d}.npy"
@@ -164,7 +160,7 @@ def of_readable(
 def guesses(network: "nn.Module", run: Run, release: "Release", rows: Sequence[dict[str, Any]]) -> list[str]:
     """The first guess for each row, a concept id; "" for a picture that cannot be decoded."""
     ask = partial(models.predict_pixels, network, run)
-    logits_GK, is_there_N = of_readable(remote.reader_of(release, run.card), run, rows, ask)
+    logits_GK, is_there_N = of_readable(stores.reader_of(release, run.card), run, rows, ask)
     best = iter(logits_GK.argmax(axis=1).tolist())
     return [run.classes[next(best)] if is_there else "" for is_there in is_there_N.tolist()]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from pictus import stores
 from pictus.errors import UserError, counted
 from pictus.project import Project, write_text
 from pictus.registry import Outcome, step
-from pictus.releases import Release, find_release
+from pictus.releases import Release
 from pictus.train.transfer import features, pages, probing
 from pictus.train.transfer.features import Features
 from pictus.train.transfer.probing import FewShotRow, ProbeRow
@@ -45,7 +46,7 @@ def probe(
     The features are made once for each network and release; the probe's penalty, and k, are the best on val.
 
     network: a run, or a network of torchvision or timm with its publisher's weights; the newest run when left out
-    release: version, or a release folder; the newest when left out
+    release: version, release folder, or address of one in a store (s3://…); the newest when left out
     weights: a safetensors file to take the network's weights from
     knn: neighbours alone, no probe is fitted
     hidden: units of a bent probe, 0 for a linear one
@@ -90,7 +91,7 @@ def few_shot(
     """How good a network's features are with 1, 5 and 10 pictures of each class: linear probes, a table and a page.
 
     network: a run, or a network of torchvision or timm with its publisher's weights; the newest run when left out
-    release: version, or a release folder; the newest when left out
+    release: version, release folder, or address of one in a store (s3://…); the newest when left out
     weights: a safetensors file to take the network's weights from
     shots: pictures of each class (repeatable); 1, 5 and 10 when left out
     draws: times they are drawn; the interval is over the draws
@@ -123,8 +124,8 @@ def few_shot(
 
 
 def _seen(project: Project, network: str, release: str, weights: str) -> _Seen:
-    opened = find_release(project, release)
     source = features.source_of(project, network, weights)
+    opened = stores.asked(project, release, source.run.card)
     folder = features.kept_at(project, source, opened)
     train, val = (features.of_split(folder, source, opened, split, project.progress) for split in ("train", "val"))
     if not len(train.labels_N):

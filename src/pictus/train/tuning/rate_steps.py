@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pictus import stores
 from pictus.errors import UserError, counted
 from pictus.extras import need
 from pictus.project import Project, safe_name, write_text
 from pictus.registry import Outcome, step
-from pictus.releases import Release, find_release
+from pictus.releases import Release
 from pictus.train import recipes
 from pictus.train.feed import loader
 from pictus.train.loop import environment, training
@@ -41,7 +42,7 @@ def find_lr(
 ) -> Outcome[RatePoint]:  # fmt: skip
     """Find a learning rate: train some steps while it grows from low to high, and look where the loss falls fastest.
 
-    release: version, or a release folder; the newest when left out
+    release: version, release folder, or address of one in a store (s3://…); the newest when left out
     recipe: small-cnn, resnet-w32, resnet18, or any network of torchvision or timm
     steps: 20 to 10,000; 200 are enough in most cases
     low: learning rate of the first step
@@ -59,7 +60,7 @@ def find_lr(
             " 1,000, are wanted.",
             fix="--steps 200 --low 1e-5 --high 10",
         )
-    opened = find_release(project, release)
+    opened = stores.found(project, release)
     chosen = recipes.changed(recipes.find(recipe), set_)
     with tempfile.TemporaryDirectory() as scratch:
         points, is_diverged = _swept(project, Path(scratch), opened, chosen, _Range(low, high, steps))

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pictus import stores
 from pictus.engine import cpu_count
 from pictus.errors import UserError
 from pictus.extras import need
 from pictus.project import Project, safe_name, write_text
 from pictus.registry import Outcome, step
-from pictus.releases import Release, find_release
+from pictus.releases import Release
 from pictus.train import recipes
 from pictus.train.tuning import charts, space, study, trial
 from pictus.train.tuning.charts import Dot
@@ -50,7 +51,7 @@ def tune(
     Each trial is a run in a process of its own. The same command goes on with a study that was stopped or killed, and
     with more --trials on one that has ended.
 
-    release: version, or a release folder; the newest when left out
+    release: version, release folder, or address of one in a store (s3://…); the newest when left out
     recipe: small-cnn, resnet-w32, resnet18, or any network of torchvision or timm
     trials: in all, those of before counted
     minutes: after which no trial is begun; 0: no end
@@ -71,7 +72,7 @@ def tune(
             " and 1 to 64 workers are wanted.",
             fix="--trials 20 --minutes 30",
         )
-    opened = find_release(project, release)
+    opened = stores.found(project, release)
     chosen = recipes.changed(recipes.find(recipe), set_)
     tried = space.chosen(chosen, over)
     same: dict[str, object] = {"settings": list(set_), "over": over, "digest": opened.digest, "recipe": recipe}
