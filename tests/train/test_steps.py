@@ -207,10 +207,7 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(stripes: pictus.Proje
 
 def test_minutes_lower_the_epochs_to_what_fits(stripes: pictus.Project) -> None:
     outcome = train.run(stripes, epochs=100_000, set_=(*TINY, "minutes=0.1"))
-    assert 1 <= outcome.summary["epochs"] == outcome.summary["epochs_planned"] < 100_000
-    assert outcome.summary["wall_s"] < 30, "6 s were asked for; an epoch takes a fraction of a second"
-    rates = [epoch.lr for epoch in outcome]
-    assert rates[-1] < 0.1 * max(rates), "the schedule came to its end"
+    assert 1 <= outcome.summary["epochs"] == outcome.summary["epochs_planned"] < 100_000  # more in loop/test_budget.py
 
 
 def test_one_class_is_refused(project: pictus.Project, make_release: MakeRelease) -> None:

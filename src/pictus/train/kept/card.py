@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 from collections.abc import Iterator
@@ -16,8 +17,11 @@ from pictus.releases import Release, class_names
 from pictus.train.kept import logbook
 from pictus.train.loop.state import Counters
 from pictus.train.recipes import Recipe
+from pictus.train.watching import watch
 
 Card = dict[str, Any]
+
+RUNNING, UNFINISHED, FINISHED = "running", "unfinished", "finished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,15 @@ class RunRow:
     """One line of `train list`. Validation scores in 0..1, None before the first epoch has ended."""
 
     name: str
-    status: str  # unfinished (running, or stopped: `train resume` goes on) | finished
+    status: str  # running (a process holds it) | unfinished (stopped: `train resume` goes on) | finished
     recipe: str
     release: str
-    epochs: int
+    epochs: int  # done
+    planned: int | None  # of one that is not finished
+    left_s: float | None  # of a running one, as it told last
     val_top1: float | None
     val_top5: float | None
+    val_knn: float | None  # of a run without labels: how often the nearest neighbours vote right
     wall_s: float | None
     started_at: str
 
@@ -102,12 +109,43 @@ def rows(runs: list[Run]) -> Iterator[RunRow]:
         best = next((epoch for epoch in reversed(done) if epoch.is_best), None)
         was_validated = found.get("best_epoch", 0) > 0  # cards of before hold -1 and infinity where nothing was
         top1, top5 = (found.get(name) if was_validated else None for name in ("val_top1", "val_top5"))
+        top1, top5 = (best.val_top1, best.val_top5) if best else (top1, top5)
+        knn = None if run.is_classifier else top1
+        top1, top5 = (top1, top5) if run.is_classifier else (None, None)
+        state = status(run)
+        live = _live(run) if state == RUNNING else {}
+        planned = live.get("epochs", found.get("epochs_planned")) if state != FINISHED else None
         yield RunRow(
-            run.name, "finished" if run.is_finished else "unfinished", run.card.get("recipe_name", ""),
-            str(release.get("version", "")), max((epoch.epoch for epoch in done), default=found.get("epochs", 0)),
-            best.val_top1 if best else top1, best.val_top5 if best else top5, found.get("wall_s"),
-            run.card.get("started_at", ""),
+            run.name, state, run.card.get("recipe_name", ""), str(release.get("version", "")),
+            max((epoch.epoch for epoch in done), default=found.get("epochs", 0)), planned, live.get("left_s"),
+            top1, top5, knn, found.get("wall_s"), run.card.get("started_at", ""),
         )  # fmt: skip
+
+
+def status(run: Run) -> str:
+    """`running` where a process holds the run's lock, be it on another machine that shares the folder."""
+    if run.is_finished:
+        return FINISHED
+    path = run.root / "locks" / "train.lock"
+    try:
+        if not path.stat().st_size:  # whoever ends by itself empties it
+            return UNFINISHED
+        with path.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return RUNNING
+    except OSError:
+        return UNFINISHED  # there is none, or it cannot be read
+    return UNFINISHED
+
+
+def _live(run: Run) -> Card:
+    """The numbers that a running process told last."""
+    try:
+        found = json.loads((run.root / watch.NAME).read_text(encoding="utf-8"))
+        return {name: kind(found[name]) for name, kind in (("epochs", int), ("left_s", float))}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return {}  # nothing was told yet
 
 
 def _epochs(run: Run) -> list[logbook.Epoch]:

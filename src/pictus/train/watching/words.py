@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pictus.errors import counted
@@ -58,10 +59,11 @@ def _network(card: Card) -> str:
         told += f" with {card['parameters'] / 1e6:,.2f} million weights"
     if recipe.get("size"):
         told += f", sees {recipe['size']} px"
-    origin = recipe.get("from_run") or recipe.get("weights") or ""
+    origin = Path(recipe.get("from_run") or recipe.get("weights") or "").name
     if recipe.get("pretrained"):
         origin = "its publisher's weights"
-    return told + (f", began from {origin}" if origin else "")
+    told += f", began from {origin}" if origin else ""
+    return told + (f", learned from {Path(recipe['teacher']).name}" if recipe.get("teacher") else "")
 
 
 def _training(card: Card) -> str:
@@ -90,6 +92,8 @@ def _result(card: Card) -> str:
     found = card.get("results") or {}
     if not found.get("best_epoch") or found.get("val_top1") is None:
         return ""
+    if card.get("is_classifier") is False:
+        return f"kNN {found['val_top1']:.1%}: so often the nearest neighbours vote right on validation"
     told = f"top-1 {found['val_top1']:.1%} on validation at epoch {found['best_epoch']}, which is the one kept"
     return f"mAP {found['val_map']:.1%}, " + told if found.get("val_map") is not None else told
 
@@ -110,10 +114,17 @@ def _speed(card: Card) -> str:
     found = card.get("results") or {}
     if not found.get("wall_s"):
         return ""
-    told = f"{in_words(found['wall_s'])}, {found.get('pictures_per_s', 0):,.0f} pictures a second"
+    told = f"{in_words(found['wall_s'])}, {paced(found.get('pictures_per_s', 0))} a second"
     if found.get("wait_share") is not None:
         told += f", {found['wait_share']:.1%} of the time waiting for pictures"
     return told
+
+
+def paced(pictures_per_s: float) -> str:
+    """`1,200 pictures`, `1 picture`, `0.4 pictures`."""
+    if pictures_per_s >= 1.5:  # noqa: PLR2004  from here on a whole number says enough
+        return f"{pictures_per_s:,.0f} pictures"
+    return f"{pictures_per_s:.1g} picture" + ("" if f"{pictures_per_s:.1g}" == "1" else "s")
 
 
 def _memory(card: Card) -> str:
