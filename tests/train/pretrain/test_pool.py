@@ -53,6 +53,13 @@ def test_fixmatch_draws_its_share_of_both(stripes: pictus.Project) -> None:
     assert untold / told == pytest.approx(3)
 
 
+def test_fixmatch_smooths_no_label_that_could_then_never_be_surely_guessed(stripes: pictus.Project) -> None:
+    release = find_release(stripes)
+    for threshold, smoothing in ((0.95, 0.0), (0.9, 0.1), (0.5, 0.1)):
+        recipe = Recipe("resnet-w16", share=0.25, objective="fixmatch", threshold=threshold, smoothing=0.1)
+        assert pool.resolved(stripes, release, recipe).smoothing == smoothing
+
+
 def test_a_pool_is_what_is_clean_and_no_kin_of_val_and_stays_as_it_was(stripes: pictus.Project) -> None:
     release = find_release(stripes)
     asked = split_rows(release, "val").column("image_id").to_pylist()[0]

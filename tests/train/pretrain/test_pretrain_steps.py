@@ -10,7 +10,9 @@ import pytest
 import pictus
 from pictus import models, train
 from pictus.errors import UserError
+from pictus.train import recipes
 from pictus.train.loop import training
+from pictus.train.pretrain import pretrain_steps
 
 pytest.importorskip("torch", reason="pip install 'pictus[train]'")
 SETTINGS = ("epochs=1", "batch_size=16", "size=32", "hidden=16", "local_crops=1", "checkpoint_s=0", "parts=2",
@@ -83,6 +85,18 @@ def test_what_is_not_told_moves_the_figure_and_no_weight(taught: pictus.Project)
     for name in ("model.safetensors", "last.safetensors"):
         assert (all_told / name).read_bytes() == (few_told / name).read_bytes(), name
     assert (all_told / "metrics.jsonl").read_bytes() != (few_told / "metrics.jsonl").read_bytes()
+
+
+def test_settings_of_pretraining_leave_no_rate_of_another_optimizer() -> None:
+    asked = {
+        objective: recipes.changed(recipes.find("airbench"), (f"objective={objective}", *settings))
+        for objective, settings in pretrain_steps.WAYS.items()
+    }
+    assert {(one.lr_bias, one.lr_head, one.alternate, one.optimizer) for one in asked.values()} == {
+        (1, 1, False, "adamw")
+    }  # fmt: skip
+    views = {name: recipes.changed(recipes.find("resnet-w32"), each).view for name, each in pretrain_steps.WAYS.items()}
+    assert views == {"simclr": 0.75, "dcl": 0.75, "dino": 1, "mae": 1}
 
 
 @pytest.mark.parametrize(

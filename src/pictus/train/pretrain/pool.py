@@ -43,6 +43,8 @@ def resolved(project: Project, release: Release, recipe: Recipe) -> Recipe:
     """The recipe with the digest of its pool, whose list is kept from here on; all errors now."""
     objective = OBJECTIVES.get(recipe.objective)
     _check(recipe, is_open=objective.is_open)
+    if recipe.objective == "fixmatch" and recipe.threshold > 1 - recipe.smoothing:
+        recipe = replace(recipe, smoothing=0.0)  # who is taught to be less sure than the threshold never reaches it
     is_changed = recipe.share < 1 or recipe.pool != "none"
     if is_changed and recipe.keep == "pack":
         raise UserError("A pack holds the whole split: not a share of it, and no pool.", fix="leave out keep")
