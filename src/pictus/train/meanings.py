@@ -110,8 +110,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "unlabelled": "fixmatch: pictures without a label to each with one",
         "unlabelled_weight": "fixmatch: of their loss",
     },
-    "Several processes": {
+    "Many devices": {
         "processes": "that share every batch",
+        "shard": "each process keeps its share of the weights only",
     },
 }
 """Heading -> setting -> what it means."""
@@ -133,6 +134,6 @@ SYNONYMS: dict[str, str] = {
     "augment": "policy", "augmentation": "policy", "auto_augment": "policy", "randaugment": "policy",
     "network": "model", "arch": "model", "init": "weights", "checkpoint": "weights", "rank": "lora",
     "lora_rank": "lora", "world_size": "processes", "logger": "log", "rotation": "policy", "progressive": "grow",
-    "mask_ratio": "mask", "mu": "unlabelled", "soft_labels": "targets", "class_balance": "balance",
+    "mask_ratio": "mask", "mu": "unlabelled", "soft_labels": "targets", "class_balance": "balance", "fsdp": "shard",
 }  # fmt: skip
 """What other programs call a setting."""

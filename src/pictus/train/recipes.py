@@ -106,6 +106,7 @@ class Recipe:
     layout: str = "auto"  # channels-last | contiguous: of the numbers in memory
     compile: bool = False  # torch.compile
     processes: int = 1  # that share every batch (devices/group.py)
+    shard: bool = False  # each of them keeps its share of the weights only (devices/sharding.py)
     probe: bool = True  # a few steps are timed at the start, where the run is long enough to gain by it
     # what else happens to a picture (feed/augment.py) and between two (feed/mixing.py)
     policy: str = "none"  # none | rand | trivial | augmix | three

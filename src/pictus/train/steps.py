@@ -26,7 +26,7 @@ from pictus.registry import Outcome, step
 from pictus.releases import SPLITS, Release, class_names, split_rows
 from pictus.tasks import TASKS
 from pictus.train import recipes, targets
-from pictus.train.devices import launch, seats
+from pictus.train.devices import cluster, launch, seats, sharding
 from pictus.train.feed import packs, remote
 from pictus.train.feed.loader import Pictures, packed
 from pictus.train.kept import card as cards
@@ -82,8 +82,7 @@ def run(
     settings = (f"epochs={epochs}", *set_) if epochs else set_
     if recipe != automatic.NAME:  # before torch is imported: a slip of the pen is told at once
         recipes.changed(recipes.find(recipe), settings)
-    _needed()
-    launch.followed()
+    _begun()
     opened = remote.found(project, release)
     _check_splits(opened)
     if is_auto := recipe == automatic.NAME:
@@ -116,7 +115,7 @@ def run(
             raise
         cards.write(root, card)
         _log(project, "run_started", root.name, release=opened.version, recipe=recipe)
-        return _trained(project, job, state, card, remarks, engine)
+        return _trained(project, job, state, card, remarks, engine=engine)
 
 
 @step("train resume", changes=True, needs_project=False)
@@ -133,8 +132,7 @@ def resume(
         pictus train resume
         pictus train resume small-cnn-1.0.0
     """
-    _needed()
-    launch.followed()
+    _begun()
     found = models.find_run(project, run) if run else _newest_unfinished(project)
     if found.is_finished:
         outcome = _outcome(found.root, found.card, (), "was finished already")
@@ -182,7 +180,7 @@ def _started(project: Project, root: Path, release: Release, recipe: Recipe, car
     job = _job(project, root, release, resolved, preprocessing)
     precision.check(resolved, job.device)
     network = dropping.applied(networks.make(resolved.model, job.n_classes, size=resolved.size), resolved)
-    is_random = draws_random_numbers(network, resolved.size)
+    is_random = recipe.shard or draws_random_numbers(network, resolved.size)  # shares cannot be computed in parts
     cores = max(1, job.cores // seats.sharing_cores(recipe.processes))
     parts, threads = chosen(
         resolved.batch_size // recipe.processes, cores, is_random=is_random or recipe.compile, device=job.device
@@ -233,7 +231,7 @@ def _continued(
         card |= {"recipe": asdict(recipe)}
         cards.write(root, card)
     _log(project, "run_resumed", root.name, step=state.counters.step)
-    return _trained(project, job, state, card, tuple(notes), engine)
+    return _trained(project, job, state, card, tuple(notes), engine=engine)
 
 
 def _recorded_recipe(name: str, card: Card) -> Recipe:
@@ -248,7 +246,7 @@ def _recorded_recipe(name: str, card: Card) -> Recipe:
 
 
 def _trained(
-    project: Project, job: Job, state: State, card: Card, notes: Sequence[str], engine: str
+    project: Project, job: Job, state: State, card: Card, notes: Sequence[str], *, engine: str
 ) -> Outcome[Epoch]:
     """Train to the end and close the card."""
     name = job.root.name
@@ -325,6 +323,7 @@ def _job(project: Project, root: Path, release: Release, recipe: Recipe, preproc
     val = Pictures(
         release, "val", seen, memory // 4, task.targets(release, "val"), supply=remote.supplied(release, "val", shelf)
     )
+    sharding.check(recipe)
     device = seats.device(recipe.processes)
     return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), device)
 
@@ -442,9 +441,11 @@ def _existing(path: Path) -> Path:
     return path.resolve()
 
 
-def _needed() -> None:
+def _begun() -> None:
+    """The packages are there; of several processes that torchrun started, the first alone goes on."""
     for module in ("torch", "safetensors"):
         need(module, "train")
+    launch.followed()
 
 
 def _log(project: Project, event: str, subject: str, **data: Any) -> None:  # noqa: ANN401  JSON values

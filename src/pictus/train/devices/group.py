@@ -19,14 +19,18 @@ from pictus.extras import need
 from pictus.train.devices import meeting, processes, seats
 from pictus.train.devices.meeting import Brief, Store
 from pictus.train.devices.seats import Seat
+from pictus.train.devices.sharding import Shards
 from pictus.train.feed import remote
+from pictus.train.loop import trouble
 from pictus.train.loop.parts import FEWEST, Compute, Parts, Result
 from pictus.train.loop.schedule import Plan
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from pictus.train.loop.state import Counters, Job, State
 
-END, STEP = 0.0, 1.0
+END, STEP, GATHER = 0.0, 1.0, 2.0
 """What rank 0 says next."""
 
 
@@ -37,22 +41,38 @@ class StoppedError(Exception):
 class Spread(Parts):
     """Parts of one process among several. `gradients` leaves what one pass over the batch of all would have left."""
 
-    def __init__(self, alone: Parts, rank: int, world: int) -> None:
-        self._alone, self._rank, self._world = alone, rank, world
+    def __init__(self, alone: Parts, seat: Seat, shards: "Shards | None" = None) -> None:
+        self._alone, self._rank, self._world, self._shards = alone, seat.rank, seat.world, shards
+        self._counts: list[int] = []  # pictures of this step that each process has
+        self._whole: tuple[int, State] | None = None  # and the step it is of
 
     def begun(self, n_seen: int, counters: "Counters") -> bool:
         """The others take rank 0's plan; whether every process has pictures enough for this step."""
         torch = need("torch", "train")
-        word = self._said(STEP, counters.plan)
+        while (word := self._said(STEP, counters.plan))[0] == GATHER and self._shards:
+            self._shards.gather()
         if word[0] == END:
             raise StoppedError
         counters.plan = Plan(int(word[1]), float(word[2]), int(word[3]))
-        fewest = torch.tensor([n_seen])
-        torch.distributed.all_reduce(fewest, torch.distributed.ReduceOp.MIN)
-        return int(fewest) >= FEWEST
+        counts = torch.zeros(self._world, dtype=torch.int64)
+        counts[self._rank] = n_seen
+        torch.distributed.all_reduce(counts)
+        self._counts = counts.tolist()
+        return min(self._counts) >= FEWEST
+
+    def whole(self, state: "State") -> "State":
+        """With weights in shares: those of all. Rank 0 asks, and the others come to it from `begun`."""
+        if self._shards is None:
+            return state
+        if self._whole is None or self._whole[0] != state.counters.step:
+            self._said(GATHER, state.counters.plan)
+            self._whole = state.counters.step, self._shards.together()
+        return self._whole[1]
 
     def gradients(self, n_seen: int, compute: Compute, *, pieces: int = 1, scale: float = 1.0) -> Result:
         """Of all processes together, by the number of pictures each has."""
+        if self._shards:
+            return self._of_shares(n_seen, compute, pieces, scale)
         torch = need("torch", "train")
         own = self._alone.gradients(n_seen, compute, pieces=pieces, scale=scale)
         sums = torch.tensor([own.n_seen, own.loss * own.n_seen, own.n_right], dtype=torch.float64)
@@ -68,6 +88,32 @@ class Spread(Parts):
     def end(self) -> None:
         """Rank 0 lets the others go."""
         self._said(END, Plan(0, 0.0, 0))
+
+    def _of_shares(self, n_seen: int, compute: Compute, pieces: int, scale: float) -> Result:
+        """Gradients are added up while they are computed, so that losses have their weights before."""
+        share = n_seen / sum(self._counts)
+
+        def weighted(model: "nn.Module", piece: slice) -> tuple["Tensor", int]:
+            loss, n_right = compute(model, piece)
+            return loss * share, n_right
+
+        most = min(self._counts) // FEWEST  # as many pieces in all processes: they meet in each
+        try:
+            own = self._alone.gradients(n_seen, weighted, pieces=min(pieces, most), scale=scale)
+        except (RuntimeError, MemoryError) as error:
+            if not trouble.memory_ran_out(error):
+                raise
+            raise UserError(
+                "Memory ran out. With weights in shares a batch cannot be tried again in smaller pieces: the other"
+                " processes are in the middle of it.",
+                fix=f"train again in smaller pieces: --set accumulate={2 * pieces}",
+            ) from error
+        torch = need("torch", "train")
+        sums = torch.tensor([own.loss, own.n_right], dtype=torch.float64)
+        torch.distributed.all_reduce(sums)
+        with torch.no_grad():
+            _together([one for one in self._alone.model.buffers() if one.is_floating_point()], 1 / self._world)
+        return Result(float(sums[0]), int(sums[1]), sum(self._counts))
 
     def _said(self, word: float, plan: Plan) -> list[float]:
         """Rank 0's word and plan, everywhere."""
@@ -103,7 +149,8 @@ def spread(job: "Job", state: "State", alone: Parts) -> Iterator[Parts]:
     with _others(job) as others:
         meeting.wait_for(others.store, world, others.gone)
         with joined(others.store, seat, state):
-            found = Spread(alone, 0, world)
+            shards = Shards(job, state, seat) if job.recipe.shard else None
+            found = Spread(alone, seat, shards)
             try:
                 yield found
                 found.end()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pictus.train.devices import meeting, seats
 from pictus.train.devices.group import Spread, StoppedError, joined
 from pictus.train.devices.meeting import Brief, Store
 from pictus.train.devices.seats import Seat
+from pictus.train.devices.sharding import Shards
 from pictus.train.feed import loader
 from pictus.train.kept import checkpoint
 from pictus.train.loop import environment, training, trouble
@@ -37,11 +39,12 @@ def main(told: dict[str, Any]) -> None:
 
 def helped(brief: Brief, store: Store, seat: Seat) -> None:
     """Until rank 0 says that it is over, or is gone. What goes wrong is told to rank 0, and raised."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # rank 0 is told as well, and decides
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # rank 0 is told as well, and decides
     environment.keep_memory()
     try:
-        job = _job_of(brief, seat)
+        job = job_of(brief, seat)
         found = checkpoint.load(job.root / training.CHECKPOINTS)
         state = restored(job, found) if found else fresh(job)
         with trouble.told(job, state):
@@ -67,7 +70,7 @@ def work(job: Job, state: State, seat: Seat) -> None:
         parted(state.model, recipe.parts, recipe.threads, is_compiled=recipe.compile) as alone,
         environment.torch_threads(recipe.threads),
     ):
-        spread = Spread(alone, seat.rank, seat.world)
+        spread = Spread(alone, seat, Shards(job, state, seat) if recipe.shard else None)
         try:
             for batch in stream:
                 training.advance(job, state, spread, batch)
@@ -75,7 +78,8 @@ def work(job: Job, state: State, seat: Seat) -> None:
             return  # the run has ended, or was asked to stop
 
 
-def _job_of(brief: Brief, seat: Seat) -> Job:
+def job_of(brief: Brief, seat: Seat) -> Job:
+    """What the run trains on, on this process's device."""
     root = Path(brief.run)
     place = bare(root.parent.parent) if root.parent.name == "models" else Shelf(root.parent, root.parent.name)
     job = steps.of_run(place, root, open_release(brief.release))

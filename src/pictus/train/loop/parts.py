@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from pictus.train.loop.state import Counters
+    from pictus.train.loop.state import Counters, State
 
 MOST = 4
 """Parts of a batch, however many cores: with more, normalisation layers would see too few pictures."""
@@ -68,6 +68,10 @@ class Parts:
     def begun(self, n_seen: int, counters: "Counters") -> bool:  # noqa: ARG002  those of several processes are told
         """Whether a step can be made of so many pictures."""
         return n_seen >= FEWEST
+
+    def whole(self, state: "State") -> "State":
+        """The state with all its weights, where processes keep shares of them."""
+        return state
 
     def gradients(self, n_seen: int, compute: Compute, *, pieces: int = 1, scale: float = 1.0) -> Result:
         """Forward and backward of `n_seen` pictures, FEWEST or more; in fewer parts where they would have less.

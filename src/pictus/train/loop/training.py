@@ -22,7 +22,7 @@ from pictus.extras import need
 from pictus.progress import Meter
 from pictus.project import write_bytes
 from pictus.tasks import Floats, Scores, Targets
-from pictus.train.devices import group
+from pictus.train.devices import group, sharding
 from pictus.train.feed import augment, loader
 from pictus.train.feed.loader import Batch
 from pictus.train.feed.pieces import piece_of
@@ -64,7 +64,6 @@ def fit(
         recipe.seed, len(job.train), recipe.batch_size, counters.step, job.most_steps, how=job.train.how,
         world=recipe.processes,
     )  # fmt: skip
-    every = max(1, job.most_steps // LOGGED_STEPS)
     started = saved = clock()
     before_s, before_step = counters.elapsed_s, counters.step
     power, powered_s = energy.Counter(job.cores), counters.elapsed_s
@@ -81,19 +80,19 @@ def fit(
         trouble.told(job, state),
     ):
         if counters.step == 0:
-            save(job, state, book)
+            save(job, parts.whole(state), book)
         watch, budget = Watch(job, counters), Budget(job, counters)
         while not counters.has_ended:
             result = advance(job, state, parts, watch.next(stream))
             rate = _lr(job, counters, counters.step - 1)  # by the plan of this step: there may be another now
-            if counters.step % every == 0 and result.n_seen:
+            if counters.step % max(1, job.most_steps // LOGGED_STEPS) == 0 and result.n_seen:
                 book.step(counters.step, epoch_of(job, counters), result.loss, rate)
             counters.elapsed_s = before_s + clock() - started
             is_planned = budget.stepped(counters)
             is_epoch_end = counters.step % job.steps_per_epoch == 0 or counters.step >= counters.plan.end
             if is_epoch_end:
-                pictures, trained_s = (counters.step - before_step) * recipe.batch_size, counters.elapsed_s
-                end_epoch(job, state, book, rate, pictures_per_s=pictures / max(1e-9, trained_s - before_s))
+                shown, trained_s = (counters.step - before_step) * recipe.batch_size, counters.elapsed_s
+                end_epoch(job, parts.whole(state), book, rate, pictures_per_s=shown / max(1e-9, trained_s - before_s))
                 counters.elapsed_s = before_s + clock() - started
                 budget.validated(counters, counters.elapsed_s - trained_s)
                 decide(job, counters, budget)
@@ -105,15 +104,15 @@ def fit(
                 counters.joules += power.since(counters.elapsed_s - powered_s)
                 powered_s, began_s = counters.elapsed_s, clock()
                 watch.peak()
-                save(job, state, book)
+                save(job, parts.whole(state), book)
                 saved = clock()
                 budget.saved(saved - began_s)
             if is_epoch_end or is_asked:
                 watch.write(result.loss, rate)
             if is_asked and not counters.has_ended:
                 return
-        outlets.is_finished = True
-    write_weights(state, job.root / LAST_NAME)
+        outlets.is_finished, last = True, parts.whole(state)
+    write_weights(last, job.root / LAST_NAME)
 
 
 def epoch_of(job: Job, counters: Counters) -> int:
@@ -139,7 +138,7 @@ def advance(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
     result = _gradients(job, state, parts, batch)
     if not math.isfinite(result.loss):
         raise trouble.diverged(job, state, batch, f"The loss became {result.loss}")
-    norm = float(_norm(state, recipe.clip))
+    norm = float(sharding.whole(_norm(state, recipe.clip)))
     is_finite = math.isfinite(norm)
     if recipe.precision == "fp16":
         rescaled(counters, is_finite=is_finite)

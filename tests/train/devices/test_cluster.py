@@ -1,0 +1,118 @@
+"""A run on a real Ray cluster on this machine: the bits of one without it, also where a process was killed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pictus
+from pictus import models, train
+from pictus.errors import UserError
+from pictus.train.devices import cluster, group
+from pictus.train.devices.meeting import Brief
+from pictus.train.devices.seats import Seat
+from pictus.train.loop.state import Counters
+
+ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+
+TINY = ("size=32", "batch_size=8", "threads=1", "parts=1", "precision=fp32", "lr=0.01", "log=none", "processes=2")
+KILLED_AT = 8  # the third of six steps of epoch 2
+
+
+@pytest.fixture
+def two_cpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own, and of its daemons' files
+        ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+def test_a_process_killed_on_the_cluster_is_begun_again_and_the_bits_are_those_of_a_run_here(
+    stripes: pictus.Project, two_cpus: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    flag = tmp_path / "killed"
+
+    class Dying(cluster.Worker):
+        def work(self, brief: Brief, seat: Seat, master: tuple[str, int]) -> cluster.Unreadable | None:
+            step = group.Spread.begun
+
+            def killing(spread: group.Spread, n_seen: int, counters: Counters) -> bool:
+                if seat.rank and counters.step == KILLED_AT and not flag.exists():
+                    flag.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return step(spread, n_seen, counters)
+
+            group.Spread.begun = killing  # type: ignore[method-assign,assignment]
+            return super().work(brief, seat, master)
+
+    monkeypatch.setattr(cluster, "Worker", Dying)
+    with caplog.at_level(logging.WARNING):
+        outcome = train.run(stripes, name="far", epochs=2, set_=TINY, engine="ray")
+    assert flag.exists()
+    assert "Process 2 of 2 was lost: all begin again from the last checkpoint" in caplog.text
+    assert outcome.summary["steps"] == 12
+    assert models.find_run(stripes, "far").is_finished
+    train.run(stripes, name="here", epochs=2, set_=TINY)
+    for name in ("metrics.jsonl", "model.safetensors", "last.safetensors"):
+        far, here = ((stripes.models_dir / run / name).read_bytes() for run in ("far", "here"))
+        assert far == here, name
+
+
+class _Lost(Exception):  # noqa: N818  stands for Ray's
+    pass
+
+
+class _Raised(_Lost):
+    pass
+
+
+class _Ray:
+    """A cluster whose work has ended as it says: a result, or an error."""
+
+    class exceptions:  # noqa: N801  as Ray has it
+        RayError, RayActorError, RayTaskError = Exception, _Lost, _Raised
+
+    def wait(self, refs: list[Any], *, num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        assert timeout > 0
+        return refs[:num_returns], refs[num_returns:]
+
+    def get(self, ref: Any) -> Any:
+        if isinstance(ref, Exception):
+            raise ref
+        return None
+
+
+class _Store:
+    def check(self, names: list[str]) -> bool:
+        return bool(names) and False
+
+
+def followed(*ends: Any) -> str:
+    crew = cluster._Crew(_Ray(), _Store(), {end: rank for rank, end in enumerate(ends)})
+    meter: Any = None
+    return crew.followed(meter, lambda: False)
+
+
+def test_a_process_that_is_gone_is_why_the_others_failed() -> None:
+    assert followed(UserError("Another of 2 processes is gone"), _Lost()) == "Process 2 of 2 was lost"
+    assert followed("ended", "ended too") == ""
+
+
+def test_where_none_is_gone_rank_0_is_asked_what_was_wrong() -> None:
+    with pytest.raises(UserError, match="no release"):
+        followed(UserError("There is no release"), ValueError("closed"))
+
+
+def test_seats_are_counted_on_each_machine_and_a_gpu_is_alone_where_it_is() -> None:
+    assert cluster.seats_at(["a", "b", "a"], has_gpus=False) == [Seat(0, 3, 0, 2), Seat(1, 3, 0, 1), Seat(2, 3, 1, 2)]
+    assert cluster.seats_at(["a", "a"], has_gpus=True) == [Seat(0, 2, 0, 1), Seat(1, 2, 0, 1)]
