@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -125,6 +126,17 @@ def test_a_damaged_log_is_named(project: pictus.Project, line: str) -> None:
         runs.page(models.open_run(root))
 
 
+HELD: list[int] = []
+"""Locks that tests hold, as a process does that trains."""
+
+
+@pytest.fixture(autouse=True)
+def _let_go() -> Iterator[None]:
+    yield
+    while HELD:
+        os.close(HELD.pop())
+
+
 def live(root: Path, **told: Any) -> None:
     """What a process that trains writes beside the run, and the lock that it holds."""
     found = {
@@ -135,6 +147,8 @@ def live(root: Path, **told: Any) -> None:
     (root / "live.json").write_text(json.dumps(found))
     (root / "locks").mkdir(exist_ok=True)
     (root / "locks" / "train.lock").write_text(json.dumps({"pid": os.getpid(), "since": ""}))
+    HELD.append(os.open(root / "locks" / "train.lock", os.O_RDONLY))
+    fcntl.flock(HELD[-1], fcntl.LOCK_EX)
 
 
 def mistaken(root: Path, image_id: str, guess: str = "owl") -> None:
@@ -186,6 +200,46 @@ def test_whether_a_run_is_at_work(project: pictus.Project, holder: str, age_s: f
     live(root)
     (root / "locks" / "train.lock").write_text(holder)
     assert runs.is_working(models.open_run(root), time.time() + age_s) is is_at_work
+
+
+def test_the_number_of_a_process_alone_is_no_lock(project: pictus.Project) -> None:
+    root = make_run(project, "young", epochs=1, status="running")
+    live(root)
+    os.close(HELD.pop())  # the machine was started anew, and another process has the number
+    assert not runs.is_working(models.open_run(root))
+
+
+def test_running_unfinished_and_finished_runs_are_told_apart(project: pictus.Project, browser: TestClient) -> None:
+    make_run(project, "done", epochs=1)
+    live(make_run(project, "stopped", epochs=2, status="running"))
+    os.close(HELD.pop())
+    live(make_run(project, "young", epochs=2, status="running"))
+    page = browser.get("/runs").text
+    order = ("1 training", ">young<", "1 unfinished", ">stopped<", "1 finished", ">done<")
+    places = [page.index(words) for words in order]
+    assert places == sorted(places)
+    assert '<progress value="25" max="60"' in page
+    assert "stopped at epoch 2 of 6" in page
+    assert "pictus train resume stopped" in page
+    assert "pictus train resume young" not in page
+
+
+def test_the_votes_of_neighbours_are_called_by_their_name(project: pictus.Project, browser: TestClient) -> None:
+    root = make_run(project, "simclr", epochs=2)
+    card = json.loads((root / "run.json").read_text()) | {"is_classifier": False}
+    (root / "run.json").write_text(json.dumps(card))
+    for path in ("/runs", "/runs/simclr"):
+        page = browser.get(path).text
+        assert "kNN top-1" in page
+        assert "pictus train probe --network simclr" in page
+        assert "<dt>top-1" not in page
+
+
+def test_a_run_that_diverges_is_followed(project: pictus.Project, browser: TestClient) -> None:
+    live(make_run(project, "young", epochs=2, status="running"), loss=float("nan"))
+    page = browser.get("/runs/young").text
+    assert "not a number" in page
+    assert ">123<" in page
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"step": "x"}', '{"surest": [3]}'])

@@ -17,7 +17,7 @@ from pictus import models, overview
 from pictus.errors import NotThereError, PictureError, UserError
 from pictus.project import Project
 from pictus.speech import pieces
-from pictus.web import clean, coverage, privacy, reasons, releases, relevance, run_shots, runs, search
+from pictus.web import clean, coverage, privacy, reasons, releases, relevance, run_settings, run_shots, runs, search
 from pictus.web.charts import placeholder
 from pictus.web.layout import TEMPLATES, MissingError, Shell, whole
 from pictus.web.security import SANDBOX
@@ -200,10 +200,17 @@ class _View:
     def runs(self, _request: Request) -> dict[str, Any]:
         found = runs.pages(self.project)
         releases_here = overview.names_in(self.project, "releases")
-        return {"pages": found.pages, "broken": found.broken, "releases": releases_here}
+        groups = [
+            ("training", [page for page in found.pages if page.is_working]),
+            ("unfinished", [page for page in found.pages if not page.is_working and not page.run.is_finished]),
+            ("finished", [page for page in found.pages if page.run.is_finished]),
+        ]
+        return {"groups": groups, "n_runs": len(found.pages), "broken": found.broken, "releases": releases_here}
 
     def run(self, request: Request) -> dict[str, Any]:
-        return self._run_parts(self._run(request))
+        run = self._run(request)
+        shown = run_settings.settings(self.project, run, runs.names(self.project))
+        return self._run_parts(run) | {"settings": shown}
 
     def _run(self, request: Request) -> models.Run:
         name = request.path_params["run"]

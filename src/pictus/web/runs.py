@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -67,6 +68,8 @@ class RunPage:
     curve: Markup
     evaluations: tuple[Evaluation, ...]
     is_working: bool  # a process trains it now
+    votes: str  # "kNN ", where it learns without labels and its scores are its neighbours' votes; else ""
+    left_off: str  # how far it came, of one that has not finished
     mark: str  # another one as soon as any of its files changed
     live: dict[str, Any]  # what the process last told: pace, memory, time left; empty where none ever did
     has_top5: bool  # five guesses do not always hold the right one
@@ -90,12 +93,12 @@ class Shown(NamedTuple):
 
 def pages(project: Project) -> Shown:
     """Every run of the project; one that is broken takes no other away."""
-    found = Shown([], [])
+    found, here = Shown([], []), f"{project.root}/"
     for folder in _folders(project):
         try:
             found.pages.append(page(models.open_run(folder)))
         except UserError as error:
-            found.broken.append(Broken(printable(folder.name), printable(error.what), error.fix))
+            found.broken.append(Broken(printable(folder.name), printable(error.what).replace(here, ""), error.fix))
     found.pages.sort(key=lambda one: (one.run.card.get("started_at", ""), one.run.name), reverse=True)
     return found
 
@@ -104,6 +107,11 @@ def find(project: Project, name: str) -> Run | None:
     """A run by its name, which is looked up among what there is, never made into a path."""
     folder = next((folder for folder in _folders(project) if folder.resolve().name == name), None)
     return models.open_run(folder) if folder else None
+
+
+def names(project: Project) -> set[str]:
+    """Of all runs, also of those that cannot be opened."""
+    return {folder.name for folder in _folders(project)}
 
 
 def _folders(project: Project) -> list[Path]:
@@ -127,9 +135,18 @@ def page(run: Run) -> RunPage:
         run, card.get("recipe") or card.get("asked", {}), str(card.get("release", {}).get("version", "")),
         len(lines), int(best["epoch"]) if best else 0, score("val_top1"), score("val_top5"),
         run_charts.small(lines, int(best["epoch"]) if best else 0, is_classifier=run.is_classifier),
-        tuple(_evaluations(run)), is_working(run), mark(run), live(run), len(run.classes) > BEST_OF,
+        tuple(_evaluations(run)), is_working(run), "" if run.is_classifier else "kNN ",
+        _left_off(run, lines), mark(run), live(run), len(run.classes) > BEST_OF,
         n_val,
     )  # fmt: skip
+
+
+def _left_off(run: Run, lines: list[dict[str, Any]]) -> str:
+    """What the card says, or, of one that was killed, the log and its last word."""
+    if run.is_finished:
+        return ""
+    planned = live(run).get("epochs")
+    return f"epoch {len(lines):,}" + (f" of {planned:,.0f}" if planned else "")
 
 
 def _check_texts(run: Run) -> None:
@@ -152,10 +169,20 @@ def is_working(run: Run, now_s: float | None = None) -> bool:
             raise ProcessLookupError
         os.kill(pid, 0)  # 0: only looks whether it is there
     except PermissionError:
-        return True  # somebody else's process
+        return _is_locked(run)  # somebody else's process
     except (OSError, ValueError, KeyError):
         return (time.time() if now_s is None else now_s) - _changed(run.root / LIVE_NAME) < FRESH_S and _is_held(run)
-    return True
+    return _is_locked(run)
+
+
+def _is_locked(run: Run) -> bool:
+    """Whether a process holds the lock: after a restart of the machine another one has the number that is in it."""
+    with (run.root / LOCK).open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True  # held, or by a machine whose file system does not tell
+    return False
 
 
 def _is_held(run: Run) -> bool:
@@ -173,9 +200,11 @@ def mark(run: Run) -> str:
 def live(run: Run) -> dict[str, Any]:
     """live.json; empty where there is none, or what it holds is of another form."""
     found = _read(run.root / LIVE_NAME, LIVE_BYTES)
-    numbers = ("step", "steps", "epochs", "steps_per_epoch", "loss", "lr", "pictures_per_s", "wait_share",
+    numbers = ("step", "steps", "epochs", "steps_per_epoch", "lr", "pictures_per_s", "wait_share",
                "memory_bytes", "gpu_bytes", "left_s", "elapsed_s")  # fmt: skip
     is_whole = all(is_number(found.get(name)) for name in numbers) and isinstance(found.get("history"), list)
+    if not is_number(found.get("loss")):
+        found["loss"] = math.nan  # of weights that have diverged
     return found | {"history": found["history"][:MOST_SHOWN]} if is_whole and found["steps_per_epoch"] >= 1 else {}
 
 
