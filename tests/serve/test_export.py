@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from pictus import models, serve
+from pictus import models, networks, quantised_networks, serve
 from pictus.project import bare
-from pictus.serve.bundle import Bundle, open_bundle
-from pictus.serve.export import TOLERANCE, drawn_pictures, network_probabilities, parity
+from pictus.serve.bundle import Bundle, Parity, open_bundle
+from pictus.serve.export import INT8, TOLERANCE, drawn_pictures, network_probabilities, parity
 from pictus.serve.recogniser import Recogniser
 
 
@@ -90,3 +91,44 @@ def test_drawn_pictures_are_of_the_network_s_shape() -> None:
     assert pictures.dtype == np.uint8
     assert np.array_equal(pictures, np.stack(drawn_pictures(20, 0)))
     assert len({picture.tobytes() for picture in pictures}) == 32
+
+
+def test_a_run_of_8_bits_is_held_to_a_rule_of_its_own_that_the_bundle_tells(tmp_path: Path, make_run: Any) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    folder = make_run(tmp_path / "models/eight")
+    small = quantised_networks.quantised(models.load_run(models.open_run(folder), device="cpu"))
+    quantised_networks.calibrate(small, [torch.randn(16, 3, 32, 32)])
+    save_file({key: one.contiguous() for key, one in small.state_dict().items()}, folder / "model.safetensors")
+    card = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(card | {"model": "small-cnn@int8"}))
+    assert "first guesses equal" in serve.export(bare(tmp_path)).headline
+    told = open_bundle(tmp_path / "bundles/eight").parity
+    assert told.holds
+    assert (told.tolerance, told.mean_tolerance, told.least_agreement) == (INT8.tolerance, INT8.mean, INT8.agreement)
+    assert 0 < told.mean_difference <= told.greatest_difference
+    assert networks.family_of("small-cnn@int8") == "pictus"
+
+
+@pytest.mark.parametrize(
+    ("change", "holds"),
+    [
+        ({}, True),
+        ({"greatest_difference": 0.06}, False),
+        ({"mean_difference": 0.006}, False),
+        ({"n_other": 2}, True),
+        ({"n_other": 3}, False),
+        ({"n_other_top1": 1}, False),
+    ],
+)
+def test_each_bound_of_whole_numbers_holds_by_itself(change: dict[str, Any], holds: bool) -> None:
+    found = {"n_drawn": 32, "n_real": 168, "greatest_difference": 0.04, "tolerance": INT8.tolerance, "n_other_top1": 0,
+             "mean_difference": 0.004, "n_other": 0, "mean_tolerance": INT8.mean,
+             "least_agreement": INT8.agreement}  # fmt: skip
+    assert Parity(**{**found, **change}).holds is holds
+
+
+def test_a_bundle_of_before_is_held_to_the_tolerance_alone() -> None:
+    assert Parity(32, 12, 1e-6, 1e-4, 0).holds
+    assert not Parity(32, 12, 1e-3, 1e-4, 0).holds

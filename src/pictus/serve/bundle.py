@@ -19,29 +19,42 @@ from typing import Any
 
 from pictus.errors import UserError
 from pictus.extras import need
+from pictus.graphs import INPUT, OUTPUT
 from pictus.models import Preprocessing
 from pictus.project import write_bytes, write_text
 
 FORMAT = 1
 CARD_NAME, GRAPH_NAME = "bundle.json", "model.onnx"
-INPUT, OUTPUT = "pictures", "probabilities"
 DOMAINS = frozenset({"", "ai.onnx"})
 """Makers of operators that are part of ONNX itself."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """The exported graph beside the network on the same pixels: the greatest difference of a probability."""
+    """The exported graph beside the network on the same pixels: differences of a probability, and what is allowed.
+
+    A graph of real numbers is held to `tolerance` alone. One of whole numbers rounds where the network rounds, but sums
+    in another order: a number half way between two goes to the other now and then. It is held to a wider tolerance, to
+    a mean, and to a share of first guesses that must be equal (one of few pictures may differ: two classes may be as
+    likely as each other).
+    """
 
     n_drawn: int
     n_real: int
     greatest_difference: float
     tolerance: float
     n_other_top1: int  # first guesses that differ although the network is sure by more than the tolerance
+    mean_difference: float = 0.0
+    n_other: int = 0  # first guesses that differ, however sure
+    mean_tolerance: float = 0.0  # 0: no bound of its own
+    least_agreement: float = 0.0  # share of first guesses; 0: as the tolerance has it
 
     @property
     def holds(self) -> bool:
-        return self.greatest_difference <= self.tolerance and self.n_other_top1 == 0
+        may_differ = max(1.0, (1 - self.least_agreement) * (self.n_drawn + self.n_real))
+        is_near = self.greatest_difference <= self.tolerance and self.n_other_top1 == 0
+        is_near_on_average = not self.mean_tolerance or self.mean_difference <= self.mean_tolerance
+        return is_near and is_near_on_average and (not self.least_agreement or self.n_other <= may_differ)
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,19 @@
-"""From a trained network to an ONNX graph with its preprocessing inside, and the proof that both agree.
+"""The proof that an exported graph says what its network says.
 
 Legend: N pictures, S side in px, K classes.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pictus import models
+from pictus import graphs, models
 from pictus.extras import need
-from pictus.serve.bundle import INPUT, OUTPUT, Parity
-from pictus.tasks import TASKS
+from pictus.serve.bundle import Parity
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,28 +21,34 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 """Of a probability. fp32 graphs differ from fp32 networks by about 1e-6; a wrong layout or mean by 1e-2 and more."""
 
-N_DRAWN = 32
+N_DRAWN, LOT = 32, 64
+
+
+class Rule(NamedTuple):
+    """How near a graph must be, of a probability: at most, on average (0: any), and in its first guesses."""
+
+    tolerance: float
+    mean: float
+    agreement: float
+    n_real: int  # pictures of a release that both are asked about, as many as there are
+    fix: str
+
+
+FLOAT = Rule(
+    TOLERANCE, 0.0, 0.0, 32,
+    "train another network: this one uses something that the ONNX exporter does not translate rightly",
+)  # fmt: skip
+
+INT8 = Rule(
+    0.05, 0.005, 0.99, 256,
+    "this processor's kernels may cut sums off (those without VNNI do): export the run it came from instead",
+)  # fmt: skip
+"""Of whole numbers. Untrained small-cnn, ResNet-18 and ViT differed by 0.0006 to 0.005, on average by 0.0001 to 0.0013,
+from what they were in torch: numbers half way between two that were rounded the other way.
+"""
 
 Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """u8[N, S, S, 3] -> f32[N, K]."""
-
-
-def graph_of(model: "nn.Module", preprocessing: models.Preprocessing, task: str = "classification") -> bytes:
-    """The ONNX file of network, normalising and what the task makes of logits, for any number of pictures."""
-    torch = need("torch", "train")
-    need("onnx", "serve")
-    need("onnxscript", "serve")
-    side = preprocessing.size
-    example = torch.zeros((2, side, side, 3), dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own about its internals
-        program = torch.onnx.export(
-            _recogniser(model, preprocessing, task), (example,), input_names=[INPUT], output_names=[OUTPUT],
-            dynamic_shapes={"pictures": {0: torch.export.Dim("N", min=1, max=4096)}}, dynamo=True, verbose=False,
-            external_data=False,
-        )  # fmt: skip
-    graph: bytes = program.model_proto.SerializeToString()
-    return graph
 
 
 def network_probabilities(
@@ -52,7 +56,7 @@ def network_probabilities(
 ) -> Probabilities:
     """The network itself, asked in the way the graph will be."""
     torch = need("torch", "train")
-    recogniser = _recogniser(model, preprocessing, task)
+    recogniser = graphs.recogniser(model, preprocessing, task)
 
     def ask(pictures_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -63,20 +67,34 @@ def network_probabilities(
 
 
 def parity(
-    network: Probabilities, graph: Probabilities, real: Sequence[NDArray[np.uint8]], side: int, seed: int = 0
-) -> Parity:
+    network: Probabilities, graph: Probabilities, real: Sequence[NDArray[np.uint8]], side: int, seed: int = 0,
+    *, rule: Rule = FLOAT,
+) -> Parity:  # fmt: skip
     """Ask both about drawn pictures (noise, flat, gradients) and real ones, one at a time and together."""
     drawn = drawn_pictures(side, seed)
     pictures_NSS3 = np.stack([*drawn, *real])
-    network_NK = network(pictures_NSS3)
-    differences = [np.abs(graph(pictures_NSS3) - network_NK).max()]
+    network_NK = _in_lots(network, pictures_NSS3)
+    together_NK = np.abs(_in_lots(graph, pictures_NSS3) - network_NK)
     one_by_one_NK = np.concatenate([graph(picture[None]) for picture in pictures_NSS3])
-    differences.append(np.abs(one_by_one_NK - network_NK).max())
+    alone_NK = np.abs(one_by_one_NK - network_NK)
     top_NK = np.sort(network_NK, axis=1)
-    is_sure_N = top_NK[:, -1] - top_NK[:, -2] > 2 * TOLERANCE if top_NK.shape[1] > 1 else np.zeros(len(top_NK), bool)
-    n_other = int((is_sure_N & (one_by_one_NK.argmax(axis=1) != network_NK.argmax(axis=1))).sum())
-    greatest = float(np.max(differences))
-    return Parity(len(drawn), len(real), greatest if np.isfinite(greatest) else float("inf"), TOLERANCE, n_other)
+    is_sure_N = np.zeros(len(top_NK), bool)
+    if top_NK.shape[1] > 1:
+        is_sure_N = top_NK[:, -1] - top_NK[:, -2] > 2 * rule.tolerance
+    is_other_N = one_by_one_NK.argmax(axis=1) != network_NK.argmax(axis=1)
+    greatest, mean = (
+        float(np.nan_to_num(found, nan=np.inf)) for found in (np.max([together_NK, alone_NK]), np.mean(alone_NK))
+    )
+    return Parity(
+        len(drawn), len(real), greatest, rule.tolerance, int((is_sure_N & is_other_N).sum()), mean,
+        int(is_other_N.sum()), rule.mean, rule.agreement,
+    )  # fmt: skip
+
+
+def _in_lots(ask: Probabilities, pictures_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Of many pictures, LOT at a time: what lies between layers takes memory."""
+    lots = range(0, len(pictures_NSS3), LOT)
+    return np.concatenate([ask(pictures_NSS3[start : start + LOT]) for start in lots])
 
 
 def drawn_pictures(side: int, seed: int) -> list[NDArray[np.uint8]]:
@@ -88,18 +106,3 @@ def drawn_pictures(side: int, seed: int) -> list[NDArray[np.uint8]]:
     flat = np.ones((1, side, side, 1), np.uint8) * colours
     ramps = (np.ones((1, side, 1, 1)) * slopes).astype(np.uint8)
     return [*noise, *flat, *ramps]
-
-
-def _recogniser(model: "nn.Module", preprocessing: models.Preprocessing, task: str) -> Any:  # noqa: ANN401  no stubs
-    torch = need("torch", "train")
-    probabilities = TASKS.get(task).probabilities
-
-    class Recogniser(torch.nn.Module):  # type: ignore[misc,name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, pictures: Any) -> Any:  # noqa: ANN401
-            return probabilities(self.model(models.normalised(pictures, preprocessing)).float())
-
-    return Recogniser().eval()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pictus import models, stores
+from pictus import graphs, models, quantised_networks, stores
 from pictus.clock import now
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError, counted
@@ -23,11 +23,8 @@ from pictus.extras import need
 from pictus.project import Project, bare
 from pictus.registry import Outcome, step
 from pictus.serve.bundle import CARD_NAME, Bundle, Parity, open_bundle, sha256, write_bundle
-from pictus.serve.export import graph_of, network_probabilities, parity
+from pictus.serve.export import FLOAT, INT8, network_probabilities, parity
 from pictus.serve.recogniser import Recogniser
-
-N_REAL = 32
-"""Pictures of a release that both are asked about, as many as there are."""
 
 MAX_PORT = 65535
 
@@ -62,6 +59,8 @@ class Exported:
     n_drawn: int
     n_real: int
     greatest_difference: float
+    mean_difference: float
+    n_other: int  # first guesses that differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +259,12 @@ def _is_run(project: Project, run: str) -> bool:
 def _export(project: Project, run: models.Run, release: str) -> Bundle:
     """Export, compare, and only then write."""
     with project.progress.track(f"export {run.name}", 3) as meter:
-        real = _real_pictures(project, run, release)
+        rule = INT8 if quantised_networks.split(run.model_name)[1] else FLOAT
+        real = _real_pictures(project, run, release, rule.n_real)
         model = models.load_run(run, device="cpu")
         meter.advance()
         task = str(run.card.get("recipe", {}).get("task", "classification"))  # cards of before know no other
-        graph = graph_of(model, run.preprocessing, task)
+        graph = graphs.graph_of(model, run.preprocessing, task)
         root = project.bundles_dir / run.name
         none = Parity(0, 0, 0.0, 0.0, 0)
         draft = Bundle(
@@ -273,21 +273,21 @@ def _export(project: Project, run: models.Run, release: str) -> Bundle:
         )  # fmt: skip
         meter.advance()
         network = network_probabilities(model, run.preprocessing, task)
-        found = parity(network, Recogniser(draft).probabilities, real, run.preprocessing.size)
+        found = parity(network, Recogniser(draft).probabilities, real, run.preprocessing.size, rule=rule)
         meter.advance()
     if not found.holds:
         raise UserError(
             f"The exported graph of {run.name} does not follow the network: probabilities differ by up to"
-            f" {found.greatest_difference:.2g} (at most {found.tolerance:.0e} is allowed), {found.n_other_top1} first"
+            f" {found.greatest_difference:.2g} (at most {found.tolerance:.0e} is allowed), {found.n_other} first"
             f" guesses of {found.n_drawn + found.n_real} are others. Nothing was written.",
-            fix="train another network: this one uses something that the ONNX exporter does not translate rightly",
+            fix=rule.fix,
         )
     bundle = replace(draft, parity=found)
     write_bundle(bundle)
     return bundle
 
 
-def _real_pictures(project: Project, run: models.Run, release: str) -> list[NDArray[np.uint8]]:
+def _real_pictures(project: Project, run: models.Run, release: str, count: int) -> list[NDArray[np.uint8]]:
     """Some pictures of a release, spread over it; none where there is no release and none was named."""
     try:
         found = stores.asked(project, release, run.card)
@@ -298,7 +298,7 @@ def _real_pictures(project: Project, run: models.Run, release: str) -> list[NDAr
     rows = found.pictures
     reader = stores.picker_of(found)
     real = []
-    for row in np.unique(np.linspace(0, rows.num_rows - 1, N_REAL).astype(int)) if rows.num_rows else ():
+    for row in np.unique(np.linspace(0, rows.num_rows - 1, count).astype(int)) if rows.num_rows else ():
         place = (rows.column(name)[int(row)].as_py() for name in ("shard", "offset", "size"))
         try:
             real.append(models.prepare(reader.read(*place), run.preprocessing))
@@ -339,8 +339,14 @@ def _listen(host: str, port: int) -> socket.socket:
 def _record(bundle: Bundle) -> Exported:
     found = bundle.parity
     return Exported(
-        bundle.run, str(bundle.root), len(bundle.graph), found.n_drawn, found.n_real, found.greatest_difference
-    )
+        bundle.run, str(bundle.root), len(bundle.graph), found.n_drawn, found.n_real, found.greatest_difference,
+        found.mean_difference, found.n_other,
+    )  # fmt: skip
+
+
+def _agreed(record: Exported) -> str:
+    count = record.n_drawn + record.n_real
+    return f"{count - record.n_other} of {count} first guesses equal" if record.n_other else "first guesses equal"
 
 
 def _exported(project: Project, run: models.Run, bundle: Bundle) -> Outcome[Exported]:
@@ -352,7 +358,7 @@ def _exported(project: Project, run: models.Run, bundle: Bundle) -> Outcome[Expo
         "serve export", summary,
         f"{bundle.root}: {record.size / 1e6:.1f} MB of {models.called(run)}; probabilities within"
         f" {record.greatest_difference:.0e} of the network's on {record.n_drawn} drawn and {record.n_real} real"
-        " pictures, first guesses equal", models.unfinished(run),
+        f" pictures, {_agreed(record)}", models.unfinished(run),
         next=(f"pictus serve start --run {bundle.run}", f"pictus serve predict FILE --run {bundle.run}"),
         source=lambda: iter([record]),
     )  # fmt: skip

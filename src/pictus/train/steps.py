@@ -261,6 +261,7 @@ def _trained(
             batch_size=job.recipe.batch_size,
         ),
         "energy": energy.told(state.counters.joules, job.cores),
+        **adapters.told(job.root),
     }  # fmt: skip
     if state.counters.accumulate:
         card["environment"] = card["environment"] | {"accumulate": state.counters.accumulate}

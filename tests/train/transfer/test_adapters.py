@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 import pictus
-from pictus import models, networks
+from pictus import models, networks, train
 from pictus.errors import UserError
 from pictus.train.recipes import Recipe
 from pictus.train.transfer import adapters, freezing
@@ -73,8 +74,44 @@ def test_a_run_with_adapters_keeps_merged_weights_and_resumes_to_the_same_bytes(
     stripes: pictus.Project, trained_twice: TrainTwice
 ) -> None:
     whole, stopped = trained_twice(stripes, ("epochs=2", "batch_size=12", "size=32", "lora=2", "parts=2"))
-    for name in ("metrics.jsonl", "model.safetensors"):
+    for name in ("metrics.jsonl", "model.safetensors", adapters.ALONE):
         assert (whole / name).read_bytes() == (stopped / name).read_bytes()
     run = models.open_run(whole)
     assert run.card["transfer"]["adapters"]["rank"] == 2
+    assert run.card["adapters_sha256"] == hashlib.sha256((whole / adapters.ALONE).read_bytes()).hexdigest()
     models.load_run(run)  # strictly: no adapter is left in the file
+
+
+def test_adapters_alone_make_the_same_network_of_the_same_base_and_of_no_other(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    plain = networks.make("resnet-w16", 3).eval()
+    adapted = adapters.put_in(copy.deepcopy(plain), 2)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if name.endswith("lora_up") or name.startswith(networks.head_of(adapted)[0]):
+                parameter.normal_(std=0.1)
+    path = tmp_path / adapters.ALONE
+    save_file(adapters.alone(adapted), path)
+    assert adapters.is_alone(path)
+    assert path.stat().st_size < sum(4 * one.numel() for one in plain.parameters()) / 4
+    assert adapters.alone(plain) == {}
+    laid = adapters.laid_on(copy.deepcopy(plain), path).state_dict()
+    assert all(torch.equal(value, laid[key]) for key, value in adapters.merged(adapted).items())
+    with pytest.raises(UserError, match="trained on other weights"):
+        adapters.laid_on(networks.make("resnet-w16", 3), path)
+
+
+def test_a_run_begins_from_a_base_and_the_adapters_that_were_trained_on_it(stripes: pictus.Project) -> None:
+    tiny = ("size=32", "batch_size=12", "parts=1", "probe=false", "precision=fp32", "log=none", "ema=0")
+    train.run(stripes, name="base", epochs=1, set_=tiny)
+    train.run(stripes, name="lora", epochs=1, set_=(*tiny, "from_run=base", "lora=2"))
+    file = stripes.models_dir / "lora" / adapters.ALONE
+    train.run(stripes, name="on", epochs=1, set_=(*tiny, "from_run=base", f"weights={file}", "lr=1e-9"))
+    wanted, found = (models.load_run(models.find_run(stripes, name), device="cpu") for name in ("lora", "on"))
+    for one, other in zip(wanted.parameters(), found.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    merged = stripes.models_dir / "lora" / models.WEIGHTS_NAME
+    with pytest.raises(UserError, match="begins from one place"):
+        train.run(stripes, name="two", set_=("from_run=base", f"weights={merged}"))

@@ -124,6 +124,8 @@ def fresh(job: Job) -> State:
     recipe = job.recipe
     need("torch", "train").manual_seed(recipe.seed)
     weights = Path(recipe.weights).expanduser() if recipe.weights else None
+    alone = weights if weights and adapters.is_alone(weights) else None
+    weights = None if alone else weights
     if recipe.from_run:
         network = start.network_from(recipe, job.train.release.classes)
     else:
@@ -132,6 +134,8 @@ def fresh(job: Job) -> State:
         )
         if not recipe.pretrained and weights is None:
             whitening.whiten(network, job.train, job.preprocessing)
+    if alone:
+        network = adapters.laid_on(network, alone)
     state = _assembled(job, network)
     state.counters.plan = Plan(0, 0.0, job.most_steps)
     return state

@@ -293,6 +293,8 @@ def write_weights(state: State, path: Path) -> None:
     safetensors = need("safetensors.torch", "train")
     tensors = {key: value.detach().cpu().contiguous() for key, value in adapters.merged(state.kept).items()}
     write_bytes(path, safetensors.save(tensors))
+    if path.name == models.WEIGHTS_NAME and (own := adapters.alone(state.kept)):
+        write_bytes(path.with_name(adapters.ALONE), safetensors.save(own))
 
 
 def training_views(job: Job) -> tuple[loader.View, ...]:

@@ -2,18 +2,21 @@
 
 For linear layers, and for convolutions in one group (down: the layer's own kernel with r channels, up: 1 × 1). `up`
 begins at 0, so a network with adapters begins as the network without. What a run keeps is the sum, `merged`: evaluating
-and serving it needs no adapters. Our own forty lines in place of a package that brings a language model library along;
-the layers inside torch's own attention, which reads weights without calling its layers, are passed over.
+and serving it needs no adapters; they lie beside it `alone`. Our own lines in place of a package that brings a language
+model library along; the layers inside torch's own attention, which reads weights without calling its layers, are passed
+over.
 
 Legend: O outputs, I inputs, r rank.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pictus import networks
+from pictus import models, networks
 from pictus.errors import UserError
 from pictus.extras import need
 
@@ -24,7 +27,12 @@ if TYPE_CHECKING:
 SCALE = 2.0
 """Of the adapters' part: alpha / r with alpha = 2 r, the usual choice since Hu et al.'s own code."""
 
+ALONE = "adapters.safetensors"
+"""Adapters and head without the network that they belong to."""
+
 _DOWN, _UP, _BASE = "lora_down", "lora_up", "base"
+_ON = "base_sha256"
+"""In that file, 32 bytes: the digest of what they were trained on."""
 
 
 def put_in(network: "nn.Module", rank: int, only: str = "") -> "nn.Module":
@@ -61,11 +69,70 @@ def merged(network: "nn.Module") -> dict[str, "torch.Tensor"]:
     state = dict(network.state_dict())
     for name in names(network):
         down, up = state.pop(f"{name}.{_DOWN}"), state.pop(f"{name}.{_UP}")
-        weight = state.pop(f"{name}.{_BASE}.weight")
-        state[f"{name}.weight"] = weight + (SCALE * up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
+        state[f"{name}.weight"] = _sum(state.pop(f"{name}.{_BASE}.weight"), down, up)
         if f"{name}.{_BASE}.bias" in state:
             state[f"{name}.bias"] = state.pop(f"{name}.{_BASE}.bias")
     return state
+
+
+def alone(network: "nn.Module") -> dict[str, "torch.Tensor"]:
+    """Adapters, head, and the digest of all else; empty for a network without adapters."""
+    torch = need("torch", "train")
+    if not names(network):
+        return {}
+    head = f"{networks.head_of(network)[0]}."
+    own = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()
+           if is_adapter(key) or key.startswith(head)}  # fmt: skip
+    return own | {_ON: torch.frombuffer(bytearray.fromhex(_base_sha256(network)), dtype=torch.uint8)}
+
+
+def is_alone(path: Path) -> bool:
+    """Whether a file of weights holds adapters without their network."""
+    return _ON in models.read_weights(path)
+
+
+def laid_on(network: "nn.Module", path: Path) -> "nn.Module":
+    """The network with a file's adapters added to its layers, and the file's head; the network must be what they were
+    trained on.
+    """
+    tensors = models.read_weights(path)
+    if bytes(tensors.pop(_ON).tolist()).hex() != _base_sha256(network):
+        raise UserError(
+            f"The adapters in {path} were trained on other weights than these.",
+            fix="name where their run began (pictus train card tells): --set from_run=…, or --pretrained",
+        )
+    state = network.state_dict()
+    for key in [key for key in tensors if key.endswith(f".{_DOWN}")]:
+        name = key.removesuffix(f".{_DOWN}")
+        weight, down, up = state.get(f"{name}.weight"), tensors[key], tensors.get(f"{name}.{_UP}")
+        if weight is not None and up is not None and (len(up), *down.shape[1:]) == tuple(weight.shape):
+            state[f"{name}.weight"] = _sum(weight, tensors.pop(key), tensors.pop(f"{name}.{_UP}"))
+    models.load_strictly(network, state | tensors, path)
+    return network
+
+
+def told(root: Path) -> dict[str, str]:
+    """For the run card: the digest of the run's adapters, where it has some."""
+    path = root / ALONE
+    return {"adapters_sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
+
+
+def _base_sha256(network: "nn.Module") -> str:
+    """Of every real number that is neither an adapter's nor the head's, by its name in the network without adapters."""
+    head, inner = f"{networks.head_of(network)[0]}.", [f"{name}.{_BASE}." for name in names(network)]
+    digest = hashlib.sha256()
+    found = {}
+    for key, value in network.state_dict().items():
+        if not (is_adapter(key) or key.startswith(head)) and value.is_floating_point():
+            found[key.replace(f".{_BASE}.", ".") if key.startswith(tuple(inner)) else key] = value
+    for key in sorted(found):
+        digest.update(f"{key} {tuple(found[key].shape)}".encode())
+        digest.update(found[key].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _sum(weight: "torch.Tensor", down: "torch.Tensor", up: "torch.Tensor") -> "torch.Tensor":
+    return weight + (SCALE * up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
 
 
 def _layers(network: "nn.Module") -> list[tuple[str, "nn.Module"]]:

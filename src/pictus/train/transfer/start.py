@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pictus import models, networks
 from pictus.errors import UserError
+from pictus.train.transfer import adapters
 
 if TYPE_CHECKING:
     import torch
@@ -26,9 +27,10 @@ def resolved(project: "Project", recipe: "Recipe") -> "Recipe":
     if recipe.from_run:
         run = models.find_run(project, recipe.from_run)
         digest = models.weights_sha256(run)
-        if recipe.weights or recipe.pretrained:
+        if recipe.pretrained or (recipe.weights and not adapters.is_alone(Path(recipe.weights))):
             raise UserError(
-                "A run begins from one place: from_run, weights and pretrained are three.", fix="leave out all but one"
+                "A run begins from one place: from_run, weights and pretrained are three.",
+                fix="leave out all but one; weights may be the adapters of a run that began from the same place",
             )
         if run.model_name != recipe.model:
             raise UserError(
@@ -45,8 +47,8 @@ def resolved(project: "Project", recipe: "Recipe") -> "Recipe":
 
 
 def network_from(recipe: "Recipe", classes: Sequence[str]) -> "nn.Module":
-    """The recipe's network with the weights of its run `from_run`, which must not have changed. Rows of the head for classes
-    both know are carried over; those of others are new.
+    """The recipe's network with the weights of its run `from_run`, which must not have changed. Rows of the head for
+    classes both know are carried over; those of others are new.
     """
     run = models.open_run(recipe.from_run)
     if recipe.from_run_sha256 and models.weights_sha256(run) != recipe.from_run_sha256:
