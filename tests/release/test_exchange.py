@@ -134,7 +134,7 @@ def test_the_version_is_that_of_the_export_and_a_second_import_changes_nothing(
     for given in ("", "1.0.0"):
         again = release.import_(other, tmp_path / "out", given)
         assert again.headline.startswith("1.0.0 is here already: the digest of ")
-        assert again.next[0] == "pictus train run --release 1.0.0"
+        assert again.next[0] == "pictus train run --release 1.0.0 --recipe auto"
     assert {path: path.stat().st_mtime_ns for path in other.releases_dir.rglob("*")} == before
     assert [event.event for event in other.journal.events()].count("release_imported") == 1
     twin = release.import_(other, tmp_path / "out", "1.1.0")

@@ -485,7 +485,8 @@ def _released(step_name: str, release: Release, problems: list[str]) -> Outcome[
         f"{release.version}  {sized(found)}, train / val / test {sizes}{kept_whole(found['groups'])}\n"
         f"datasheet.md · croissant.json · licences.csv · sha256 manifest in {release.root}"
     )
-    following = (f"pictus train run --release {release.version}", f"pictus release verify {release.version}")
+    version = release.version
+    following = (f"pictus train run --release {version} --recipe auto", f"pictus release verify {version}")
     return Outcome(step_name, summary, headline, tuple(problems), following, lambda: iter(_classes(release)))
 
 

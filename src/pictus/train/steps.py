@@ -110,6 +110,8 @@ def run(
         try:
             job, card = _started(project, root, opened, asked.recipe, card)
             state = fresh(job)
+            if probe.is_long(job.recipe, len(job.train)) and (busy := environment.taken(job.recipe.threads)):
+                logging.getLogger(__name__).warning("%s", busy)
         except BaseException:
             _freed(root)
             raise
@@ -271,6 +273,8 @@ def _trained(
         raise KeyboardInterrupt
     if done := state.counters.step % job.steps_per_epoch:
         notes = (*notes, f"the minutes were over in the last epoch: {done:,} of its {job.steps_per_epoch:,} steps done")
+    if slower := automatic.disappointed(card):
+        card, notes = card | {"why": [*card["why"], slower]}, (*notes, slower)
     unreadable = job.train.unreadable | job.val.unreadable
     card |= {"status": "finished", "finished_at": now(), "n_unreadable": len(unreadable),
              "unreadable": dict(list(unreadable.items())[:MOST_UNREADABLE])}  # fmt: skip

@@ -65,3 +65,12 @@ def test_a_thread_of_a_server_is_never_asked() -> None:
     thread.start()
     thread.join()
     assert found == [False]
+
+
+def test_cores_that_are_taken_are_told_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "cpu_count", lambda: 2)
+    assert environment.taken(2, load=2.4) == ""
+    told = environment.taken(2, load=19.3)
+    assert told.startswith("2 cores of this machine had work for 19.3 in the last minute")
+    assert "--set parts=1 --set threads=1" in told
+    assert "--set" not in environment.taken(1, load=19.3)

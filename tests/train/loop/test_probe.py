@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -59,6 +59,15 @@ def test_what_the_user_set_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     assert _found(asked).recipe == USUAL
     assert len(tried) == 1
     assert _found(is_random=True).recipe.parts == 1, "a network that draws is computed in one part"
+
+
+def test_of_a_batch_too_small_for_parts_one_thread_is_tried_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, network = replace(USUAL, batch_size=16, parts=1, threads=2), cast("Any", None)
+    _timed(monkeypatch, lambda recipe: 1.0 if recipe.threads == 2 else 0.2)  # two wait for each other
+    found = probe.probed(ASKED, usual, network, (2, "cpu", False), lambda: 0.0)
+    assert (found.recipe.parts, found.recipe.threads) == (1, 1)
+    found = probe.probed(replace(ASKED, threads=2), usual, network, (2, "cpu", False), lambda: 0.0)
+    assert found.recipe.threads == 2, "asked for"
 
 
 def test_time_that_is_up_ends_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,28 @@ def test_a_run_says_why_and_the_same_command_goes_on_after_a_kill(
     assert automatic.asked(stripes, find_release(stripes), "a", asked, pretrained=False).why == tuple(card["why"])
 
 
+def _card(pictures_per_s: float, **other: object) -> dict[str, object]:
+    recipe = {"model": "small-cnn", "size": 64, "minutes": 4.5, "epochs": 120, "batch_size": 32}
+    return {
+        "recipe": recipe | other, "chosen": recipe, "expected_pictures_per_s": 200.0, "pictures": {"train": 700},
+        "results": {"pictures_per_s": pictures_per_s, "steps": 44, "epochs": 2},
+    }  # fmt: skip
+
+
+def test_a_run_that_the_machine_had_little_time_for_says_so() -> None:
+    told = automatic.disappointed(_card(5.9))
+    assert told.startswith("It learned from 5.9 pictures/s, where 200 were measured at the start")
+    assert "Each picture was seen 2 times in 4.5 minutes" in told
+    assert automatic.disappointed(_card(150.0)) == ""
+    assert automatic.disappointed(_card(5.9, size=128)) == "", "the user's own size: nothing was expected of it"
+    assert automatic.disappointed(_card(5.9, minutes=0)) == ""
+    assert automatic.disappointed({"recipe": {"minutes": 5, "model": "m", "size": 1}, "results": {}}) == ""
+
+
+def test_one_minute_is_one() -> None:
+    assert "in 1 minute from each picture" in automatic.choice(HANDS, LAPTOP, minutes=1).why[1]
+
+
 def test_auto_with_published_weights_is_told_what_to_type(stripes: pictus.Project) -> None:
     with pytest.raises(UserError, match="from scratch"):
         train.run(stripes, recipe="auto", pretrained=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 import pictus
 from pictus.engine import cpu_count
+from pictus.errors import counted
 from pictus.extras import need
 from pictus.train.recipes import Recipe
 
@@ -47,6 +49,24 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for name in COMPARED
         if before.get(name) != now[name]
     ]
+
+
+TAKEN = 1.25
+"""Processes that want to compute, for each core, from which on others take what training needs."""
+
+
+def taken(threads: int, load: float | None = None) -> str:
+    """A sentence for the start of a long run on a machine whose cores are at work already; "" on any other. load: of
+    the last minute, as the system tells it.
+    """
+    load = os.getloadavg()[0] if load is None else load
+    if load < TAKEN * cpu_count():
+        return ""
+    advice = " Threads that wait for each other lose most: --set parts=1 --set threads=1 may be faster." * (threads > 1)
+    return (
+        f"{counted(cpu_count(), 'core')} of this machine had work for {load:.1f} in the last minute: training shares"
+        f" them, and takes longer than on an idle one.{advice}"
+    )
 
 
 def device() -> str:

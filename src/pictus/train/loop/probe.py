@@ -47,12 +47,17 @@ class Found:
         return {"chose": words(self.recipe), "seconds": round(self.seconds, 2), "step_s": self.steps_s}
 
 
+def is_long(asked: Recipe, n_train: int) -> bool:
+    """Whether a run takes so long that looking at the machine pays."""
+    return asked.minutes >= LEAST_MINUTES if asked.minutes else n_train * asked.epochs >= LEAST_PICTURES_SHOWN
+
+
 def is_worth(asked: Recipe, n_train: int) -> bool:
     """Whether the run is long enough, and anything is left to choose."""
     if not asked.probe or asked.compile:
         return False
-    long = asked.minutes >= LEAST_MINUTES if asked.minutes else n_train * asked.epochs >= LEAST_PICTURES_SHOWN
-    return long and ("auto" in (asked.precision, asked.layout) or not (asked.parts and asked.threads))
+    is_open = "auto" in (asked.precision, asked.layout) or not (asked.parts and asked.threads)
+    return is_open and is_long(asked, n_train)
 
 
 def settled(
@@ -105,7 +110,9 @@ def _others(what: str, asked: Recipe, best: Recipe, job: tuple[int, str, bool]) 
     if what == "parts" and device == "cpu" and not asked.parts:
         most = 1 if is_random else min(MOST, cores, best.batch_size // LEAST_PICTURES)
         counts = [count for count in (1, 2, 4) if count <= max(1, most)]
-        return [replace(best, parts=count, threads=asked.threads or max(1, cores // count)) for count in counts]
+        found = [replace(best, parts=count, threads=asked.threads or max(1, cores // count)) for count in counts]
+        # The threads of a single part wait for each other, long where other work takes the cores: one may be faster.
+        return [*found, replace(best, parts=1, threads=1)] if len(found) == 1 and not asked.threads else found
     return []
 
 

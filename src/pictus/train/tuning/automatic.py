@@ -38,6 +38,9 @@ GREY = 6.0
 PROBE_S = 2.0
 PROBED_BATCH = 32
 
+SLOWER = 0.5
+"""Below this share of the pace it was chosen for, a run says so at its end."""
+
 MINUTES = 4.5
 """Of training where nothing is asked: with reading, validating and writing the command takes less than five."""
 
@@ -88,6 +91,7 @@ class Machine:
 class Choice(NamedTuple):
     recipe: Recipe
     why: tuple[str, ...]
+    pictures_per_s: float  # that the network is expected to learn from
 
 
 def looked(release: Release) -> Data:
@@ -138,18 +142,26 @@ def choice(data: Data, machine: Machine, minutes: float = 0.0) -> Choice:
     )
     why = [
         _facts(data, machine),
-        (f"Network {network} at {side} px: it learns from {rate:,.0f} pictures/s here, in {minutes:g} minutes from each"
+        (f"Network {network} at {side} px: it learns from {rate:,.0f} pictures/s here, in {_lasting(minutes)} from each"
          f" picture {most:,} times; about {wanted:,} times are wanted."),
-        f"At most {recipe.epochs:,} epochs in {minutes:g} minutes, whichever is over first.",
+        f"At most {recipe.epochs:,} epochs in {_lasting(minutes)}, whichever is over first.",
     ]  # fmt: skip
     for more, reason in (_mirror(data), _few(data), _balance(data), _colour(data)):
         recipe = replace(recipe, **more)  # type: ignore[arg-type]
         why.append(reason)
-    return Choice(recipe, tuple(why))
+    return Choice(recipe, tuple(why), rate)
 
 
 _TRAINED = 0.8
 """Share of a run that is training; the rest is validation, checkpoints and reading pictures for the first time."""
+
+
+def _rounded(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"  # noqa: PLR2004  two digits say enough
+
+
+def _lasting(minutes: float) -> str:
+    return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
 
 
 def _facts(data: Data, machine: Machine) -> str:
@@ -260,7 +272,7 @@ def asked(project: Project, release: Release, name: str, settings: Sequence[str]
         card = run.card
         is_same = card.get("why_settings") == list(settings) and card["release"]["digest"] == release.digest
         if is_same and not run.is_finished and name in ("", run.name):
-            return Choice(Recipe(**card["chosen"]), tuple(card["why"]))
+            return Choice(Recipe(**card["chosen"]), tuple(card["why"]), card.get("expected_pictures_per_s", 0.0))
     plain = changed(find("small-cnn"), settings)
     data = looked(release)
     return choice(data, measured(sides_for(data, environment.device())), plain.minutes)
@@ -268,4 +280,23 @@ def asked(project: Project, release: Release, name: str, settings: Sequence[str]
 
 def told(found: Choice, settings: Sequence[str]) -> dict[str, Any]:
     """For the run card: what was chosen and why, and what the user set beside it."""
-    return {"why": list(found.why), "why_settings": list(settings), "chosen": asdict(found.recipe)}
+    return {"why": list(found.why), "why_settings": list(settings), "chosen": asdict(found.recipe),
+            "expected_pictures_per_s": round(found.pictures_per_s, 1)}  # fmt: skip
+
+
+def disappointed(card: Mapping[str, Any]) -> str:
+    """A sentence for the end of a run that learned from far fewer pictures a second than it was chosen for; "" for any
+    other. Of one whose network or size the user set nothing was expected.
+    """
+    expected, found, recipe = card.get("expected_pictures_per_s", 0.0), card["results"], card["recipe"]
+    if not recipe.get("minutes") or any(recipe[name] != card.get("chosen", {}).get(name) for name in ("model", "size")):
+        return ""
+    paced, n_train = found["pictures_per_s"], card["pictures"]["train"]
+    if paced >= expected * _TRAINED * SLOWER or found["epochs"] >= recipe["epochs"]:
+        return ""
+    seen = found["steps"] * recipe["batch_size"] / max(1, n_train)
+    return (
+        f"It learned from {_rounded(paced)} pictures/s, where {expected:,.0f} were measured at the start: the machine"
+        f" was busy with other work. Each picture was seen {_rounded(seen)} times in {_lasting(recipe['minutes'])}; on"
+        " an idle machine, or with more minutes, it will learn more."
+    )
