@@ -133,8 +133,8 @@ class Recipe:
     pool: str = "none"  # none | project: all its clean pictures as well, without labels
     pool_sha256: str = ""  # of the list of them; found when the run begins
     hidden: int = 512  # units of the projection
-    outputs: int = 0  # of the projection; 0: 128 (simclr), 1024 (dino)
-    sharpness: float = 0.2  # simclr: temperature of the similarities
+    outputs: int = 0  # of the projection; 0: 128 (simclr, dcl), 1024 (dino)
+    sharpness: float = 0.2  # simclr, dcl: temperature of the similarities
     drift: float = 0.99  # dino: how much of the teacher stays in a step, at the start; it grows to 1
     local_crops: int = 4  # dino: small crops beside the two large ones
     mask: float = 0.0  # mae: share of the patches that are hidden; 0: 0.75 of a transformer's, 0.6 else
