@@ -78,6 +78,13 @@ def test_an_unknown_run_proposes_near_names(project: pictus.Project) -> None:
     assert "small-cnn-1.0.0" in caught.value.fix
 
 
+def test_where_there_is_no_run_the_first_step_to_one_is_told(project: pictus.Project) -> None:
+    with pytest.raises(UserError, match=r"There is no run 'nobody': .* holds none\.") as caught:
+        models.find_run(project, "nobody")
+    assert caught.value.fix.startswith("pictus taxonomy import")
+    assert "\nfix: taxonomy.import_(project" in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1, "name": "x"}'])
 def test_a_damaged_card_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)

@@ -103,3 +103,18 @@ def test_a_wrong_name_is_told_without_importing_either_package() -> None:
     assert "There is no recipe 'inceptionv3x'" in said
     assert "inception_v3" in said
     assert said.splitlines()[-1] == "[]"
+
+
+def test_a_downloader_s_talk_becomes_one_line_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        sys.stderr.write('Downloading: "https://weights.example/r18.pth" to /home/me/.cache/r18.pth\n')
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(networks, "_torchvision", offline)
+    with pytest.raises(UserError, match=r"fetched from https://weights\.example/r18\.pth \(OSError") as caught:
+        networks.make("resnet18", 3, pretrained=True)
+    assert "--set weights=FILE.safetensors" in caught.value.fix
+    assert capsys.readouterr().err == ""
+    assert caplog.messages == ["fetching the published weights of resnet18, once"]

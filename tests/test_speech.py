@@ -31,6 +31,9 @@ SOURCE = Path(__file__).parent.parent / "src" / "pictus"
      'annotate.gold(project)    (to mark known answers), or method="dawid-skene"'),
     ("pictus annotate rule x.jpg --concept owl --not", 'annotate.rule(project, "x.jpg", concept="owl", not_=True)'),
     ("pictus status", "overview.status(project)"), ("pictus new birds", 'pictus.new("birds")'),
+    ("leave it out, or --set lr=0.1", 'leave it out, or set_="lr=0.1"'),
+    ("or leave out --not", "or leave out not_=True"),
+    ("pictus train settings    lists all", "train.settings(project)    lists all"),
     ("--threshold 0.9", "threshold=0.9"), ("leave them out with --skip-bad", "leave them out with skip_bad=True"),
     ("pip install 'pictus[train]'", "pip install 'pictus[train]'"), ("one of: csv, coco", "one of: csv, coco"),
 ])  # fmt: skip

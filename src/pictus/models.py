@@ -213,7 +213,11 @@ def find_run(project: Project, name_or_path: str = "") -> Run:
         for folder in (project.models_dir / name_or_path, Path(name_or_path).expanduser()):
             if (folder / CARD_NAME).is_file():
                 return open_run(folder)
-        raise unknown("run", name_or_path, sorted(path.parent.name for path in _cards(project)))
+        names = sorted(path.parent.name for path in _cards(project))
+        if not names:
+            what = f"There is no run {name_or_path!r}: {project.models_dir} holds none."
+            raise UserError(what, fix=first_command(project, "run"))
+        raise unknown("run", name_or_path, names)
     finished = by_finish(runs(project))
     if not finished:
         what = f"There is no finished training run in {project.models_dir}."

@@ -5,7 +5,11 @@ torch is imported where a network is made, so the module class below lives insid
 
 from __future__ import annotations
 
+import io
+import logging
+import re
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from typing import TYPE_CHECKING, Any
 
 from pictus import narrow_networks, network_names, quantised_networks
@@ -45,15 +49,33 @@ def make(name: str, n_classes: int, *, size: int = 0, pretrained: bool = False) 
     maker = _torchvision if family == "torchvision" else _timm
     if not pretrained:
         return maker(_plain(name), n_classes, size, pretrained=False)
+    talk = _Talk(name)
     try:
-        return maker(_plain(name), n_classes, size, pretrained=True)
+        with redirect_stderr(talk):
+            return maker(_plain(name), n_classes, size, pretrained=True)
     except UserError:
         raise
     except Exception as error:  # every downloader raises errors of its own
         raise UserError(
-            f"The pretrained weights of {name!r} could not be fetched ({type(error).__name__}: {_first_line(error)}).",
+            f"The pretrained weights of {name!r} could not be fetched{talk.origin} ({type(error).__name__}:"
+            f" {_first_line(error)}).",
             fix="connect to the internet, or bring the weights as a file: --set weights=FILE.safetensors",
         ) from error
+
+
+class _Talk(io.TextIOBase):
+    """What a downloader says of addresses and folders: one line of ours in its place."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.origin = ""  # " from ADDRESS" once it is known
+
+    def write(self, text: str) -> int:
+        found = re.search(r'Downloading: "(.+?)"', text)
+        if found and not self.origin:
+            self.origin = f" from {found[1]}"
+            logging.getLogger(__name__).warning("fetching the published weights of %s, once", self._name)
+        return len(text)
 
 
 def family_of(name: str) -> str:

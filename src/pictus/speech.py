@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 import shlex
 
@@ -32,6 +33,7 @@ def in_python(fix: str) -> str:
     def argument(match: re.Match[str]) -> str:
         """An option that stands alone."""
         name, value = match[1].replace("-", "_"), match[2]
+        name += "_" * (keyword.iskeyword(name) or name == "set")  # as steps call them
         if value is None:
             return f"{name}={'…' if '--' + match[1] in valued else 'True'}"
         inner = value.strip("\"'")
