@@ -37,8 +37,9 @@ UNEXPLAINED = {"demo.album", "forms", "search.steps", "serve.steps"}
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 MAX_STEP_PARAMETERS = 6
-MANY_PARAMETERS = {"collect fetch": 8, "annotate import": 8, "train tune": 7, "train run": 7}
-"""What a run is made of is its recipe; where its processes run is not.
+MANY_PARAMETERS = {"collect fetch": 8, "annotate import": 8, "train tune": 7, "train run": 7, "train probe": 7}
+"""What is probed is a network, its weights, or columns.
+What a run is made of is its recipe; where its processes run is not.
 A study has its end in trials and minutes, its workers, and what is tried beside what is the same. A fetch has
 manners (rate, contact, hosts), a choice of what to ask again, and a machine to run on; an import what
 its files are, what they are about, what of them may be left out, and whose they are."""

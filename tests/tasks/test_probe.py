@@ -1,13 +1,10 @@
-"""Probes: known optima, fused kinds, and files of features."""
+"""Probes: known optima, and fused kinds."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pictus.errors import UserError
@@ -63,44 +60,6 @@ def test_soft_targets_are_learned_too() -> None:
     soft = np.full((60, 3), 0.1, np.float32)
     soft[np.arange(60), labels] = 0.8
     assert (probe.predict(probe.fit(features, soft), features).argmax(axis=1) == labels).mean() > 0.95
-
-
-def test_features_are_read_by_picture_from_npz_and_parquet(tmp_path: Path) -> None:
-    features, _ = clouds(4)
-    ids = ["d", "b", "a", "c"]
-    np.savez(tmp_path / "f.npz", image_id=np.array(ids), vectors=features)
-    pq.write_table(pa.table({"image_id": ids, "vector": features.tolist()}), tmp_path / "f.parquet")
-    for name in ("f.npz", "f.parquet"):
-        assert np.array_equal(probe.read_features(tmp_path / name, ["a", "d"]), features[[2, 0]])
-    with pytest.raises(UserError, match="no features of 1 picture of 2, first z"):
-        probe.read_features(tmp_path / "f.npz", ["a", "z"])
-    with pytest.raises(UserError, match="which column"):
-        probe.read_features(tmp_path / "f.npz", ["a"], "nothing")
-
-
-@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.large_list(pa.float32()), pa.list_(pa.float32(), 2)])
-def test_lists_of_every_kind_are_features(tmp_path: Path, kind: pa.DataType) -> None:
-    pq.write_table(pa.table({"image_id": ["a", "b"], "v": pa.array([[1, 2], [3, 4]], kind)}), tmp_path / "f.parquet")
-    assert probe.read_features(tmp_path / "f.parquet", ["b", "a"]).tolist() == [[3, 4], [1, 2]]
-
-
-@pytest.mark.parametrize("lists", [[[1.0], [2.0, 3.0, 4.0]], [[1.0, 2.0], None], [[], []]])
-def test_lists_of_other_lengths_are_told_before_numbers_go_to_another_picture(lists: list[Any]) -> None:
-    table = pa.table({"image_id": ["a", "b"], "v": pa.array(lists, pa.list_(pa.float64()))})
-    with pytest.raises(UserError, match="not all of one length"):
-        probe.of_table(table, ["a", "b"], "features")
-
-
-def test_a_file_that_is_none_of_features_is_told(tmp_path: Path) -> None:
-    np.savez(tmp_path / "whole.npz", image_id=np.array(["a"]), vectors=np.ones((1, 9)))
-    (tmp_path / "torn.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:-30])
-    (tmp_path / "empty.npz").write_bytes(b"")
-    (tmp_path / "text.parquet").write_bytes(b"a,b")
-    with (tmp_path / "array.npz").open("wb") as out:
-        np.save(out, np.ones(3))
-    for name in ("torn.npz", "empty.npz", "text.parquet", "array.npz"):
-        with pytest.raises(UserError, match="cannot be read as features"):
-            probe.read_features(tmp_path / name, ["a"])
 
 
 def test_what_cannot_be_fitted_is_told() -> None:

@@ -2,25 +2,20 @@
 
 Features of any kind do, and of several kinds side by side: a picture's, a text's, a sound's. Each column is
 standardised (mean 0, spread 1 over the pictures fitted on); each kind is then divided by the root of its width, so that
-one of 2,048 columns does not drown another of 64. Everything is a function of what is given: no clock, no order of
-threads; `seed` draws the first weights of a bent probe alone.
+one of 2,048 columns does not drown another of 64 (hard block scaling: Eriksson et al. 2006). Everything is a
+function of what is given: no clock, no order of threads; `seed` draws the first weights of a bent probe alone.
 
 Legend: N pictures, D feature columns, H hidden units, K classes.
 """
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
 from pictus.errors import UserError, counted
 from pictus.extras import need
@@ -30,11 +25,8 @@ Layers = tuple[tuple[Floats, Floats], ...]
 
 METHODS = ("logistic", "ridge")
 
-MOST_BYTES = 16 * 2**30
-"""A larger file of features is refused before it is read."""
-
-_DAMAGES = (zipfile.BadZipFile, zlib.error, pa.ArrowException)
-"""What the readers of .npz and .parquet raise besides the usual."""
+BLOCK = 4_096
+"""Pictures whose features are held at once as f64."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,8 @@ def fit(features_ND: Floats, targets: Targets, settings: Settings | None = None)
     _check(features_ND, targets, chosen)
     n_classes = chosen.n_classes or (targets.shape[1] if targets.ndim > 1 else int(targets.max()) + 1)
     mean_D, scale_D = _standard(features_ND, chosen.widths or (features_ND.shape[1],))
-    inputs_ND = (features_ND - mean_D) * scale_D
+    inputs_ND = features_ND - mean_D  # the one copy of all there is
+    inputs_ND *= scale_D
     fitted = _ridge if chosen.method == "ridge" else _logistic
     return Probe(mean_D, scale_D, fitted(inputs_ND, targets, n_classes, chosen), chosen.task)
 
@@ -91,63 +84,6 @@ def fused(kinds: Sequence[Floats]) -> tuple[Floats, tuple[int, ...]]:
         rows = ", ".join(f"{len(one):,}" for one in kinds) or "none"
         raise UserError(f"Features to be fused are of the same pictures; found rows: {rows}.")
     return np.concatenate([np.asarray(one, np.float32) for one in kinds], axis=1), tuple(one.shape[1] for one in kinds)
-
-
-def read_features(path: Path, image_ids: Sequence[str], column: str = "") -> Floats:
-    """f32[N, D] of these pictures from an .npz (arrays image_id and one more) or .parquet (image_id and a list column).
-
-    column: which array or list, where there are several.
-    """
-    if not path.is_file():
-        raise UserError(f"There is no file of features {path}.", fix="name an .npz or a .parquet file")
-    if path.stat().st_size > MOST_BYTES:
-        raise UserError(f"{path} is larger than {MOST_BYTES / 2**30:.0f} GiB.", fix="split it by pictures or columns")
-    try:
-        if path.suffix == ".npz":
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:  # pickles run code
-                name = _column(path, [one for one in arrays.files if one != "image_id"], column)
-                known_ids = [str(one) for one in arrays["image_id"]]
-                return chosen_rows(known_ids, arrays[name], image_ids, str(path))
-        import pyarrow.parquet as pq  # noqa: PLC0415  0.1 s that --help does not pay
-
-        lists = [one.name for one in pq.read_schema(path) if _has_lists(one.type)]
-        table = pq.read_table(path, columns=["image_id", _column(path, lists, column)])
-    except (OSError, LookupError, ValueError, TypeError, EOFError, *_DAMAGES) as error:
-        what = f"{path} cannot be read as features: {error}."
-        raise UserError(what, fix="write image_id and one column of numbers") from error
-    return of_table(table, image_ids, str(path))
-
-
-def of_table(table: pa.Table, image_ids: Sequence[str], where: str) -> Floats:
-    """f32[N, D] of these pictures from a table of image_id and one list column, as `embeddings_*` are."""
-    import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
-
-    name = next(one for one in table.column_names if one != "image_id")
-    rows = table.column(name).combine_chunks()
-    widths = pc.unique(pc.list_value_length(rows)).to_pylist()
-    if len(widths) != 1 or not widths[0]:
-        found = ", ".join("none" if one is None else str(one) for one in widths[:8]) or "no rows"
-        raise UserError(
-            f"{where}: the lists of column {name!r} are not all of one length; found: {found}.",
-            fix="write as many numbers for every picture",
-        )
-    flat = rows.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    return chosen_rows(table.column("image_id").to_pylist(), flat.reshape(-1, widths[0]), image_ids, where)
-
-
-def chosen_rows(known_ids: Sequence[str], values_MD: npt.NDArray[Any], image_ids: Sequence[str], where: str) -> Floats:
-    """The rows of these pictures, in their order; a UserError that counts those without any."""
-    if values_MD.ndim != 2 or len(values_MD) != len(known_ids):  # noqa: PLR2004  rows and columns
-        raise UserError(f"{where}: features of shape {values_MD.shape} for {counted(len(known_ids), 'picture')}.")
-    row_of = {image_id: row for row, image_id in enumerate(known_ids)}
-    missing = [image_id for image_id in image_ids if image_id not in row_of]
-    if missing:
-        raise UserError(
-            f"{where} has no features of {counted(len(missing), 'picture')} of {len(image_ids):,},"
-            f" first {missing[0][:12]}.",
-            fix="make them for all pictures of the release: pictus search index",
-        )
-    return np.asarray(values_MD[[row_of[image_id] for image_id in image_ids]], np.float32)
 
 
 def _logistic(inputs_ND: Floats, targets: Targets, n_classes: int, chosen: Settings) -> Layers:
@@ -194,7 +130,10 @@ def _ridge(inputs_ND: Floats, targets: Targets, n_classes: int, chosen: Settings
 
 def _standard(features_ND: Floats, widths: tuple[int, ...]) -> tuple[Floats, Floats]:
     """Mean of each column and what it is multiplied by; a column that never changes is multiplied by 0."""
-    mean_D, spread_D = features_ND.mean(axis=0, dtype=np.float64), features_ND.std(axis=0, dtype=np.float64)
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(features_ND), BLOCK)]
+    mean_D = features_ND.mean(axis=0, dtype=np.float64)
+    square_D = sum((np.square(features_ND[block] - mean_D).sum(axis=0) for block in blocks), np.zeros_like(mean_D))
+    spread_D = np.sqrt(square_D / len(features_ND))
     share_D = np.repeat([(np.mean(widths) / width) ** 0.5 for width in widths], widths)
     is_alive_D = spread_D > 1e-6 * np.maximum(1, np.abs(mean_D))
     scale_D = np.where(is_alive_D, share_D / np.where(is_alive_D, spread_D, 1), 0)
@@ -213,14 +152,3 @@ def _check(features_ND: Floats, targets: Targets, chosen: Settings) -> None:
     bad = int((~np.isfinite(features_ND)).any(axis=1).sum())
     if bad:
         raise UserError(f"Of {counted(len(features_ND), 'picture')} {bad:,} have features that are not numbers.")
-
-
-def _column(path: Path, names: Sequence[str], asked: str) -> str:
-    if asked in names or (len(names) == 1 and not asked):
-        return asked or names[0]
-    found = ", ".join(names) or "none"
-    raise UserError(f"{path}: which column of features? It has {found}.", fix="name one of them")
-
-
-def _has_lists(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

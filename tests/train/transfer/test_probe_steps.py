@@ -13,10 +13,12 @@ from pictus.errors import UserError
 from pictus.train.transfer import features, nearest, probing
 from pictus.train.transfer.features import Features
 
+TINY = ("epochs=1", "batch_size=12", "size=32", "threads=1", "parts=1", "probe=false")
+
 
 @pytest.fixture
 def trained(stripes: pictus.Project) -> pictus.Project:
-    train.run(stripes, name="a", set_=("epochs=1", "batch_size=12", "size=32"))
+    train.run(stripes, name="a", set_=TINY)
     return stripes
 
 
@@ -49,7 +51,7 @@ def test_features_that_a_kill_left_half_made_are_completed(
 
 def test_a_picture_that_cannot_be_decoded_is_counted(project: pictus.Project, make_release: object) -> None:
     make_release(project.releases_dir, broken=2)  # type: ignore[operator]
-    train.run(project, name="a", set_=("epochs=1", "batch_size=12", "size=32"))
+    train.run(project, name="a", set_=TINY)
     outcome = train.probe(project, network="a", knn=True)
     assert outcome.problems == ("6 pictures cannot be decoded",)
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -99,12 +101,36 @@ def kept_at(project: "Project", source: Source, release: "Release") -> Path:
 
 def of_split(folder: Path, source: Source, release: "Release", split: str, progress: "Progress") -> Features:
     """Features of a split: those that are kept, the rest made now and kept."""
+    return those_there(rows_of_split(folder, source, release, split, progress), labels_of(release, split))
+
+
+def labels_of(release: "Release", split: str) -> npt.NDArray[np.int64]:
+    """i64[N]."""
+    return np.asarray(TASKS.get("classification").targets(release, split), np.int64)
+
+
+def those_there(values_ND: Floats, labels_N: npt.NDArray[np.int64]) -> Features:
+    """Without the rows of NaN, which are counted. In their place: `values_ND` is not to be used any more."""
+    blocks = [slice(start, start + PART) for start in range(0, len(values_ND), PART)]
+    is_there_N = np.concatenate([np.zeros(0, np.bool_), *(~np.isnan(values_ND[block]).any(axis=1) for block in blocks)])
+    end = 0
+    for block in blocks if not is_there_N.all() else ():
+        good = values_ND[block][is_there_N[block]]
+        values_ND[end : end + len(good)] = good
+        end += len(good)
+    count = int(is_there_N.sum())
+    return Features(values_ND[:count], labels_N[is_there_N], len(labels_N) - count)
+
+
+def rows_of_split(folder: Path, source: Source, release: "Release", split: str, progress: "Progress") -> Floats:
+    """f32[N, D] of a split, a row of NaN for a picture that cannot be decoded. They lie in a file without a name: the
+    system holds as many of them in memory as it has room for.
+    """
     rows = split_rows(release, split)
-    labels_N = np.asarray(TASKS.get("classification").targets(release, split), np.int64)
-    starts = range(0, rows.num_rows, PART)
-    reader, parts = stores.reader_of(release, source.run.card), []
+    reader = stores.reader_of(release, source.run.card)
+    values_ND: Floats = np.zeros((0, 0), np.float32)
     with progress.track(f"features of {split}", rows.num_rows) as meter:
-        for start in starts:
+        for start in range(0, rows.num_rows, PART):
             path = folder / f"{split}-{start:07d}.npy"
             count = min(PART, rows.num_rows - start)
             values = _kept(path, count)
@@ -116,11 +142,28 @@ def of_split(folder: Path, source: Source, release: "Release", split: str, progr
                 written = io.BytesIO()
                 np.save(written, values, allow_pickle=False)
                 write_bytes(path, written.getvalue())
-            parts.append(values)
+            values_ND = values_ND if start else scratch(folder, (rows.num_rows, values.shape[1]))
+            values_ND[start : start + count] = values
             meter.advance(count)
-    values_ND = np.concatenate(parts)
-    is_there_N = ~np.isnan(values_ND).any(axis=1)
-    return Features(values_ND[is_there_N], labels_N[is_there_N], int((~is_there_N).sum()))
+    return values_ND
+
+
+def scratch(folder: Path, shape: tuple[int, int]) -> Floats:
+    """f32 of this shape in a file of `folder` that nobody sees and that goes with it, also after a kill."""
+    if not shape[0] * shape[1]:
+        return np.zeros(shape, np.float32)
+    with tempfile.TemporaryFile(dir=folder) as opened:
+        size = 4 * shape[0] * shape[1]
+        try:
+            if hasattr(os, "posix_fallocate"):  # else a full disk would end the process by a signal, later
+                os.posix_fallocate(opened.fileno(), 0, size)
+        except OSError as error:
+            raise UserError(
+                f"Features of {shape[0]:,} pictures need {size / 2**30:.2f} GB for a while, which {folder} cannot give:"
+                f" {error.strerror}.",
+                fix="free some space, then run the same command again: what is made is kept",
+            ) from error
+        return np.memmap(opened, np.float32, "w+", shape=shape)
 
 
 def judged_on(release: "Release") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from pictus.errors import UserError, counted
 from pictus.project import Project, write_text
 from pictus.registry import Outcome, step
 from pictus.releases import Release
-from pictus.train.transfer import features, pages, probing
+from pictus.train.transfer import features, pages, probing, vectors
 from pictus.train.transfer.features import Features
 from pictus.train.transfer.probing import FewShotRow, ProbeRow
 
@@ -25,6 +26,8 @@ class _Seen(NamedTuple):
     train: Features
     val: Features
     test: Features | None
+    widths: tuple[int, ...] = ()  # of each kind of feature, where there are several
+    notes: tuple[str, ...] = ()
 
     @property
     def n_classes(self) -> int:
@@ -33,21 +36,23 @@ class _Seen(NamedTuple):
     @property
     def problems(self) -> tuple[str, ...]:
         n_bad = sum(part.n_unreadable for part in (self.train, self.val, self.test) if part is not None)
-        return (f"{counted(n_bad, 'picture')} cannot be decoded",) if n_bad else ()
+        return (*self.notes, f"{counted(n_bad, 'picture')} cannot be decoded") if n_bad else self.notes
 
 
 @step("train probe", changes=True, needs_project=False, shows_records=True)
 def probe(
-    project: Project, *, network: str = "", release: str = "", weights: str = "", knn: bool = False, hidden: int = 0,
-    share: float = 1.0,
+    project: Project, *, network: str = "", release: str = "", weights: str = "", column: tuple[str, ...] = (),
+    knn: bool = False, hidden: int = 0, share: float = 1.0,
 ) -> Outcome[ProbeRow]:  # fmt: skip
-    """How good a network's features are for a release, in seconds: a linear probe and neighbours on kept features.
+    """How good features are for a release, in seconds: a linear probe and neighbours on a network's, or any column's.
 
-    The features are made once for each network and release; the probe's penalty, and k, are the best on val.
+    A network's are made once for each release and kept. A column is of anything: another network, sound, text, sensors;
+    with several, or --network, all are used together. The probe's penalty, and k, are the best on val.
 
     network: a run, or a network of torchvision or timm with its publisher's weights; the newest run when left out
     release: version, release folder, or address of one in a store (s3://…); the newest when left out
     weights: a safetensors file to take the network's weights from
+    column: FILE.parquet:NAME, lists of numbers by image_id, or a table that `search index` made (repeatable)
     knn: neighbours alone, no probe is fitted
     hidden: units of a bent probe, 0 for a linear one
     share: of each class's training pictures that probe and neighbours know, 0 to 1; at least one
@@ -57,17 +62,19 @@ def probe(
         pictus train probe --network resnet18 --release 1.0.0
         pictus train probe --network small-cnn-1.0.0 --knn
         pictus train probe --network simclr-resnet-w32-1.0.0 --share 0.01
+        pictus train probe --column sound.parquet:wav2vec --column text.parquet:clip
     """
-    if not 0 <= hidden <= 65_536:  # noqa: PLR2004  wider than any published probe
-        raise UserError(f"{hidden} hidden units: 0 to 65,536 are wanted.", fix="--hidden 512")
-    if not 0 < share <= 1:
-        raise UserError(f"A share of {share:g}: above 0, up to 1 is wanted.", fix="--share 0.01")
-    seen = _seen(project, network, release, weights)
+    _check(hidden, share)
+    if column:
+        seen = _seen_in_columns(project, (network, release, weights), column)
+    else:
+        seen = _seen(project, network, release, weights)
     seen = seen._replace(train=probing.share_of(seen.train, share))
-    found = [] if knn else probing.rows(
-        "mlp" if hidden else "linear", seen.train, seen.val, seen.test, seen.n_classes, hidden=hidden
-    )  # fmt: skip
-    found += probing.rows("knn", seen.train, seen.val, seen.test, seen.n_classes)
+    found: list[ProbeRow] = []
+    for method in (["mlp" if hidden else "linear"] if not knn else []) + ["knn"]:
+        found += probing.rows(
+            method, seen.train, seen.val, seen.test, seen.n_classes, hidden=hidden, widths=seen.widths
+        )
     split = found[-1].split
     told = "; ".join(
         f"{row.method} ({row.setting}) {row.top1:.1%} ({row.low:.1%} to {row.high:.1%})"
@@ -79,7 +86,7 @@ def probe(
     summary = {"network": seen.name, "release": seen.release.version, "features": str(seen.folder), "split": split,
                "best": best.method, "top1": best.top1, "labels": len(seen.train.labels_N)}  # fmt: skip
     headline = f"{seen.name} on {split} of {seen.release.version}: top-1 {told}{remark}"
-    following = ("pictus train few-shot" + (f" --network {network}" if network else ""),)
+    following = () if column else ("pictus train few-shot" + (f" --network {network}" if network else ""),)
     return Outcome("train probe", summary, headline, seen.problems, following, source=lambda: iter(found))
 
 
@@ -121,6 +128,31 @@ def few_shot(
         "train few-shot", summary, f"{seen.name} on {asked[0]} of {seen.release.version}: top-1 with {told}",
         seen.problems, (f"look at {path}",), source=lambda: iter(found),
     )  # fmt: skip
+
+
+def _check(hidden: int, share: float) -> None:
+    if not 0 <= hidden <= 65_536:  # noqa: PLR2004  wider than any published probe
+        raise UserError(f"{hidden} hidden units: 0 to 65,536 are wanted.", fix="--hidden 512")
+    if not 0 < share <= 1:
+        raise UserError(f"A share of {share:g}: above 0, up to 1 is wanted.", fix="--share 0.01")
+
+
+def _seen_in_columns(project: Project, asked: tuple[str, str, str], texts: tuple[str, ...]) -> _Seen:
+    """Columns, and the features of a network where one is named."""
+    network, named, weights = asked
+    source = features.source_of(project, network, weights) if network or weights else None
+    opened = stores.asked(project, named, source.run.card if source else {})
+    given = [vectors.found(project, opened, text) for text in texts]
+    name, folder, more = " + ".join(one.where for one in given), Path(given[0].where), None
+    if source:
+        name, folder = f"{source.name} + {name}", features.kept_at(project, source, opened)
+        more = partial(features.rows_of_split, folder, source, opened, progress=project.progress)
+    splits = ("train", "val", *(["test"] if features.judged_on(opened) == "test" else []))
+    found = vectors.fused(opened, given, splits, more)
+    parts = found.parts
+    return _Seen(
+        name, folder, opened, parts["train"], parts["val"], parts.get("test"), found.widths, found.notes
+    )
 
 
 def _seen(project: Project, network: str, release: str, weights: str) -> _Seen:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pictus import stats
 from pictus.models import Floats
@@ -47,25 +48,32 @@ class FewShotRow:
     penalty: float
 
 
-def linear(train: Features, n_classes: int, *, hidden: int, l2: float, seed: int = 0) -> Callable[[Floats], Floats]:
-    """A fitted probe: features -> logits."""
-    settings = probe.Settings(l2=l2, hidden=hidden, n_classes=n_classes, seed=seed)
+def linear(
+    train: Features, n_classes: int, *, hidden: int, l2: float, widths: tuple[int, ...] = ()
+) -> Callable[[Floats], Floats]:
+    """A fitted probe: features -> logits. `widths`: columns of each kind of feature, where there are several."""
+    settings = probe.Settings(l2=l2, hidden=hidden, n_classes=n_classes, widths=widths)
     fitted = probe.fit(train.values_ND, train.labels_N, settings)
     return lambda values: probe.predict(fitted, values)
 
 
 def rows(
-    method: str, train: Features, val: Features, test: Features | None, n_classes: int, *, hidden: int = 0
-) -> list[ProbeRow]:
+    method: str, train: Features, val: Features, test: Features | None, n_classes: int, *, hidden: int = 0,
+    widths: tuple[int, ...] = (),
+) -> list[ProbeRow]:  # fmt: skip
     """The method with the setting that is best on val; the first of several that are equally good."""
     tried: list[tuple[float, str, Callable[[Floats], Floats]]] = []
     if method == "knn":
-        for k in (k for k in nearest.COUNTS if k <= max(1, len(train.labels_N))):
-            ask = _neighbours(train, k, n_classes)
-            tried.append((_right(ask, val) / _all(val), f"k {k}", ask))
+        counts = [k for k in nearest.COUNTS if k <= max(1, len(train.labels_N))]
+        known = _of_length_1(train.values_ND, widths)
+        found = nearest.neighbours(known, _of_length_1(val.values_ND, widths), counts[-1])  # once for every k
+        for k in counts:
+            votes = nearest.weighed(found[0][:, :k], found[1][:, :k], train.labels_N, n_classes)
+            right = int((votes.argmax(axis=1) == val.labels_N).sum())
+            tried.append((right / _all(val), f"k {k}", _neighbours((known, train.labels_N), k, n_classes, widths)))
     else:
         for l2 in STRENGTHS:
-            ask = linear(train, n_classes, hidden=hidden, l2=l2)
+            ask = linear(train, n_classes, hidden=hidden, l2=l2, widths=widths)
             tried.append((_right(ask, val) / _all(val), f"l2 {l2:g}", ask))
     best = max(tried, key=lambda one: one[0])
     asked = [("val", val), *([("test", test)] if test is not None else [])]
@@ -110,8 +118,17 @@ def share_of(train: Features, share: float, seed: int = 0) -> Features:
     return Features(train.values_ND[places_M], train.labels_N[places_M], 0)
 
 
-def _neighbours(train: Features, k: int, n_classes: int) -> Callable[[Floats], Floats]:
-    return lambda values: nearest.votes(train.values_ND, train.labels_N, values, k, n_classes)
+def _neighbours(
+    known: tuple[Floats, npt.NDArray[np.int64]], k: int, n_classes: int, widths: tuple[int, ...]
+) -> Callable[[Floats], Floats]:
+    return lambda values: nearest.votes(*known, _of_length_1(values, widths), k, n_classes)
+
+
+def _of_length_1(values_ND: Floats, widths: tuple[int, ...]) -> Floats:
+    """Several kinds of features, each at length 1: the cosine of all is then the mean of their cosines."""
+    if len(widths) <= 1:
+        return values_ND
+    return np.concatenate([nearest.unit(one) for one in np.split(values_ND, np.cumsum(widths)[:-1], axis=1)], axis=1)
 
 
 def _right(ask: Callable[[Floats], Floats], features: Features) -> int:
