@@ -235,6 +235,37 @@ def test_the_votes_of_neighbours_are_called_by_their_name(project: pictus.Projec
         assert "<dt>top-1" not in page
 
 
+def test_a_run_that_has_no_card_yet_is_being_prepared(project: pictus.Project, browser: TestClient) -> None:
+    lock = project.models_dir / "young" / "locks" / "train.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps({"pid": os.getpid()}))
+    answer = browser.get("/runs/young")
+    assert answer.status_code == 404
+    assert "Being prepared" in answer.text
+    lock.write_text("")  # it ended
+    assert "No such run" in browser.get("/runs/young").text
+
+
+def test_a_broken_card_does_not_tell_where_the_project_lies(project: pictus.Project, browser: TestClient) -> None:
+    (make_run(project, "torn", epochs=1) / "run.json").write_text("{")
+    for path in ("/runs", "/runs/torn"):
+        page = browser.get(path).text
+        assert "models/torn/run.json is not a run card" in page
+        assert str(project.root) not in page
+
+
+def test_several_labels_to_a_picture_have_their_own_score_and_few_classes_no_top5(
+    project: pictus.Project, browser: TestClient
+) -> None:
+    root = make_run(project, "many", epochs=1, status="running")
+    line = json.loads((root / "metrics.jsonl").read_text().splitlines()[-1]) | {"val_others": {"map": 0.625, "x": "no"}}
+    (root / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    live(root)
+    page = browser.get("/runs/many").text
+    assert "mAP, validation</dt><dd>62.5\xa0%" in page
+    assert "top-5" not in page
+
+
 def test_a_run_that_diverges_is_followed(project: pictus.Project, browser: TestClient) -> None:
     live(make_run(project, "young", epochs=2, status="running"), loss=float("nan"))
     page = browser.get("/runs/young").text

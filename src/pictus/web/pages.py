@@ -215,6 +215,9 @@ class _View:
     def _run(self, request: Request) -> models.Run:
         name = request.path_params["run"]
         found = runs.find(self.project, name)
+        if found is None and runs.is_prepared(self.project, name):
+            what = f"Run {name[:80]!r} looks at its pictures and times the machine: its page is here in a moment."
+            raise MissingError("Being prepared", what, fix="load this page again")
         if found is None:
             raise MissingError("No such run", f"There is no run {name[:80]!r}.", fix="pictus train list")
         return found

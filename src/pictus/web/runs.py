@@ -20,7 +20,7 @@ from pictus.models import Run
 from pictus.project import Project
 from pictus.stats import Interval, wilson
 from pictus.web import run_charts
-from pictus.web.run_files import MOST_BYTES, count, is_number, printable, read
+from pictus.web.run_files import MOST_BYTES, count, is_number, is_share, printable, read
 from pictus.web.run_log import read_log
 
 CURVE_NAME = "metrics.jsonl"
@@ -74,6 +74,7 @@ class RunPage:
     live: dict[str, Any]  # what the process last told: pace, memory, time left; empty where none ever did
     has_top5: bool  # five guesses do not always hold the right one
     n_val: int  # pictures of the validation split; 0 where the card does not tell
+    others: dict[str, float]  # further scores at the best epoch: map, where a picture has several labels
 
 
 class Broken(NamedTuple):
@@ -106,7 +107,16 @@ def pages(project: Project) -> Shown:
 def find(project: Project, name: str) -> Run | None:
     """A run by its name, which is looked up among what there is, never made into a path."""
     folder = next((folder for folder in _folders(project) if folder.resolve().name == name), None)
-    return models.open_run(folder) if folder else None
+    try:
+        return models.open_run(folder) if folder else None
+    except UserError as error:  # whoever reads it need not know where the project lies
+        raise UserError(error.what.replace(f"{project.root}/", ""), fix=error.fix) from error
+
+
+def is_prepared(project: Project, name: str) -> bool:
+    """Whether a process holds the lock of a run that has no card yet: pictures are counted, the machine is timed."""
+    folders = (path.parent.parent for path in project.models_dir.glob(f"*/{LOCK}"))
+    return any(folder.name == name and (folder / LOCK).stat().st_size for folder in folders)
 
 
 def names(project: Project) -> set[str]:
@@ -137,7 +147,7 @@ def page(run: Run) -> RunPage:
         run_charts.small(lines, int(best["epoch"]) if best else 0, is_classifier=run.is_classifier),
         tuple(_evaluations(run)), is_working(run), "" if run.is_classifier else "kNN ",
         _left_off(run, lines), mark(run), live(run), len(run.classes) > BEST_OF,
-        n_val,
+        n_val, {name: value for name, value in (best or {}).get("val_others", {}).items() if is_share(value)},
     )  # fmt: skip
 
 
