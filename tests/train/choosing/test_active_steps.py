@@ -20,7 +20,8 @@ from pictus.pixels import encode_jpeg
 from pictus.records import Picture
 from pictus.shards import ShardWriter
 from pictus.tables import table_of
-from pictus.train.choosing import active_steps
+from pictus.train.choosing import active_steps, rounds
+from pictus.train.transfer import features
 
 TINY = ("size=32", "batch_size=12", "precision=fp32", "threads=1", "parts=1", "probe=false")
 
@@ -58,6 +59,37 @@ def test_a_round_writes_what_is_wanted_and_says_the_commands_to_come(round_of: p
     assert outcome.next[-1] == "pictus train run --release 2.0.0 --recipe small-cnn --set from_run=first"
     if by == "uncertainty":
         assert [row.score for row in rows] == sorted((row.score for row in rows), reverse=True)
+
+
+def test_a_pool_is_held_a_block_at_a_time_and_the_choice_is_the_same(
+    round_of: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(train.active(round_of, budget=4, by="core-set"))
+    monkeypatch.setattr(rounds, "BLOCK", 2)
+    seen: list[int] = []
+    readable, shares, apart = features.of_readable, active_steps._shares, rounds._apart
+
+    def read(reader: Any, run: Any, rows: Any, ask: Any) -> Any:
+        seen.append(len(rows))
+        return readable(reader, run, rows, ask)
+
+    def shared(network: Any, run: Any, features_BD: Any) -> Any:
+        seen.append(len(features_BD))
+        return shares(network, run, features_BD)
+
+    def measured(blocks: Any, vector_D: Any) -> Any:
+        seen.extend(map(len, blocks))
+        return apart(blocks, vector_D)
+
+    monkeypatch.setattr(features, "of_readable", read)
+    monkeypatch.setattr(active_steps, "_shares", shared)
+    monkeypatch.setattr(rounds, "_apart", measured)
+    again = list(train.active(round_of, budget=4, by="core-set"))
+    assert max(seen) == 2
+    assert len(seen) >= 5 + 4 + 4 * 4
+    assert [row.image_id for row in again] == [row.image_id for row in whole]
+    assert [row.score for row in again] == pytest.approx([row.score for row in whole], abs=1e-5)
+    assert [row.guesses for row in again] == [row.guesses for row in whole]
 
 
 def test_nobody_disagrees_alone_and_an_empty_pool_is_told(stripes: pictus.Project) -> None:

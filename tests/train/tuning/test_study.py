@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,39 @@ def test_a_study_killed_within_a_trial_goes_on_as_if_it_had_not_been(tmp_path: P
     study.search(study.opened(killed, {}), wanted(killed, 7), noted, lambda _: None)
     assert names == ["trial-003", "trial-004", "trial-005", "trial-006"]
     assert record(killed) == record(whole)
+
+
+def test_a_study_killed_between_two_settings_of_a_trial_goes_on_as_if_it_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    study.search(study.opened(whole, {}), wanted(whole, 4), trained, lambda _: None)
+    suggested = study._suggested
+
+    def dies(trial: Any, name: str, one: Any) -> float | int | str:
+        if (trial.number, name) == (2, "erase"):
+            raise KeyboardInterrupt
+        return suggested(trial, name, one)
+
+    begun = study.opened(killed, {})
+    monkeypatch.setattr(study, "_suggested", dies)
+    with pytest.raises(KeyboardInterrupt):
+        study.search(begun, wanted(killed, 4), trained, lambda _: None)
+    monkeypatch.setattr(study, "_suggested", suggested)
+    study.search(study.opened(killed, {}), wanted(killed, 4), trained, lambda _: None)
+    assert record(killed) == record(whole)
+
+
+def test_a_trial_that_was_stopped_is_left_for_the_next_time(tmp_path: Path) -> None:
+    found = study.opened(tmp_path, {})
+
+    def stopped(asked: Asked, watch: Watcher, stop: Stop) -> End | None:
+        return None if asked.name == "trial-000" else trained(asked, watch, stop)
+
+    study.search(found, wanted(tmp_path, 2), stopped, lambda _: None)
+    assert [one.state.is_finished() for one in found.get_trials()] == [False, True]
+    study.search(study.opened(tmp_path, {}), wanted(tmp_path, 2), trained, lambda _: None)
+    assert [one.state.is_finished() for one in found.get_trials()] == [True, True]
 
 
 def test_two_workers_make_as_many_trials_as_were_wanted(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,8 @@ from pictus.train.pretrain import pool
 from pictus.train.transfer import features
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from pictus.releases import Release
 
 WANTED = "predictions/active.parquet"
@@ -57,10 +59,15 @@ class ChosenRow:
 
 class _Asked(NamedTuple):
     rows: pa.Table  # of the pool that can be decoded
-    shares_NK: Floats
-    answers: Floats  # the same as what is asked: f32[N, K], or of several labels to a picture f32[N, K, 2]
-    features_ND: Floats
+    features_ND: Floats  # in a file
+    shares: Callable[[Floats], Floats]  # of features of some pictures: f32[B, K]
+    is_several: bool  # labels to a picture
     n_unreadable: int
+
+    def answers(self, block: slice) -> Floats:
+        """What is asked: the shares f32[B, K], or of several labels to a picture f32[B, K, 2]."""
+        found = self.shares(self.features_ND[block])
+        return rounds.yes_no(found) if self.is_several else found
 
 
 # It changes nothing that people made; the file it writes only says what to ask first.
@@ -97,10 +104,7 @@ def active(
     asked = _asked(project, found, rows)
     if not asked.rows.num_rows:
         raise UserError(f"None of the {rows.num_rows:,} pictures can be decoded.", fix="pictus clean check")
-    score_N = rounds.uncertainty(asked.answers)
-    if committee:
-        others = [_asked(project, one, asked.rows).answers for one in committee]
-        score_N = rounds.disagreement(np.stack([asked.answers, *others]))
+    score_N = _scores([asked, *(_asked(project, one, asked.rows) for one in committee)])
     known_MD = _labelled(project, found, release) if by in ("core-set", "mixed") else asked.features_ND[:0]
     chosen = _chosen(by, budget, asked, score_N, known_MD)
     picked = [_row(asked, found, score_N, at) for at in chosen.tolist()]
@@ -168,25 +172,44 @@ def _unanswered(project: Project, rows: pa.Table) -> pa.Table:
 
 def _asked(project: Project, run: Run, rows: pa.Table) -> _Asked:
     """What a run says of pictures of the project, and what its last layer sees of them."""
-    torch = need("torch", "train")
     network = models.load_run(run)
+    embed = partial(models.embed_pixels, network, run)
+    reader, folder = ShardReader(project.shards_dir), project.models_dir
+    is_there_N, end = np.zeros(rows.num_rows, np.bool_), 0
+    features_ND: Floats = np.zeros((0, 0), np.float32)
     with project.progress.track(f"asking {run.name}", rows.num_rows) as meter:
+        for start in range(0, rows.num_rows, rounds.BLOCK):
+            block = rows.slice(start, rounds.BLOCK).to_pylist()
+            found, is_there = features.of_readable(reader, run, block, embed)
+            features_ND = features_ND if start else features.scratch(folder, (rows.num_rows, found.shape[1]))
+            features_ND[end : end + len(found)] = found
+            is_there_N[start : start + len(block)] = is_there
+            end += len(found)
+            meter.advance(len(block))
+    return _Asked(
+        rows.filter(pa.array(is_there_N)), features_ND[:end], partial(_shares, network, run),
+        _task_of(run) == "multilabel", len(is_there_N) - end,
+    )  # fmt: skip
 
-        def taken() -> Iterator[dict[str, Any]]:
-            for row in rows.to_pylist():
-                meter.advance()
-                yield row
 
-        embed = partial(models.embed_pixels, network, run)
-        features_ND, is_there_N = features.of_readable(ShardReader(project.shards_dir), run, taken(), embed)
+def _shares(network: "nn.Module", run: Run, features_BD: Floats) -> Floats:
+    """f32[B, K], what the network's last layer makes of features."""
+    torch = need("torch", "train")
     head = networks.head_of(network)[1]
     with torch.inference_mode():
-        inputs = torch.from_numpy(features_ND).to(head.weight.device)
+        inputs = torch.from_numpy(np.ascontiguousarray(features_BD)).to(head.weight.device)
         bias = head.bias if head.bias is not None else 0
-        logits_NK: Floats = (inputs @ head.weight.flatten(1).T + bias).float().cpu().numpy()
-    shares_NK = TASKS.get(_task_of(run)).decode(logits_NK)
-    answers = rounds.yes_no(shares_NK) if _task_of(run) == "multilabel" else shares_NK
-    return _Asked(rows.filter(pa.array(is_there_N)), shares_NK, answers, features_ND, int((~is_there_N).sum()))
+        logits_BK: Floats = (inputs @ head.weight.flatten(1).T + bias).float().cpu().numpy()
+    return TASKS.get(_task_of(run)).decode(logits_BK)
+
+
+def _scores(asked: list[_Asked]) -> Floats:
+    """How unsure one is, or how far several lie apart: f32[N] in 0..1."""
+    many, found = asked[0].rows.num_rows, []
+    for start in range(0, many, rounds.BLOCK):
+        answers = [one.answers(slice(start, start + rounds.BLOCK)) for one in asked]
+        found.append(rounds.uncertainty(answers[0]) if len(asked) == 1 else rounds.disagreement(np.stack(answers)))
+    return np.concatenate([np.zeros(0, np.float32), *found])
 
 
 def _task_of(run: Run) -> str:
@@ -194,7 +217,7 @@ def _task_of(run: Run) -> str:
 
 
 def _row(asked: _Asked, run: Run, score_N: Floats, at: int) -> ChosenRow:
-    shares_K = asked.shares_NK[at]
+    shares_K = asked.shares(asked.features_ND[at : at + 1])[0]
     best = np.argsort(-shares_K, kind="stable")
     worth = [int(one) for number, one in enumerate(best) if number == 0 or shares_K[one] >= WORTH]
     return ChosenRow(

@@ -11,6 +11,8 @@ Legend: N pictures of the pool, M labelled pictures, K classes, D features, R ru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +29,9 @@ COVERED = 2_000
 
 
 BLOCK = 1_024
-"""Pictures whose distances to all that is covered are held at once: 8 MB."""
+"""Pictures whose features and answers are held at once; of distances to all that is covered 8 MB. What stays of each
+picture is a number or two.
+"""
 
 
 def yes_no(shares_NK: Floats) -> Floats:
@@ -55,21 +59,30 @@ def most(score_N: Floats, many: int) -> Ints:
 
 
 def centres(features_ND: Floats, covered_MD: Floats, many: int) -> Ints:
-    """k-centre greedy by cosine -> rows, the farthest first; where nothing is labelled, the least typical."""
-    vectors_ND, covered_MD = unit(features_ND), unit(covered_MD[:: max(1, len(covered_MD) // COVERED)])
+    """k-centre greedy by cosine -> rows, the farthest first; where nothing is labelled, the least typical. Features may
+    lie in a file: they are read a block at a time.
+    """
+    covered_MD = unit(covered_MD[:: max(1, len(covered_MD) // COVERED)])
+    blocks = [features_ND[start : start + BLOCK] for start in range(0, len(features_ND), BLOCK)]
     if len(covered_MD):
-        blocks = (vectors_ND[start : start + BLOCK] for start in range(0, len(vectors_ND), BLOCK))
-        nearest_N = np.concatenate([1 - (block_BD @ covered_MD.T).max(axis=1) for block_BD in blocks])
+        nearest_N = np.concatenate([1 - (unit(block_BD) @ covered_MD.T).max(axis=1) for block_BD in blocks])
     else:
-        nearest_N = 1 - vectors_ND @ unit(vectors_ND.mean(axis=0, keepdims=True))[0]
+        sums = np.sum([unit(block_BD).sum(axis=0, dtype=np.float64) for block_BD in blocks], axis=0)
+        nearest_N = _apart(blocks, sums.astype(np.float32))
     chosen: list[int] = []
-    while len(chosen) < min(many, len(vectors_ND)):
+    while len(chosen) < min(many, len(features_ND)):
         row = int(np.argmax(nearest_N))
         chosen.append(row)
-        apart_N = 1 - vectors_ND @ vectors_ND[row]
+        apart_N = _apart(blocks, features_ND[row])
         nearest_N = apart_N if len(chosen) == 1 and not len(covered_MD) else np.minimum(nearest_N, apart_N)
         nearest_N[row] = -np.inf  # and stays so: of two distances the smaller
     return np.array(chosen, np.int64)
+
+
+def _apart(blocks: Sequence[Floats], vector_D: Floats) -> Floats:
+    """1 - cosine to one vector: f32[N]."""
+    towards_D = unit(vector_D[None])[0]
+    return np.concatenate([1 - unit(block_BD) @ towards_D for block_BD in blocks])
 
 
 def mixed(score_N: Floats, features_ND: Floats, covered_MD: Floats, many: int) -> Ints:

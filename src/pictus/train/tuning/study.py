@@ -6,7 +6,7 @@ models/tune-<name>/
   report.html
 
 What a trial tries is a function of (seed, its number, the trials before it), so a study with one worker that was killed
-goes on as if it had not been.
+goes on as if it had not been. With several, what has ended before a trial begins hangs on who is quicker.
 """
 
 from __future__ import annotations
@@ -144,7 +144,6 @@ def _next(study: "Study", wanted: Wanted, left: "list[FrozenTrial]") -> "Trial |
     number = len(study.get_trials(deepcopy=False))
     if number >= wanted.trials:
         return None
-    study.sampler = optuna.samplers.TPESampler(seed=(wanted.seed * 1_000_003 + number) % 2**32)
     return study.ask()
 
 
@@ -154,7 +153,11 @@ def _tried(
 ) -> None:  # fmt: skip
     (trial, cores), (run, lock, wants_stop) = given, means
     with lock:
-        values = {name: _suggested(trial, name, one) for name, one in wanted.space.items()}
+        values = {}
+        for place, (name, one) in enumerate(wanted.space.items()):  # a kill may have come between two of them
+            seed = (wanted.seed * 1_000_003 + trial.number * len(wanted.space) + place) % 2**32
+            study.sampler = need("optuna", "tune").samplers.TPESampler(seed=seed)
+            values[name] = _suggested(trial, name, one)
     asked = Asked(
         str(wanted.folder), wanted.release, wanted.recipe, f"trial-{trial.number:03d}",
         (*wanted.settings, *settings(values)), cores,
