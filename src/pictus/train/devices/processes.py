@@ -56,6 +56,10 @@ def started(brief: Brief, world: int) -> Iterator[Helpers]:
     try:
         found.extend(_started(brief, rank, world, folder) for rank in range(1, world))
         yield Helpers(meeting.in_folder(folder, world), found)
+    except BaseException:
+        for helper in found:
+            helper.process.kill()  # it keeps nothing, and could wait for rank 0 where connections outlive the group
+        raise
     finally:
         for helper in found:
             _ended(helper)
