@@ -21,7 +21,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, make_release: Any) -> Any:
     pytest.importorskip("onnxscript")
     project = pictus.new(tmp_path_factory.mktemp("quantise") / "stripes")
     make_release(project.releases_dir)
-    train.run(project, name="wide", epochs=2, set_=(*TINY, "flip=0.25"))
+    train.run(project, name="wide", epochs=1, set_=(*TINY, "flip=0.25"))
     return project, train.quantise(project, "wide", epochs=2)
 
 
