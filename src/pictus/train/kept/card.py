@@ -133,7 +133,7 @@ def status(run: Run) -> str:
         with path.open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return RUNNING
+        return RUNNING  # somebody holds it
     except OSError:
         return UNFINISHED  # there is none, or it cannot be read
     return UNFINISHED
