@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from pictus import models
 from pictus.errors import UserError
 from pictus.project import Project
 from pictus.train.kept import logbook
@@ -28,6 +30,12 @@ REFUSED = 3
 LOOK_S = 0.2
 STOP_S = 60.0
 """A trial that is told to stop finishes its step and leaves."""
+
+PATIENCE_S = 60.0
+"""A trial of a study that was killed is gone within a second; on a machine that is busy, later."""
+
+ASKED_TO_LEAVE = (-signal.SIGINT, -signal.SIGTERM)
+"""Exit statuses of a trial that somebody stopped before it had begun."""
 
 
 class Shelf(Project):
@@ -79,10 +87,12 @@ def ran(asked: Asked, watch: Watcher, wants_stop: Callable[[], bool]) -> End | N
     return ended(asked, running.returncode, said, watch)
 
 
-def ended(asked: Asked, status: int, said: str, watch: Watcher) -> End:
-    """What came of a trial whose process has ended. All its epochs are looked at, so that what is given up does not
-    hang on who is quicker.
+def ended(asked: Asked, status: int, said: str, watch: Watcher) -> End | None:
+    """What came of a trial whose process has ended; None where somebody stopped it: it is gone on with later. All its
+    epochs are looked at, so that what is given up does not hang on who is quicker.
     """
+    if status in ASKED_TO_LEAVE:
+        return None
     if status:
         lines = said.strip().splitlines()
         memory = ", as a machine does whose memory ran out" if status == -9 else ""  # noqa: PLR2004  SIGKILL
@@ -94,6 +104,8 @@ def ended(asked: Asked, status: int, said: str, watch: Watcher) -> End:
             return End(max(one for _, one in scores[:epoch]), is_pruned=True)
     if not scores:
         return End(None, is_pruned=False, cause="it ended before an epoch did")
+    if not models.open_run(Path(asked.root) / asked.name).is_finished:
+        return None
     return End(max(score for _, score in scores), is_pruned=False)
 
 
@@ -118,13 +130,14 @@ def stop(running: "subprocess.Popen[bytes]") -> None:
 
 def main(text: str, study: int) -> int:
     """In the trial's own process. It ends when the study's has ended: nobody reads the curve then."""
+    leave_with(study)
     from pictus.train import steps  # noqa: PLC0415  a second of torch, only here
 
     asked = Asked(**json.loads(text))
-    leave_with(study)
     if asked.cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, asked.cores)
     shelf = Shelf(Path(asked.root), "trials")
+    await_predecessor(Shelf(shelf.root / asked.name, asked.name))
     try:
         steps.run(shelf, release=asked.release, recipe=asked.recipe, name=asked.name, set_=tuple(asked.settings))
     except UserError as error:
@@ -133,6 +146,17 @@ def main(text: str, study: int) -> int:
         sys.stderr.write(f"{error.what.splitlines()[0]}\n")
         return REFUSED
     return 0
+
+
+def await_predecessor(run: Project) -> None:
+    """Return once nobody works on the run any more, or after PATIENCE_S: then training says who does."""
+    began = time.monotonic()
+    while (run.root / "locks").is_dir() and time.monotonic() - began < PATIENCE_S:
+        try:
+            with run.lock("train"):
+                return
+        except UserError:
+            time.sleep(LOOK_S)  # the trial of before, which is about to notice that its study is gone
 
 
 def _followed(
