@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -109,7 +108,7 @@ def test_shards_of_an_address_that_was_cut_again_are_fetched_again(place: str, t
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
+def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     """Released once for every shard that begins to come; none comes before its reader has left."""
     begun = threading.Semaphore(0)
 
