@@ -46,9 +46,9 @@ Rows = list[tuple[str, str, float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=0, help="36 when left out; with --minutes, at most so many")
+    parser.add_argument("--epochs", type=int, default=0, help="30 when left out; with --minutes, at most so many")
     parser.add_argument("--minutes", type=float, default=0.0, help="of training, instead of a number of epochs")
-    parser.add_argument("--recipe", default="resnet-w32")
+    parser.add_argument("--recipe", default="airbench-s2")
     parser.add_argument("--set", action="append", default=[], help="NAME=VALUE, a setting of the recipe (repeatable)")
     parser.add_argument("--project", type=Path, default=None, help="a new folder to keep the project in")
     asked = parser.parse_args()
@@ -63,7 +63,7 @@ def main() -> None:
 
 def training(asked: argparse.Namespace) -> list[str]:
     """The words behind `pictus train run`."""
-    epochs = asked.epochs or (1000 if asked.minutes else 36)
+    epochs = asked.epochs or (1000 if asked.minutes else 30)
     settings = [f"minutes={asked.minutes:g}"] if asked.minutes else []
     chosen = [word for one in (*settings, *asked.set) for word in ("--set", one)]
     return ["--recipe", asked.recipe, "--epochs", str(epochs), *chosen]

@@ -16,16 +16,27 @@ from pictus.train.tuning import automatic
 from pictus.train.tuning.automatic import Data, Machine
 
 HANDS = Data(700, tuple("0123456789"), 60, 80, 100, 0.0)
-LAPTOP = Machine(2, "cpu", True, {("resnet-w32", 64): 100.0, ("resnet-w16", 64): 200.0, ("small-cnn", 64): 400.0})
+LAPTOP = Machine(2, "cpu", True, {("airbench-s2", 64): 100.0, ("airbench-s2", 48): 200.0, ("small-cnn", 64): 400.0})
 
 
 def test_the_strongest_network_that_sees_the_pictures_often_enough_is_taken() -> None:
-    # 4,000 pictures are wanted 30 times: 120,000; in 20 minutes w32 shows 96,000, w16 192,000
+    # 4,000 pictures are wanted 12 times: 48,000; in 8 minutes airbench-s2 shows 38,400 of 64 px, 76,800 of 48 px
     many = replace(HANDS, n_train=4000)
-    assert automatic.choice(many, LAPTOP, minutes=20).recipe.model == "resnet-w16"
-    assert automatic.choice(many, LAPTOP, minutes=30).recipe.model == "resnet-w32"
+    taken = {minutes: automatic.choice(many, LAPTOP, minutes=minutes).recipe for minutes in (8, 20)}
+    assert {minutes: (one.model, one.size) for minutes, one in taken.items()} == {
+        8: ("airbench-s2", 48), 20: ("airbench-s2", 64),
+    }  # fmt: skip
     slow = replace(LAPTOP, pictures_per_s={key: rate / 100 for key, rate in LAPTOP.pictures_per_s.items()})
     assert automatic.choice(many, slow).recipe.model == "small-cnn"
+
+
+def test_small_pictures_are_for_the_network_made_for_them_with_its_own_settings() -> None:
+    machine = replace(LAPTOP, pictures_per_s={("airbench", 32): 700.0, ("small-cnn", 32): 3000.0})
+    found = automatic.choice(replace(HANDS, n_train=49_000, short_side=32, names=("cat", "dog")), machine, minutes=30)
+    assert (found.recipe.model, found.recipe.alternate, found.recipe.mirror) == ("airbench", True, True)
+    assert found.recipe.epochs == round(700 * 1800 * 0.8 / 49_000)
+    digits = automatic.choice(replace(HANDS, n_train=49_000, short_side=32), machine, minutes=30).recipe
+    assert (digits.flip, digits.mirror) == (0.0, False), "an answer from a mirror image it never saw is refused"
 
 
 def test_few_pictures_are_for_the_smallest_network() -> None:

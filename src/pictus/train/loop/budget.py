@@ -89,8 +89,8 @@ class Budget:
         self._saving_s = seconds
 
     def epoch_ended(self, counters: "Counters") -> None:
-        """A plan for what is left, if there is a limit."""
-        if self._all_s:
+        """A plan for what is left, if there is a limit. None for a run that is through: the rate is 0, and stays."""
+        if self._all_s and counters.step < counters.plan.end:
             self._plan(counters, self._pace(counters))
 
     def _plan(self, counters: "Counters", step_s: float) -> bool:
