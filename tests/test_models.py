@@ -337,6 +337,9 @@ def test_with_mirror_the_answer_is_the_mean_over_both_sides(tmp_path: Path) -> N
         assert torch.allclose(both(shown), expected, atol=1e-6)
         assert torch.allclose(both(shown.flip(3)), expected, atol=1e-6)
         assert not torch.allclose(plain(shown), expected, atol=1e-4)
+    prepared = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), np.uint8)
+    features = models.embed_pixels(plain, run, prepared)
+    assert np.allclose(models.embed_pixels(both, run, prepared), features, atol=1e-6), "of the picture as it is"
 
 
 @pytest.mark.parametrize("name", ["small-cnn", "mobilenet_v3_small", "resnet10t"])

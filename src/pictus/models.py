@@ -393,7 +393,7 @@ def embed_pixels(model: "nn.Module", run: Run, prepared: Iterable[Pixels], batch
         seen.features = inputs[0]
 
     def features(batch: "torch.Tensor") -> "torch.Tensor":
-        model(batch)
+        model.forward(batch)  # not called: a hook that asks about the mirror image comes after
         found = seen.features
         return found.mean((2, 3)) if found.ndim == 4 else found  # noqa: PLR2004  a 1 × 1 convolution as the last layer
 
