@@ -128,10 +128,12 @@ def figures(drawn: Sequence[tuple[str, Markup]]) -> Markup:
 
 
 def upward(values: Sequence[float], *, is_share: bool = False) -> Axis:
-    """From 0 to a round number above all, or to 100 %."""
-    top = 1.0 if is_share else nice(max((value for value in values if math.isfinite(value)), default=0.0))
-    ticks = [top * part / (TICKS - 1) for part in range(TICKS)]
-    return Axis(0.0, top, tuple((one, f"{one:.0%}" if is_share else short(one)) for one in ticks), is_share=is_share)
+    """From 0, or a round number below what is less, to a round number above all, or to 100 %."""
+    known = [0.0, *(value for value in values if math.isfinite(value))]
+    low = -nice(-min(known)) if min(known) < 0 else 0.0
+    top = 1.0 if is_share else nice(max(known))
+    ticks = [low + (top - low) * part / (TICKS - 1) for part in range(TICKS)]
+    return Axis(low, top, tuple((one, f"{one:.0%}" if is_share else short(one)) for one in ticks), is_share=is_share)
 
 
 def around(values: Sequence[float], *, is_log: bool = False, is_share: bool = False) -> Axis:
@@ -152,7 +154,7 @@ def from_start(end: float, foot: tuple[str, str]) -> Axis:
 def curves(
     found: Sequence[Line], *, end: float, foot: tuple[str, str], words: str, is_share: bool = False
 ) -> Markup:
-    """Several over 0..`end`, from 0 on, or 0 to 100 %. `foot`: words under both ends; `words`: what it shows."""
+    """Several over 0..`end`, on an axis `upward`. `foot`: words under both ends; `words`: what it shows."""
     thin = [line._replace(points=thinned(line.points)) for line in found]
     values = [value for line in thin for _, value in line.points]
     return chart(thin, from_start(end, foot), upward(values, is_share=is_share), words)
@@ -199,7 +201,7 @@ def thinned(points: Points) -> list[tuple[float, float]]:
         return finite
     size = math.ceil(len(finite) / MOST_POINTS)
     groups = [finite[start : start + size] for start in range(0, len(finite), size)]
-    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
+    return [*((group[-1][0], sum(y for _, y in group) / len(group)) for group in groups[:-1]), finite[-1]]
 
 
 def nice(most: float) -> float:

@@ -32,7 +32,7 @@ class Log(NamedTuple):
     steps: npt.NDArray[np.float64]
 
     def points(self, column: str, per_epoch: float) -> list[tuple[float, float]]:
-        """(epochs, value) of at most MOST_POINTS means of neighbours, as `reports.thinned` has them."""
+        """(epochs, value) of at most MOST_POINTS means of neighbours, the last one too: one step says little."""
         rows = self.steps[:, (0, COLUMNS.index(column))]
         rows = rows[np.isfinite(rows[:, 1])]
         if not len(rows):
