@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -236,14 +237,15 @@ def test_the_votes_of_neighbours_are_called_by_their_name(project: pictus.Projec
 
 
 def test_a_run_that_has_no_card_yet_is_being_prepared(project: pictus.Project, browser: TestClient) -> None:
-    lock = project.models_dir / "young" / "locks" / "train.lock"
-    lock.parent.mkdir(parents=True)
-    lock.write_text(json.dumps({"pid": os.getpid()}))
-    answer = browser.get("/runs/young")
+    root = project.models_dir / "young"
+    root.mkdir(parents=True)
+    with replace(project, root=root).lock("train"):
+        answer = browser.get("/runs/young")
     assert answer.status_code == 404
     assert "Being prepared" in answer.text
-    lock.write_text("")  # it ended
-    assert "No such run" in browser.get("/runs/young").text
+    assert "No such run" in browser.get("/runs/young").text, "it ended"
+    (root / "locks" / "train.lock").write_text(json.dumps({"pid": os.getpid()}))
+    assert "No such run" in browser.get("/runs/young").text, "it was killed"
 
 
 def test_a_broken_card_does_not_tell_where_the_project_lies(project: pictus.Project, browser: TestClient) -> None:

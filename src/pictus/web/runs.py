@@ -59,7 +59,6 @@ class RunPage:
     """One run. Scores are of the validation split at the best epoch; nan before the first epoch has ended."""
 
     run: Run
-    recipe: dict[str, Any]
     release: str
     n_epochs: int
     best_epoch: int
@@ -115,8 +114,8 @@ def find(project: Project, name: str) -> Run | None:
 
 def is_prepared(project: Project, name: str) -> bool:
     """Whether a process holds the lock of a run that has no card yet: pictures are counted, the machine is timed."""
-    folders = (path.parent.parent for path in project.models_dir.glob(f"*/{LOCK}"))
-    return any(folder.name == name and (folder / LOCK).stat().st_size for folder in folders)
+    locks = (path for path in project.models_dir.glob(f"*/{LOCK}") if path.is_file())
+    return any(path.parent.parent.name == name and _is_locked(path) for path in locks)
 
 
 def names(project: Project) -> set[str]:
@@ -142,7 +141,7 @@ def page(run: Run) -> RunPage:
         return wilson(best[name] * n_val, n_val)
 
     return RunPage(
-        run, card.get("recipe") or card.get("asked", {}), str(card.get("release", {}).get("version", "")),
+        run, str(card.get("release", {}).get("version", "")),
         len(lines), int(best["epoch"]) if best else 0, score("val_top1"), score("val_top5"),
         run_charts.small(lines, int(best["epoch"]) if best else 0, is_classifier=run.is_classifier),
         tuple(_evaluations(run)), is_working(run), "" if run.is_classifier else "kNN ",
@@ -152,7 +151,7 @@ def page(run: Run) -> RunPage:
 
 
 def _left_off(run: Run, lines: list[dict[str, Any]]) -> str:
-    """What the card says, or, of one that was killed, the log and its last word."""
+    """`epoch 3 of 12`, by its log and what it told last; "" of a finished one."""
     if run.is_finished:
         return ""
     planned = live(run).get("epochs")
@@ -179,19 +178,22 @@ def is_working(run: Run, now_s: float | None = None) -> bool:
             raise ProcessLookupError
         os.kill(pid, 0)  # 0: only looks whether it is there
     except PermissionError:
-        return _is_locked(run)  # somebody else's process
+        return _is_locked(run.root / LOCK)  # somebody else's process
     except (OSError, ValueError, KeyError):
         return (time.time() if now_s is None else now_s) - _changed(run.root / LIVE_NAME) < FRESH_S and _is_held(run)
-    return _is_locked(run)
+    return _is_locked(run.root / LOCK)
 
 
-def _is_locked(run: Run) -> bool:
+def _is_locked(path: Path) -> bool:
     """Whether a process holds the lock: after a restart of the machine another one has the number that is in it."""
-    with (run.root / LOCK).open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True  # held, or by a machine whose file system does not tell
+    try:
+        with path.open("rb") as lock:
+            if os.fstat(lock.fileno()).st_size:  # whoever ends by itself empties it
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False  # it ended meanwhile
+    except OSError:
+        return True  # held, or by a machine whose file system does not tell
     return False
 
 
