@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +109,21 @@ def test_one_run_alone_is_not_compared(project: pictus.Project, names: tuple[str
         train.compare(project, runs=names)
 
 
-def test_a_damaged_curve_costs_the_curve_alone(project: pictus.Project) -> None:
-    (_run(project, "a") / "metrics.jsonl").write_text("{\n")
+@pytest.mark.parametrize("line", ["{", "3", "[" * 100_000], ids=["cut", "no object", "too deep"])
+def test_a_damaged_curve_costs_the_curve_alone(project: pictus.Project, line: str) -> None:
+    (_run(project, "a", status="running") / "metrics.jsonl").write_text(line + "\n")
     _run(project, "bb")
     assert next(iter(train.compare(project))).val_top1 == 0.5
+    assert next(iter(train.list_(project))).val_top1 == 0.5
+
+
+def test_a_run_that_trains_now_is_not_to_be_resumed(project: pictus.Project) -> None:
+    root = _run(project, "a", status="running")
+    _run(project, "bb")
+    with replace(project, root=root).lock("train"):
+        outcome = train.compare(project)
+    assert next(iter(outcome)).status == "running"
+    assert outcome.problems[0] == "a is running still: its figures are of what it has learned so far"
 
 
 def test_a_list_tells_how_far_an_unfinished_run_is(project: pictus.Project) -> None:
@@ -136,6 +148,7 @@ def test_a_card_is_told_in_words(project: pictus.Project) -> None:
     assert (told["memory"], told["energy"]) == ("at most 1.50 GB", "0.16 Wh (estimate)")
 
 
-@pytest.mark.parametrize("card", [{}, {"recipe": {"lr": "much"}}, {"results": [], "energy": 3, "unreadable": 7}])
+@pytest.mark.parametrize("card", [{}, {"recipe": {"lr": "much"}}, {"results": [], "energy": 3, "unreadable": 7},
+                                  {"recipe": {"seed": 1}, "results": {"epochs": 3, "steps": 7, "steps_per_epoch": 0}}])
 def test_a_card_of_another_form_tells_what_it_can(card: dict[str, Any]) -> None:
     assert all(fact.words for fact in words.facts({"model": "small-cnn", **card}))

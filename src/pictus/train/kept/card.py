@@ -105,7 +105,7 @@ def rows(runs: list[Run]) -> Iterator[RunRow]:
     """Runs as lines of a list. Of one that runs, or was killed, what its curve tells."""
     for run in runs:
         found, release = run.card.get("results") or {}, run.card.get("release") or {}  # another Pictus states less
-        done = _epochs(run) if not run.is_finished else []
+        done = logbook.readable(run.root) if not run.is_finished else []
         best = next((epoch for epoch in reversed(done) if epoch.is_best), None)
         was_validated = found.get("best_epoch", 0) > 0  # cards of before hold -1 and infinity where nothing was
         top1, top5 = (found.get(name) if was_validated else None for name in ("val_top1", "val_top5"))
@@ -146,10 +146,3 @@ def _live(run: Run) -> Card:
         return {name: kind(found[name]) for name, kind in (("epochs", int), ("left_s", float))}
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {}  # nothing was told yet
-
-
-def _epochs(run: Run) -> list[logbook.Epoch]:
-    try:
-        return list(logbook.epochs(run.root))
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return []  # a damaged curve, or one of another Pictus: the run is listed all the same

@@ -105,6 +105,14 @@ def epochs(root: Path) -> Iterator[Epoch]:
             yield Epoch(**values)
 
 
+def readable(root: Path) -> list[Epoch]:
+    """The epochs of a run so far; none where its curve is damaged, or of another Pictus."""
+    try:
+        return list(epochs(root))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return []  # what else is known of the run is told all the same
+
+
 def _write_error(path: Path, error: OSError) -> UserError:
     return UserError(
         f"{path} could not be written: {error.strerror or error}.",

@@ -10,6 +10,8 @@ from pictus.journey import first_command
 from pictus.models import Run
 from pictus.project import Project, write_text
 from pictus.registry import Outcome, step
+from pictus.train.kept import card as cards
+from pictus.train.kept import logbook
 from pictus.train.watching import comparison, comparison_page
 from pictus.train.watching.comparison import ComparedRun
 from pictus.train.watching.comparison_page import share
@@ -18,6 +20,8 @@ PAGE = "compare.html"
 NEWEST = 6
 MOST = 24
 """Lines that can still be told apart on one chart, with room to spare."""
+
+_STILL = "{} is running still: its figures are of what it has learned so far"
 
 
 @step("train compare", changes=True, needs_project=False, shows_records=True)
@@ -43,7 +47,7 @@ def compare(project: Project, runs: tuple[str, ...] = ()) -> Outcome[ComparedRun
     rows = comparison.rows(chosen)
     command = " ".join(("pictus train compare", *(run.name for run in chosen)))
     path = project.models_dir / PAGE
-    write_text(path, comparison_page.page(rows, [comparison.curve(run) for run in chosen], command))
+    write_text(path, comparison_page.page(rows, [logbook.readable(run.root) for run in chosen], command))
     summary = {"runs": [run.name for run in chosen], "page": str(path), "differ": _differ(chosen)}
     return Outcome(
         "train compare", summary, _headline(rows), _problems(chosen, rows), (f"look at {path}",), partial(iter, rows)
@@ -69,7 +73,10 @@ def _headline(rows: list[ComparedRun]) -> str:
 
 
 def _problems(runs: list[Run], rows: list[ComparedRun]) -> tuple[str, ...]:
-    found = [problem for run in runs for problem in models.unfinished(run)]
+    found = [
+        problem for run, row in zip(runs, rows, strict=True)
+        for problem in ((_STILL.format(run.name),) if row.status == cards.RUNNING else models.unfinished(run))
+    ]  # fmt: skip
     digests = {str((run.card.get("release") or {}).get("digest", "")) for run in runs}
     if len(digests) > 1:
         found.append("not all were trained and validated on the same release: their figures are of other pictures")

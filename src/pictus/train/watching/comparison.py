@@ -14,8 +14,8 @@ from typing import Any
 
 from pictus.models import Run
 from pictus.stats import Interval, wilson
+from pictus.train.kept import card as cards
 from pictus.train.kept import logbook
-from pictus.train.kept.logbook import Epoch
 from pictus.train.recipes import Recipe
 
 EVALUATIONS = "evaluations"
@@ -31,7 +31,7 @@ class ComparedRun:
     """One run beside others. Shares in 0..1 with their 95 % interval, None where there is none."""
 
     run: str
-    status: str
+    status: str  # running | unfinished | finished
     release: str
     settings: str  # those that not all the runs have alike: `lr 0.1, epochs 20`
     val_top1: float | None
@@ -76,14 +76,6 @@ def told(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value) or "none"
 
 
-def curve(run: Run) -> list[Epoch]:
-    """Its epochs; none where the log is damaged."""
-    try:
-        return list(logbook.epochs(run.root))
-    except (ValueError, TypeError, KeyError):
-        return []  # its figures are compared all the same
-
-
 def tested(run: Run) -> Interval | None:
     """Top-1 on the test pictures of its own release, as `pictus evaluate run` found it."""
     version = str((run.card.get("release") or {}).get("version", ""))
@@ -97,13 +89,13 @@ def tested(run: Run) -> Interval | None:
 
 def _row(run: Run, settings: str) -> ComparedRun:
     card, results = run.card, run.card.get("results") or {}
-    epochs = curve(run)
+    epochs = logbook.readable(run.root)
     best = next((epoch for epoch in reversed(epochs) if epoch.is_best), None)
     top1 = best.val_top1 if best else results.get("val_top1")
     val = _interval(top1, int((card.get("pictures") or {}).get("val", 0)))
     test = tested(run)
     return ComparedRun(
-        run.name, "finished" if run.is_finished else "unfinished",
+        run.name, cards.status(run),
         str((card.get("release") or {}).get("version", "")), settings, *_parts(val), *_parts(test),
         max((epoch.epoch for epoch in epochs), default=int(results.get("epochs", 0))), results.get("wall_s"),
         card.get("parameters"), results.get("pictures_per_s"), "labels" if run.is_classifier else NEIGHBOURS,

@@ -30,7 +30,7 @@ def facts(card: Card) -> Iterator[Fact]:
     ):  # fmt: skip
         try:
             told = tell(card)
-        except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
+        except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError):
             continue  # a card written by hand or by another Pictus: the other facts are told
         if told:
             yield Fact(about, told)
