@@ -328,6 +328,7 @@ def _job(project: Project, root: Path, release: Release, recipe: Recipe, preproc
     val = Pictures(
         release, "val", seen, memory // 4, task.targets(release, "val"), supply=remote.supplied(release, "val", shelf)
     )
+    seats.check(recipe.processes, recipe.batch_size)
     sharding.check(recipe)
     device = seats.device(recipe.processes)
     return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), device)

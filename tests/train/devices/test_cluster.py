@@ -93,14 +93,43 @@ class _Ray:
 
 
 class _Store:
+    """Where rank 0 has said how far it is, or nothing yet."""
+
+    def __init__(self, said: str = "") -> None:
+        self._said = said
+
     def check(self, names: list[str]) -> bool:
-        return bool(names) and False
+        return names == [cluster.STEPS] and self._said != ""
+
+    def get(self, name: str) -> bytes:
+        assert name == cluster.STEPS
+        return self._said.encode()
+
+
+class _Meter:
+    def __init__(self) -> None:
+        self.steps, self.note = 0, ""
+
+    def advance(self, count: int = 1) -> None:
+        self.steps += count
+
+    def say(self, note: str) -> None:
+        self.note = note
 
 
 def followed(*ends: Any) -> str:
-    crew = cluster._Crew(_Ray(), _Store(), {end: rank for rank, end in enumerate(ends)})
-    meter: Any = None
-    return crew.followed(meter, lambda: False)
+    crew = cluster._Crew(_Ray(), _Store(), {end: rank for rank, end in enumerate(ends)}, 0)
+    return crew.followed(_Meter(), lambda: False)
+
+
+def test_steps_done_before_are_told_once() -> None:
+    meter = _Meter()
+    crew = cluster._Crew(_Ray(), _Store("8 loss 1.2"), {"ended": 0}, 5)
+    assert crew.followed(meter, lambda: False) == ""
+    assert (meter.steps, meter.note, crew.steps) == (3, "loss 1.2", 8)
+    again = cluster._Crew(_Ray(), _Store("6 loss 1.3"), {"ended": 0}, crew.steps)  # from the checkpoint of step 5
+    again.followed(meter, lambda: False)
+    assert (meter.steps, again.steps) == (3, 8)
 
 
 def test_a_process_that_is_gone_is_why_the_others_failed() -> None:

@@ -51,6 +51,13 @@ def test_two_processes_learn_as_one_and_go_on_after_one_was_lost(
     ]
 
 
+def test_what_torch_says_of_a_lost_connection_is_told_and_other_errors_are_not() -> None:
+    lost = RuntimeError("[gloo] pair.cc:598\nConnection closed by peer.")
+    assert group._connection_lost(lost, 2) == "Another of 2 processes is gone (Connection closed by peer)"
+    assert group._connection_lost(RuntimeError("shapes differ"), 2) == ""
+    assert group._connection_lost(NotImplementedError(), 2) == "", "an error without a word"
+
+
 def _losses(root: Path) -> list[float]:
     lines = [json.loads(line) for line in (root / logbook.NAME).read_text().splitlines()]
     return [float(line["loss"]) for line in lines if line["kind"] == "step"]

@@ -28,6 +28,10 @@ def test_a_process_that_cannot_begin_is_told_and_the_run_can_go_on_with_one(
             train.run(stripes, name="a", epochs=1, set_=(*TINY, "processes=2"))
     assert told.value.fix.endswith("pictus train resume --processes 1")
     assert [run.is_finished for run in models.runs(stripes)] == [False]
+    for many in (-1, 5):
+        with pytest.raises(UserError, match="A batch of 8 pictures cannot be shared by"):
+            train.resume(stripes, "a", processes=many)
+    assert models.find_run(stripes, "a").card["recipe"]["processes"] == 2
     outcome = train.resume(stripes, "a", processes=1)
     assert any("processes were 2 until here and are 1 now" in problem for problem in outcome.problems)
     assert models.find_run(stripes, "a").card["recipe"]["processes"] == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pictus.errors import UserError
-from pictus.train.devices.seats import Place, Seat, at_home, launched, placed
+from pictus.train.devices.seats import Place, Seat, at_home, check, launched, placed
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
 
@@ -40,3 +40,12 @@ def test_more_processes_than_gpus_are_refused() -> None:
     with pytest.raises(UserError, match="3 processes on this machine would share 2 GPUs") as told:
         placed(at_home(0, 3), 2)
     assert "processes=2" in told.value.fix
+
+
+def test_a_batch_is_shared_by_no_more_processes_than_have_two_pictures_of_it() -> None:
+    check(1, 2)
+    check(4, 8)
+    for processes in (5, 0, -1):
+        with pytest.raises(UserError, match="A batch of 8 pictures cannot be shared by") as told:
+            check(processes, 8)
+        assert told.value.fix == "take 1 to 4 processes"

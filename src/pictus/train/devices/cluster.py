@@ -80,9 +80,11 @@ def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) ->
                 f"The Ray cluster has {counted(cpus, 'CPU')}, and {world} processes want one each.",
                 fix=f"pictus train resume {job.root.name} --engine ray --processes {cpus}, or add nodes",
             )
+        steps = state.counters.step
         for left in range(BEGUN_AGAIN, -1, -1):
-            with _crew(ray, job) as crew:
+            with _crew(ray, job, steps) as crew:
                 lost = crew.followed(meter, wants_stop)
+            steps = crew.steps
             if not lost:
                 break
             if not left:
@@ -133,11 +135,11 @@ class _Counted:
 
 
 class _Crew:
-    """The workers of one attempt."""
+    """The workers of one attempt. `steps`: so many the meter has been told, those of an attempt before among them."""
 
-    def __init__(self, ray: Any, store: Store, waiting: dict[Any, int]) -> None:  # noqa: ANN401  a module
+    def __init__(self, ray: Any, store: Store, waiting: dict[Any, int], steps: int) -> None:  # noqa: ANN401  a module
         self._ray, self._store, self._ranks = ray, store, waiting
-        self._steps = 0
+        self.steps = steps
         self.unreadable = Unreadable({}, {})
 
     def followed(self, meter: Meter, wants_stop: Callable[[], bool]) -> str:
@@ -159,9 +161,9 @@ class _Crew:
     def _tell(self, meter: Meter) -> None:
         if self._store.check([STEPS]):
             steps, _, note = self._store.get(STEPS).decode().partition(" ")
-            meter.advance(max(0, int(steps) - self._steps))
+            meter.advance(max(0, int(steps) - self.steps))
             meter.say(note)
-            self._steps = max(self._steps, int(steps))
+            self.steps = max(self.steps, int(steps))
 
     def _lost(self, unread: list[Any]) -> str:
         """One has failed. Where a process is gone, that is why; else what rank 0 says, or who failed."""
@@ -179,7 +181,7 @@ class _Crew:
 
 
 @contextmanager
-def _crew(ray: Any, job: Job) -> Iterator[_Crew]:  # noqa: ANN401  a module
+def _crew(ray: Any, job: Job, steps: int) -> Iterator[_Crew]:  # noqa: ANN401  a module
     """A worker to each process, at work; they end with the context."""
     world = job.recipe.processes
     gpus = 1 if ray.cluster_resources().get("GPU", 0) >= world else 0
@@ -195,7 +197,7 @@ def _crew(ray: Any, job: Job) -> Iterator[_Crew]:  # noqa: ANN401  a module
             worker.work.remote(brief, seat, (host, store.port)): seat.rank
             for worker, seat in zip(workers, seats_at(addresses, has_gpus=gpus > 0), strict=True)
         }
-        yield _Crew(ray, store, waiting)
+        yield _Crew(ray, store, waiting, steps)
     finally:
         for worker in workers:
             ray.kill(worker)

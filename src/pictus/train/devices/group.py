@@ -44,11 +44,12 @@ class Spread(Parts):
     def __init__(self, alone: Parts, seat: Seat, shards: "Shards | None" = None) -> None:
         self._alone, self._rank, self._world, self._shards = alone, seat.rank, seat.world, shards
         self._counts: list[int] = []  # pictures of this step that each process has
-        self._whole: tuple[int, State] | None = None  # and the step it is of
+        self._whole: State | None = None  # what `whole` gave since the last step
 
     def begun(self, n_seen: int, counters: "Counters") -> bool:
         """The others take rank 0's plan; whether every process has pictures enough for this step."""
         torch = need("torch", "train")
+        self._whole = None  # as large as all shares together: not kept while the next step is computed
         while (word := self._said(STEP, counters.plan))[0] == GATHER and self._shards:
             self._shards.gather()
         if word[0] == END:
@@ -64,10 +65,10 @@ class Spread(Parts):
         """With weights in shares: those of all. Rank 0 asks, and the others come to it from `begun`."""
         if self._shards is None:
             return state
-        if self._whole is None or self._whole[0] != state.counters.step:
+        if self._whole is None:
             self._said(GATHER, state.counters.plan)
-            self._whole = state.counters.step, self._shards.together()
-        return self._whole[1]
+            self._whole = self._shards.together()
+        return self._whole
 
     def gradients(self, n_seen: int, compute: Compute, *, pieces: int = 1, scale: float = 1.0) -> Result:
         """Of all processes together, by the number of pictures each has."""
@@ -211,9 +212,11 @@ def _others(job: "Job") -> Iterator[_Others]:
 def _connection_lost(error: RuntimeError, world: int) -> str:
     """What an error of the group's own means; "" where it is another."""
     dist = need("torch", "train").distributed
-    text = str(error)
-    is_it = isinstance(error, dist.DistError) or "gloo" in text.lower() or "Connection closed" in text
-    return f"Another of {world} processes is gone ({text.strip().splitlines()[-1][:200].removesuffix('.')})" * is_it
+    text = str(error).strip()
+    if not (isinstance(error, dist.DistError) or "gloo" in text.lower() or "Connection closed" in text):
+        return ""
+    last = text.rpartition("\n")[2][:200].removesuffix(".")
+    return f"Another of {world} processes is gone ({last})"
 
 
 def _together(tensors: list[Any], share: float) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pictus.errors import UserError, counted
 from pictus.extras import need
+from pictus.train.loop.parts import FEWEST
 
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun tells each process that it starts; all four, or it was not torchrun."""
@@ -73,6 +74,17 @@ def place_here(seat: Seat) -> Place:
     """The same, on this machine as it is."""
     cuda = need("torch", "train").cuda
     return placed(seat, cuda.device_count() if cuda.is_available() else 0)
+
+
+def check(processes: int, batch_size: int) -> None:
+    """A UserError where a batch is too small to be shared by so many."""
+    most = max(1, batch_size // FEWEST)
+    if not 1 <= processes <= most:
+        raise UserError(
+            f"A batch of {batch_size} pictures cannot be shared by {counted(processes, 'process', 'processes')}: each"
+            f" computes {FEWEST} or more.",
+            fix=f"take 1 to {most} processes",
+        )
 
 
 def device(processes: int) -> str:
