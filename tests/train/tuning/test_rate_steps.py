@@ -13,10 +13,11 @@ from pictus.errors import UserError
 
 def test_a_sweep_tells_a_rate_and_writes_one_page(stripes: pictus.Project) -> None:
     asked = ("size=32", "batch_size=12", "parts=1", "threads=1")
-    outcome = train.find_lr(stripes, steps=24, low=1e-4, high=1.0, set_=asked)
+    outcome = train.find_lr(stripes, release="1.0.0", steps=24, low=1e-4, high=1.0, set_=asked)
     rows = list(outcome)
     assert len(rows) == outcome.summary["steps"]
     assert 1e-4 <= outcome.summary["lr"] <= 1.0
+    assert outcome.next[0].startswith("pictus train run --recipe small-cnn --release 1.0.0 --set size=32 ")
     assert outcome.next[0].endswith(f"--set lr={outcome.summary['lr']:.2g}")
     written = [path for path in stripes.models_dir.rglob("*") if path.is_file()]
     assert written == [Path(outcome.summary["path"])]

@@ -37,6 +37,7 @@ def test_a_setting_that_cannot_be_tried_is_told_with_near_ones() -> None:
 
 
 def test_settings_are_typed_as_they_were_tried() -> None:
-    assert space.typed(space.settings({"lr": 0.123456, "policy": "rand", "batch_size": 64})) == (
-        "--set lr=0.1235 --set policy=rand --set batch_size=64"
-    )
+    found = space.settings({"lr": 0.123456, "policy": "rand", "batch_size": 64})
+    line = "pictus train run --recipe small-cnn --set lr=0.1235 --set policy=rand --set batch_size=64"
+    assert space.typed("run", "small-cnn", "", found) == line
+    assert space.typed("find-lr", "small-cnn", "my 1", ()) == "pictus train find-lr --recipe small-cnn --release 'my 1'"

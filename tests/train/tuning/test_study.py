@@ -51,6 +51,7 @@ def test_good_settings_are_found_bad_ones_given_up_and_failures_kept_with_their_
     study.search(found, wanted(tmp_path, 14), trained, said.append)
     states = [one.state.name for one in found.get_trials()]
     assert len(states) == len(said) == 14
+    assert said[0].startswith("1 trial · best ")
     assert {"COMPLETE", "PRUNED", "FAIL"} == set(states)
     causes = {one.user_attrs.get("cause", "") for one in found.get_trials() if one.state.name == "FAIL"}
     assert causes == {"The loss became nan."}

@@ -10,7 +10,7 @@ import pictus
 from pictus import models, train
 from pictus.errors import UserError
 from pictus.train.tuning import trial
-from pictus.train.tuning.trial import Asked, End, Watcher
+from pictus.train.tuning.trial import Asked, End
 
 pytest.importorskip("optuna")
 
@@ -40,16 +40,18 @@ def test_a_study_tells_failures_and_other_settings_begin_another(
     assert [(row.state, row.score) for row in outcome] == [("whole", 0.5), ("failed", None), ("whole", 0.75)]
     assert outcome.summary["best"] == 2
     assert outcome.problems == ("trial 1 failed: The loss became nan.",)
-    again = train.tune(stripes, trials=3, over="lr,policy", set_=SMALL)  # nothing is tried any more
+    again = train.tune(stripes, release="1.0.0", trials=3, over="lr,policy", set_=SMALL)  # nothing is tried any more
     assert again.summary == outcome.summary
+    assert again.next[0].startswith("pictus train run --recipe small-cnn --release 1.0.0 --set epochs=1")
     other = train.tune(stripes, trials=1, over="lr", set_=SMALL)
     assert Path(other.summary["study"]).name == "tune-small-cnn-1.0.0-2"
 
 
 def test_a_study_in_which_all_failed_says_why(stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "ran", lambda *_: End(None, is_pruned=False, cause="too large"))
-    with pytest.raises(UserError, match="trial 0 failed: too large"):
-        train.tune(stripes, trials=1, over="lr", set_=SMALL)
+    with pytest.raises(UserError, match="trial 0 failed: too large") as told:
+        train.tune(stripes, recipe="resnet-w16", trials=1, over="lr", set_=SMALL)
+    assert "pictus train run --recipe resnet-w16 --set" in told.value.fix
     with pytest.raises(UserError, match="1 to 64 workers"):
         train.tune(stripes, workers=0)
 
@@ -60,8 +62,12 @@ def test_how_a_process_ended_is_told(tmp_path: Path) -> None:
     def never(_epoch: int, _score: float) -> bool:
         return False
 
-    watch: Watcher = never
-    assert trial.ended(asked, 3, "The loss became nan.\n", watch).cause == "The loss became nan."
-    assert "memory ran out" in trial.ended(asked, -9, "", watch).cause
-    assert trial.ended(asked, 1, "Traceback\nValueError: x\n", watch).cause == "ended with 1: ValueError: x"
-    assert trial.ended(asked, 0, "", watch).cause == "it ended before an epoch did"
+    def cause(status: int, said: str) -> str:
+        found = trial.ended(asked, status, said, never)
+        assert found is not None
+        return found.cause
+
+    assert cause(3, "The loss became nan.\n") == "The loss became nan."
+    assert "memory ran out" in cause(-9, "")
+    assert cause(1, "Traceback\nValueError: x\n") == "ended with 1: ValueError: x"
+    assert cause(0, "") == "it ended before an epoch did"

@@ -24,7 +24,7 @@ from pictus.train.loop.schedule import Plan
 from pictus.train.loop.state import Job, fresh
 from pictus.train.recipes import Recipe
 from pictus.train.steps import prepared
-from pictus.train.tuning import charts, rates
+from pictus.train.tuning import charts, rates, space
 from pictus.train.tuning.rates import RatePoint
 
 
@@ -71,20 +71,18 @@ def find_lr(
     write_text(path, charts.rate_page(f"{recipe} on release {opened.version}", points, found))
     left = f"; it left at {found.diverged:.2g}" if found.diverged else ""
     summary = {"lr": found.lr, "steepest": found.steepest, "diverged": found.diverged, "steps": len(points),
-               "path": str(path), "recipe": recipe, "release": opened.version}  # fmt: skip
-    more = "".join(f" --set {one}" for one in set_)
-    summary["is_clear"] = found.is_clear
+               "path": str(path), "recipe": recipe, "release": opened.version, "is_clear": found.is_clear}  # fmt: skip
     if not found.is_clear:
         wider = f"--steps {max(200, 3 * steps)} --low {low:g} --high {high:g}"
         return Outcome(
             "train find-lr", summary,
             f"no rate can be told: in {counted(len(points), 'step')} the loss falls no more than by chance{left}",
             ("more steps, or a wider range, tell more",),
-            (f"pictus train find-lr --recipe {recipe}{more} {wider}", f"look at {path}"), lambda: iter(points),
+            (f"{space.typed('find-lr', recipe, release, set_)} {wider}", f"look at {path}"), lambda: iter(points),
         )  # fmt: skip
     return Outcome(
         "train find-lr", summary, f"--set lr={found.lr:.2g}: the loss falls fastest at {found.steepest:.2g}{left}",
-        next=(f"pictus train run --recipe {recipe}{more} --set lr={found.lr:.2g}", f"look at {path}"),
+        next=(space.typed("run", recipe, release, (*set_, f"lr={found.lr:.2g}")), f"look at {path}"),
         source=lambda: iter(points),
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -69,9 +70,11 @@ def settings(values: dict[str, float | int | str]) -> tuple[str, ...]:
     return tuple(f"{name}={_text(value)}" for name, value in values.items())
 
 
-def typed(values: Sequence[str]) -> str:
-    """`--set lr=0.1 --set erase=0.2`."""
-    return " ".join(f"--set {one}" for one in values)
+def typed(verb: str, recipe: str, release: str, values: Sequence[str]) -> str:
+    """`pictus train run --recipe small-cnn --set lr=0.1 --set erase=0.2`; on the release that was named, if any."""
+    named = ("--release", release) if release else ()
+    told = [word for one in values for word in ("--set", one)]
+    return shlex.join(("pictus", "train", verb, "--recipe", recipe, *named, *told))
 
 
 def _sizes(size: int) -> tuple[int, ...]:

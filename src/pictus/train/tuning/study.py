@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pictus.errors import counted
 from pictus.extras import need
 from pictus.train.tuning.space import Space, Span, settings
 from pictus.train.tuning.trial import Asked, End, Watcher
@@ -114,10 +115,10 @@ def search(study: "Study", wanted: Wanted, run: Run, said: Callable[[str], None]
 
 
 def told(study: "Study") -> str:
-    """`7 trials, best 93.1 %`."""
+    """`7 trials · best 93.1%`."""
     ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     best = max((trial.value for trial in ended if is_whole(trial) and trial.value is not None), default=None)
-    return f"{len(ended)} trials" + (f" · best {best:.1%}" if best is not None else "")
+    return counted(len(ended), "trial") + (f" · best {best:.1%}" if best is not None else "")
 
 
 def is_whole(trial: "FrozenTrial") -> bool:
@@ -137,14 +138,11 @@ def importance(study: "Study") -> dict[str, float]:
 
 def _next(study: "Study", wanted: Wanted, left: "list[FrozenTrial]") -> "Trial | None":
     """A trial a kill left, else a new one, else None: as many as wanted have been begun."""
-    optuna = need("optuna", "tune")
     if left:
+        optuna = need("optuna", "tune")
         found: Trial = optuna.trial.Trial(study, left.pop(0)._trial_id)  # noqa: SLF001  optuna has no other way back
         return found
-    number = len(study.get_trials(deepcopy=False))
-    if number >= wanted.trials:
-        return None
-    return study.ask()
+    return study.ask() if len(study.get_trials(deepcopy=False)) < wanted.trials else None
 
 
 def _tried(

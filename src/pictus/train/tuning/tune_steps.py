@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +88,8 @@ def tune(
         )  # fmt: skip
         with project.progress.track("tune", None) as meter:
             study.search(found, wanted, trial.ran, meter.say)
-        return _outcome(found, folder, (recipe, opened, set_))
+        typed = partial(space.typed, "run", recipe, release)
+        return _outcome(found, folder, f"{recipe} on release {opened.version}", typed, set_)
 
 
 def _folder(project: Project, recipe: str, release: Release, same: dict[str, object]) -> Path:
@@ -107,8 +110,10 @@ def _shares(workers: int) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(cores[at::workers]) for at in range(workers))
 
 
-def _outcome(found: "Study", folder: Path, about: tuple[str, Release, tuple[str, ...]]) -> Outcome[TrialRow]:
-    recipe, release, set_ = about
+def _outcome(
+    found: "Study", folder: Path, subject: str, typed: Callable[[Sequence[str]], str], set_: tuple[str, ...]
+) -> Outcome[TrialRow]:
+    """`typed`: settings -> the command of a run with them; `set_`: those that all trials had."""
     trials = found.get_trials(deepcopy=False)
     rows = [_row(one) for one in trials]
     whole = [one for one in trials if study.is_whole(one)]
@@ -116,10 +121,10 @@ def _outcome(found: "Study", folder: Path, about: tuple[str, Release, tuple[str,
     if not whole:
         raise UserError(
             f"No trial of {folder} was trained to its end. " + "; ".join(trial.causes(failed)[:3]),
-            fix="try one by hand: pictus train run" + (f" {space.typed(set_)}" if set_ else ""),
+            fix=f"try one by hand: {typed(set_)}",
         )
     best = max(whole, key=lambda one: (one.value, -one.number))
-    line = f"pictus train run --recipe {recipe} {space.typed((*set_, *space.settings(best.params)))}"
+    line = typed((*set_, *space.settings(best.params)))
     weights = study.importance(found)
     path = folder / REPORT
     dots = {
@@ -129,7 +134,7 @@ def _outcome(found: "Study", folder: Path, about: tuple[str, Release, tuple[str,
     lines = [
         (str(row.number), row.state, "" if row.score is None else f"{row.score:.1%}", row.settings) for row in rows
     ]
-    write_text(path, charts.study_page(f"{recipe} on release {release.version}", dots, weights, line, lines))
+    write_text(path, charts.study_page(subject, dots, weights, line, lines))
     counts = {name: sum(row.state == name for row in rows) for name in ("whole", "given up", "failed")}
     told = ", ".join(f"{name} {share:.0%}" for name, share in sorted(weights.items(), key=lambda item: -item[1]))
     summary = {
