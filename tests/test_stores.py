@@ -170,3 +170,19 @@ def test_a_few_pictures_are_picked_without_their_shards(place: str, tmp_path: Pa
     with pytest.raises(UserError, match="cannot be read: FileNotFoundError"):
         Picker(place).read("shards/none.tar", 0, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_here_is_not_told_as_an_address_that_cannot_be_read(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        stores._streamed(f"{place}/{NAMES[0]}", Path("/dev/full"))
+
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stores, "_streamed", full)
+    with pytest.raises(UserError, match="could not be written: No space left on device") as told:
+        shelf_at(place, tmp_path / "here").read(NAMES[0], 0, 1)
+    assert "free some space" in told.value.fix

@@ -371,25 +371,35 @@ def _copied(address: str, path: Path, sha256: str, left: threading.Event | None 
                 f"{what}: its digest is {digest[:12]}, not {sha256[:12]}.", fix="copy the release there again"
             )
         temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} could not be written: {error.strerror or error}.",
+            fix="free some space, or keep fewer shards here: --set cache_gb=…; then run the same command again",
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _streamed(address: str, path: Path, left: threading.Event | None = None) -> str:
     """Copy the object, digest of what came; CancelledError once `left` is set."""
-    fsspec = need("fsspec", "cloud")
     state = hashlib.sha256()
+    with path.open("wb") as out:
+        for block in _blocks(address):
+            _check_wanted(left)
+            state.update(block)
+            out.write(block)
+    return state.hexdigest()
+
+
+def _blocks(address: str) -> Iterator[bytes]:
+    """The bytes of an object; a UserError that says why they did not come."""
+    fsspec = need("fsspec", "cloud")
     try:
-        with fsspec.open(address, "rb") as source, path.open("wb") as out:
+        with fsspec.open(address, "rb") as source:
             while block := source.read(_COPY_BYTES):
-                _check_wanted(left)
-                state.update(block)
-                out.write(block)
-    except CancelledError:
-        raise
+                yield block
     except Exception as error:  # the drivers' own kinds
         raise _unread(address, error) from error
-    return state.hexdigest()
 
 
 def _unread(address: str, error: Exception) -> UserError:

@@ -128,6 +128,12 @@ def test_a_setting_has_its_kind_whatever_the_recipe_says_now() -> None:
     assert changed(find("airbench"), ("colour=0.2",)).colour == 0.2
 
 
+def test_adapters_are_not_trained_on_a_network_of_8_bits_that_could_not_be_read_again() -> None:
+    with pytest.raises(UserError, match="small-cnn@int8 is of 8 bits") as caught:
+        resolve(Recipe("small-cnn@int8", lora=4), FACTS)
+    assert "train quantise" in caught.value.fix
+
+
 def test_answers_by_both_sides_want_training_by_both() -> None:
     with pytest.raises(UserError, match="never shown one") as caught:
         resolve(changed(find("airbench"), ("flip=0",)), FACTS)

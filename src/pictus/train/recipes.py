@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from math import log2
 from typing import Any
 
-from pictus import networks
+from pictus import networks, quantised_networks
 from pictus.errors import UserError, counted
 from pictus.registry import Registry, unknown
 from pictus.train.loop.optimizers import OPTIMIZERS
@@ -56,7 +56,7 @@ class Recipe:
     largest: int = 224
     view: float = 1.0  # side of the crops trained on, as a share of the input side
     pack: int = 0  # px, short side pictures are kept at in memory between epochs; 0: from size, -1: never shrunk
-    crop: str = "resized"  # resized (random area and shape) | padded (random shift by an eighth)
+    crop: str = "resized"  # resized (random area and shape) | padded (shifted by `shift` at most)
     min_area: float = 0.35  # smallest part of the picture a resized crop may show
     flip: float = 0.5  # chance
     erase: float = 0.25  # chance that a rectangle is wiped out
@@ -270,11 +270,7 @@ def allowed(name: str) -> str:
 def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     """Every automatic choice made, so that the run can be repeated and resumed from the recipe alone."""
     fixed = networks.fixed_size(recipe.model)
-    if recipe.mirror and not recipe.flip:
-        raise UserError(
-            f"{recipe.model} would answer by the mean over a picture and its mirror image, and was never shown one.",
-            fix="--set mirror=false, or leave out flip=0",
-        )
+    _check(recipe, fixed)
     size = recipe.size or fixed or _size(recipe, facts)
     wanted = max(1, facts.n_train // LEAST_STEPS)
     batch_size = recipe.batch_size if wanted >= recipe.batch_size else max(8, 2 ** int(log2(wanted)))
@@ -284,14 +280,28 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
         precision = "bf16" if facts.has_fast_bf16 else "fp32"
     keep, pack = _kept(recipe, size, facts)
     layout = "channels-last" if recipe.layout == "auto" else recipe.layout
+    return replace(
+        recipe, size=size, batch_size=batch_size, precision=precision, keep=keep, pack=pack, layout=layout
+    )  # fmt: skip
+
+
+def _check(recipe: Recipe, fixed: int) -> None:
+    """A UserError for settings that contradict each other. fixed: the only side the network takes, px; 0: any."""
+    if recipe.mirror and not recipe.flip:
+        raise UserError(
+            f"{recipe.model} would answer by the mean over a picture and its mirror image, and was never shown one.",
+            fix="--set mirror=false, or leave out flip=0",
+        )
     if fixed and recipe.grow < 1:
         raise UserError(
             f"{recipe.model} takes pictures of {fixed} px only: they cannot grow while it trains.",
             fix="leave out grow, or choose another network",
         )
-    return replace(
-        recipe, size=size, batch_size=batch_size, precision=precision, keep=keep, pack=pack, layout=layout
-    )  # fmt: skip
+    if recipe.lora and quantised_networks.split(recipe.model)[1]:
+        raise UserError(
+            f"{recipe.model} is of 8 bits: what adapters add would not be rounded with it.",
+            fix="leave out lora, or train adapters first and then: pictus train quantise RUN",
+        )
 
 
 def view_px(recipe: Recipe) -> int:

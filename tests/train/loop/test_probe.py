@@ -70,6 +70,22 @@ def test_of_a_batch_too_small_for_parts_one_thread_is_tried_as_well(monkeypatch:
     assert found.recipe.threads == 2, "asked for"
 
 
+def test_of_several_processes_each_is_timed_on_its_share_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, network = replace(USUAL, processes=4, parts=1, threads=2), cast("Any", None)
+    shown: list[int] = []
+
+    def timed(_parts: object, count: int, *_: object) -> float:
+        shown.append(count)
+        return 1.0
+
+    monkeypatch.setattr(probe, "_timed", timed)
+    probe.probed(ASKED, usual, networks.make("resnet-w16", 3), (2, "cpu", False))
+    assert set(shown) == {16}
+    tried = _timed(monkeypatch, lambda _: 1.0)
+    probe.probed(ASKED, usual, network, (2, "cpu", False), lambda: 0.0)
+    assert not [words for words in tried if " 2 x " in words], "of 8 pictures a part would know too little"
+
+
 def test_time_that_is_up_ends_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     ticking: Iterator[float] = iter(range(0, 100, 2))
     tried = _timed(monkeypatch, lambda _: 1.0)

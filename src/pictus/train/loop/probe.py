@@ -108,12 +108,17 @@ def _others(what: str, asked: Recipe, best: Recipe, job: tuple[int, str, bool]) 
     if what == "precision" and asked.precision == "auto" and best.precision == "bf16":
         return [replace(best, precision="fp32")]
     if what == "parts" and device == "cpu" and not asked.parts:
-        most = 1 if is_random else min(MOST, cores, best.batch_size // LEAST_PICTURES)
+        most = 1 if is_random else min(MOST, cores, _share(best) // LEAST_PICTURES)
         counts = [count for count in (1, 2, 4) if count <= max(1, most)]
         found = [replace(best, parts=count, threads=asked.threads or max(1, cores // count)) for count in counts]
         # The threads of a single part wait for each other, long where other work takes the cores: one may be faster.
         return [*found, replace(best, parts=1, threads=1)] if len(found) == 1 and not asked.threads else found
     return []
+
+
+def _share(recipe: Recipe) -> int:
+    """Pictures of a batch that one of the run's processes computes."""
+    return recipe.batch_size // recipe.processes
 
 
 def _step_s(
@@ -124,7 +129,7 @@ def _step_s(
     order = environment.memory_format(recipe)
     tried = copy.deepcopy(network).to(device, memory_format=order).train()
     side = view_px(recipe)
-    inputs = torch.rand(recipe.batch_size, 3, side, side, device=device).contiguous(memory_format=order)
+    inputs = torch.rand(_share(recipe), 3, side, side, device=device).contiguous(memory_format=order)
 
     def compute(part: "nn.Module", piece: slice) -> tuple[Any, int]:
         with autocast(device, recipe.precision):
