@@ -50,7 +50,7 @@ _MOST_LANES = 8
 
 _STATED: dict[str, type] = {
     "model": str, "status": str, "recipe_name": str, "started_at": str, "finished_at": str, "results": dict,
-    "release": dict, "recipe": dict, "asked": dict, "pictures": dict, "environment": dict,
+    "release": dict, "recipe": dict, "asked": dict, "pictures": dict, "environment": dict, "chosen": dict,
 }  # fmt: skip
 """Fields of a card and what they are, where they are stated."""
 

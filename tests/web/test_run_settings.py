@@ -36,6 +36,15 @@ def test_what_was_asked_for_comes_first_then_what_was_chosen(project: pictus.Pro
     assert next(one.means for one in shown.groups["Recipes"] if one.name == "lr").startswith("learning rate")
 
 
+def test_what_auto_chose_nobody_asked_for(project: pictus.Project) -> None:
+    chosen = asdict(recipes.find("small-cnn")) | {"lr": 0.3, "epochs": 40}
+    of_run(project, "auto", asked=chosen | {"epochs": 7})
+    path = project.models_dir / "young" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chosen": chosen}))
+    shown = run_settings.settings(project, models.open_run(path.parent), set())
+    assert ([one.name for one in shown.asked], [one.name for one in shown.chosen]) == (["epochs"], ["lr"])
+
+
 def test_a_recipe_that_nobody_knows_is_shown_beside_a_known_one(project: pictus.Project) -> None:
     shown = of_run(project, "made-up", asked={"lr": 0.2})
     assert (shown.recipe, shown.asked) == ("small-cnn", [])

@@ -42,6 +42,7 @@ def settings(project: Project, run: Run, runs: set[str]) -> Settings:
     """Of a run's card; `runs`: the names of all there are. Those of which nothing is known come last."""
     known, recipe = _known(project, str(run.card.get("recipe_name", "")))
     asked: dict[str, Any] = run.card.get("asked") or {}
+    by_auto: dict[str, Any] = run.card.get("chosen") or {}
     found: dict[str, Any] = asked | (run.card.get("recipe") or {})
     shown = Settings(recipe, [], [], {})
     known |= dict.fromkeys(sorted(found.keys() - known.keys()), (OTHERS, "", ""))
@@ -52,7 +53,7 @@ def settings(project: Project, run: Run, runs: set[str]) -> Settings:
         shown.groups.setdefault(group, []).append(one)
         if group == OTHERS or is_same(found[name], usual):
             continue
-        was_asked = name in asked and not is_same(asked[name], usual)
+        was_asked = name in asked and not is_same(asked[name], usual) and asked[name] != by_auto.get(name)
         (shown.asked if was_asked else shown.chosen).append(one)
     return shown
 
