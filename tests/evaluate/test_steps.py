@@ -187,7 +187,7 @@ def test_after_kill_minus_9_only_the_missing_blocks_are_predicted(world: Path, m
 
 
 def test_pictures_the_model_was_trained_on_are_told(
-    world: Path, counted: list[int], make_release: Any, tmp_path: Path
+    world: Path, counted: list[int], make_release: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pictus.releases import open_release
 
@@ -200,7 +200,10 @@ def test_pictures_the_model_was_trained_on_are_told(
     later = [("test", "n02", painted("n02", 400)), ("test", "n02", painted("n02", 401))]  # the first was in train
     make_release(world / "releases/2.0.0", later)
     assert "trained on 1 of the 2 pictures here" in evaluate.run(bare(world), release="2.0.0").problems[0]
-    shutil.rmtree(world / "releases/1.0.0")
+    shutil.move(world / "releases/1.0.0", tmp_path / "elsewhere/releases/1.0.0")
+    monkeypatch.chdir(tmp_path / "elsewhere")  # where another release of that number lies
+    assert "may have seen these pictures" in evaluate.run(bare(world), release="2.0.0").problems[0]
+    make_release(world / "releases/1.0.0", later)
     assert "may have seen these pictures" in evaluate.run(bare(world), release="2.0.0").problems[0]
 
 

@@ -13,6 +13,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -156,13 +157,15 @@ def _trained_on(project: Project, run: models.Run, release: Release, split: str)
     card = run.card.get("release", {})
     if not card or (card["digest"] == release.digest and split in ("val", "test")):
         return ()
-    try:
-        theirs = split_rows(stores.found(project, card["path"]), "train")
-    except UserError:
+    place = card["path"] if stores.is_place(card["path"]) else str(project.root / card["path"])
+    theirs = None
+    with suppress(UserError):
+        theirs = stores.found(project, place)
+    if theirs is None or theirs.digest != card["digest"]:
         where = f"release {card['version']}, not found here"
         return (f"{run.name} may have seen these pictures: it was trained on {where}",)
     # by what they were found as: the same picture without its GPS has another image_id
-    known = set(theirs.column("origin_id").to_pylist())
+    known = set(split_rows(theirs, "train").column("origin_id").to_pylist())
     ids = split_rows(release, split).column("origin_id").to_pylist()
     n = sum(origin_id in known for origin_id in ids)
     of_all = f"{n:,} of the {counted(len(ids), 'picture')}"
