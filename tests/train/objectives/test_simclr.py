@@ -32,6 +32,14 @@ def test_decoupled_the_own_pair_is_not_under_the_line() -> None:
     assert n_right == 1
 
 
+@pytest.mark.parametrize("is_decoupled", [False, True])
+def test_one_picture_alone_teaches_nothing(*, is_decoupled: bool) -> None:
+    first = torch.ones(1, 2, requires_grad=True)
+    loss, n_right = simclr.nt_xent(first, torch.eye(2)[:1], 0.5, is_decoupled=is_decoupled)
+    loss.backward()
+    assert (float(loss.detach()), n_right, first.grad.tolist()) == (0, 1, [[0, 0]])
+
+
 def test_decoupled_a_pair_that_is_found_still_pulls() -> None:
     views = torch.eye(2)
     for is_decoupled, pulls in ((False, 1e-6), (True, 0.1)):

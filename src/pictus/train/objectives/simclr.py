@@ -38,12 +38,14 @@ OUTPUTS = 128
 def nt_xent(
     first_BP: "torch.Tensor", second_BP: "torch.Tensor", temperature: float, *, is_decoupled: bool = False
 ) -> "tuple[torch.Tensor, int]":
-    """The loss of two views, f32[B, P] each, of 2 pictures or more, and how many pictures are found by their second
-    view: i.e. of whose first view the second is the nearest of all.
+    """The loss of two views, f32[B, P] each, and how many pictures are found by their second view: i.e. of whose first
+    view the second is the nearest of all. 0 of one picture alone, which has nothing to be told from.
     """
     torch = need("torch", "train")
     both = torch.nn.functional.normalize(torch.cat((first_BP, second_BP)), dim=1)
     count = len(first_BP)
+    if count == 1:
+        return (0 * both).sum(), 1
     alike = (both @ both.T / temperature).fill_diagonal_(float("-inf"))
     partner = torch.arange(2 * count, device=both.device).roll(count)
     n_right = int((alike[:count].argmax(1) == partner[:count]).sum())
