@@ -81,3 +81,6 @@ def test_a_quantised_run_that_was_stopped_has_the_bits_of_one_that_was_not(
             train.quantise(project, "wide", epochs=2)
     train.resume(project, whole.name)
     assert (whole.root / models.WEIGHTS_NAME).read_bytes() == kept
+    again = train.quantise(project, "wide", epochs=2)  # the comparison that the stop was before
+    assert [row.top1 for row in again] == [row.top1 for row in found]
+    assert (whole.root / models.WEIGHTS_NAME).read_bytes() == kept

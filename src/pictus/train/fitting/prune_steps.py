@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict, fields
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import asdict
 
 from pictus import models, narrow_networks, quantised_networks
 from pictus.errors import UserError
-from pictus.extras import need
-from pictus.project import Project, write_bytes
+from pictus.project import Project
 from pictus.registry import Outcome, step
-from pictus.train import recipes
 from pictus.train.feed import remote
-from pictus.train.fitting import measured
+from pictus.train.fitting import measured, successor
 from pictus.train.fitting.measured import FittedRow
-from pictus.train.recipes import Recipe
-from pictus.train.steps import run as train_run
+from pictus.train.fitting.successor import Successor
 from pictus.train.transfer import features
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from pictus.models import Run
-
-FOLDER = "narrow"
-"""Of models/: weights as they are before the narrow network is trained."""
-
-GENTLER = 0.1
-"""Of the run's learning rate, for what is left of it (Li et al. 2017, section 4: a small constant rate)."""
-
-_OWN = {"model", "epochs", "minutes", "lr", "size", "weights", "pretrained", "from_run", "from_run_sha256",
-        "sample_weights_sha256", "teacher_sha256", "freeze", "unfreeze_every", "lora", "lora_on"}  # fmt: skip
-"""Settings that do not go over from the run to its narrow one."""
 
 
 @step("train prune", changes=True, needs_project=False, shows_records=True)
@@ -41,7 +20,7 @@ def prune(project: Project, run: str = "", *, sparsity: float = 0.5, epochs: int
     """Take a share of the channels out of a run for good, train what is left, and measure both.
 
     Inner channels of residual blocks and of plain networks go, the weakest first; the new run is truly smaller and
-    faster, and is evaluated and served like any other. The same command goes on after a kill.
+    faster, and is evaluated and served like any other. The same command goes on after a kill, and measures again.
 
     run: by name or folder; the newest when left out
     sparsity: the share of the channels, above 0 and up to 0.95
@@ -72,13 +51,10 @@ def prune(project: Project, run: str = "", *, sparsity: float = 0.5, epochs: int
     release = remote.of_run(project, found)
     narrow = narrow_networks.narrowed(models.load_run(found, device="cpu"), sparsity)
     name = f"{found.model_name}{narrow_networks.MARK}{sparsity:g}"
-    weights = written(project, found, narrow, name)
+    weights = successor.written(project, found, narrow, name)
     many = epochs or max(1, int(found.card.get("results", {}).get("epochs", 4)) // 4)
-    outcome = train_run(
-        project, release=remote.address_of(release) or str(release.root), recipe=name,
-        name=f"{found.name}-narrow-{sparsity:g}-{many}", epochs=many, set_=settings_of(found, name, weights),
-    )  # fmt: skip
-    new = models.open_run(outcome.summary["path"])
+    wanted = Successor(f"{found.name}-narrow-{sparsity:g}-{many}", name, weights, many)
+    new, problems = successor.trained(project, found, release, wanted)
     split = features.judged_on(release)
     asked = (("before", found.name, wide), ("narrow", found.name, narrow),
              ("after", new.name, models.load_run(new, device="cpu")))  # fmt: skip
@@ -92,25 +68,4 @@ def prune(project: Project, run: str = "", *, sparsity: float = 0.5, epochs: int
         f" ({before.low:.1%} to {before.high:.1%})"
     )
     following = (f"pictus evaluate run --run {new.name}", f"pictus serve start --run {new.name}")
-    return Outcome("train prune", summary, headline, outcome.problems, following, lambda: iter(rows))
-
-
-def settings_of(run: "Run", model: str, weights: Path) -> tuple[str, ...]:
-    """NAME=VALUE of all that a narrow run takes over from the run it came from."""
-    usual = recipes.find(model)
-    known = {field.name for field in fields(Recipe)}
-    asked = {key: value for key, value in run.card.get("asked", {}).items() if key in known - _OWN}
-    own = [f"{key}={value}" for key, value in asked.items() if value != getattr(usual, key)]
-    rate = run.card.get("asked", {}).get("lr", usual.lr) * GENTLER
-    return (*own, f"lr={rate:g}", f"size={run.preprocessing.size}", f"weights={weights}")
-
-
-def written(project: Project, run: "Run", network: "nn.Module", name: str) -> Path:
-    """The network's weights in a file named after what they came from: the same command finds the same file."""
-    digest = hashlib.sha256(f"{models.weights_sha256(run)} {name}".encode()).hexdigest()[:16]
-    path = project.models_dir / FOLDER / f"{run.name}-{digest}.safetensors"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {key: value.detach().contiguous() for key, value in network.state_dict().items()}
-        write_bytes(path, need("safetensors.torch", "train").save(tensors))
-    return path
+    return Outcome("train prune", summary, headline, problems, following, lambda: iter(rows))

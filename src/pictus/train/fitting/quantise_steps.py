@@ -16,10 +16,9 @@ from pictus.project import Project
 from pictus.registry import Outcome, step
 from pictus.releases import split_rows
 from pictus.train.feed import remote
-from pictus.train.fitting import measured
+from pictus.train.fitting import measured, successor
 from pictus.train.fitting.measured import FittedRow
-from pictus.train.fitting.prune_steps import settings_of, written
-from pictus.train.steps import run as train_run
+from pictus.train.fitting.successor import Successor
 from pictus.train.transfer import features
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ NAMED = 5
 def quantise(project: Project, run: str = "", *, release: str = "", epochs: int = 0) -> Outcome[FittedRow]:
     """Train a run on with weights and activations of 8 bits, and measure it: before, rounded only, trained.
 
-    The new run is a run like any other: `train resume` goes on after a kill, and `serve` exports it as a graph that
+    The new run is a run like any other: the same command goes on after a kill, and `serve` exports it as a graph that
     computes with whole numbers. Pictures, augmentation and settings are the run's, at a tenth of its rate.
 
     run: by name or folder; the newest when left out
@@ -69,19 +68,16 @@ def quantise(project: Project, run: str = "", *, release: str = "", epochs: int 
     rounded = models.load_run(found, device="cpu")
     quantised_networks.calibrate(quantised_networks.quantised(rounded), _batches(found, opened))
     many = epochs or max(1, round(SHARE * int(found.card.get("results", {}).get("epochs", 0))))
-    settings = settings_of(found, name, written(project, found, rounded, f"{name} {opened.digest}"))
-    outcome = train_run(
-        project, release=remote.address_of(opened) or str(opened.root), recipe=name,
-        name=f"{found.name}-int8-{many}", epochs=many, set_=(*settings, "precision=fp32"),
-    )  # fmt: skip
-    new = models.open_run(outcome.summary["path"])
+    weights = successor.written(project, found, rounded, f"{name} {opened.digest}")
+    wanted = Successor(f"{found.name}-int8-{many}", name, weights, many)
+    new, problems = successor.trained(project, found, opened, wanted, "precision=fp32")
     split = features.judged_on(opened)
     rows = _rows(found, new, rounded, opened, split)
     summary = {"run": new.name, "before": found.name, "split": split, "rows": [asdict(row) for row in rows],
                "left_in_float": list(quantised_networks.left_in_float(rounded))}  # fmt: skip
     following = (f"pictus evaluate run --run {new.name}", f"pictus serve export --run {new.name}")
     headline = _told(rows, new.name, split)
-    problems = (*outcome.problems, *_left(rounded))
+    problems = (*problems, *_left(rounded))
     return Outcome("train quantise", summary, headline, problems, following, lambda: iter(rows))
 
 
