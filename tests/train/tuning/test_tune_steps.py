@@ -9,6 +9,7 @@ import pytest
 import pictus
 from pictus import models, train
 from pictus.errors import UserError
+from pictus.train import recipes
 from pictus.train.tuning import trial
 from pictus.train.tuning.trial import Asked, End
 
@@ -45,6 +46,22 @@ def test_a_study_tells_failures_and_other_settings_begin_another(
     assert again.next[0].startswith("pictus train run --recipe small-cnn --release 1.0.0 --set epochs=1")
     other = train.tune(stripes, trials=1, over="lr", set_=SMALL)
     assert Path(other.summary["study"]).name == "tune-small-cnn-1.0.0-2"
+
+
+def test_trials_begin_from_a_run_of_the_project(stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    train.run(stripes, name="first", set_=SMALL)
+    begun = []
+
+    def ran(asked: Asked, *_: object) -> End:
+        begun.append(recipes.changed(recipes.find(asked.recipe), asked.settings).from_run)
+        return End(0.5, is_pruned=False)
+
+    monkeypatch.setattr(trial, "ran", ran)
+    outcome = train.tune(stripes, trials=1, over="lr", set_=(*SMALL, "from_run=first"))
+    assert begun == [str(stripes.models_dir / "first")], "its folder: a trial looks for names in the study's"
+    assert "--set from_run=first " in outcome.next[0]
+    with pytest.raises(UserError, match="frist"):
+        train.tune(stripes, trials=1, over="lr", set_=("from_run=frist",))
 
 
 def test_a_study_in_which_all_failed_says_why(stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:

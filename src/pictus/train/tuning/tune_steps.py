@@ -17,6 +17,7 @@ from pictus.project import Project, safe_name, write_text
 from pictus.registry import Outcome, step
 from pictus.releases import Release
 from pictus.train import recipes
+from pictus.train.transfer import start
 from pictus.train.tuning import charts, space, study, trial
 from pictus.train.tuning.charts import Dot
 from pictus.train.tuning.study import Wanted
@@ -77,13 +78,15 @@ def tune(
     opened = stores.found(project, release)
     chosen = recipes.changed(recipes.find(recipe), set_)
     tried = space.chosen(chosen, over)
+    begun = start.resolved(project, chosen)  # a trial would look for these runs in the study's folder
+    places = (f"{name}={place}" for name in ("from_run", "teacher") if (place := getattr(begun, name)))
     same: dict[str, object] = {"settings": list(set_), "over": over, "digest": opened.digest, "recipe": recipe}
     folder = _folder(project, recipe, opened, same)
     folder.mkdir(parents=True, exist_ok=True)
     with Shelf(folder, folder.name).lock("tune"):
         found = study.opened(folder, same)
         wanted = Wanted(
-            folder, str(opened.root.resolve()), recipe, (*set_, "probe=false"), tried, trials, minutes * 60,
+            folder, str(opened.root.resolve()), recipe, (*set_, *places, "probe=false"), tried, trials, minutes * 60,
             chosen.seed, _shares(workers),
         )  # fmt: skip
         with project.progress.track("tune", None) as meter:
