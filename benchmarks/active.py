@@ -43,10 +43,9 @@ from pictus.releases import find_release
 from pictus.train.choosing import rounds
 from pictus.train.transfer import features, probing
 from pictus.train.transfer.features import Features
-from pretrain import REAL, prepared
+from pretrain import PLAIN, REAL, prepared
 
 WAYS = ("random", "uncertainty", "core-set", "mixed")
-PLAIN = ("size=32", "probe=false", "log=none")
 
 Ints = npt.NDArray[np.int64]
 

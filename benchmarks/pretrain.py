@@ -192,7 +192,8 @@ def probed(project: Project, run: str, asked: argparse.Namespace, seed: int) -> 
 def prepared(folder: Path, archive: Path, n_train: int) -> Project:
     """A project with a release of the first pictures of each split, labelled as their folders say."""
     project = pictus.new(folder)
-    photos = folder.parent / f"{folder.name}-photos"
+    beside = ("photos", "labels.csv", "classes.csv")
+    photos, labels, names_file = (folder.with_name(f"{folder.name}-{name}") for name in beside)
     with (REAL / "cifar10" / "index.csv").open() as opened:
         rows = [
             row for row in csv.DictReader(opened)
@@ -202,7 +203,6 @@ def prepared(folder: Path, archive: Path, n_train: int) -> Project:
     with tarfile.open(archive) as opened_tar:
         members = [entry for entry in opened_tar if entry.name.removeprefix("./") in wanted]
         opened_tar.extractall(photos, members, filter="data")
-    labels, names_file = folder.parent / "labels.csv", folder.parent / "classes.csv"
     names_file.write_text("\n".join(["name", *CLASSES]) + "\n")
     lines = (f"{row['path']},{row['label_name']}" for row in rows)
     labels.write_text("\n".join(["image,label", *lines]) + "\n")

@@ -38,12 +38,11 @@ from pictus.models import Run
 from pictus.project import Project
 from pictus.releases import find_release
 from pictus.train.fitting import measured
-from pretrain import REAL, prepared
+from pretrain import PLAIN, REAL, prepared
 
 BEFORE, CHANNELS, WEIGHTS, NARROW, AFTER, SCRATCH = (
     "before", "masks on channels", "masks on weights", "narrow", "after", "from scratch"
 )  # fmt: skip
-PLAIN = ("size=32", "probe=false", "log=none")
 BATCH = 8
 
 
