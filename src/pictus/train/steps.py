@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pictus import models, networks
+from pictus import models, networks, stores
 from pictus.clock import now
 from pictus.engine import cpu_count
 from pictus.errors import UserError, counted
@@ -83,17 +83,17 @@ def run(
     if recipe != automatic.NAME:  # before torch is imported: a slip of the pen is told at once
         recipes.changed(recipes.find(recipe), settings)
     _begun()
-    opened = remote.found(project, release)
+    opened = stores.found(project, release)
     _check_splits(opened)
     if is_auto := recipe == automatic.NAME:
         found = automatic.asked(project, opened, name, settings, pretrained=pretrained)
         logging.getLogger(__name__).warning("auto: %s", "\n".join(found.why))
-    chosen = recipes.changed(found.recipe if is_auto else recipes.find(recipe, pretrained=pretrained), settings)
-    loggers.check(chosen.log)
-    if chosen.weights:
-        chosen = replace(chosen, weights=str(_existing(Path(chosen.weights).expanduser())))
-    chosen = launch.settled(targets.resolved(pool.resolved(project, opened, start.resolved(project, chosen))))
-    asked = Asked(recipe, chosen)
+    wanted = recipes.changed(found.recipe if is_auto else recipes.find(recipe, pretrained=pretrained), settings)
+    loggers.check(wanted.log)
+    if wanted.weights:
+        wanted = replace(wanted, weights=str(_existing(Path(wanted.weights).expanduser())))
+    wanted = launch.settled(targets.resolved(pool.resolved(project, opened, start.resolved(project, wanted))))
+    asked = Asked(recipe, wanted)
     root, remark = _folder(project, opened, asked, name)
     remarks = tuple(one for one in (remark, _empty_classes(opened)) if one)
     for one in remarks:  # said now, since training takes long, and again with the result
@@ -104,7 +104,7 @@ def run(
                 raise _taken(root.name)
             return _continued(project, root, opened, engine=engine)
         here = opened.root.relative_to(project.root) if project.root in opened.root.parents else opened.root
-        path = remote.address_of(opened) or str(here)
+        path = stores.address_of(opened) or str(here)
         card = cards.new_card(root.name, asked, opened, release_path=path, started_at=now())
         card |= automatic.told(found, settings) if is_auto else {}
         try:
@@ -320,7 +320,7 @@ def _job(project: Project, root: Path, release: Release, recipe: Recipe, preproc
         targets.weights_of(shown, recipe), how=pool.sampled(shown, recipe),
         supply=pool.supplied(project, shown, recipe) or packs.supplied(project, root, release, recipe),
     )  # fmt: skip
-    shelf = remote.shelf_of(release, recipe.cache_gb)
+    shelf = stores.shelf_of(release, recipe.cache_gb)
     if not train.supply:
         train.supply = remote.supplied(shown, "train", shelf)
         train.how = replace(train.how, windows=remote.windows_of(shown, recipe))

@@ -62,7 +62,7 @@ def place(folder: Path) -> Iterator[str]:
 
 def _pictures(release: Release, cache_gb: float) -> tuple[loader.Pictures, stores.Shelf]:
     recipe = replace(RECIPE, cache_gb=cache_gb)
-    shelf = remote.shelf_of(release, recipe.cache_gb)
+    shelf = stores.shelf_of(release, recipe.cache_gb)
     assert shelf is not None
     labels = TASKS.get("classification").targets(release, "train")
     how = replace(sampling.asked(release, recipe), windows=remote.windows_of(release, recipe))
@@ -79,17 +79,17 @@ def _hashes(pictures: loader.Pictures, threads: int, first: int = 0) -> list[str
 
 def _most(release: Release, shards: float) -> float:
     """So many times the largest shard, in GiB."""
-    shelf = remote.shelf_of(release, 1.0)
+    shelf = stores.shelf_of(release, 1.0)
     assert shelf is not None
     return shards * max(shelf._sizes.values()) / GIB
 
 
 def test_a_release_in_a_store_opens_without_its_shards(place: str, folder: Path, tmp_path: Path) -> None:
-    release, here = remote.found(bare(tmp_path), place), open_release(folder)
+    release, here = stores.found(bare(tmp_path), place), open_release(folder)
     assert (release.digest, release.classes) == (here.digest, here.classes)
     assert release.pictures.equals(here.pictures)
-    assert remote.address_of(release) == place
-    assert remote.address_of(here) == ""
+    assert stores.address_of(release) == place
+    assert stores.address_of(here) == ""
     assert not list(release.root.rglob("*.tar"))
 
 
@@ -97,7 +97,7 @@ def test_a_release_in_a_store_opens_without_its_shards(place: str, folder: Path,
 def test_batches_are_identical_at_any_number_of_threads_and_after_a_resume_and_the_cache_keeps_its_bound(
     place: str, tmp_path: Path, shards: float
 ) -> None:
-    release = remote.found(bare(tmp_path), place)
+    release = stores.found(bare(tmp_path), place)
     most = _most(release, shards)
     expected: list[str] = []
     for threads in (1, 2, 4):
@@ -114,7 +114,7 @@ def test_batches_are_identical_at_any_number_of_threads_and_after_a_resume_and_t
 def test_a_release_on_a_file_address_gives_the_same_batches_as_a_store(
     place: str, folder: Path, tmp_path: Path
 ) -> None:
-    there, here = (remote.found(bare(tmp_path), address) for address in (place, f"file://{folder}"))
+    there, here = (stores.found(bare(tmp_path), address) for address in (place, f"file://{folder}"))
     most = _most(there, 3)
     assert _hashes(_pictures(here, most)[0], 2) == _hashes(_pictures(there, most)[0], 2)
 
@@ -122,7 +122,7 @@ def test_a_release_on_a_file_address_gives_the_same_batches_as_a_store(
 def test_an_epoch_reads_one_window_of_shards_after_the_other_and_each_picture_once(
     place: str, tmp_path: Path
 ) -> None:
-    release = remote.found(bare(tmp_path), place)
+    release = stores.found(bare(tmp_path), place)
     pictures, _ = _pictures(release, _most(release, 4))  # windows of two of the largest
     given = pictures.how.windows
     assert given is not None
@@ -141,7 +141,7 @@ def test_an_epoch_reads_one_window_of_shards_after_the_other_and_each_picture_on
 
 
 def test_each_shard_is_fetched_about_once_an_epoch(place: str, tmp_path: Path) -> None:
-    release = remote.found(bare(tmp_path), place)
+    release = stores.found(bare(tmp_path), place)
     pictures, shelf = _pictures(release, _most(release, 4))
     n_shards = len(shelf._sizes)
     portions = list(loader.portions_of_epochs(0, 48, 8, 0, 6, how=pictures.how))
@@ -152,7 +152,7 @@ def test_each_shard_is_fetched_about_once_an_epoch(place: str, tmp_path: Path) -
 
 
 def test_what_is_announced_is_fetched_ahead_but_never_in_place_of_what_is_awaited(place: str, tmp_path: Path) -> None:
-    release = remote.found(bare(tmp_path), place)
+    release = stores.found(bare(tmp_path), place)
     _, shelf = _pictures(release, _most(release, 2))
     names = sorted(shelf._sizes)
     for name in names[:2]:
@@ -168,7 +168,7 @@ def test_what_is_announced_is_fetched_ahead_but_never_in_place_of_what_is_awaite
 
 
 def test_a_shard_that_made_room_is_held_open_no_longer(place: str, tmp_path: Path) -> None:
-    release = remote.found(bare(tmp_path), place)
+    release = stores.found(bare(tmp_path), place)
     _, shelf = _pictures(release, _most(release, 2))
     for name in sorted(shelf._sizes):
         shelf.read(name, 512, 1)
@@ -185,7 +185,7 @@ def test_a_run_trains_on_a_release_in_a_store_as_on_its_copy_and_is_resumed_by_i
     assert card["release"]["path"] == place
     kept = (project.models_dir / name / "model.safetensors" for name in ("there", "here"))
     assert len({path.read_bytes() for path in kept}) == 1  # all shards fit into one window: the order is the same
-    assert remote.address_of(remote.of_run(project, models.open_run(project.models_dir / "there"))) == place
+    assert stores.address_of(remote.of_run(project, models.open_run(project.models_dir / "there"))) == place
 
 
 def test_what_is_asked_of_a_run_later_reads_the_release_in_the_store(place: str, project: pictus.Project) -> None:
@@ -222,7 +222,7 @@ def test_a_run_is_evaluated_and_exported_on_the_release_in_the_store_as_on_its_c
 def test_who_interrupts_waits_for_no_shard_that_is_on_its_way(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release = remote.found(bare(tmp_path), place)
+    release = stores.found(bare(tmp_path), place)
     pictures, shelf = _pictures(release, 1.0)
     first, main = threading.Lock(), threading.main_thread().ident
     assert main is not None
@@ -257,9 +257,9 @@ def test_a_pack_is_made_from_a_store(place: str, folder: Path, project: pictus.P
 def test_a_shard_that_is_gone_changed_or_too_large_is_told(
     place: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release = remote.found(bare(tmp_path), place)
+    release = stores.found(bare(tmp_path), place)
     with pytest.raises(UserError, match=r"do not fit into the cache of 0\.00 GB") as caught:
-        remote.shelf_of(release, 1e-6)
+        stores.shelf_of(release, 1e-6)
     assert "--set cache_gb=" in (caught.value.fix or "")
     store = fsspec.filesystem("memory")
     names = sorted(Path(name).name for name in store.ls("/store/releases/1.0.0/shards", detail=False))
@@ -277,7 +277,7 @@ def test_a_shard_that_is_gone_changed_or_too_large_is_told(
 
 def test_an_address_without_a_release_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"memory://nothing/manifest\.json' cannot be read"):
-        remote.found(bare(tmp_path), "memory://nothing")
+        stores.found(bare(tmp_path), "memory://nothing")
 
 
 def test_tables_are_copied_again_only_where_they_changed(folder: Path, tmp_path: Path) -> None:
@@ -287,9 +287,9 @@ def test_tables_are_copied_again_only_where_they_changed(folder: Path, tmp_path:
     for name in ("pictures.parquet", "concepts.parquet"):
         manifest["files"][name] = {"sha256": hashlib.sha256((copy / name).read_bytes()).hexdigest(), "size": 1}
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    release = remote.found(bare(tmp_path), f"file://{copy}")
+    release = stores.found(bare(tmp_path), f"file://{copy}")
     (copy / "pictures.parquet").unlink()
-    assert remote.found(bare(tmp_path), f"file://{copy}").pictures.equals(release.pictures)
+    assert stores.found(bare(tmp_path), f"file://{copy}").pictures.equals(release.pictures)
     (release.root / "pictures.parquet").unlink()
     with pytest.raises(UserError, match=r"pictures\.parquet' cannot be read"):
-        remote.found(bare(tmp_path), f"file://{copy}")
+        stores.found(bare(tmp_path), f"file://{copy}")

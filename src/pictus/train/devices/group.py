@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pictus import stores
 from pictus.errors import UserError
 from pictus.extras import need
 from pictus.train.devices import meeting, processes, seats
 from pictus.train.devices.meeting import Brief, Store
 from pictus.train.devices.seats import Seat
 from pictus.train.devices.sharding import Shards
-from pictus.train.feed import remote
 from pictus.train.loop import trouble
 from pictus.train.loop.parts import FEWEST, Compute, Parts, Result
 from pictus.train.loop.schedule import Plan
@@ -140,7 +140,7 @@ def spread(job: "Job", state: "State", alone: Parts) -> Iterator[Parts]:
     if world == 1:
         yield alone
         return
-    if place := remote.address_of(job.train.release):
+    if place := stores.address_of(job.train.release):
         raise UserError(
             f"Several processes read a release from a folder only, and this one lies at {place}: each would empty the"
             " cache that the others read from.",

@@ -42,7 +42,6 @@ def helped(brief: Brief, store: Store, seat: Seat) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # rank 0 is told as well, and decides
-    environment.keep_memory()
     try:
         job = job_of(brief, seat)
         found = checkpoint.load(job.root / training.CHECKPOINTS)
@@ -79,7 +78,8 @@ def work(job: Job, state: State, seat: Seat) -> None:
 
 
 def job_of(brief: Brief, seat: Seat) -> Job:
-    """What the run trains on, on this process's device."""
+    """What the run trains on, on this process's device, in a process that begins with it."""
+    environment.keep_memory()
     root = Path(brief.run)
     place = bare(root.parent.parent) if root.parent.name == "models" else Shelf(root.parent, root.parent.name)
     job = steps.of_run(place, root, open_release(brief.release))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pictus import stores
 from pictus.errors import UserError, counted
 from pictus.project import Project
 from pictus.registry import Outcome, step
 from pictus.releases import Release
-from pictus.train.feed import packs, remote
+from pictus.train.feed import packs
 from pictus.train.feed.packs import Pack
 
 LEAST_PX, MOST_PX = 16, 4096
@@ -50,7 +51,7 @@ def pack(project: Project, *, release: str = "", short_side: int = 256) -> Outco
             f"A short side of {short_side:,} px is no use: {LEAST_PX} to {MOST_PX:,} px are.",
             fix="pictus train pack --short-side 256",
         )
-    opened = remote.found(project, release)
+    opened = stores.found(project, release)
     folder = project.models_dir / packs.PACKS
     found, problems = _whole(project, opened, short_side)
     facts = _facts(found)

@@ -25,14 +25,13 @@ import numpy as np
 import pyarrow as pa
 
 import pictus
-from pictus import pixels
+from pictus import pixels, stores
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError
 from pictus.models import in_order, lanes
 from pictus.project import Project, safe_name, write_bytes, write_text
 from pictus.releases import PictureReader, Release, split_rows
 from pictus.shards import ShardReader, ShardWriter, committed_ends, extension_of
-from pictus.train.feed import remote
 from pictus.train.feed.loader import AHEAD, Supply, packed
 from pictus.train.recipes import Recipe
 
@@ -94,7 +93,7 @@ def made(
     root.mkdir(parents=True, exist_ok=True)
     with replace(project, root=root).lock("pack"):
         if not (root / CARD).is_file():  # another process may have ended it while this one asked
-            shelf = remote.shelf_of(release, cache_gb)
+            shelf = stores.shelf_of(release, cache_gb)
             read = shelf.read if shelf else PictureReader(release).read
             _build(project, root, release, Wanted(split, short_side, read))
     return opened(root)

@@ -16,12 +16,10 @@ from pictus.errors import UserError
 from pictus.models import Run
 from pictus.project import Project
 from pictus.releases import Release, split_rows
-from pictus.stores import Shelf, address_of, found, is_place, reader_of, shelf_of, sizes_of
+from pictus.stores import Shelf, address_of, found, is_place, sizes_of
 from pictus.train.feed.loader import Supply
 from pictus.train.feed.sampling import Positions, Windows
 from pictus.train.recipes import Recipe
-
-__all__ = ["address_of", "found", "of_run", "reader_of", "shelf_of", "supplied", "windows_of"]
 
 
 def of_run(project: Project, run: Run) -> Release:

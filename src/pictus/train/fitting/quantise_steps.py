@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pictus import graphs, models, quantised_networks
+from pictus import graphs, models, quantised_networks, stores
 from pictus.errors import UserError, counted
 from pictus.extras import need
 from pictus.models import Floats, Pixels
@@ -59,7 +59,7 @@ def quantise(project: Project, run: str = "", *, release: str = "", epochs: int 
         need(module, "serve")
     found = models.find_run(project, run)
     _check(found)
-    opened = remote.found(project, release) if release else remote.of_run(project, found)
+    opened = stores.found(project, release) if release else remote.of_run(project, found)
     if tuple(opened.classes) != found.classes:
         raise UserError(
             f"Release {opened.version} has other classes than {found.name}.", fix="name a release of the same classes"
@@ -102,7 +102,7 @@ def _batches(run: "Run", release: "Release") -> Iterator["torch.Tensor"]:
         shown.extend(found)
         return np.zeros((0, 1), np.float32)
 
-    features.of_readable(remote.reader_of(release, run.card), run, chosen, collect)
+    features.of_readable(stores.reader_of(release, run.card), run, chosen, collect)
     for start in range(0, len(shown), BATCH):
         yield models.normalised(torch.from_numpy(np.stack(shown[start : start + BATCH])), run.preprocessing)
 

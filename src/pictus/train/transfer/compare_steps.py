@@ -158,7 +158,7 @@ def _guessed(release: Release, split: str, old: Run, new: Run) -> Guesses:
 def _in_batches(
     pool: ThreadPoolExecutor, release: Release, run: Run, rows: list[dict[str, Any]]
 ) -> Iterator[tuple[list[Pixels | None], list[str]]]:
-    read = partial(features.prepared, remote.reader_of(release, run.card), run)
+    read = partial(features.prepared, stores.reader_of(release, run.card), run)
     found = models.in_order(pool, read, rows, ahead=2 * BATCH)
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]

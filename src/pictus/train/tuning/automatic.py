@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
-from pictus import models, networks, pixels
+from pictus import models, networks, pixels, stores
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError, counted
 from pictus.extras import need
 from pictus.project import Project
 from pictus.releases import Release, class_names, split_rows
-from pictus.train.feed import remote
 from pictus.train.loop import environment
 from pictus.train.loop.parts import chosen, parted
 from pictus.train.loop.precision import autocast
@@ -247,8 +246,8 @@ def _colour(data: Data) -> tuple[dict[str, float], str]:
 
 def _grey_share(release: Release) -> float:
     """Of pictures spread evenly; of a release in a store those of one shard, which is fetched whole."""
-    rows, reader, found = split_rows(release, "train"), remote.reader_of(release, {}), []
-    if remote.address_of(release):
+    rows, reader, found = split_rows(release, "train"), stores.reader_of(release, {}), []
+    if stores.address_of(release):
         rows = rows.filter(pc.equal(rows.column("shard"), rows.column("shard")[0]))
     places = np.linspace(0, rows.num_rows - 1, min(LOOKED_AT, rows.num_rows)).astype(int)
     for row in rows.take(places).to_pylist():
