@@ -97,24 +97,20 @@ def few_shot(
 
 def drawn(train: Features, shots: int, seed: int) -> Features:
     """`shots` pictures of each class, all of a class that has fewer; a function of (seed, shots)."""
-    generator = np.random.default_rng((seed, shots))
-    chosen = [
-        generator.permutation(np.flatnonzero(train.labels_N == label))[:shots] for label in np.unique(train.labels_N)
-    ]
-    places_M = np.concatenate(chosen)
-    return Features(train.values_ND[places_M], train.labels_N[places_M], 0)
+    return _drawn(train, np.random.default_rng((seed, shots)), lambda _: shots)
 
 
 def share_of(train: Features, share: float, seed: int = 0) -> Features:
     """`share` of the pictures of each class, rounded, at least one; a function of (seed, class sizes)."""
     if share == 1:
         return train
-    generator = np.random.default_rng(seed)
-    chosen = []
-    for label in np.unique(train.labels_N):
-        own = np.flatnonzero(train.labels_N == label)
-        chosen.append(generator.permutation(own)[: max(1, round(share * len(own)))])
-    places_M = np.concatenate(chosen)
+    return _drawn(train, np.random.default_rng(seed), lambda many: max(1, round(share * many)))
+
+
+def _drawn(train: Features, generator: np.random.Generator, count_of: Callable[[int], int]) -> Features:
+    """`count_of` a class's number of pictures: so many of them."""
+    owns = [np.flatnonzero(train.labels_N == label) for label in np.unique(train.labels_N)]
+    places_M = np.concatenate([generator.permutation(own)[: count_of(len(own))] for own in owns])
     return Features(train.values_ND[places_M], train.labels_N[places_M], 0)
 
 

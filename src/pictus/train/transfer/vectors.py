@@ -40,7 +40,7 @@ def found(project: "Project", release: "Release", text: str) -> Column:
     """FILE:NAME, FILE where it has one column, a list column of the release's pictures, or a table of the project."""
     path, _, name = text.rpartition(":")
     for file, column in ((Path(text).expanduser(), ""), (Path(path).expanduser(), name)):
-        if (path or not column) and file.is_file():
+        if file.is_file():
             return columns.read(file, column)
     import pyarrow.parquet as pq  # noqa: PLC0415  0.1 s that --help does not pay
 
