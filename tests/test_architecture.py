@@ -20,10 +20,10 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # Each file imports only those above it; several on one line do not import each other's later ones.
 FOUNDATION = (
     "errors", "extras", "clock", "progress", "records", "registry", "stats", "pixels", "archives", "tiff", "blocks",
-    "reports",
+    "reports", "run_files",
     "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "precision", "journey",
     "clusters", "engine", "concepts", "lookalikes", "metrics", "releases", "stores", "tasks", "network_names",
-    "narrow_networks", "quantised_networks", "plain_network", "networks", "models", "graphs",
+    "narrow_networks", "quantised_networks", "plain_network", "networks", "finite", "models", "graphs",
 )  # fmt: skip
 DOORS = ("overview", "forms", "written", "speech", "chapters", "reference", "output", "cli", "api", "web", "demo",
          "__main__", "__init__")  # fmt: skip

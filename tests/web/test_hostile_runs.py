@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from tests.web.test_runs import evaluated, live, make_run, mistaken
 
 import pictus
-from pictus import models
-from pictus.web import run_files, runs
+from pictus import models, run_files
+from pictus.web import runs
 from pictus.web.server import build_app
 
 DEEP, HUGE = "[" * 200_000, 10**400

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pictus import run_files
 from pictus.errors import UserError
 from pictus.reports import thinned
-from pictus.web import run_files, run_log
+from pictus.web import run_log
 from pictus.web.run_log import read_log
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from pictus.reports import Line
 from pictus.reports import curves as drawn
-from pictus.web.run_files import is_number
+from pictus.run_files import is_number
 from pictus.web.run_log import Log
 
 Drawn = list[tuple[str, Markup]]

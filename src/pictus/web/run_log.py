@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pictus.errors import UserError, clipped
 from pictus.reports import MOST_POINTS
-from pictus.web.run_files import UnreadableError, is_number, is_share, parsed
+from pictus.run_files import UnreadableError, is_number, is_share, parsed
 
 COLUMNS = ("step", "loss", "lr")
 SHARES = ("train_top1", "val_top1", "val_top5")

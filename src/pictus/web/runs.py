@@ -18,9 +18,9 @@ from pictus import models, train
 from pictus.errors import UserError, clipped
 from pictus.models import Run
 from pictus.project import Project
+from pictus.run_files import MOST_BYTES, count, is_number, is_share, printable, read
 from pictus.stats import Interval, wilson
 from pictus.web import run_charts
-from pictus.web.run_files import MOST_BYTES, count, is_number, is_share, printable, read
 from pictus.web.run_log import read_log
 
 CURVE_NAME = "metrics.jsonl"

@@ -1,4 +1,4 @@
-"""The files of a run as a page reads them: other steps, other machines and other people wrote them.
+"""The files of a run as a page or a list reads them: other steps, other machines and other people wrote them.
 
 What is no regular file, too large, nested too deep or no UTF-8 is told as one line; a number beyond `MOST` is none.
 """

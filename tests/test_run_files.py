@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pictus.web import run_files
-from pictus.web.run_files import UnreadableError
+from pictus import run_files
+from pictus.run_files import UnreadableError
 
 
 def test_what_is_well_formed_is_read_as_it_is(tmp_path: Path) -> None:
