@@ -134,7 +134,7 @@ def ours(model: str, size: int, given: tuple[Pixels, Labels], precision: str) ->
     facts = Facts(100_000, size, environment.pack_bytes(), environment.has_fast_bf16())
     network = networks.make(model, CLASSES, size=size)
     is_random = draws_random_numbers(network, size)
-    parts, threads = chosen(BATCH, cpu_count(), is_random=is_random, device="cpu")
+    parts, threads = chosen(BATCH, size, cpu_count(), is_random=is_random, device="cpu")
     usual = replace(recipes.resolve(wanted, facts), parts=parts, threads=threads)
     recipe, timed = probe.settled(wanted, usual, network, (cpu_count(), "cpu", is_random), len(Held()))
     print(probe.words(recipe), timed, file=sys.stderr)

@@ -16,7 +16,7 @@ import numpy as np
 
 from pictus import models, networks, stores
 from pictus.clock import now
-from pictus.engine import cpu_count
+from pictus.engine import RUNNERS, cpu_count
 from pictus.errors import UserError, counted
 from pictus.extras import need
 from pictus.journey import first_command
@@ -82,7 +82,7 @@ def run(
     settings = (f"epochs={epochs}", *set_) if epochs else set_
     if recipe != automatic.NAME:  # before torch is imported: a slip of the pen is told at once
         recipes.changed(recipes.find(recipe), settings)
-    _begun()
+    _begun(engine)
     opened = stores.found(project, release)
     _check_splits(opened)
     if is_auto := recipe == automatic.NAME:
@@ -90,9 +90,7 @@ def run(
         logging.getLogger(__name__).warning("auto: %s", "\n".join(found.why))
     wanted = recipes.changed(found.recipe if is_auto else recipes.find(recipe, pretrained=pretrained), settings)
     loggers.check(wanted.log)
-    if wanted.weights:
-        wanted = replace(wanted, weights=str(_existing(Path(wanted.weights).expanduser())))
-    wanted = launch.settled(targets.resolved(pool.resolved(project, opened, start.resolved(project, wanted))))
+    wanted = launch.settled(_resolved(project, opened, wanted))
     asked = Asked(recipe, wanted)
     root, remark = _folder(project, opened, asked, name)
     remarks = tuple(one for one in (remark, _empty_classes(opened)) if one)
@@ -134,7 +132,7 @@ def resume(
         pictus train resume
         pictus train resume small-cnn-1.0.0
     """
-    _begun()
+    _begun(engine)
     found = models.find_run(project, run) if run else _newest_unfinished(project)
     if found.is_finished:
         outcome = _outcome(found.root, found.card, (), "was finished already")
@@ -185,7 +183,8 @@ def _started(project: Project, root: Path, release: Release, recipe: Recipe, car
     is_random = recipe.shard or draws_random_numbers(network, resolved.size)  # shares cannot be computed in parts
     cores = max(1, job.cores // seats.sharing_cores(recipe.processes))
     parts, threads = chosen(
-        resolved.batch_size // recipe.processes, cores, is_random=is_random or recipe.compile, device=job.device
+        resolved.batch_size // recipe.processes, recipes.view_px(resolved), cores,
+        is_random=is_random or recipe.compile, device=job.device,
     )  # fmt: skip
     resolved = replace(resolved, parts=recipe.parts or parts, threads=recipe.threads or threads)
     resolved, timed = probe.settled(recipe, resolved, network, (cores, job.device, is_random), len(job.train))
@@ -206,7 +205,14 @@ def _started(project: Project, root: Path, release: Release, recipe: Recipe, car
 def prepared(project: Project, root: Path, release: Release, recipe: Recipe) -> Job:
     """What a run would train on, every choice made, for steps that keep no run; what it needs is put into `root`."""
     _check_splits(release)
-    return _started(project, root, release, recipe, {})[0]
+    return _started(project, root, release, _resolved(project, release, recipe), {})[0]
+
+
+def _resolved(project: Project, release: Release, recipe: Recipe) -> Recipe:
+    """With the places and digests of the runs and files that it names; what is not there is told now."""
+    if recipe.weights:
+        recipe = replace(recipe, weights=str(_existing(Path(recipe.weights).expanduser())))
+    return targets.resolved(pool.resolved(project, release, start.resolved(project, recipe)))
 
 
 def of_run(project: Project, root: Path, release: Release) -> Job:
@@ -447,8 +453,9 @@ def _existing(path: Path) -> Path:
     return path.resolve()
 
 
-def _begun() -> None:
-    """The packages are there; of several processes that torchrun started, the first alone goes on."""
+def _begun(engine: str) -> None:
+    """The engine and the packages are there; of several processes that torchrun started, the first alone goes on."""
+    RUNNERS.get(engine)
     for module in ("torch", "safetensors"):
         need(module, "train")
     launch.followed()

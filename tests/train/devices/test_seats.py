@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import pictus
+from pictus import train
 from pictus.errors import UserError
 from pictus.train.devices.seats import Place, Seat, at_home, check, launched, placed
 
@@ -49,3 +53,10 @@ def test_a_batch_is_shared_by_no_more_processes_than_have_two_pictures_of_it() -
         with pytest.raises(UserError, match="A batch of 8 pictures cannot be shared by") as told:
             check(processes, 8)
         assert told.value.fix == "take 1 to 4 processes"
+
+
+def test_an_engine_that_nobody_knows_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    nothing = pictus.new(tmp_path / "new")
+    for command in (train.run, train.resume):
+        with pytest.raises(UserError, match="engine 'foo'"):
+            command(nothing, engine="foo")  # type: ignore[arg-type]

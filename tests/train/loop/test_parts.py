@@ -149,8 +149,8 @@ def test_no_part_is_a_single_picture() -> None:
 
 
 def test_parts_follow_cores_batch_and_network() -> None:
-    def of(batch: int, cores: int, *, is_random: bool = False, device: str = "cpu") -> tuple[int, int]:
-        return chosen(batch, cores, is_random=is_random, device=device)
+    def of(batch: int, cores: int, *, side: int = 224, is_random: bool = False, device: str = "cpu") -> tuple[int, int]:
+        return chosen(batch, side, cores, is_random=is_random, device=device)
 
     assert of(128, 1) == (1, 1)
     assert of(128, 2) == (2, 1)
@@ -158,6 +158,8 @@ def test_parts_follow_cores_batch_and_network() -> None:
     assert of(128, 64) == (4, 16)
     assert of(32, 4) == (2, 2)
     assert of(8, 4) == (1, 4)
+    assert of(8, 4, side=64) == (1, 1), "threads would wait for each other longer than they compute"
+    assert of(128, 4, side=64) == (4, 1)
     assert of(128, 4, is_random=True) == (1, 4)
     assert of(128, 4, device="cuda") == (1, 4)
 

@@ -36,6 +36,12 @@ MOST = 4
 LEAST_PICTURES = 16
 """In one part, where the number of parts is ours to choose."""
 
+SMALL_PX = 16 * 64 * 64
+"""Pixels of a batch in one part up to which a second thread of torch's is not asked for: it gains little on idle cores,
+and where they have other work the two wait for each other (190 photos of 64 px in batches of 8 beside a load of 8:
+24 and 29 s an epoch, with one thread 3 and 2 s).
+"""
+
 FEWEST = 2
 """Pictures in a part whoever chose: of one alone a normalisation layer over 1 x 1 px has nothing to compare."""
 
@@ -155,15 +161,16 @@ def parted(model: "nn.Module", count: int, threads: int, *, is_compiled: bool = 
         yield Parts(model, pool, count)
 
 
-def chosen(batch_size: int, cores: int, *, is_random: bool, device: str) -> tuple[int, int]:
-    """(parts, torch threads in each). One part for a GPU, and for a network that draws random numbers
-    itself: torch has one stream of them, which parts running at once would share in no fixed order.
+def chosen(batch_size: int, side: int, cores: int, *, is_random: bool, device: str) -> tuple[int, int]:
+    """(parts, torch threads in each), for pictures of so many px. One part for a GPU, and for a network that draws
+    random numbers itself: torch has one stream of them, which parts running at once would share in no fixed order.
     """
     count = 1
     if device == "cpu" and not is_random:
         while 2 * count <= min(cores, MOST, batch_size // LEAST_PICTURES):
             count *= 2
-    return count, max(1, cores // count)
+    is_small = count == 1 and batch_size * side * side <= SMALL_PX
+    return count, 1 if is_small else max(1, cores // count)
 
 
 def draws_random_numbers(model: "nn.Module", size: int) -> bool:
