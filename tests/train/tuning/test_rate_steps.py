@@ -24,6 +24,13 @@ def test_a_sweep_tells_a_rate_and_writes_one_page(stripes: pictus.Project) -> No
     assert "<polyline" in written[0].read_text()
 
 
+def test_a_sweep_begins_where_the_run_would(stripes: pictus.Project) -> None:
+    asked = ("size=32", "batch_size=12", "parts=1", "threads=1")
+    train.run(stripes, name="first", epochs=1, set_=asked)
+    outcome = train.find_lr(stripes, steps=20, high=0.1, set_=(*asked, "from_run=first"))
+    assert outcome.summary["steps"] == 20
+
+
 def test_a_range_that_is_none_is_told(stripes: pictus.Project) -> None:
     with pytest.raises(UserError, match="higher rate"):
         train.find_lr(stripes, low=1.0, high=0.1)
