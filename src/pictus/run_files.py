@@ -61,6 +61,12 @@ def is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST
 
 
+def number(values: dict[str, Any], name: str) -> float | None:
+    """A figure of a card; None where it has none that can be told."""
+    value = values.get(name)
+    return value if is_number(value) else None
+
+
 def is_share(value: object) -> bool:
     """0..1, or nan: what a network that has diverged scores."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and not (value < 0 or value > 1)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,70 @@ def test_a_damaged_curve_costs_the_curve_alone(project: pictus.Project, line: st
     _run(project, "bb")
     assert next(iter(train.compare(project))).val_top1 == 0.5
     assert next(iter(train.list_(project))).val_top1 == 0.5
+
+
+def _card(root: Path, *place: str, value: Any) -> None:
+    path = root / "run.json"
+    card = within = json.loads(path.read_text())
+    for name in place[:-1]:
+        within = within[name]
+    within[place[-1]] = value
+    path.write_text(json.dumps(card))
+
+
+@pytest.mark.parametrize("value", ["x", None, [], {"a": 1}, math.inf, 10**300, "\ud800"], ids=lambda one: repr(one)[:9])
+@pytest.mark.parametrize("place", [
+    ("parameters",), ("pictures", "val"), ("recipe", "lr"),
+    *(("results", name) for name in ("best_epoch", "epochs", "wall_s", "pictures_per_s", "val_top1")),
+], ids=".".join)
+def test_no_field_of_one_card_takes_the_other_runs_away(
+    project: pictus.Project, place: tuple[str, ...], value: object
+) -> None:
+    bad = _run(project, "a", tops=())
+    _run(project, "bb", recipe={"lr": 0.1})
+    _card(bad, *place, value=value)
+    assert [(row.name, row.epochs) for row in train.list_(project)][1:] == [("bb", 1)]
+    outcome = train.compare(project)
+    assert [row.val_top1 for row in outcome][1:] == [0.5]
+    json.dumps(outcome.summary, ensure_ascii=False).encode()
+
+
+EPOCH = {"kind": "epoch", "epoch": 1, "step": 1, "lr": 0.1, "train_loss": 1.0, "train_top1": 0.5, "val_loss": 1.0,
+         "val_top1": 0.25, "val_top5": 1.0, "is_best": True}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [
+    {"epoch": "x"}, {"epoch": [1]}, {"epoch": 10**400}, {"val_top1": "x"}, {"val_top1": None}, {"val_top1": -5},
+    {"val_top1": 7}, {"val_loss": "x"}, {"train_loss": []},
+], ids=str)  # fmt: skip
+def test_a_curve_with_a_wrong_figure_costs_the_curve_alone(project: pictus.Project, wrong: dict[str, Any]) -> None:
+    (_run(project, "a", status="running") / "metrics.jsonl").write_text(json.dumps(EPOCH | wrong) + "\n")
+    _run(project, "bb")
+    assert [row.val_top1 for row in train.compare(project)] == [0.5, 0.5]
+    assert [row.val_top1 for row in train.list_(project)] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("text", [
+    "[" * 200_000, json.dumps({"top1": {"estimate": 10**400, "low": 1, "high": 1}}), '{"top1": [1]}',
+    '{"top1": {"estimate": NaN, "low": 0, "high": 1}}', '{"top1": {"estimate": 7, "low": 0, "high": 1}}', "",
+], ids=["deep", "huge", "list", "nan", "no share", "a pipe"])  # fmt: skip
+def test_an_evaluation_that_cannot_be_read_is_a_run_that_was_not_tested(project: pictus.Project, text: str) -> None:
+    root = _run(project, "a")
+    _tested(root, 0.4)
+    _run(project, "bb")
+    path = root / "evaluations" / "1.0.0-test" / "results.json"
+    path.unlink()
+    path.write_text(text) if text else os.mkfifo(path)
+    assert [row.test_top1 for row in train.compare(project)] == [None, None]
+
+
+def test_a_run_without_a_card_that_can_be_read_is_a_line(project: pictus.Project) -> None:
+    for name in ("a", "bb", "ccc"):
+        _run(project, name)
+    (project.models_dir / "a" / "run.json").write_text("[")
+    outcome = train.compare(project)
+    assert [row.run for row in outcome] == ["bb", "ccc"]
+    assert "is not a run card" in outcome.problems[0]
 
 
 def test_a_run_that_trains_now_is_not_to_be_resumed(project: pictus.Project) -> None:

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pictus import models
+from pictus import models, run_files
 from pictus.models import Preprocessing, Run
 from pictus.project import write_text
 from pictus.releases import Release, class_names
+from pictus.run_files import count, is_share, number, printable
 from pictus.train.kept import logbook
 from pictus.train.loop.state import Counters
 from pictus.train.recipes import Recipe
@@ -102,24 +103,33 @@ def write(root: Path, card: Card) -> None:
 
 
 def rows(runs: list[Run]) -> Iterator[RunRow]:
-    """Runs as lines of a list. Of one that runs, or was killed, what its curve tells."""
+    """Runs as lines of a list. Of one that runs, or was killed, what its curve tells. What a card says in a form of its
+    own is left out: one run takes no other away.
+    """
     for run in runs:
         found, release = run.card.get("results") or {}, run.card.get("release") or {}  # another Pictus states less
         done = logbook.readable(run.root) if not run.is_finished else []
         best = next((epoch for epoch in reversed(done) if epoch.is_best), None)
-        was_validated = found.get("best_epoch", 0) > 0  # cards of before hold -1 and infinity where nothing was
-        top1, top5 = (found.get(name) if was_validated else None for name in ("val_top1", "val_top5"))
+        was_validated = count(found.get("best_epoch")) > 0  # cards of before hold -1 and infinity where nothing was
+        top1, top5 = (share(found, name) if was_validated else None for name in ("val_top1", "val_top5"))
         top1, top5 = (best.val_top1, best.val_top5) if best else (top1, top5)
         knn = None if run.is_classifier else top1
         top1, top5 = (top1, top5) if run.is_classifier else (None, None)
         state = status(run)
         live = _live(run) if state == RUNNING else {}
-        planned = live.get("epochs", found.get("epochs_planned")) if state != FINISHED else None
+        planned = live.get("epochs", count(found.get("epochs_planned")) or None) if state != FINISHED else None
         yield RunRow(
-            run.name, state, run.card.get("recipe_name", ""), str(release.get("version", "")),
-            max((epoch.epoch for epoch in done), default=found.get("epochs", 0)), planned, live.get("left_s"),
-            top1, top5, knn, found.get("wall_s"), run.card.get("started_at", ""),
+            printable(run.name), state, printable(run.card.get("recipe_name", "")),
+            printable(str(release.get("version", ""))),
+            max((epoch.epoch for epoch in done), default=count(found.get("epochs"))), planned, live.get("left_s"),
+            top1, top5, knn, number(found, "wall_s"), printable(run.card.get("started_at", "")),
         )  # fmt: skip
+
+
+def share(values: Card, name: str) -> float | None:
+    """A score of a card in 0..1; None where it has none that can be told."""
+    found = number(values, name)
+    return found if is_share(found) else None
 
 
 def status(run: Run) -> str:
@@ -142,7 +152,7 @@ def status(run: Run) -> str:
 def _live(run: Run) -> Card:
     """The numbers that a running process told last."""
     try:
-        found = json.loads((run.root / watch.NAME).read_text(encoding="utf-8"))
+        found = run_files.read(run.root / watch.NAME)
         return {name: kind(found[name]) for name, kind in (("epochs", int), ("left_s", float))}
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {}  # nothing was told yet

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pictus.errors import UserError
+from pictus.run_files import MOST, is_share, parsed
 from pictus.train.watching.loggers import Loggers
 
 NAME = "metrics.jsonl"
@@ -96,21 +97,34 @@ class Logbook:
 
 def epochs(root: Path) -> Iterator[Epoch]:
     """The epochs of a run so far; what follows the last line break is still being written."""
+    yield from _epochs(root, json.loads)
+
+
+def _epochs(root: Path, read: Callable[[str], Any]) -> Iterator[Epoch]:
     path = root / NAME
     if not path.is_file():
         return
     for line in path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines():
-        values = json.loads(line)
+        values = read(line)
         if values.pop("kind") == "epoch":
             yield Epoch(**values)
 
 
 def readable(root: Path) -> list[Epoch]:
-    """The epochs of a run so far; none where its curve is damaged, or of another Pictus."""
+    """The epochs of a run so far; none where its curve is damaged, or of another Pictus. Losses and scores of a network
+    that has diverged are nan.
+    """
     try:
-        return list(epochs(root))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        found = list(_epochs(root, parsed))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return []  # what else is known of the run is told all the same
+    return found if all(map(_is_sound, found)) else []
+
+
+def _is_sound(epoch: Epoch) -> bool:
+    is_numbered = type(epoch.epoch) is int and 1 <= epoch.epoch <= MOST
+    has_losses = {type(epoch.train_loss), type(epoch.val_loss)} <= {int, float}
+    return is_numbered and has_losses and is_share(epoch.val_top1) and is_share(epoch.val_top5)
 
 
 def _write_error(path: Path, error: OSError) -> UserError:

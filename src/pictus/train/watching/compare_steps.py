@@ -10,6 +10,7 @@ from pictus.journey import first_command
 from pictus.models import Run
 from pictus.project import Project, write_text
 from pictus.registry import Outcome, step
+from pictus.run_files import printable
 from pictus.train.kept import card as cards
 from pictus.train.kept import logbook
 from pictus.train.watching import comparison, comparison_page
@@ -34,7 +35,8 @@ def compare(project: Project, runs: tuple[str, ...] = ()) -> Outcome[ComparedRun
         pictus train compare
         pictus train compare small-cnn-1.0.0 small-cnn-1.0.0-2
     """
-    chosen = [models.find_run(project, name) for name in dict.fromkeys(runs)] or models.runs(project)[-NEWEST:]
+    found, broken = models.opened_runs(project) if not runs else ([], [])
+    chosen = [models.find_run(project, name) for name in dict.fromkeys(runs)] or found[-NEWEST:]
     chosen = list({run.root: run for run in chosen}.values())
     if len(chosen) < 2:  # noqa: PLR2004
         there = f"this is one: {chosen[0].name}" if chosen else "there is none yet"
@@ -45,17 +47,17 @@ def compare(project: Project, runs: tuple[str, ...] = ()) -> Outcome[ComparedRun
     if len(chosen) > MOST:
         raise UserError(f"At most {MOST} runs are compared at once, not {len(chosen)}.", fix="name fewer")
     rows = comparison.rows(chosen)
-    command = " ".join(("pictus train compare", *(run.name for run in chosen)))
+    command = " ".join(("pictus train compare", *(row.run for row in rows)))
     path = project.models_dir / PAGE
     write_text(path, comparison_page.page(rows, [logbook.readable(run.root) for run in chosen], command))
     summary = {"runs": [run.name for run in chosen], "page": str(path), "differ": _differ(chosen)}
-    return Outcome(
-        "train compare", summary, _headline(rows), _problems(chosen, rows), (f"look at {path}",), partial(iter, rows)
-    )  # fmt: skip
+    problems = (*_problems(chosen, rows), *(f"{error.what} {error.fix}" for error in broken))
+    return Outcome("train compare", summary, _headline(rows), problems, (f"look at {path}",), partial(iter, rows))
 
 
 def _differ(runs: list[Run]) -> dict[str, list[str]]:
-    return {name: [comparison.told(one) for one in values] for name, values in comparison.differing(runs).items()}
+    found = comparison.differing(runs)
+    return {printable(name): [comparison.told(one) for one in values] for name, values in found.items()}
 
 
 def _headline(rows: list[ComparedRun]) -> str:

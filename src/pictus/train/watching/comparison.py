@@ -6,13 +6,12 @@ Legend: R runs.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pictus.models import Run
+from pictus.run_files import UnreadableError, count, is_number, is_share, number, printable, read
 from pictus.stats import Interval, wilson
 from pictus.train.kept import card as cards
 from pictus.train.kept import logbook
@@ -20,7 +19,7 @@ from pictus.train.recipes import Recipe
 
 EVALUATIONS = "evaluations"
 NEIGHBOURS = "neighbours"
-RESULTS = "results.json"
+RESULTS, RESULTS_BYTES = "results.json", 64 << 20
 PASSED_OVER = ("teacher_sha256", "from_run_sha256", "sample_weights_sha256", "pool_sha256", "parts", "threads", "probe",
                "log", "checkpoint_s")  # fmt: skip
 """Settings that say nothing of what was learned, or follow from others."""
@@ -62,7 +61,7 @@ def rows(runs: Sequence[Run]) -> list[ComparedRun]:
     """One row to a run, in the order given."""
     other = differing(runs)
     return [
-        _row(run, ", ".join(f"{name} {told(values[place])}" for name, values in other.items()))
+        _row(run, ", ".join(f"{printable(name)} {told(values[place])}" for name, values in other.items()))
         for place, run in enumerate(runs)
     ]
 
@@ -72,49 +71,43 @@ def told(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, str) and value.startswith("/"):
-        return Path(value).name
-    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
+        value = Path(value).name
+    return f"{value:g}" if isinstance(value, float) else printable(str(value)) or "none"
 
 
 def tested(run: Run) -> Interval | None:
     """Top-1 on the test pictures of its own release, as `pictus evaluate run` found it."""
     version = str((run.card.get("release") or {}).get("version", ""))
     path = run.root / EVALUATIONS / f"{version}-test" / RESULTS
-    found = _read(path).get("top1")
+    try:
+        found = read(path, RESULTS_BYTES).get("top1")
+    except (OSError, UnreadableError):
+        return None  # not evaluated, or damaged: no figure
     if not isinstance(found, Mapping):
         return None
     values = [found.get(name) for name in Interval._fields]
-    return Interval(*map(float, values)) if all(isinstance(one, (int, float)) for one in values) else None  # type: ignore[arg-type]
+    return Interval(*map(float, values)) if all(is_number(one) and is_share(one) for one in values) else None  # type: ignore[arg-type]
 
 
 def _row(run: Run, settings: str) -> ComparedRun:
     card, results = run.card, run.card.get("results") or {}
     epochs = logbook.readable(run.root)
     best = next((epoch for epoch in reversed(epochs) if epoch.is_best), None)
-    top1 = best.val_top1 if best else results.get("val_top1")
-    val = _interval(top1, int((card.get("pictures") or {}).get("val", 0)))
+    top1 = best.val_top1 if best else cards.share(results, "val_top1")
+    val = _interval(top1, count((card.get("pictures") or {}).get("val")))
     test = tested(run)
     return ComparedRun(
-        run.name, cards.status(run),
-        str((card.get("release") or {}).get("version", "")), settings, *_parts(val), *_parts(test),
-        max((epoch.epoch for epoch in epochs), default=int(results.get("epochs", 0))), results.get("wall_s"),
-        card.get("parameters"), results.get("pictures_per_s"), "labels" if run.is_classifier else NEIGHBOURS,
+        printable(run.name), cards.status(run),
+        printable(str((card.get("release") or {}).get("version", ""))), settings, *_parts(val), *_parts(test),
+        max((epoch.epoch for epoch in epochs), default=count(results.get("epochs"))), number(results, "wall_s"),
+        count(card.get("parameters")) or None, number(results, "pictures_per_s"),
+        "labels" if run.is_classifier else NEIGHBOURS,
     )  # fmt: skip
 
 
-def _interval(share: object, count: int) -> Interval | None:
-    if not isinstance(share, (int, float)) or not math.isfinite(share) or count < 1:
-        return None
-    return wilson(share * count, count)
+def _interval(share: float | None, n: int) -> Interval | None:
+    return wilson(share * n, n) if share is not None and is_number(share) and n else None
 
 
 def _parts(found: Interval | None) -> tuple[float | None, float | None, float | None]:
     return tuple(found) if found else (None, None, None)  # type: ignore[return-value]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # not evaluated, or damaged: no figure
-    return found if isinstance(found, dict) else {}
