@@ -159,7 +159,7 @@ def _trained_on(project: Project, run: models.Run, release: Release, split: str)
         return ()
     place = card["path"] if stores.is_place(card["path"]) else str(project.root / card["path"])
     theirs = None
-    with suppress(UserError):  # gone, or out of reach: told below  # gone, or no longer to be read: told below
+    with suppress(UserError):  # gone, or no longer to be read: told below
         theirs = stores.found(project, place)
     if theirs is None or theirs.digest != card["digest"]:
         where = f"release {card['version']}, not found here"
