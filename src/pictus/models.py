@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pictus import networks, pixels
+from pictus import finite, networks, pixels
 from pictus.engine import cpu_count
 from pictus.errors import UserError, clipped, counted
 from pictus.extras import need
@@ -466,6 +466,8 @@ def _forward(
     try:
         with lanes(min(cores, _MOST_LANES), max(1, cores // _MOST_LANES)) as pool:
             results = list(in_order(pool, compute, batches, ahead=min(cores, _MOST_LANES)))
+        for found in results:
+            finite.check(found, run.name, model)
         return np.concatenate(results) if results else compute([np.zeros((size, size, 3), np.uint8)])[:0]
     finally:
         model.train(was_training)

@@ -42,3 +42,10 @@ def test_guesses_are_probabilities_of_logits_of_any_size() -> None:
     found = TASK.decode(np.array([[1000.0, 999.0], [-2000.0, -2000.0]], np.float32))
     assert found.sum(axis=1) == pytest.approx([1, 1])
     assert found[0, 0] == pytest.approx(1 / (1 + math.exp(-1)))
+
+
+def test_an_answer_that_is_no_number_is_neither_the_first_nor_within_five() -> None:
+    tally, nan = TASK.tally(), math.nan
+    tally.add(np.array([[nan, nan], [1, nan], [nan, 1], [1, 0]], np.float32), np.zeros(4, np.float32), np.zeros(4, int))
+    scores = tally.scores(count=4)
+    assert (scores.top1, scores.top5) == (1 / 4, 1 / 4)

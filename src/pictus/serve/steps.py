@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pictus import graphs, models, quantised_networks, stores
+from pictus import finite, graphs, models, quantised_networks, stores
 from pictus.clock import now
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError, counted
@@ -273,6 +273,7 @@ def _export(project: Project, run: models.Run, release: str) -> Bundle:
         )  # fmt: skip
         meter.advance()
         network = network_probabilities(model, run.preprocessing, task)
+        finite.check(network(np.zeros((1, *(run.preprocessing.size,) * 2, 3), np.uint8)), run.name, model)
         found = parity(network, Recogniser(draft).probabilities, real, run.preprocessing.size, rule=rule)
         meter.advance()
     if not found.holds:

@@ -68,7 +68,8 @@ class Top:
         own_B1 = np.take_along_axis(logits_BK, labels_B[:, None], axis=1)
         classes_K = np.arange(logits_BK.shape[1])
         before_BK = (logits_BK > own_B1) | ((logits_BK == own_B1) & (classes_K[None, :] < labels_B[:, None]))
-        place_B = before_BK.sum(axis=1)
+        is_answer_B = ~np.isnan(logits_BK).any(axis=1)  # a NaN is greater than nothing: each would be the first
+        place_B = np.where(is_answer_B, before_BK.sum(axis=1), TOP)
         self.loss_sum += float(losses_B.sum(dtype=np.float64))
         self.n_first += int((place_B == 0).sum())
         self.n_within += int((place_B < TOP).sum())

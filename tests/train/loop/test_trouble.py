@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import pictus
-from pictus import models, train
+from pictus import evaluate, models, serve, train
 from pictus.errors import UserError
 from pictus.train.kept import checkpoint
 from pictus.train.loop import training
@@ -177,3 +177,43 @@ def test_a_gradient_that_is_no_number_never_reaches_a_checkpoint(
     kept = checkpoint.load(stripes.models_dir / "burst" / "checkpoints")
     assert kept is not None
     assert all(tensor.isfinite().all() for tensor in kept.tensors.values())
+
+
+def test_a_network_that_answers_validation_with_no_number_is_never_the_best_and_its_commands_name_the_tensor(
+    stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finite while it trains, by the statistics of each batch, and not by its running ones."""
+    import torch
+
+    plain = training.advance
+
+    def advance(job: Any, state: Any, *given: Any) -> Any:
+        found = plain(job, state, *given)
+        if state.counters.step == 12:
+            for network in (state.model, state.averaged):
+                name = next(key for key, _ in network.named_buffers() if key.endswith("running_var"))
+                network.get_buffer(name).fill_(-1)
+        return found
+
+    monkeypatch.setattr(training, "advance", advance)
+    with pytest.raises(UserError, match=r"loss on val became nan after step 12: training has diverged") as caught:
+        train.run(stripes, epochs=3, set_=TINY, name="lost")
+    assert "running_var holds values below 0" in caught.value.what
+    assert "--set lr=" in caught.value.fix
+    root = stripes.models_dir / "lost"
+    kept = checkpoint.load(root / "checkpoints")
+    assert kept is not None
+    assert (kept.step, kept.values["best_epoch"]) == (6, 1)
+    monkeypatch.undo()
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(root / models.WEIGHTS_NAME)
+    name = next(key for key in weights if key.endswith("running_var"))
+    save_file(weights | {name: torch.full_like(weights[name], -1)}, root / models.WEIGHTS_NAME)
+    commands: tuple[Callable[[], object], ...] = (
+        lambda: evaluate.run(stripes, run="lost", split="val"), lambda: serve.export(stripes, run="lost"),
+        lambda: train.robustness(stripes, "lost"), lambda: train.probe(stripes, network="lost"),
+    )  # fmt: skip
+    for command in commands:
+        with pytest.raises(UserError, match=f"of some pictures is no number: its {name} holds values below 0"):
+            command()

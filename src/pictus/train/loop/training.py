@@ -218,6 +218,8 @@ def end_epoch(job: Job, state: State, book: Logbook, lr: float, *, pictures_per_
         raise job.train.too_few()
     mistakes = Mistakes(job)
     scores = job.objective.scores(job, state) if job.objective.scores else validate(job, state, mistakes)
+    if not math.isfinite(scores.loss):
+        raise trouble.lost(job, state, scores.loss)
     if mistakes.seen:
         mistakes.write(epoch)
     is_best = (scores.main, -scores.loss) > (counters.best_main, -counters.best_loss)

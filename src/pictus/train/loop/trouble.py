@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pictus import finite
 from pictus.errors import UserError
 from pictus.releases import class_names, split_rows
 
@@ -62,6 +63,17 @@ def diverged(job: "Job", state: "State", batch: "Batch", found: str) -> UserErro
         "The checkpoint before it is kept.",
         fix=f"look at them (pictus show {rows[0]['image_id'][:16] if rows else 'ID'}), or train again with a smaller"
         f" learning rate: --set lr={job.recipe.lr / 4:.3g}",
+    )
+
+
+def lost(job: "Job", state: "State", loss: float) -> UserError:
+    """The loss on val is no number, where that of every batch was one: which tensor to look at."""
+    begun = f", or from other weights than {job.recipe.weights}" if job.recipe.weights else ""
+    return UserError(
+        f"The loss on {job.val.split} became {loss} after step {state.counters.step:,}: training has diverged, though"
+        f" the batches' own was a number. Of the network that would be kept: {finite.cause(state.kept)}.\n"
+        "The checkpoint before it is kept.",
+        fix=f"train again with a smaller learning rate: --set lr={job.recipe.lr / 4:.3g}{begun}",
     )
 
 

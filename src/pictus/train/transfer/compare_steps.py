@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from pictus import models, pixels, reports, stats, stores
+from pictus import finite, models, pixels, reports, stats, stores
 from pictus.errors import PictureError, UserError, counted
 from pictus.extras import need
 from pictus.models import Pixels, Run
@@ -186,7 +186,10 @@ def _right(
 
     changed = attacked(losses, inputs, bound, run.preprocessing, seed)
     with torch.inference_mode():
-        is_right, is_robust = (network(x).argmax(1) == labels for x in (inputs, changed))
+        answers = [network(x).float() for x in (inputs, changed)]
+    for logits in answers:
+        finite.check(logits.cpu().numpy(), run.name, network)
+    is_right, is_robust = (logits.argmax(1) == labels for logits in answers)
     yield "clean", int(is_right.sum())
     yield "attacked", int((is_right & is_robust).sum())  # what is wrong as it is, no attack is needed for
 
