@@ -199,6 +199,12 @@ def test_a_pack_made_again_with_other_bytes_is_told_to_a_run_that_goes_on() -> N
     assert "aaaaaaaaaaaa then, bbbbbbbbbbbb now" in told[0]
 
 
+@pytest.mark.parametrize("facts", [{"address": "s3://b/1.0.0"}, {"pool": "c" * 64, "pictures": 3}])
+def test_a_run_that_reads_from_a_store_or_a_pool_goes_on_without_a_word_about_packs(facts: dict[str, object]) -> None:
+    assert packs.changes(facts, loader.Supply(bytes, facts)) == ()
+    assert packs.changes({"digest": "a" * 64}, loader.Supply(bytes, facts)) == ()
+
+
 def test_balance_and_repeats_of_a_recipe_reach_the_batches(stripes: pictus.Project) -> None:
     train.run(stripes, name="c", epochs=1, set_=(*TINY[2:], "keep=original", "balance=0.5", "repeats=2"))
     card = models.open_run(stripes.models_dir / "c").card

@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -25,6 +26,7 @@ from pictus.releases import Release, open_release
 from pictus.shards import ShardReader, ShardWriter
 from pictus.tasks import TASKS
 from pictus.train.feed import augment, loader, packs, remote, sampling
+from pictus.train.loop import training
 from pictus.train.recipes import Recipe
 
 MakeRelease = Callable[..., Path]
@@ -188,6 +190,26 @@ def test_a_run_trains_on_a_release_in_a_store_as_on_its_copy_and_is_resumed_by_i
     assert stores.address_of(remote.of_run(project, models.open_run(project.models_dir / "there"))) == place
 
 
+def test_a_run_on_a_release_in_a_store_that_was_stopped_goes_on_to_the_same_bytes(
+    place: str, project: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train.run(project, release=place, name="whole", epochs=1, set_=TINY)
+    advance = training.advance
+
+    def stopping(job: Any, state: Any, *rest: Any) -> Any:
+        if state.counters.step == 3:
+            raise KeyboardInterrupt
+        return advance(job, state, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "advance", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(project, release=place, name="stopped", epochs=1, set_=TINY)
+    train.resume(project, "stopped")
+    kept = (project.models_dir / name / "model.safetensors" for name in ("whole", "stopped"))
+    assert len({path.read_bytes() for path in kept}) == 1
+
+
 def test_what_is_asked_of_a_run_later_reads_the_release_in_the_store(place: str, project: pictus.Project) -> None:
     train.run(project, release=place, recipe="auto", name="there", epochs=1, set_=(*TINY, "minutes=0"))
     assert [row.pictures for row in train.robustness(project, "there", steps=1)] == [12, 12]
@@ -265,7 +287,7 @@ def test_a_shard_that_is_gone_changed_or_too_large_is_told(
     names = sorted(Path(name).name for name in store.ls("/store/releases/1.0.0/shards", detail=False))
     store.rm(f"/store/releases/1.0.0/shards/{names[0]}")
     pictures, shelf = _pictures(release, 1.0)
-    with pytest.raises(UserError, match="cannot be read: FileNotFoundError"):
+    with pytest.raises(UserError, match="cannot be read: there is no such file"):
         shelf.read(f"shards/{names[0]}", 512, 10)
     with pytest.raises(UserError, match="cannot be read"):
         _hashes(pictures, threads=2)

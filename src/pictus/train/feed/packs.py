@@ -108,10 +108,12 @@ def supplied(project: Project, root: Path, release: Release, recipe: Recipe) -> 
 
 
 def changes(before: dict[str, Any] | None, now: Supply | None) -> tuple[str, ...]:
-    """What a run that goes on is to be told: that its pack was made again and came out otherwise."""
-    if not before or not now or before["digest"] == now.facts["digest"]:
+    """What a run that goes on is to be told: that its pack was made again and came out otherwise. What else supplies
+    pictures, a store or a pool, has no digest of a pack: it is checked where it is opened.
+    """
+    then, here = (str((one or {}).get("digest", ""))[:12] for one in (before, now.facts if now else None))
+    if not then or not here or then == here:
         return ()
-    then, here = before["digest"][:12], now.facts["digest"][:12]
     what = f"the training pack was made again and holds other bytes (digest {then} then, {here} now)"
     return (f"{what}: the run goes on, but not bit for bit as it would have",)
 
