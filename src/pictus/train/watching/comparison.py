@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pictus.models import Run
-from pictus.run_files import UnreadableError, count, is_number, is_share, number, printable, read
+from pictus.run_files import count, is_number, is_share, number, printable, read
 from pictus.stats import Interval, wilson
 from pictus.train.kept import card as cards
 from pictus.train.kept import logbook
@@ -81,8 +81,8 @@ def tested(run: Run) -> Interval | None:
     path = run.root / EVALUATIONS / f"{version}-test" / RESULTS
     try:
         found = read(path, RESULTS_BYTES).get("top1")
-    except (OSError, UnreadableError):
-        return None  # not evaluated, or damaged: no figure
+    except (OSError, ValueError):
+        return None  # not evaluated, or damaged, or no name of a file: no figure
     if not isinstance(found, Mapping):
         return None
     values = [found.get(name) for name in Interval._fields]
