@@ -71,8 +71,9 @@ def test_a_picture_of_a_release_elsewhere_is_shown(released: pictus.Project, tmp
     ("stated", "why"),
     [({"path": "s3://bucket/1.0.0"}, "lies in a store"), ({"path": "gone", "version": "../../copy"}, "any more"),
      ({"path": "gone", "version": "3.0.0"}, "any more"), ({"path": "releases/1.0.0", "digest": "0"}, "is not the one"),
-     ({"path": "a\0b", "version": ""}, "any more"), ({"path": "models"}, "is not here")],
-    ids=["in a store", "a way out", "gone", "another", "no path", "no release"],
+     ({"path": "a\0b", "version": ""}, "any more"), ({"path": "models"}, "is not here"),
+     ({"path": "a" * 400, "version": ""}, "any more")],
+    ids=["in a store", "a way out", "gone", "another", "no path", "no release", "too long"],
 )  # fmt: skip
 def test_why_no_picture_can_be_shown_is_one_line(
     released: pictus.Project, tmp_path: Path, stated: dict[str, str], why: str

@@ -73,8 +73,8 @@ def _release(project: Project, run: Run) -> Release:
     place, version = str(stated.get("path", "")), str(stated.get("version", ""))
     if _ADDRESS.match(place):
         raise NotThereError(f"The release of run {run.name!r} lies in a store, from which no page fetches pictures.")
-    folder = (project.root / place).resolve() if place and "\0" not in place else None
-    if folder is None or not folder.is_dir():
+    folder = _folder(project, place)
+    if folder is None:
         folder = project.releases_dir / version if version in versions(project.releases_dir) else None
     if folder is None:
         raise NotThereError(f"The release of run {run.name!r}, {clipped(version)}, is not in this project any more.")
@@ -87,6 +87,15 @@ def _release(project: Project, run: Run) -> Release:
     if found.digest != stated.get("digest"):
         raise NotThereError(f"Release {found.version} here is not the one that run {run.name!r} was trained on.")
     return found
+
+
+def _folder(project: Project, place: str) -> Path | None:
+    """What a card calls the place of its release, where that is a folder."""
+    try:
+        found = (project.root / place).resolve()
+        return found if place and found.is_dir() else None
+    except (OSError, ValueError):
+        return None  # longer than a name can be, or none
 
 
 def _was_begun_here(project: Project, run: Run) -> bool:
