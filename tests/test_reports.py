@@ -29,6 +29,12 @@ def test_shares_are_drawn_from_0_to_100_percent_and_names_do_not_lie_on_each_oth
     assert 'y="77.0">two 50.0%' in drawn
 
 
+def test_long_words_beside_a_chart_are_within_it() -> None:
+    assert 'viewBox="0 -8' in curves([Line("", "val", [(0, 1.0)])], end=1, foot=("", ""), words="")
+    small = curves([Line("", "val", [(0, 0.0125)])], end=1, foot=("", ""), words="")
+    assert 'viewBox="-6 -8' in small, "0.0075 on its axis, with letters of a phone's size"
+
+
 def test_words_of_a_file_are_words() -> None:
     evil = "<script>alert(1)</script>"
     drawn = curves([Line(evil, "more", [(1, 0.5)])], end=1, foot=(evil, evil), words=f'"{evil}')

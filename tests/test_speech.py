@@ -31,6 +31,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "pictus"
      'annotate.gold(project)    (to mark known answers), or method="dawid-skene"'),
     ("pictus annotate rule x.jpg --concept owl --not", 'annotate.rule(project, "x.jpg", concept="owl", not_=True)'),
     ("pictus status", "overview.status(project)"), ("pictus new birds", 'pictus.new("birds")'),
+    ("prune the run it came from by a greater --sparsity", "prune the run it came from by a greater sparsity=…"),
     ("leave it out, or --set lr=0.1", 'leave it out, or set_="lr=0.1"'),
     ("or leave out --not", "or leave out not_=True"),
     ("pictus train settings    lists all", "train.settings(project)    lists all"),

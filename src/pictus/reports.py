@@ -24,6 +24,9 @@ TICKS, MOST_TICKS = 3, 5
 _SIGN, _FIGURE = 7, 7
 """Width of a sign, signs of a value."""
 
+_WIDEST = 8
+"""Width of a sign in a narrow window, where words are larger: room for those before a chart is by this one."""
+
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fcfcfa;--ink:#1c1d1f;--quiet:#6b6e73;--line:#e4e4df;--panel:#f3f3ef;
 --accent:#0b63c5}
@@ -189,7 +192,8 @@ def chart(found: Sequence[Line], x: Axis, y: Axis, words: str, cuts: Sequence[tu
         parts += [f'<circle class="{line.kind}" cx="{LEFT + WIDTH + 12}" cy="{free - 4:.1f}" r="3"/>'] * is_rank
         at = LEFT + WIDTH + (20 if is_rank else 8)
         parts.append(f'<text class="{line.kind}" x="{at}" y="{free:.1f}">{escape(line.name)} {told}</text>')
-    box = f"0 -8 {LEFT + WIDTH + room} {max(TALL + 32, free + 16):.0f}"
+    over = max(0, _WIDEST * max((len(said) for _, said in y.ticks), default=0) + 6 - LEFT)
+    box = f"{-over} -8 {over + LEFT + WIDTH + room} {max(TALL + 32, free + 16):.0f}"
     svg = f'<svg class="chart curve" viewBox="{box}" role="img" aria-label="{escape(words)}">{"".join(parts)}</svg>'
     return Markup(svg)  # noqa: S704  numbers, and words that are escaped
 

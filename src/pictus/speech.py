@@ -10,9 +10,10 @@ from __future__ import annotations
 import keyword
 import re
 import shlex
+from functools import cache
 
 from pictus.forms import STAGES, Field, Form
-from pictus.written import written_form
+from pictus.written import written_form, written_forms
 
 _WORD = r"(?:\"[^\"]*\"|'[^']*'|[^\s,;()&]+)"
 _COMMAND = re.compile(rf"pictus((?: (?!(?:or|and|then|pictus)\b){_WORD})+)")
@@ -30,17 +31,28 @@ def in_python(fix: str) -> str:
     forms = [_form_of(re.findall(_WORD, text)[1:])[0] for text, is_command in found if is_command]
     valued = {one.flag for form in forms if form for one in form.fields if one.is_option and one.kind is not bool}
 
+    def takes(flag: str) -> bool:
+        """A value: as the commands beside it say; with none, as any step has it."""
+        return flag in (valued if any(forms) else _valued())
+
     def argument(match: re.Match[str]) -> str:
         """An option that stands alone."""
         name, value = match[1].replace("-", "_"), match[2]
         name += "_" * (keyword.iskeyword(name) or name == "set")  # as steps call them
         if value is None:
-            return f"{name}={'…' if '--' + match[1] in valued else 'True'}"
+            return f"{name}={'…' if takes('--' + match[1]) else 'True'}"
         inner = value.strip("\"'")
         return f"{name}={inner if _is_number(inner) else _quoted(inner)}"
 
     parts = [(_call(text) or text) if is_command else _OPTION.sub(argument, text) for text, is_command in found]
     return "".join(parts).replace(" && ", ", then ")
+
+
+@cache
+def _valued() -> frozenset[str]:
+    """Options that take a value wherever a step has them."""
+    fields = [one for stage in STAGES for form in written_forms(stage) for one in form.fields if one.is_option]
+    return frozenset(one.flag for one in fields) - {one.flag for one in fields if one.kind is bool}
 
 
 def pieces(fix: str) -> list[tuple[str, bool]]:

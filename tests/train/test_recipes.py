@@ -57,6 +57,10 @@ def test_a_word_of_other_programs_leads_to_the_setting() -> None:
     with pytest.raises(UserError) as caught:
         changed(find("small-cnn"), ("learning_rate=1", "img-size=64"))
     assert caught.value.what.startswith("2 wrong settings:")
+    with pytest.raises(UserError, match=r"did you mean optimizer\?\n"):  # temper and ops are like it, too
+        changed(find("small-cnn"), ("optimiser=adam",))
+    with pytest.raises(UserError, match="'weights=': a value is wanted, or leave it out"):
+        changed(find("small-cnn"), ("weights=",))
     assert "did you mean lr?" in caught.value.what
     assert "did you mean size?" in caught.value.what
     assert caught.value.fix.startswith("pictus train settings")

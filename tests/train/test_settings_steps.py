@@ -47,7 +47,10 @@ def test_settings_are_found_by_a_word_of_name_or_meaning(tmp_path: Path) -> None
     outcome = train.settings(bare(tmp_path), find="mix")
     assert {row.name for row in outcome} >= {"mixup", "cutmix", "mix_until"}
     assert outcome.summary["settings"] < 8
-    assert outcome.next == ("pictus train run --recipe small-cnn --set policy=none",)
+    assert outcome.next == ("pictus train run --recipe small-cnn --set mixup=…",), "by name first"
+    assert train.settings(bare(tmp_path), find="mirror").next[0].endswith("--set mirror=true"), "not what it is already"
+    assert train.settings(bare(tmp_path), find="policy").next[0].endswith("--set policy=rand")
+    assert train.settings(bare(tmp_path)).next[0].endswith("--set lr=…")
     assert [row.name for row in train.settings(bare(tmp_path), find="weight-decay")] == ["weight_decay"]
     with pytest.raises(UserError, match="No setting is called or means 'zebra'"):
         train.settings(bare(tmp_path), find="zebra")
@@ -55,6 +58,7 @@ def test_settings_are_found_by_a_word_of_name_or_meaning(tmp_path: Path) -> None
 
 def test_of_auto_the_values_it_begins_from_are_shown(tmp_path: Path) -> None:
     outcome = train.settings(bare(tmp_path), recipe="auto")
+    assert next(row.value for row in outcome if row.name == "minutes") == "4.5", "its own"
     assert outcome.problems == ("auto sets some of them by the pictures and the machine; these are small-cnn's",)
 
 

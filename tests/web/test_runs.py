@@ -176,6 +176,21 @@ def test_a_run_that_trains_tells_its_pace_and_what_it_is_wrong_about(
     assert 'data-live="/runs/young/live"' in browser.get("/runs").text
 
 
+def test_of_a_finished_run_all_epochs_are_told_and_which_one_is_kept(
+    project: pictus.Project, browser: TestClient
+) -> None:
+    root = make_run(project, "done", epochs=3)
+    live(root, step=25, epochs=3)  # the minutes were over within the third
+    mistaken(root, "f" * 64)
+    page = browser.get("/runs/done").text
+    assert '<dd>3 <span class="dim">of 3' in page
+    assert "kept are those" not in page, "those of epoch 2, after which they are told"
+    (root / "mistakes.json").write_text((root / "mistakes.json").read_text().replace('"epoch": 2', '"epoch": 3'))
+    page = browser.get("/runs/done").text
+    assert "after epoch 3" in page
+    assert "The weights kept are those of epoch 2" in page
+
+
 def test_only_what_is_new_is_sent(project: pictus.Project, browser: TestClient) -> None:
     root = make_run(project, "young", epochs=2, status="running")
     live(root)

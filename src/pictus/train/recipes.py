@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from math import log2
 from typing import Any
 
@@ -234,6 +235,8 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
         name = name.strip().replace("-", "_")
         if not equals:
             problems.append(f"{setting!r}: NAME=VALUE is wanted")
+        elif name in kinds and not text.strip():
+            problems.append(f"{setting!r}: a value is wanted, or leave it out")
         elif name not in kinds:
             problems.append(f"{setting!r}: {_unknown(name, sorted(kinds))}")
         else:
@@ -392,11 +395,15 @@ def _choices(name: str) -> Sequence[str]:
     return _REGISTERED[name].names() if name in _REGISTERED else _CHOICES.get(name, ())
 
 
+SURE = 0.8
+"""So like (difflib's ratio) is a slip of the pen to what was meant that nothing else is proposed."""
+
+
 def _unknown(name: str, known: list[str]) -> str:
     """What a person most likely meant: a word of other programs, or a slip of the pen."""
     if name in SYNONYMS:
         return f"There is no setting {name!r}. did you mean {SYNONYMS[name]}?"
-    miss = unknown("setting", name, known)
+    miss = unknown("setting", name, get_close_matches(name, known, n=1, cutoff=SURE) or known)
     return f"{miss.what} {miss.fix}"
 
 

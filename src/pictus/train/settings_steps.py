@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pictus.errors import UserError, counted
 from pictus.project import Project
@@ -43,15 +43,17 @@ def settings(_project: Project, *, recipe: str = BASE, find: str = "") -> Outcom
     """
     is_auto = recipe == automatic.NAME
     wanted = find.strip().lower().replace("-", "_")
-    every = rows(recipes.find(BASE if is_auto else recipe))
+    begins = replace(recipes.find(BASE), minutes=automatic.MINUTES) if is_auto else recipes.find(recipe)
+    every = rows(begins)
     found = [row for row in every if wanted in row.name or find.strip().lower() in row.means.lower()]
     if not found:
         raise UserError(f"No setting is called or means {find!r}.", fix="pictus train settings    lists all")
     problems = (f"auto sets some of them by the pictures and the machine; these are {BASE}'s",) * is_auto
     headline = drawn(found, f"{counted(len(found), 'setting')} of {recipe}")
     summary = {"recipe": recipe, "settings": len(found)}
-    shown = found[0] if wanted else next(row for row in found if row.name == "lr")
-    following = (f"pictus train run --recipe {recipe} --set {shown.name}={shown.value or '…'}",)
+    by_name = (row for row in found if (wanted in row.name if wanted else row.name == "lr"))
+    shown = next(by_name, found[0])
+    following = (f"pictus train run --recipe {recipe} --set {shown.name}={_other(shown)}",)
     return Outcome("train settings", summary, headline, problems, following, source=lambda: iter(found))
 
 
@@ -76,6 +78,13 @@ def drawn(found: list[Setting], head: str) -> str:
         allowed = f" ({row.allowed})" if row.allowed else ""
         lines.append(f"  {row.name:<{names}}  {row.value:<{values}}  {row.means}{allowed}")
     return "\n".join(lines)
+
+
+def _other(row: Setting) -> str:
+    """A value that is not the recipe's; … where that is a number or a text."""
+    is_list = row.name not in ("freeze", "log") and "," in row.allowed and " to " not in row.allowed
+    words = row.allowed.split(", ") if is_list else []
+    return next((word for word in words if word != row.value), "…")
 
 
 def _allowed(name: str) -> str:

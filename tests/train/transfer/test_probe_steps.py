@@ -10,10 +10,27 @@ import pytest
 import pictus
 from pictus import models, train
 from pictus.errors import UserError
+from pictus.tasks import probe as fitted
 from pictus.train.transfer import features, nearest, probing
 from pictus.train.transfer.features import Features
 
 TINY = ("epochs=1", "batch_size=12", "size=32", "threads=1", "parts=1", "probe=false")
+
+
+def test_a_probe_on_few_numbers_is_fitted_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert probing.threads_for(190, 8, 0) == probing.threads_for(190, 8, 32) == 1
+    assert probing.threads_for(190, 8, 65_536) == probing.threads_for(50_000, 512, 0) == 3
+    monkeypatch.undo()
+    monkeypatch.setattr(fitted, "fit", lambda *_: seen.append(torch.get_num_threads()))
+    torch.set_num_threads(2)
+    try:
+        probing.linear(Features(np.zeros((4, 3), np.float32), np.zeros(4, np.int64), 0), 2, hidden=0, l2=1.0)
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -44,8 +44,15 @@ def test_a_study_tells_failures_and_other_settings_begin_another(
     again = train.tune(stripes, release="1.0.0", trials=3, over="lr,policy", set_=SMALL)  # nothing is tried any more
     assert again.summary == outcome.summary
     assert again.next[0].startswith("pictus train run --recipe small-cnn --release 1.0.0 --set epochs=1")
+    assert "trial 2 of 3 is best: validation 75.0% (0" in again.headline
     other = train.tune(stripes, trials=1, over="lr", set_=SMALL)
     assert Path(other.summary["study"]).name == "tune-small-cnn-1.0.0-2"
+
+
+def test_a_tie_for_best_is_told(stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "ran", lambda *_: End(0.5, is_pruned=False))
+    outcome = train.tune(stripes, trials=3, over="lr", set_=SMALL)
+    assert "trial 0 of 3 is best: validation 50.0%, as trials 1, 2: the first is told (0 given up" in outcome.headline
 
 
 def test_trials_begin_from_a_run_of_the_project(stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,7 @@ def _card(root: Path, *place: str, value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["x", None, [], {"a": 1}, math.inf, 10**300, "\ud800"], ids=lambda one: repr(one)[:9])
 @pytest.mark.parametrize("place", [
-    ("parameters",), ("pictures", "val"), ("recipe", "lr"),
+    ("parameters",), ("pictures", "val"), ("recipe", "lr"), ("release", "version"),
     *(("results", name) for name in ("best_epoch", "epochs", "wall_s", "pictures_per_s", "val_top1")),
 ], ids=".".join)
 def test_no_field_of_one_card_takes_the_other_runs_away(
@@ -212,6 +212,22 @@ def test_a_card_is_told_in_words(project: pictus.Project) -> None:
     assert told["speed"] == "4.0 min, 99 pictures a second, 3.1% of the time waiting for pictures"
     assert (told["why 1"], told["why 2"]) == ("It is small.", "It is grey.")
     assert (told["memory"], told["energy"]) == ("at most 1.50 GB", "0.16 Wh (estimate)")
+
+
+def test_a_card_tells_what_part_was_trained() -> None:
+    adapters = {"stages": 8, "trained_parameters": 48_502, "batch_norm": "as it began",
+                "adapters": {"rank": 4, "layers": ["0", "4"]}}  # fmt: skip
+    card = {"model": "n", "parameters": 1_987_478, "transfer": adapters}
+    told = {fact.about: fact.words for fact in words.facts(card)}
+    assert told["network"] == "n with 1.99 million weights, its adapters among them"
+    assert told["transfer"] == (
+        "adapters of rank 4 on 2 layers: 48,502 of 1,987,478 weights trained, head included; batch norm: as it began;"
+        " kept with the adapters added in, which lie beside them"
+    )
+    frozen = {"stages": 8, "trained_parameters": 500, "batch_norm": "as it began", "trained_stages": 1}
+    told = {fact.about: fact.words for fact in words.facts({"transfer": frozen})}
+    assert told["transfer"] == "at first 500 weights trained, 1 of 8 stages; batch norm: as it began"
+    assert "transfer" not in {fact.about for fact in words.facts({"transfer": {}})}
 
 
 @pytest.mark.parametrize("card", [{}, {"recipe": {"lr": "much"}}, {"results": [], "energy": 3, "unreadable": 7},

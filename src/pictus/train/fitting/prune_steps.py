@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from pictus import models, narrow_networks, quantised_networks
-from pictus.errors import UserError
+from pictus.errors import UserError, counted
 from pictus.project import Project
 from pictus.registry import Outcome, step
 from pictus.train.feed import remote
@@ -32,8 +32,8 @@ def prune(project: Project, run: str = "", *, sparsity: float = 0.5, epochs: int
     """
     if not 0 < sparsity <= narrow_networks.MOST or epochs < 0:
         raise UserError(
-            f"--sparsity {sparsity:g}, --epochs {epochs}: a sparsity above 0 up to {narrow_networks.MOST} and 0 or more"
-            " epochs are wanted.",
+            f"A sparsity of {sparsity:g} and {counted(epochs, 'epoch')}: above 0 up to {narrow_networks.MOST}, and 0 or"
+            " more epochs, are wanted.",
             fix="--sparsity 0.5",
         )
     found = models.find_run(project, run)

@@ -110,7 +110,7 @@ def few_shot(
     counts = sorted(set(shots or SHOTS))
     if counts[0] < 1 or not 2 <= draws <= 1000:  # noqa: PLR2004
         raise UserError(
-            f"--shots {counts[0]}, --draws {draws}: 1 or more shots and 2 to 1,000 draws are wanted.",
+            f"{counted(counts[0], 'shot')}, {counted(draws, 'draw')}: 1 or more shots and 2 to 1,000 draws are wanted.",
             fix="--shots 1 --shots 5 --draws 5",
         )
     seen = _seen(project, network, release, weights)

@@ -12,13 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from pictus import stats
+from pictus.extras import need
 from pictus.models import Floats
 from pictus.tasks import probe
+from pictus.train.loop import environment
 from pictus.train.transfer import nearest
 from pictus.train.transfer.features import Features
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Of the penalty on weights, tried on the validation split."""
+
+ONE_THREAD = 1_000_000
+"""Numbers, pictures times columns, up to which one thread fits a probe: they lie in the cache of one core, a fit takes
+about a tenth of a second there, and two threads, which wait for each other at every step, took 5 to 12 times as long
+beside other work.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +61,15 @@ def linear(
 ) -> Callable[[Floats], Floats]:
     """A fitted probe: features -> logits. `widths`: columns of each kind of feature, where there are several."""
     settings = probe.Settings(l2=l2, hidden=hidden, n_classes=n_classes, widths=widths)
-    fitted = probe.fit(train.values_ND, train.labels_N, settings)
+    with environment.torch_threads(threads_for(len(train.values_ND), train.values_ND.shape[1], hidden)):
+        fitted = probe.fit(train.values_ND, train.labels_N, settings)
     return lambda values: probe.predict(fitted, values)
+
+
+def threads_for(pictures: int, columns: int, hidden: int) -> int:
+    """How many fit a probe: one where there is little to do, else as many as torch has."""
+    is_small = pictures * max(columns, hidden) <= ONE_THREAD
+    return 1 if is_small else int(need("torch", "train").get_num_threads())
 
 
 def rows(

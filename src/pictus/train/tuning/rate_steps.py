@@ -56,8 +56,8 @@ def find_lr(
     need("torch", "train")
     if not rates.LEAST_STEPS <= steps <= 10_000 or not 1e-12 <= low < high <= 1e3:  # noqa: PLR2004
         raise UserError(
-            f"--steps {steps}, --low {low:g}, --high {high:g}: 20 to 10,000 steps from low to a higher rate, at most"
-            " 1,000, are wanted.",
+            f"{steps:,} steps from {low:g} to {high:g}: 20 to 10,000 steps from a low to a higher rate, at most 1,000,"
+            " are wanted.",
             fix="--steps 200 --low 1e-5 --high 10",
         )
     opened = stores.found(project, release)

@@ -71,8 +71,8 @@ def tune(
     need("optuna", "tune")
     if not 1 <= trials <= 10_000 or not 0 <= minutes <= 1e6 or not 1 <= workers <= 64:  # noqa: PLR2004
         raise UserError(
-            f"--trials {trials}, --minutes {minutes:g}, --workers {workers}: 1 to 10,000 trials, no less than 0 minutes"
-            " and 1 to 64 workers are wanted.",
+            f"{trials:,} trials, {minutes:g} minutes, {workers} workers: 1 to 10,000 trials, no less than 0 minutes and"
+            " 1 to 64 workers are wanted.",
             fix="--trials 20 --minutes 30",
         )
     opened = stores.found(project, release)
@@ -145,8 +145,10 @@ def _outcome(
         "given_up": counts["given up"], "failed": counts["failed"], "best": best.number, "score": best.value,
         "settings": list(space.settings(best.params)), "importance": weights,
     }  # fmt: skip
+    level = [str(one.number) for one in whole if one.value == best.value and one is not best]
     headline = (
         f"trial {best.number} of {len(rows)} is best: validation {best.value:.1%}"
+        + (f", as {'trial' if len(level) == 1 else 'trials'} {', '.join(level)}: the first is told" if level else "") +
         f" ({counts['given up']} given up, {counts['failed']} failed)" + (f"; what matters: {told}" if told else "")
     )
     return Outcome(

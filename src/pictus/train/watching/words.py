@@ -25,8 +25,9 @@ class Fact:
 def facts(card: Card) -> Iterator[Fact]:
     """What the card knows; cards of before know less, and what one says in another way is left out."""
     for about, tell in (
-        ("pictures", _pictures), ("network", _network), ("training", _training), ("result", _result),
-        ("machine", _machine), ("speed", _speed), ("memory", _memory), ("energy", _energy), ("left out", _unreadable),
+        ("pictures", _pictures), ("network", _network), ("transfer", _transfer), ("training", _training),
+        ("result", _result), ("machine", _machine), ("speed", _speed), ("memory", _memory), ("energy", _energy),
+        ("left out", _unreadable),
     ):  # fmt: skip
         try:
             told = tell(card)
@@ -57,6 +58,7 @@ def _network(card: Card) -> str:
     told = str(card.get("model", ""))
     if card.get("parameters"):
         told += f" with {card['parameters'] / 1e6:,.2f} million weights"
+        told += ", its adapters among them" if (card.get("transfer") or {}).get("adapters") else ""
     if recipe.get("size"):
         told += f", sees {recipe['size']} px"
     origin = Path(recipe.get("from_run") or recipe.get("weights") or "").name
@@ -64,6 +66,23 @@ def _network(card: Card) -> str:
         origin = "its publisher's weights"
     told += f", began from {origin}" if origin else ""
     return told + (f", learned from {Path(recipe['teacher']).name}" if recipe.get("teacher") else "")
+
+
+def _transfer(card: Card) -> str:
+    """Of a run that trained a part of its weights, or adapters: which, and what became of the others."""
+    found = card.get("transfer") or {}
+    if "trained_parameters" not in found:
+        return ""
+    adapters, many = found.get("adapters"), f"{found['trained_parameters']:,}"
+    many += f" of {card['parameters']:,}" if card.get("parameters") else ""
+    if adapters:
+        layers = counted(len(adapters["layers"]), "layer")
+        told = f"adapters of rank {adapters['rank']} on {layers}: {many} weights trained, head included"
+    else:
+        stages = counted(found["stages"], "stage")
+        told = f"at first {many} weights trained, {found['trained_stages']} of {stages}"
+    told += f"; batch norm: {found['batch_norm']}" if found.get("batch_norm") else ""
+    return told + "; kept with the adapters added in, which lie beside them" * bool(adapters)
 
 
 def _training(card: Card) -> str:
