@@ -278,7 +278,9 @@ def _trained(
         cards.write(job.root, card)
         raise KeyboardInterrupt
     if done := state.counters.step % job.steps_per_epoch:
-        notes = (*notes, f"the minutes were over in the last epoch: {done:,} of its {job.steps_per_epoch:,} steps done")
+        notes = (*notes, f"the last epoch was cut short, to fit into the minutes: {done:,} of its"
+                 f" {job.steps_per_epoch:,} steps, {state.counters.elapsed_s:,.0f} s of"
+                 f" {job.recipe.minutes * 60:,.0f} trained")  # fmt: skip
     if slower := automatic.disappointed(card):
         card, notes = card | {"why": [*card["why"], slower]}, (*notes, slower)
     unreadable = job.train.unreadable | job.val.unreadable
