@@ -167,8 +167,10 @@ def test_a_few_pictures_are_picked_without_their_shards(place: str, tmp_path: Pa
     assert Picker(place).read(NAMES[2], 10, 5) == NAMES[2].encode()[-5:]
     with pytest.raises(UserError, match="ends before byte 2,000"):
         Picker(place).read(NAMES[2], 900, 1100)
-    with pytest.raises(UserError, match="cannot be read: FileNotFoundError"):
+    with pytest.raises(UserError, match="cannot be read: there is no such file"):
         Picker(place).read("shards/none.tar", 0, 1)
+    with pytest.raises(UserError, match=r"cannot be read: no kind of store is called 's3x'\.\nfix: file://"):
+        Picker("s3x://a/b").read("shards/none.tar", 0, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 

@@ -403,7 +403,19 @@ def _blocks(address: str) -> Iterator[bytes]:
 
 
 def _unread(address: str, error: Exception) -> UserError:
+    kind = address.partition("://")[0]
+    if isinstance(error, FileNotFoundError):
+        why = "there is no such file"
+    elif isinstance(error, PermissionError):
+        why = "it is not for everybody to read"
+    elif isinstance(error, ValueError) and str(error).startswith("Protocol not known"):
+        return UserError(
+            f"{clipped(address, 200)} cannot be read: no kind of store is called {kind!r}.",
+            fix="file://, s3://, gs://, https:// or another that fsspec knows",
+        )
+    else:
+        why = f"{type(error).__name__}: {clipped(str(error), 200)}"
     return UserError(
-        f"{clipped(address, 200)} cannot be read: {type(error).__name__}: {clipped(str(error), 200)}.",
+        f"{clipped(address, 200)} cannot be read: {why}.",
         fix="check the address and who may read it; then run the same command again",
     )
