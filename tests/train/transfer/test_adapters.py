@@ -103,6 +103,33 @@ def test_adapters_alone_make_the_same_network_of_the_same_base_and_of_no_other(t
         adapters.laid_on(networks.make("resnet-w16", 3), path)
 
 
+HOSTILE: dict[str, tuple[str, Callable[[dict[str, torch.Tensor], str], object]]] = {
+    "another rank": (r"lora_up is .*, not \[\d+, 2", lambda own, at: own.update({f"{at}.lora_up": torch.zeros(16, 3)})),
+    "no dimensions": ("lora_up is", lambda own, at: own.update({f"{at}.lora_up": torch.tensor(1.0)})),
+    "no rank": ("lora_down is", lambda own, at: own.update({f"{at}.lora_down": own[f"{at}.lora_down"][:0]})),
+    "whole numbers": ("of torch.int64", lambda own, at: own.update({f"{at}.lora_up": own[f"{at}.lora_up"].long()})),
+    "one half": ("lora_up is missing", lambda own, at: own.pop(f"{at}.lora_up")),
+    "a NaN": ("holds values that are no numbers", lambda own, at: own[f"{at}.lora_up"].fill_(torch.nan)),
+    "a mark of floats": ("base_sha256 is", lambda own, _: own.update(base_sha256=own["base_sha256"].float())),
+    "a flat mark": ("base_sha256 is", lambda own, _: own.update(base_sha256=own["base_sha256"][None])),
+    "the body": ("neither an adapter nor the head", lambda own, at: own.update({f"{at}.weight": torch.zeros(1)})),
+    "only the mark": ("no adapter", lambda own, _: [own.pop(key) for key in list(own) if key != "base_sha256"]),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_file_that_holds_other_than_adapters_and_head_of_this_network_is_refused(what: str, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    plain = networks.make("resnet-w16", 3)
+    adapted = adapters.put_in(copy.deepcopy(plain), 2)
+    own, (told, spoil) = {key: one.clone() for key, one in adapters.alone(adapted).items()}, HOSTILE[what]
+    spoil(own, adapters.names(adapted)[1])
+    save_file({key: one.contiguous() for key, one in own.items()}, tmp_path / adapters.ALONE)
+    with pytest.raises(UserError, match=told):
+        adapters.laid_on(plain, tmp_path / adapters.ALONE)
+
+
 def test_a_run_begins_from_a_base_and_the_adapters_that_were_trained_on_it(stripes: pictus.Project) -> None:
     tiny = ("size=32", "batch_size=12", "parts=1", "probe=false", "precision=fp32", "log=none", "ema=0")
     train.run(stripes, name="base", epochs=1, set_=tiny)

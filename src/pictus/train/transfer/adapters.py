@@ -96,6 +96,11 @@ def laid_on(network: "nn.Module", path: Path) -> "nn.Module":
     trained on.
     """
     tensors = models.read_weights(path)
+    if odd := _odd(network, tensors):
+        raise UserError(
+            f"{path} holds no adapters of {type(network).__name__}: {odd}.",
+            fix="copy the file again from the run that made it",
+        )
     if bytes(tensors.pop(_ON).tolist()).hex() != _base_sha256(network):
         raise UserError(
             f"The adapters in {path} were trained on other weights than these.",
@@ -104,11 +109,37 @@ def laid_on(network: "nn.Module", path: Path) -> "nn.Module":
     state = network.state_dict()
     for key in [key for key in tensors if key.endswith(f".{_DOWN}")]:
         name = key.removesuffix(f".{_DOWN}")
-        weight, down, up = state.get(f"{name}.weight"), tensors[key], tensors.get(f"{name}.{_UP}")
-        if weight is not None and up is not None and (len(up), *down.shape[1:]) == tuple(weight.shape):
-            state[f"{name}.weight"] = _sum(weight, tensors.pop(key), tensors.pop(f"{name}.{_UP}"))
+        down, up = tensors.pop(key), tensors.pop(f"{name}.{_UP}")
+        state[f"{name}.weight"] = _sum(state[f"{name}.weight"], down, up)
     models.load_strictly(network, state | tensors, path)
     return network
+
+
+def _odd(network: "nn.Module", tensors: "dict[str, torch.Tensor]") -> str:
+    """What a file of adapters and head has that `alone` writes of no such network; empty for one that it could have
+    written.
+    """
+    torch = need("torch", "train")
+    state, head, layers = network.state_dict(), f"{networks.head_of(network)[0]}.", dict(_layers(network))
+    wanted = {key: (tuple(value.shape), value.dtype) for key, value in state.items() if key.startswith(head)}
+    wanted[_ON] = ((32,), torch.uint8)
+    for name in {key.rpartition(".")[0] for key in tensors if is_adapter(key)} & layers.keys():
+        weight, down = state[f"{name}.weight"], tensors.get(f"{name}.{_DOWN}", torch.empty(0))
+        rank = max(1, len(down)) if down.ndim else 1
+        wanted[f"{name}.{_DOWN}"] = (rank, *weight.shape[1:]), weight.dtype
+        wanted[f"{name}.{_UP}"] = (len(weight), rank, *(1 for _ in weight.shape[2:])), weight.dtype
+    if not any(map(is_adapter, wanted)):
+        return "it has no adapter of any of its layers"
+    for key, (shape, dtype) in wanted.items():
+        if key not in tensors:
+            return f"{key} is missing"
+        found = tensors[key]
+        if (tuple(found.shape), found.dtype) != (shape, dtype):
+            return f"{key} is {list(found.shape)} of {found.dtype}, not {list(shape)} of {dtype}"
+        if not bool(found.isfinite().all()):
+            return f"{key} holds values that are no numbers"
+    others = sorted(tensors.keys() - wanted.keys())
+    return f"{others[0]} is neither an adapter nor the head's" if others else ""
 
 
 def told(root: Path) -> dict[str, str]:
