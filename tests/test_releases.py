@@ -157,6 +157,21 @@ def test_a_manifest_nested_without_end_is_told(folder: Path) -> None:
         open_release(folder)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [("offset", -5, "a picture has the offset -5"), ("size", -1, "a picture has the size -1"),
+     ("shard", "a\0b", "names a shard"), ("shard", "a" * 300, "names a shard")],
+)  # fmt: skip
+def test_places_that_no_shard_has_are_told_when_it_opens(
+    folder: Path, column: str, value: object, told: str
+) -> None:
+    rows = pq.read_table(folder / "pictures.parquet")
+    changed = [{**row, column: value} for row in rows.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(changed, schema=rows.schema), folder / "pictures.parquet")
+    with pytest.raises(pictus.UserError, match=told):
+        open_release(folder)
+
+
 def test_a_missing_shard_is_told_when_it_opens(folder: Path) -> None:
     (folder / "shards/pictures-00000.tar").unlink()
     with pytest.raises(pictus.UserError, match="1 of its shards are missing"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 from pictus import stores
 from pictus.errors import UserError
+from pictus.project import bare
 from pictus.stores import Picker, Shelf
 
 pytest.importorskip("fsspec", reason="pip install 'pictus[cloud]'")
@@ -112,7 +114,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     """Released once for every shard that begins to come; none comes before its reader has left."""
     begun = threading.Semaphore(0)
 
-    def waiting(_address: str, _path: Path, left: threading.Event | None = None) -> Any:
+    def waiting(_address: str, _path: Path, left: threading.Event | None, _most_bytes: float) -> Any:
         begun.release()
         assert left is not None
         left.wait()
@@ -155,7 +157,7 @@ def test_what_another_reader_announced_stays_announced(slow: threading.Semaphore
     shelf.leave(two)
 
 
-@pytest.mark.parametrize("name", ["../x.tar", "/etc/x.tar", "shards/../../x.tar"])
+@pytest.mark.parametrize("name", ["../x.tar", "/etc/x.tar", "shards/../../x.tar", "of", "a\0b", "a" * 300])
 def test_a_shard_outside_the_release_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="that is no file of it"):
         Shelf("memory://store", tmp_path, {name: 10}, SIZE, {})
@@ -188,3 +190,60 @@ def test_a_full_disk_here_is_not_told_as_an_address_that_cannot_be_read(
     with pytest.raises(UserError, match="could not be written: No space left on device") as told:
         shelf_at(place, tmp_path / "here").read(NAMES[0], 0, 1)
     assert "free some space" in told.value.fix
+
+
+@pytest.mark.parametrize("spoiled", [b"", b"x" * SIZE], ids=["emptied", "changed"])
+def test_a_shard_that_was_changed_in_the_cache_is_fetched_again(place: str, tmp_path: Path, spoiled: bytes) -> None:
+    sums = {name: hashlib.sha256((tmp_path / "there" / name).read_bytes()).hexdigest() for name in NAMES}
+    first = shelf_at(place, tmp_path / "here", sums=sums)
+    wanted = [first.read(name, 0, SIZE) for name in NAMES[:2]]
+    (first.folder / NAMES[0]).write_bytes(spoiled)
+    del first
+    again = shelf_at(place, tmp_path / "here", sums=sums)
+    again.wish(dict.fromkeys(NAMES[:2]))
+    assert [again.read(name, 0, SIZE) for name in NAMES[:2] * 2] == wanted * 2
+    assert again.n_fetched == 1
+
+
+def test_a_shard_that_is_cut_short_there_is_told_by_its_address_and_not_kept(place: str, tmp_path: Path) -> None:
+    there, name = tmp_path / "there" / NAMES[0], NAMES[0]
+    there.write_bytes(bytes(100))
+    shelf = Shelf(place, tmp_path / "here", {name: 2 * SIZE}, 9 * SIZE, {})
+    with pytest.raises(UserError, match=f"{name}' ends before its last picture does"):
+        shelf.read(name, 0, 1)
+    there.write_bytes(bytes(2 * SIZE))
+    assert shelf.read(name, 0, 1) == bytes(1)
+
+
+@pytest.mark.parametrize("link", ["cache-1", "cache-1.lock", "cache-1/shards"])
+def test_a_link_in_the_place_of_a_cache_is_refused_and_nothing_happens_behind_it(
+    place: str, tmp_path: Path, link: str
+) -> None:
+    root, theirs = tmp_path / "here", tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / ".mine.tmp").write_text("x")
+    (root / link).parent.mkdir(parents=True)
+    (root / link).symlink_to(theirs)
+    with pytest.raises(UserError, match="is a link"):
+        shelf_at(place, root)
+    assert [path.name for path in theirs.iterdir()] == [".mine.tmp"]
+
+
+def test_folders_that_are_no_caches_are_left_alone(place: str, tmp_path: Path) -> None:
+    kept = [tmp_path / "here" / name for name in ("cache-x", "cache-\u0662", "cache-")]
+    for folder in kept:
+        folder.mkdir(parents=True)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "here" / "cache-7").symlink_to(tmp_path / "theirs")
+    assert shelf_at(place, tmp_path / "here").read(NAMES[0], 10, 5) == NAMES[0].encode()[-5:]
+    assert all(folder.is_dir() for folder in (*kept, tmp_path / "theirs"))
+
+
+def test_a_manifest_without_end_is_not_copied_till_the_disk_is_full(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "_MOST_MANIFEST", 100)
+    (tmp_path / "there" / "manifest.json").write_bytes(bytes(101))
+    with pytest.raises(UserError, match=r"manifest\.json' has more than"):
+        stores.found(bare(tmp_path), place)
+    assert not [path for path in tmp_path.rglob("*manifest*") if "there" not in path.parts]

@@ -28,6 +28,7 @@ from pictus.registry import unknown
 from pictus.shards import ShardReader
 
 FORMAT = 1
+_MOST_NAME = 255
 MANIFEST = "manifest.json"
 SPLITS = ("train", "val", "test")
 OTHER_SPLIT_NAMES = {
@@ -120,6 +121,7 @@ def open_release(path: str | Path, *, with_shards: bool = True) -> Release:
     root = Path(path).expanduser().resolve()
     manifest = read_manifest(root)
     pictures = _read_table(root, "pictures.parquet", PICTURES)
+    _check_places(root, pictures)
     rows = _read_table(root, "concepts.parquet", CONCEPTS).to_pylist()
     concepts = tuple(
         Concept(
@@ -358,6 +360,23 @@ def _is_within(root: Path, name: str) -> bool:
     """Whether the release has this file; a way out of its folder, or none at all, is no file of it."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts and (root / path).is_file()
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a file can be called so, in folders or without: no sign that ends it, no part longer than 255 bytes."""
+    return "\0" not in name and all(len(part.encode()) <= _MOST_NAME for part in name.split("/"))
+
+
+def _check_places(root: Path, pictures: pa.Table) -> None:
+    """What no shard can hold is told before anything is read from one."""
+    import pyarrow.compute as pc  # noqa: PLC0415  0.1 s that --help does not pay
+
+    for name in pictures.column("shard").unique().to_pylist():
+        if not is_file_name(name):
+            raise _damaged(root, f"it names a shard {clipped(name)!r}, which no file can be called")
+    for column in ("offset", "size"):
+        if pictures.num_rows and (low := pc.min(pictures.column(column)).as_py()) < 0:
+            raise _damaged(root, f"a picture has the {column} {low:,}")
 
 
 def _read_table(root: Path, name: str, schema: pa.Schema) -> pa.Table:

@@ -33,7 +33,16 @@ from typing import Any
 from pictus.errors import UserError, clipped
 from pictus.extras import need
 from pictus.project import Project, write_text
-from pictus.releases import MANIFEST, PictureReader, Release, find_root, open_release, read_manifest, versions
+from pictus.releases import (
+    MANIFEST,
+    PictureReader,
+    Release,
+    find_root,
+    is_file_name,
+    open_release,
+    read_manifest,
+    versions,
+)
 from pictus.shards import BLOCK, ShardReader
 
 ADDRESS, REMOTE = "remote.json", "remote"
@@ -47,9 +56,15 @@ AWAITED = 128
 FETCHERS = 2
 """Shards that come at the same time, besides those that somebody waits for."""
 
+END = 3 * BLOCK
+"""Bytes of a tar behind its last picture, at most: the picture's block is filled up, two of zeros end the file."""
+
 _TABLES = ("pictures.parquet", "concepts.parquet", "labels.parquet")
 _OPTIONAL = "labels.parquet"
 _COPY_BYTES = 4 * 2**20
+_MOST_MANIFEST = 256 * 2**20  # a line for each file of the release; of ImageNet-21k they are some 2,000
+_OWN = "of"  # in a cache: which shards they are
+_CACHE = re.compile(r"cache-([0-9]{1,9})")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -62,10 +77,13 @@ def found(project: Project, version_or_place: str = "") -> Release:
         return open_release(root, with_shards=not (root / ADDRESS).is_file())
     place = version_or_place.rstrip("/")
     root = project.models_dir / REMOTE / hashlib.sha256(place.encode()).hexdigest()[:16]
+    for path in (root, root / "copying.lock"):
+        _check_no_link(path)
     root.mkdir(parents=True, exist_ok=True)
     with _alone(root / "copying.lock"):
         _swept(root)
-        _copied(f"{place}/{MANIFEST}", root / MANIFEST, "")  # small, and always asked for: it may have changed
+        # Small, and always asked for: it may have changed.
+        _copied(f"{place}/{MANIFEST}", root / MANIFEST, "", most_bytes=_MOST_MANIFEST)
         files = read_manifest(root).get("files", {})
         for name in _TABLES:
             stated = files.get(name, {}).get("sha256", "")
@@ -73,7 +91,10 @@ def found(project: Project, version_or_place: str = "") -> Release:
             if is_wanted and not (stated and _has(root / name, stated)):
                 _copied(f"{place}/{name}", root / name, stated)
         write_text(root / ADDRESS, json.dumps({"address": place}) + "\n")
-        return open_release(root, with_shards=False)
+        opened = open_release(root, with_shards=False)
+    for name in opened.pictures.column("shard").unique().to_pylist():
+        _check_name(place, name)
+    return opened
 
 
 def asked(project: Project, named: str, card: Mapping[str, Any]) -> Release:
@@ -123,7 +144,7 @@ def sizes_of(release: Release) -> dict[str, int]:
     names, offsets, sizes = (release.pictures.column(name).to_pylist() for name in ("shard", "offset", "size"))
     found_sizes: dict[str, int] = {}
     for name, offset, size in zip(names, offsets, sizes, strict=True):
-        found_sizes[name] = max(found_sizes.get(name, 0), offset + size + 3 * BLOCK)
+        found_sizes[name] = max(found_sizes.get(name, 0), offset + size + END)
     return {name: int(files.get(name, {}).get("size", size)) for name, size in found_sizes.items()}
 
 
@@ -180,9 +201,11 @@ class Shelf:
         self._queue: deque[tuple[str, threading.Event | None]] = deque()  # announced, not begun; for whom
         self._n_fetchers = 0
         self.n_fetched = 0
+        self._unproved: set[str] = set()  # of a run before: looked at once, when it is first read
         for name in sizes:
-            if (self.folder / name).is_file():  # of a run before; renamed into place, so whole
+            if (self.folder / name).is_file():
                 self._here[name] = 0
+                self._unproved.add(name)
         with self._change:
             self._make_room(0)
 
@@ -233,8 +256,12 @@ class Shelf:
         with self._change:
             while True:
                 _check_wanted(left)
-                if shard in self._here:
+                if shard in self._here and shard not in self._unproved:
                     self._take(shard)
+                    break
+                if self._here.pop(shard, None) is not None:  # its room is its own until it has been looked at
+                    self._coming.add(shard)
+                    is_mine = True
                     break
                 if shard not in self._coming and self._make_room(self._sizes[shard]):
                     self._coming.add(shard)
@@ -256,17 +283,35 @@ class Shelf:
 
     def _fetch(self, shard: str, left: threading.Event | None, readers: int = 0) -> None:
         """Bring a shard whose room is taken; it comes with so many readers."""
-        is_whole = False
+        is_here = is_whole = False
         try:
-            _copied(f"{self.place}/{shard}", self.folder / shard, self._sums.get(shard, ""), left)
+            is_here = shard in self._unproved and self._is_whole(shard)
+            if not is_here:
+                _copied(f"{self.place}/{shard}", self.folder / shard, self._sums.get(shard, ""), left)
+                if not self._is_long_enough(shard):
+                    (self.folder / shard).unlink()
+                    raise UserError(
+                        f"{clipped(f'{self.place}/{shard}', 200)} ends before its last picture does.",
+                        fix="copy it there again",
+                    )
             is_whole = True
         finally:
             with self._change:
                 self._coming.discard(shard)
+                self._unproved.discard(shard)
                 if is_whole:
                     self._here[shard] = readers
-                    self.n_fetched += 1
+                    self.n_fetched += not is_here
                 self._change.notify_all()
+
+    def _is_whole(self, shard: str) -> bool:
+        """Whether what a run before left is what the release says, as far as it says anything."""
+        sha256 = self._sums.get(shard, "")
+        return _has(self.folder / shard, sha256) if sha256 else self._is_long_enough(shard)
+
+    def _is_long_enough(self, shard: str) -> bool:
+        path = self.folder / shard
+        return path.is_file() and path.stat().st_size >= max(1, self._sizes[shard] - END)
 
     def _make_room(self, size: int, wished_before: float = math.inf) -> bool:
         """Whether `size` bytes fit, once those that nobody reads have gone, the one read longest ago first."""
@@ -298,14 +343,23 @@ def _own_cache(root: Path, stamp: str) -> tuple[Path, Callable[[], None]]:
     root.mkdir(parents=True, exist_ok=True)
     number, held = next((number, held) for number in count(1) if (held := _lock(root, number)) >= 0)
     folder = root / f"cache-{number}"
-    told = folder / "of"
+    told = folder / _OWN
+    try:
+        for path in (folder, *folder.rglob("*")):
+            _check_no_link(path)
+    except UserError:
+        os.close(held)
+        raise
     if folder.is_dir() and not (told.is_file() and told.read_text(encoding="utf-8") == stamp):
         shutil.rmtree(folder)  # of the same address before it was cut again
     folder.mkdir(exist_ok=True)
     write_text(told, stamp)
     _swept(folder, "**/")
     for other in root.glob("cache-*"):
-        if other.is_dir() and other != folder and (theirs := _lock(root, int(other.name.partition("-")[2]))) >= 0:
+        named = _CACHE.fullmatch(other.name)
+        if not named or not other.is_dir() or other.is_symlink() or other == folder:
+            continue
+        if (theirs := _lock(root, int(named[1]))) >= 0:
             shutil.rmtree(other, ignore_errors=True)
             os.close(theirs)
 
@@ -319,7 +373,9 @@ def _own_cache(root: Path, stamp: str) -> tuple[Path, Callable[[], None]]:
 
 def _lock(root: Path, number: int) -> int:
     """The lock of a cache, an open file that any kind of exit closes; -1 where somebody else has it."""
-    held = os.open(root / f"cache-{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    path = root / f"cache-{number}.lock"
+    _check_no_link(path)
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:  # another reader's
@@ -347,8 +403,15 @@ def _check_wanted(left: threading.Event | None) -> None:
         raise CancelledError
 
 
+def _check_no_link(path: Path) -> None:
+    """A project may come from somebody: nothing is written, or removed, where a link in it leads."""
+    if path.is_symlink():
+        raise UserError(f"{path} is a link; shards are fetched into folders of the project alone.", fix=f"rm {path}")
+
+
 def _check_name(place: str, name: str) -> None:
-    if PurePosixPath(name).is_absolute() or {"..", ""} & set(name.split("/")):
+    parts = name.split("/")
+    if PurePosixPath(name).is_absolute() or {"..", ""} & set(parts) or parts[0] == _OWN or not is_file_name(name):
         raise UserError(f"{place} names a shard {clipped(name)!r}: that is no file of it.", fix="cut it again")
 
 
@@ -359,12 +422,14 @@ def _has(path: Path, sha256: str) -> bool:
         return hashlib.file_digest(opened, "sha256").hexdigest() == sha256
 
 
-def _copied(address: str, path: Path, sha256: str, left: threading.Event | None = None) -> None:
+def _copied(
+    address: str, path: Path, sha256: str, left: threading.Event | None = None, most_bytes: float = math.inf
+) -> None:
     """An object, whole or not at all; a UserError that says why it did not come."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        digest = _streamed(address, temporary, left)
+        digest = _streamed(address, temporary, left, most_bytes)
         if sha256 and digest != sha256:
             what = f"{clipped(address, 200)} is not what the release's {MANIFEST} says"
             raise UserError(
@@ -380,12 +445,20 @@ def _copied(address: str, path: Path, sha256: str, left: threading.Event | None 
         temporary.unlink(missing_ok=True)
 
 
-def _streamed(address: str, path: Path, left: threading.Event | None = None) -> str:
+def _streamed(
+    address: str, path: Path, left: threading.Event | None = None, most_bytes: float = math.inf
+) -> str:
     """Copy the object, digest of what came; CancelledError once `left` is set."""
-    state = hashlib.sha256()
+    state, n_bytes = hashlib.sha256(), 0
     with path.open("wb") as out:
         for block in _blocks(address):
             _check_wanted(left)
+            n_bytes += len(block)
+            if n_bytes > most_bytes:
+                raise UserError(
+                    f"{clipped(address, 200)} has more than {most_bytes / 2**20:,.0f} MB: that is none.",
+                    fix="check the address, or copy the release there again",
+                )
             state.update(block)
             out.write(block)
     return state.hexdigest()

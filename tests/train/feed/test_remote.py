@@ -249,7 +249,7 @@ def test_who_interrupts_waits_for_no_shard_that_is_on_its_way(
     first, main = threading.Lock(), threading.main_thread().ident
     assert main is not None
 
-    def never(_address: str, _path: Path, left: threading.Event) -> str:
+    def never(_address: str, _path: Path, left: threading.Event, _most_bytes: float) -> str:
         if first.acquire(blocking=False):
             signal.pthread_kill(main, signal.SIGINT)  # Ctrl-C
         left.wait()
