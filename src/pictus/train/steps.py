@@ -42,7 +42,7 @@ from pictus.train.pretrain import pool
 from pictus.train.recipes import Facts, Recipe
 from pictus.train.transfer import adapters, freezing, start
 from pictus.train.tuning import automatic
-from pictus.train.watching import loggers
+from pictus.train.watching import loggers, words
 
 BEST_OF = 5
 """The guesses that top-5 counts."""
@@ -278,9 +278,8 @@ def _trained(
         cards.write(job.root, card)
         raise KeyboardInterrupt
     if done := state.counters.step % job.steps_per_epoch:
-        notes = (*notes, f"the last epoch was cut short, to fit into the minutes: {done:,} of its"
-                 f" {job.steps_per_epoch:,} steps, {state.counters.elapsed_s:,.0f} s of"
-                 f" {job.recipe.minutes * 60:,.0f} trained")  # fmt: skip
+        took = (state.counters.elapsed_s, job.recipe.minutes * 60)
+        notes = (*notes, words.cut_short(done, job.steps_per_epoch, took))
     if slower := automatic.disappointed(card):
         card, notes = card | {"why": [*card["why"], slower]}, (*notes, slower)
     unreadable = job.train.unreadable | job.val.unreadable

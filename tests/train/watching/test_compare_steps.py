@@ -214,6 +214,12 @@ def test_a_card_is_told_in_words(project: pictus.Project) -> None:
     assert (told["memory"], told["energy"]) == ("at most 1.50 GB", "0.16 Wh (estimate)")
 
 
+def test_a_last_epoch_cut_short_tells_its_seconds_beside_those_asked_for() -> None:
+    assert words.cut_short(15, 23, (38.5, 60.0)) == (
+        "the last epoch was cut short, to fit into the minutes: 15 of its 23 steps; 38 s of 60 trained"
+    )
+
+
 def test_a_card_tells_what_part_was_trained() -> None:
     adapters = {"stages": 8, "trained_parameters": 48_502, "batch_norm": "as it began",
                 "adapters": {"rank": 4, "layers": ["0", "4"]}}  # fmt: skip

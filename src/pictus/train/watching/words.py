@@ -40,6 +40,14 @@ def facts(card: Card) -> Iterator[Fact]:
         yield Fact(f"why {number}", str(reason))
 
 
+def cut_short(done: int, steps: int, took: tuple[float, float]) -> str:
+    """Of a last epoch of which so many steps were done. took: seconds trained, and those that were to be had."""
+    return (
+        f"the last epoch was cut short, to fit into the minutes: {done:,} of its {steps:,} steps;"
+        f" {took[0]:,.0f} s of {took[1]:,.0f} trained"
+    )
+
+
 def _pictures(card: Card) -> str:
     release, counts = card.get("release") or {}, card.get("pictures") or {}
     digest = str(release.get("digest", ""))[:12]
