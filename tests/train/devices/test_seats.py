@@ -9,7 +9,7 @@ import pytest
 import pictus
 from pictus import train
 from pictus.errors import UserError
-from pictus.train.devices.seats import Place, Seat, at_home, check, launched, placed
+from pictus.train.devices.seats import Place, Seat, at_home, check, check_interfaces, launched, placed
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
 
@@ -29,6 +29,21 @@ def test_a_rank_that_is_none_is_told() -> None:
         launched(TORCHRUN | {"RANK": "five"})
     with pytest.raises(UserError, match="RANK is 8 of WORLD_SIZE 8"):
         launched(TORCHRUN | {"RANK": "8"})
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("WORLD_SIZE", "1" + "0" * 30), ("RANK", "1" * 5000), ("WORLD_SIZE", "٢"), ("MASTER_PORT", "x"),
+    ("MASTER_PORT", "99999"),
+])  # fmt: skip
+def test_a_number_that_no_launcher_tells_is_one_message(name: str, value: str) -> None:
+    with pytest.raises(UserError, match=f"The environment says {name}=.*: a number is wanted, up to"):
+        launched(TORCHRUN | {name: value})
+
+
+def test_an_interface_that_is_not_there_is_told_before_anybody_waits() -> None:
+    check_interfaces({})
+    with pytest.raises(UserError, match="GLOO_SOCKET_IFNAME='zzz9': this machine has no such interface"):
+        check_interfaces({"GLOO_SOCKET_IFNAME": "zzz9"})
 
 
 def test_without_a_gpu_processes_meet_on_processors() -> None:

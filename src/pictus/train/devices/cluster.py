@@ -191,7 +191,7 @@ def _crew(ray: Any, job: Job, steps: int) -> Iterator[_Crew]:  # noqa: ANN401  a
         addresses = ray.get([worker.address.remote() for worker in workers])
         own = ray.util.get_node_ip_address()
         host = "127.0.0.1" if set(addresses) == {own} else own
-        store = need("torch", "train").distributed.TCPStore(host, 0, is_master=True, wait_for_workers=False)
+        store = meeting.held(host)
         brief = Brief(str(job.root.resolve()), str(job.train.release.root.resolve()))
         waiting = {
             worker.work.remote(brief, seat, (host, store.port)): seat.rank

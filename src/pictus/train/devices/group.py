@@ -140,6 +140,7 @@ def spread(job: "Job", state: "State", alone: Parts) -> Iterator[Parts]:
     if world == 1:
         yield alone
         return
+    seats.check_interfaces(os.environ)
     if place := stores.address_of(job.train.release):
         raise UserError(
             f"Several processes read a release from a folder only, and this one lies at {place}: each would empty the"

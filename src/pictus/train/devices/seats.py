@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pictus.errors import UserError, counted
+from pictus.errors import UserError, clipped, counted
 from pictus.extras import need
 from pictus.train.loop.parts import FEWEST
 
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun tells each process that it starts; all four, or it was not torchrun."""
+
+MOST, MOST_PORT = 100_000, 65_535
+"""Processes: more than any run has had; and what a port can be."""
 
 ON_CPUS = "gloo"
 ON_GPUS = "cpu:gloo,cuda:nccl"
@@ -41,6 +45,7 @@ def launched(environ: Mapping[str, str]) -> Seat | None:
     rank, world = _number(environ, "RANK"), _number(environ, "WORLD_SIZE")
     local_rank = _number(environ, "LOCAL_RANK") if environ.get("LOCAL_RANK") else rank
     local_world = _number(environ, "LOCAL_WORLD_SIZE") if environ.get("LOCAL_WORLD_SIZE") else world
+    _number(environ, "MASTER_PORT", MOST_PORT)
     if rank >= world or local_rank >= local_world:
         raise UserError(
             f"RANK is {rank} of WORLD_SIZE {world}, LOCAL_RANK {local_rank} of LOCAL_WORLD_SIZE {local_world}:"
@@ -98,11 +103,23 @@ def sharing_cores(processes: int) -> int:
     return seat.local_world if seat else processes
 
 
-def _number(environ: Mapping[str, str], name: str) -> int:
+def check_interfaces(environ: Mapping[str, str]) -> None:
+    """A UserError where gloo is told to meet on an interface that this machine has not."""
+    asked, there = environ.get("GLOO_SOCKET_IFNAME", ""), {name for _, name in socket.if_nameindex()}
+    for name in asked.split(",") if asked else ():
+        if name not in there:
+            raise UserError(
+                f"The environment says GLOO_SOCKET_IFNAME={clipped(asked)}: this machine has no such interface.",
+                fix=f"unset it, or name one of: {', '.join(sorted(there))}",
+            )
+
+
+def _number(environ: Mapping[str, str], name: str, most: int = MOST) -> int:
     text = environ[name]
-    if not text.isdecimal():
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and int(text) <= most
+    if not is_number:
         raise UserError(
-            f"The environment says {name}={text!r}: a number is wanted.",
+            f"The environment says {name}={clipped(text)}: a number is wanted, up to {most:,}.",
             fix=f"start it by torchrun, or unset {name}",
         )
     return int(text)
