@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +80,25 @@ def test_the_gradient_passes_what_is_rounded_and_not_what_is_cut_off() -> None:
     assert asked.grad.tolist() == [1.0, 0.0, 1.0]
     assert said[2] == 0, "0 is one of the 256 numbers"
     assert float(said[1].detach()) == pytest.approx(float(first.high), rel=0.01)
+
+
+@pytest.mark.parametrize(("low", "high"), [(math.nan, 1), (5, -5), (-1, math.inf), (-3e38, 3e38), (5, 9)])
+def test_a_range_that_cannot_be_one_is_told_before_network_and_graph_agree_on_it(low: float, high: float) -> None:
+    model, _ = trained("small-cnn@int8")
+    quantised_networks.check(model, Path("model.safetensors"))
+    part = quantised_networks.layers(model)[0][1].hears
+    part.low.fill_(low)
+    part.high.fill_(high)
+    with pytest.raises(UserError, match=r"holds what no network of 8 bits can: 0\.hears reaches from"):
+        quantised_networks.check(model, Path("model.safetensors"))
+
+
+def test_a_weight_that_is_no_number_is_told() -> None:
+    model, _ = trained("small-cnn@int8")
+    with torch.no_grad():
+        quantised_networks.layers(model)[0][1].weight.fill_(math.nan)
+    with pytest.raises(UserError, match=r"0\.weight is not finite"):
+        quantised_networks.check(model, Path("model.safetensors"))
 
 
 def test_ranges_move_while_training_until_they_are_held_and_never_otherwise() -> None:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pictus import finite, networks, pixels
+from pictus import finite, networks, pixels, quantised_networks
 from pictus.engine import cpu_count
 from pictus.errors import UserError, clipped, counted
 from pictus.extras import need
@@ -164,6 +164,12 @@ def _run_of(root: Path, card: dict[str, Any]) -> Run:
     for name, kind in _STATED.items():
         if not isinstance(card.get(name, kind()), kind):
             raise _wrong(name, card[name], "a text" if kind is str else "an object")
+    classes, names, preprocessing = described(card)
+    return Run(root, root.name, card["model"], classes, names, preprocessing, card)
+
+
+def described(card: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Preprocessing]:
+    """Concept ids, names and preprocessing of the card of a run or a bundle; errors as _run_of."""
     classes, names, seen = _texts(card, "classes"), _texts(card, "class_names"), card[_SEEN]
     if not isinstance(seen, dict):
         raise _wrong(_SEEN, seen, "an object")
@@ -177,7 +183,7 @@ def _run_of(root: Path, card: dict[str, Any]) -> Run:
     preprocessing = Preprocessing(size, resize, _channels(seen, "mean"), _channels(seen, "std"))
     if min(preprocessing.std) <= 0:
         raise _wrong(f"{_SEEN}.std", seen["std"], "three numbers above 0")
-    return Run(root, root.name, card["model"], classes, names, preprocessing, card)
+    return classes, names, preprocessing
 
 
 def _whole(card: Any, name: str, least: int, most: float, where: str = "") -> int:  # noqa: ANN401  any JSON value
@@ -288,6 +294,7 @@ def load_run(run: Run, *, device: str = "") -> "nn.Module":
         raise _no_weights(run)
     model = networks.make(run.model_name, len(run.classes), size=run.preprocessing.size)
     load_strictly(model, read_weights(path), path)
+    quantised_networks.check(model, path)
     if run.card.get("recipe", {}).get("mirror"):
         model.register_forward_hook(_with_mirror_image)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")

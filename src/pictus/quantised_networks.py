@@ -22,9 +22,12 @@ import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pictus.errors import UserError
 from pictus.extras import need
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from torch import nn
 
@@ -95,6 +98,26 @@ def left_in_float(model: "nn.Module") -> tuple[str, ...]:
         if name not in own and not name.startswith(inside) and list(part.parameters(recurse=False))
     ]  # fmt: skip
     return (*others, *silent)
+
+
+def check(model: "nn.Module", path: "Path") -> None:
+    """A UserError where a range or a weight of 8 bits cannot be one: network and graph would be wrong alike, and agree.
+
+    path: where they are from
+    """
+    torch = need("torch", "train")
+    ranges = {name: part for name, part in model.named_modules() if isinstance(part, _range_class())}
+    wrong = [
+        f"{name} reaches from {float(one.low):g} to {float(one.high):g}" for name, one in ranges.items()
+        if not (one.low <= 0 <= one.high and torch.isfinite(one.high - one.low))
+    ]
+    wrong += [f"{name}.weight is not finite" for name, layer in layers(model) if not layer.weight.isfinite().all()]
+    if wrong:
+        raise UserError(
+            f"{path} holds what no network of 8 bits can: {wrong[0]}" + f" and {len(wrong) - 1} more" * (len(wrong) > 1)
+            + ". A range is finite and 0 is within it.",
+            fix="restore it from a copy, or: pictus train quantise RUN    of the run it came from",
+        )
 
 
 def calibrate(model: "nn.Module", batches: "Iterable[torch.Tensor]") -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pictus.errors import UserError
-from pictus.serve.bundle import Bundle, check_graph, open_bundle, sha256, write_bundle
+from pictus.serve.bundle import Bundle, Parity, check_graph, open_bundle, sha256, write_bundle
 
 
 def small_graph(
@@ -68,11 +69,47 @@ def test_a_bundle_without_its_card_is_none(bundle: Bundle, tmp_path: Path) -> No
         open_bundle(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"format": "x"}', "[]"])
+@pytest.mark.parametrize("text", ["{", "{}", '{"format": "x"}', '{"format": Infinity}', "[]", "[" * 100_000])
 def test_a_damaged_card_is_told(text: str, tmp_path: Path) -> None:
     (tmp_path / "bundle.json").write_text(text)
     with pytest.raises(UserError, match="is damaged"):
         open_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("stated", [
+    {"tolerance": 99.0}, {"tolerance": "x"}, {"tolerance": None}, {"greatest_difference": 0.9}, {"n_other": -1_000_000},
+    {"n_real": 10**300}, {"n_real": 1.5}, {"least_agreement": -5}, {"least_agreement": math.inf}, {"mean_tolerance": 9},
+    {"n_other_top1": 1}, {"zz": 1},
+], ids=str)  # fmt: skip
+def test_what_a_card_says_of_its_parity_is_not_believed(
+    bundle: Bundle, tmp_path: Path, stated: dict[str, object]
+) -> None:
+    shutil.copytree(bundle.root, tmp_path / "b")
+    card = json.loads((tmp_path / "b/bundle.json").read_text())
+    card["parity"] |= stated
+    (tmp_path / "b/bundle.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match="is damaged"):
+        open_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize("stated", [
+    {"size": 0}, {"size": math.inf}, {"size": 10**9, "resize": 10**9}, {"resize": 10**9}, {"std": [0, 0, 0]},
+    {"mean": [math.nan, 0, 0]},
+], ids=str)  # fmt: skip
+def test_no_card_asks_for_pictures_that_cannot_be(bundle: Bundle, tmp_path: Path, stated: dict[str, object]) -> None:
+    shutil.copytree(bundle.root, tmp_path / "b")
+    card = json.loads((tmp_path / "b/bundle.json").read_text())
+    card["preprocessing"] |= stated
+    (tmp_path / "b/bundle.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match=r"is damaged: .*preprocessing"):
+        open_bundle(tmp_path / "b")
+
+
+def test_a_bundle_of_whole_numbers_may_differ_by_more(bundle: Bundle, tmp_path: Path) -> None:
+    whole = Parity(32, 84, 0.02, 0.05, 0, 0.001, 1, 0.005, 0.99)
+    moved = replace(bundle, root=tmp_path / "copy", parity=whole)
+    write_bundle(moved)
+    assert open_bundle(tmp_path / "copy") == moved
 
 
 def test_a_bundle_of_a_later_pictus_is_told(bundle: Bundle, tmp_path: Path) -> None:

@@ -12,21 +12,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pictus.errors import UserError
+from pictus import run_files
+from pictus.errors import UserError, clipped
 from pictus.extras import need
 from pictus.graphs import INPUT, OUTPUT
-from pictus.models import Preprocessing
+from pictus.models import Preprocessing, described
 from pictus.project import write_bytes, write_text
 
 FORMAT = 1
 CARD_NAME, GRAPH_NAME = "bundle.json", "model.onnx"
 DOMAINS = frozenset({"", "ai.onnx"})
 """Makers of operators that are part of ONNX itself."""
+
+_CARD_BYTES = 64 << 20
+"""Of a card; one of 21,841 classes has 2 MB."""
+
+_NARROW, _WIDEST, _WIDEST_MEAN, _LEAST_AGREEMENT = 1e-4, 0.05, 0.005, 0.99
+"""What export.py allows at most, real numbers and whole ones: a card that allows more was not written by it."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +104,13 @@ def open_bundle(root: Path) -> Bundle:
     if not path.is_file():
         raise UserError(f"{root} is not a bundle: it has no {CARD_NAME}.", fix="pictus serve export")
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        found, seen = int(card["format"]), card["preprocessing"]
+        card = run_files.read(path, _CARD_BYTES)
+        found = int(card["format"])
         graph = (root / GRAPH_NAME).read_bytes()
         bundle = Bundle(
-            root, str(card["run"]), str(card["model"]), tuple(card["classes"]), tuple(card["class_names"]),
-            Preprocessing(int(seen["size"]), int(seen["resize"]), tuple(seen["mean"]), tuple(seen["std"])),
-            str(card["weights_sha256"]), str(card["graph_sha256"]), Parity(**card["parity"]), str(card["exported_at"]),
-            graph,
-        )  # fmt: skip
+            root, str(card["run"]), str(card["model"]), *described(card), str(card["weights_sha256"]),
+            str(card["graph_sha256"]), _parity(card["parity"]), str(card["exported_at"]), graph,
+        )
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise _damaged(root, f"{error!r}") from error
     if found > FORMAT:
@@ -113,6 +119,24 @@ def open_bundle(root: Path) -> Bundle:
         raise _damaged(root, f"{GRAPH_NAME} is not the file that was exported (its sha256 differs)")
     check_graph(graph, str(root / GRAPH_NAME))
     return bundle
+
+
+def _parity(stated: dict[str, Any]) -> Parity:
+    """As the card states it; a TypeError or ValueError for what no export has found."""
+    found = Parity(**stated)
+    for field in fields(Parity):
+        value = getattr(found, field.name)
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        is_kind = is_whole if field.type == "int" else is_whole or isinstance(value, float)
+        if not is_kind or not 0 <= value < math.inf:
+            message = f"parity.{field.name} is {clipped(value)}, not a number from 0"
+            raise ValueError(message)
+    is_real = found.tolerance <= _NARROW and not found.mean_tolerance and not found.least_agreement
+    is_whole = 0 < found.mean_tolerance <= _WIDEST_MEAN and _LEAST_AGREEMENT <= found.least_agreement <= 1
+    if not (is_real or is_whole) or found.tolerance > _WIDEST or not found.holds:
+        message = "its parity allows more than an export does, or does not hold"
+        raise ValueError(message)
+    return found
 
 
 def check_graph(graph: bytes, where: str) -> None:
