@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +49,32 @@ def test_lists_of_other_lengths_are_told_before_numbers_go_to_another_id(lists: 
     [
         (["a", "b"], [[1, 2], [np.nan, 1]], "of 2 rows 1 have numbers that are none"),
         (["a", "b"], [[1, np.inf], [2, 1]], "first a"),
+        ([None, 5], [[np.nan, 2], [2, 1]], "first None"),
         (["a", "a"], [[1, 2], [2, 1]], "more than one row of an id, 1 in all"),
         (["a"], [[1, 2], [2, 1]], r"shape \(2, 2\) for 1 id"),
         (["a"], [1], r"shape \(1,\)"),
     ],
 )
-def test_rows_that_are_no_vectors_are_one_message(ids: list[str], values: list[Any], told: str) -> None:
+def test_rows_that_are_no_vectors_are_one_message(ids: list[Any], values: list[Any], told: str) -> None:
     with pytest.raises(UserError, match=told):
         columns.checked("f", ids, np.array(values, np.float32))
+
+
+@pytest.mark.parametrize("values", [np.ones((1, 9), complex), np.zeros((1, 9), "datetime64[s]")])
+def test_what_is_no_real_number_is_not_taken_for_one(tmp_path: Path, values: Any) -> None:
+    np.savez(tmp_path / "a.npz", image_id=np.array(["a"]), vectors=values)
+    with pytest.raises(UserError, match=r"vectors holds .*, not numbers"):
+        columns.read(tmp_path / "a.npz")
+
+
+def test_a_file_that_states_more_than_memory_holds_is_told(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**45, 9)})
+    np.savez(tmp_path / "a.npz", image_id=np.array(["a"]))
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as opened:
+        opened.writestr("vectors.npy", header.getvalue())
+    with pytest.raises(UserError, match="cannot be read as features"):
+        columns.read(tmp_path / "a.npz")
 
 
 def test_a_file_that_is_none_of_features_is_told(tmp_path: Path) -> None:

@@ -51,13 +51,16 @@ def read(path: Path, name: str = "") -> Column:
         if path.suffix == ".npz":
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:  # pickles run code
                 chosen = _chosen(str(path), [one for one in arrays.files if one != ID], name)
-                ids, values = [str(one) for one in arrays[ID]], np.asarray(arrays[chosen], np.float32)
-            return checked(f"{path}:{chosen}", ids, values)
+                ids, values = [str(one) for one in arrays[ID]], arrays[chosen]
+            if values.dtype.kind not in "fiu":  # dates would be taken as numbers, of complex ones a half would be lost
+                message = f"{chosen} holds {values.dtype}, not numbers"
+                raise TypeError(message)  # noqa: TRY301  told as everything else that is wrong with it
+            return checked(f"{path}:{chosen}", ids, np.asarray(values, np.float32))
         import pyarrow.parquet as pq  # noqa: PLC0415  0.1 s that --help does not pay
 
         chosen = _chosen(str(path), lists_of(pq.read_schema(path)), name)
         return of_table(pq.read_table(path, columns=[ID, chosen]), f"{path}:{chosen}", chosen)
-    except (OSError, LookupError, ValueError, TypeError, EOFError, *_DAMAGES) as error:
+    except (OSError, LookupError, ValueError, TypeError, EOFError, MemoryError, *_DAMAGES) as error:
         why = (str(error) or "it ends too early").splitlines()[0]
         what = f"{path} cannot be read as features: {why}."
         raise UserError(what, fix=f"write {ID} and a column of lists of numbers") from error
@@ -90,7 +93,7 @@ def checked(where: str, ids: Sequence[str], values_MD: npt.NDArray[np.float32]) 
     if len(bad):
         raise UserError(
             f"{where}: of {counted(len(ids), 'row')} {len(bad):,} have numbers that are none (NaN or infinite), first"
-            f" {ids[bad[0]][:12]}.",
+            f" {str(ids[bad[0]])[:12]}.",
             fix="make them again, or write null for these rows",
         )
     return Column(where, tuple(ids), np.asarray(values_MD, np.float32))

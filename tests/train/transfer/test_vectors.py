@@ -114,6 +114,7 @@ def test_what_cannot_be_used_is_one_message(stripes: pictus.Project, write: Writ
     assert "1 have numbers that are none" in told(write("nan", change=infinite))
     assert "No train picture of release 1.0.0 has a vector in" in told(write("other", ids=[f"z{n}" for n in range(60)]))
     assert "There is no file of features nowhere.parquet" in told("nowhere.parquet:sound")
+    assert "column of features" in told("a" * 5000)
     known = split_rows(find_release(stripes), "train").column("image_id").to_pylist()
 
     def without_val(table: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ def found(project: "Project", release: "Release", text: str) -> Column:
     """FILE:NAME, FILE where it has one column, a list column of the release's pictures, or a table of the project."""
     path, _, name = text.rpartition(":")
     for file, column in ((Path(text).expanduser(), ""), (Path(path).expanduser(), name)):
-        if file.is_file():
+        if _is_file(file):
             return columns.read(file, column)
     import pyarrow.parquet as pq  # noqa: PLC0415  0.1 s that --help does not pay
 
@@ -55,6 +55,13 @@ def found(project: "Project", release: "Release", text: str) -> Column:
     if path or Path(text).suffix:
         raise UserError(f"There is no file of features {path or text}.", fix="--column FILE.parquet:NAME")
     raise unknown("column of features", text, [*its_own, *tables])
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # longer than a name can be
 
 
 def fused(
