@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pictus import models, networks
-from pictus.errors import UserError
+from pictus.errors import UserError, clipped
 from pictus.extras import need
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _odd(network: "nn.Module", tensors: "dict[str, torch.Tensor]") -> str:
         if not bool(found.isfinite().all()):
             return f"{key} holds values that are no numbers"
     others = sorted(tensors.keys() - wanted.keys())
-    return f"{others[0]} is neither an adapter nor the head's" if others else ""
+    return f"{clipped(others[0])} is neither an adapter nor the head's" if others else ""
 
 
 def told(root: Path) -> dict[str, str]:
