@@ -123,7 +123,7 @@ def called(store: Store) -> Brief | None:
     try:
         found = Brief(**json.loads(store.get(BRIEF)))
     except (ValueError, TypeError, RecursionError):
-        found = None
+        found = None  # told below
     if found is None or not all(isinstance(one, str) for one in found):
         raise UserError("What rank 0 says is trained cannot be read.", fix="start all processes with the same Pictus")
     return found
