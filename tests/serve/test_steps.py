@@ -45,7 +45,7 @@ def exports(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append("exported")
         return bundle.graph
 
-    monkeypatch.setattr(steps, "graph_of", kept)
+    monkeypatch.setattr("pictus.graphs.graph_of", kept)
     return done
 
 
@@ -71,7 +71,7 @@ def test_a_bundle_that_does_not_follow_its_network_is_not_written(
     root: Path, exports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(root / "bundles")
-    monkeypatch.setattr(steps, "parity", lambda *_: Parity(32, 12, 0.02, 1e-4, 3))
+    monkeypatch.setattr(steps, "parity", lambda *_, **_k: Parity(32, 12, 0.02, 1e-4, 3))
     with pytest.raises(UserError, match=r"does not follow the network: probabilities differ by up to 0\.02"):
         serve.export(bare(root))
     assert not (root / "bundles/first").exists()
