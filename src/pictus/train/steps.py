@@ -125,7 +125,7 @@ def resume(
     """Continue a run that was stopped or killed; on the same machine with the same bits as if it never had been.
 
     run: name or folder of the run; the newest unfinished one when left out
-    processes: that share every batch from here on; as many as before when 0
+    processes: that share every batch from here on; as many as before when left out
     engine: where they run, `local` or `ray`
 
     Examples:

@@ -76,7 +76,7 @@ def test_the_loss_is_hintons() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(("teacher=",), "needs a teacher"), (("teacher=nobody",), "no run 'nobody'")],
+    [((), "needs a teacher"), (("teacher=nobody",), "no run 'nobody'")],
 )
 def test_a_missing_teacher_is_told_before_training(
     stripes: pictus.Project, change: tuple[str, ...], message: str
