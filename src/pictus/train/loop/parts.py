@@ -38,8 +38,7 @@ LEAST_PICTURES = 16
 
 SMALL_PX = 16 * 64 * 64
 """Pixels of a batch in one part up to which a second thread of torch's is not asked for: it gains little on idle cores,
-and where they have other work the two wait for each other (190 photos of 64 px in batches of 8 beside a load of 8:
-24 and 29 s an epoch, with one thread 3 and 2 s).
+and where they have other work the two wait for each other.
 """
 
 FEWEST = 2

@@ -23,9 +23,8 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Of the penalty on weights, tried on the validation split."""
 
 ONE_THREAD = 1_000_000
-"""Numbers, pictures times columns, up to which one thread fits a probe: they lie in the cache of one core, a fit takes
-about a tenth of a second there, and two threads, which wait for each other at every step, took 5 to 12 times as long
-beside other work.
+"""Numbers, pictures times columns, up to which one thread fits a probe: they lie in the cache of one core, and two
+threads would wait for each other at every step.
 """
 
 
