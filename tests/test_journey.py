@@ -59,7 +59,7 @@ def test_folders_are_proposed_as_votes_only_where_they_claim_something(project: 
 def test_a_run_needs_a_release_and_an_unfinished_one_goes_first(project: Project) -> None:
     (project.releases_dir / "1.0.0").mkdir(parents=True)
     (project.releases_dir / "1.0.0" / "manifest.json").write_text("{}")
-    assert first_command(project, "run") == "pictus train run --release 1.0.0"
+    assert first_command(project, "run") == "pictus train run --release 1.0.0 --recipe auto"
     for name, status in (("done", "finished"), ("half", "running")):
         (project.models_dir / name).mkdir(parents=True)
         (project.models_dir / name / "run.json").write_text(json.dumps({"status": status}))
@@ -72,7 +72,7 @@ def test_of_several_releases_training_picks_the_newest_by_itself_and_of_several_
     for version in ("2.0.0", "1.0.1"):
         (project.releases_dir / version).mkdir(parents=True)
         (project.releases_dir / version / "manifest.json").write_text("{}")
-    assert first_command(project, "run") == "pictus train run"
+    assert first_command(project, "run") == "pictus train run --recipe auto"
     for name, at in (("second", "2026-02-01T00:00:00Z"), ("first", "2026-01-01T00:00:00Z")):
         (project.models_dir / name).mkdir(parents=True)
         (project.models_dir / name / "run.json").write_text(json.dumps({"status": "running", "started_at": at}))

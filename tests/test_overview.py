@@ -57,7 +57,7 @@ def note(project: Project, stage: str) -> overview.StageStatus:
 def test_a_project_with_nothing_but_a_release_goes_on_to_training_not_to_collecting(project: Project) -> None:
     put_release(project)
     outcome = overview.status(project)
-    assert outcome.next == ("pictus train run --release 1.0.0",)
+    assert outcome.next == ("pictus train run --release 1.0.0 --recipe auto",)
     assert "no pictures but those released" in outcome.headline
     assert note(project, "release").note == "1.0.0 (1 picture, 3 classes)"
     put_run(project, "first", "finished")
@@ -99,7 +99,7 @@ def test_the_newest_release_is_the_highest_version_and_the_newest_run_the_one_th
 ) -> None:
     put_release(project, "2.0.0")
     put_release(project, "1.0.1")  # a correction of the older one, cut later
-    assert overview.status(project).next == ("pictus train run --release 2.0.0",)
+    assert overview.status(project).next == ("pictus train run --release 2.0.0 --recipe auto",)
     assert note(project, "release").note.startswith("1.0.1, 2.0.0 (")
     put_run(project, "late", "finished", at="2026-02-01T00:00:00Z", release="2.0.0")
     put_run(project, "early", "finished", at="2026-01-01T00:00:00Z")  # its card was written again: copied, say
@@ -129,7 +129,7 @@ def test_a_newer_release_without_a_model_is_trained_on_next(project: Project) ->
     found.write_text("{}")
     assert overview.status(project).next == ("pictus serve start --run first", "pictus web")
     put_release(project, "1.1.0")
-    assert overview.status(project).next == ("pictus train run --release 1.1.0",)
+    assert overview.status(project).next == ("pictus train run --release 1.1.0 --recipe auto",)
     put_run(project, "second", "running", has_weights=True, release="1.1.0")
     assert overview.status(project).next == ("pictus train resume second",)
     shutil.rmtree(project.models_dir / "second")

@@ -75,8 +75,13 @@ def _to_a_run(project: Project) -> str:
         return f"pictus train resume {max(unfinished)[1]}"
     releases = list(project.releases_dir.glob("*/manifest.json"))
     if releases:  # of several, training takes the newest version by itself
-        return "pictus train run" + (f" --release {releases[0].parent.name}" if len(releases) == 1 else "")
+        return train_command(releases[0].parent.name if len(releases) == 1 else "")
     return first_command(project, "release")
+
+
+def train_command(version: str = "") -> str:
+    """The command for who has chosen no network: pictures and machine choose it."""
+    return f"pictus train run{f' --release {version}' if version else ''} --recipe auto"
 
 
 def _begun(card: Path) -> str | None:

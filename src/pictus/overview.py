@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from pictus import models, pixels
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import NotThereError, UserError, clipped, counted
-from pictus.journey import TAXONOMY, Desk, at_desk
+from pictus.journey import TAXONOMY, Desk, at_desk, train_command
 from pictus.models import WEIGHTS_NAME
 from pictus.precision import latest_audit, told
 from pictus.project import Project
@@ -390,7 +390,6 @@ def _clean_note(checked: int, screened: int, dropped: int) -> str:
 
 def _training(project: Project, releases: list[str], runs: _Runs) -> str:
     """What to type for a finished model of the newest release; empty where there is one."""
-    newest = f"pictus train run --release {releases[-1] if releases else ''}"
     digest = _digest(project, releases[-1]) if releases else ""
     if digest and any(run.is_finished for run in runs.found):
         candidates = [run for run in runs.found if run.card.get("release", {}).get("digest") == digest]
@@ -398,7 +397,7 @@ def _training(project: Project, releases: list[str], runs: _Runs) -> str:
         candidates = runs.found
     if any(run.is_finished for run in candidates):
         return ""
-    return f"pictus train resume {candidates[-1].root.name}" if candidates else newest
+    return f"pictus train resume {candidates[-1].root.name}" if candidates else train_command(*releases[-1:])
 
 
 def _digest(project: Project, version: str) -> str:

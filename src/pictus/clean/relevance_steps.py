@@ -12,6 +12,7 @@ from pictus import models
 from pictus.clean import relevance_scores as scores
 from pictus.concepts import Taxonomy, concept_of, load_taxonomy
 from pictus.errors import UserError, counted
+from pictus.journey import train_command
 from pictus.progress import Meter
 from pictus.project import Project
 from pictus.records import Relevance
@@ -197,7 +198,7 @@ def _notes(project: Project, pool: _Pool, model: str, agreement: float) -> tuple
     if len(pool.concept_ids) == 1:
         notes.append("all pictures are of one concept: none can be suspected of another")
     if model == CLASSICAL:
-        notes.append("edges and colours only tell gross mistakes; a trained run tells more: pictus train run")
+        notes.append(f"edges and colours only tell gross mistakes; a trained run tells more: {train_command()}")
     if not project.tables.exists("verdicts"):
         notes.append("bad pictures and duplicates are still among them: pictus clean")
     return tuple(notes)

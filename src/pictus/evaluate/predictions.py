@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pictus import metrics, models
 from pictus.engine import cpu_count
 from pictus.errors import PictureError, UserError
+from pictus.journey import train_command
 from pictus.releases import Release
 from pictus.tasks import TASKS
 
@@ -62,7 +63,7 @@ def label_rows(rows: pa.Table, run: models.Run, version: str) -> NDArray[np.int3
         listed = ", ".join(unknown[:10]) + (", …" if len(unknown) > 10 else "")  # noqa: PLR2004  a line's worth
         raise UserError(
             f"Run {run.name!r} does not know {len(unknown):,} of the classes in release {version}: {listed}.",
-            fix=f"pictus train run --release {version}    or evaluate on the release it was trained on",
+            fix=f"{train_command(version)}    or evaluate on the release it was trained on",
         )
     return np.array([of[concept_id] for concept_id in rows.column("concept_id").to_pylist()], np.int32)
 

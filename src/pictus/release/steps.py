@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pictus.clock import now
 from pictus.concepts import Taxonomy, load_taxonomy
 from pictus.errors import UserError, bad_rows, counted
-from pictus.journey import first_command
+from pictus.journey import first_command, train_command
 from pictus.precision import latest_audit
 from pictus.project import Project
 from pictus.records import Concept
@@ -486,7 +486,7 @@ def _released(step_name: str, release: Release, problems: list[str]) -> Outcome[
         f"datasheet.md · croissant.json · licences.csv · sha256 manifest in {release.root}"
     )
     version = release.version
-    following = (f"pictus train run --release {version} --recipe auto", f"pictus release verify {version}")
+    following = (train_command(version), f"pictus release verify {version}")
     return Outcome(step_name, summary, headline, tuple(problems), following, lambda: iter(_classes(release)))
 
 

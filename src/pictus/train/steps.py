@@ -73,8 +73,8 @@ def run(
     engine: where its processes run, `local` or `ray`
 
     Examples:
-        pictus train run --release 1.0.0 --recipe small-cnn
         pictus train run --recipe auto
+        pictus train run --release 1.0.0 --recipe small-cnn
         pictus train run --recipe resnet-w32 --set minutes=10 --set seed=7
         pictus train run --recipe resnet18 --pretrained --name birds-2
         pictus train run --release /data/releases/1.0.0 --recipe resnet18 --set weights=resnet18.safetensors

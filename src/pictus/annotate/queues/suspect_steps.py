@@ -16,13 +16,14 @@ from pictus.annotate.queues import confidence, model_scores
 from pictus.annotate.queues.dropped_steps import standing
 from pictus.concepts import Taxonomy, concept_of, load_taxonomy
 from pictus.errors import UserError, counted
+from pictus.journey import train_command
 from pictus.project import Project
 from pictus.records import Suspect
 from pictus.registry import Outcome, step
 from pictus.tables import SCHEMAS
 
 SHOWN = 5
-_WAYS = "pictus train run && pictus evaluate run --split val    or    pictus search index && pictus clean relevance"
+_WAYS = f"{train_command()} && pictus evaluate run --split val    or    pictus search index && pictus clean relevance"
 
 
 @step("annotate suspects", changes=True)
