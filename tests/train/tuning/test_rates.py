@@ -33,6 +33,15 @@ def test_a_sweep_that_leaves_at_once_has_no_curve() -> None:
     assert rates.has_left(np.array([1.0] * 30 + [9.0]))
 
 
+def test_a_loss_that_goes_below_0_has_left_only_above_where_it_began() -> None:
+    falling = np.concatenate((np.full(30, 4.0), np.linspace(4, -1, 60)))
+    assert not any(rates.has_left(falling[:end]) for end in range(1, len(falling) + 1))
+    assert not rates.has_left(np.append(falling, 3.9))
+    assert rates.has_left(np.append(falling, 4.1))
+    assert not rates.has_left(np.full(40, -2.0))
+    assert rates.has_left(np.append(np.full(40, -2.0), -1.9))
+
+
 def test_a_curve_that_only_shakes_is_not_clear_and_one_that_falls_is() -> None:
     lr = np.geomspace(1e-5, 1, 200)
     shaking = 2 + np.random.default_rng(0).normal(0, 0.2, 200)

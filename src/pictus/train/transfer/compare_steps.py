@@ -106,7 +106,7 @@ def robustness(
         raise UserError(
             f"--bound {bound:g}, --steps {steps}, --limit {limit}: a bound above 0 up to 64, 1 to 1,000 steps and a"
             " limit of 1 or more are wanted.",
-            fix="--bound 4",
+            fix="--bound 4 --steps 20 --limit 500",
         )
     found = models.find_run(project, run)
     release = remote.of_run(project, found)

@@ -65,8 +65,12 @@ def smoothed(losses_T: Floats) -> Floats:
 
 
 def has_left(smoothed_T: Floats) -> bool:
-    """Whether the loss at the end is so far above its least that the sweep may stop."""
-    return len(smoothed_T) >= LEAST_STEPS and bool(smoothed_T[-1] > DIVERGED * smoothed_T.min())
+    """Whether the loss at the end is so far above its least, and above all it began with, that the sweep may stop. The
+    latter alone tells where a loss goes below 0, as that of `dcl`.
+    """
+    if len(smoothed_T) < LEAST_STEPS:
+        return False
+    return bool(smoothed_T[-1] > max(DIVERGED * smoothed_T.min(), smoothed_T[:LEAST_STEPS].max()))
 
 
 def picked(lr_T: Floats, losses_T: Floats, *, is_diverged: bool) -> Pick:
