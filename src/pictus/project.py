@@ -104,6 +104,23 @@ class Project:
                 fcntl.flock(held, fcntl.LOCK_UN)
 
 
+def is_locked(root: Path, stage: str) -> bool:
+    """Whether a process works on a folder: it holds the lock, be it on another machine that shares the folder. A kill
+    frees it at once.
+    """
+    path = root / "locks" / f"{stage}.lock"
+    try:
+        if not path.stat().st_size:  # whoever ends by itself empties it; a pipe is not waited for
+            return False
+        with path.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # there is none, or it cannot be read
+    return False
+
+
 def new(path: str | Path, *, name: str = "", database_url: str = "") -> Project:
     """Make a project folder. It may exist, but must not hold a project already."""
     root = Path(path).expanduser().resolve()

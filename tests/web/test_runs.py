@@ -3,7 +3,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from starlette.testclient import TestClient
 
 import pictus
 from pictus import models
+from pictus.train.kept import card as cards
 from pictus.web import runs
 from pictus.web.server import build_app
 
@@ -205,24 +205,17 @@ def test_only_what_is_new_is_sent(project: pictus.Project, browser: TestClient) 
     assert "pictus train resume young" in last["parts"]["now"]
 
 
-@pytest.mark.parametrize(
-    ("holder", "age_s", "is_at_work"),
-    [(json.dumps({"pid": os.getpid()}), 1e6, True), ('{"pid": 4194999}', 1.0, True), ('{"pid": 4194999}', 1e6, False),
-     ("", 1.0, False), ("{", 1.0, True)],
-    ids=["here", "on another machine", "killed", "ended by itself", "half written"],
-)  # fmt: skip
-def test_whether_a_run_is_at_work(project: pictus.Project, holder: str, age_s: float, is_at_work: bool) -> None:
-    root = make_run(project, "young", epochs=1, status="running")
-    live(root)
-    (root / "locks" / "train.lock").write_text(holder)
-    assert runs.is_working(models.open_run(root), time.time() + age_s) is is_at_work
-
-
-def test_the_number_of_a_process_alone_is_no_lock(project: pictus.Project) -> None:
-    root = make_run(project, "young", epochs=1, status="running")
-    live(root)
-    os.close(HELD.pop())  # the machine was started anew, and another process has the number
-    assert not runs.is_working(models.open_run(root))
+def test_page_and_list_agree_on_whether_a_run_is_at_work_right_after_a_kill_too(project: pictus.Project) -> None:
+    run = models.open_run(make_run(project, "young", epochs=1, status="running"))
+    live(run.root)
+    lock = run.root / "locks" / "train.lock"
+    for holder in (json.dumps({"pid": os.getpid()}), '{"pid": 4194999}', "{"):  # here, on another machine, half written
+        lock.write_text(holder)
+        assert (runs.is_working(run), cards.status(run)) == (True, cards.RUNNING), holder
+    os.close(HELD.pop())  # killed: the system frees the lock, whoever has the number now
+    for holder in ('{"pid": 4194999}', json.dumps({"pid": os.getpid()}), "{", ""):
+        lock.write_text(holder)  # live.json is of a moment ago
+        assert (runs.is_working(run), cards.status(run)) == (False, cards.UNFINISHED), holder
 
 
 def test_running_unfinished_and_finished_runs_are_told_apart(project: pictus.Project, browser: TestClient) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
-import os
-import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +14,7 @@ from markupsafe import Markup
 from pictus import models, train
 from pictus.errors import UserError, clipped
 from pictus.models import Run
-from pictus.project import Project
+from pictus.project import Project, is_locked
 from pictus.run_files import MOST_BYTES, count, is_number, is_share, printable, read
 from pictus.stats import Interval, wilson
 from pictus.web import run_charts
@@ -25,15 +22,12 @@ from pictus.web.run_log import read_log
 
 CURVE_NAME = "metrics.jsonl"
 REPORT_NAME = "report.html"
-LIVE_NAME, MISTAKES_NAME, LOCK = "live.json", "mistakes.json", "locks/train.lock"
+LIVE_NAME, MISTAKES_NAME = "live.json", "mistakes.json"
 LIVE_BYTES, RESULTS_BYTES = 1 << 20, 64 << 20
 """At most: live.json is asked for again and again; results.json tells of every class."""
-MOST_PID = 2**31 - 1
 MOST_SHOWN = 1000
 """Points of the pace, and mistakes; a run writes 240 and 24."""
 BEST_OF = 5
-FRESH_S = 60.0
-"""A live.json that was written within them is of a run at work, wherever that is."""
 
 PARTS = {"card": "run_card.html", "now": "run_now.html", "curves": "run_curves.html", "scores": "run_scores.html",
          "mistakes": "run_mistakes.html", "facts": "run_facts.html"}  # fmt: skip
@@ -114,8 +108,8 @@ def find(project: Project, name: str) -> Run | None:
 
 def is_prepared(project: Project, name: str) -> bool:
     """Whether a process holds the lock of a run that has no card yet: pictures are counted, the machine is timed."""
-    locks = (path for path in project.models_dir.glob(f"*/{LOCK}") if path.is_file())
-    return any(path.parent.parent.name == name and _is_locked(path) for path in locks)
+    folders = (path.parent.parent for path in project.models_dir.glob("*/locks/train.lock"))
+    return any(folder.name == name and is_locked(folder, "train") for folder in folders)
 
 
 def names(project: Project) -> set[str]:
@@ -168,39 +162,9 @@ def _check_texts(run: Run) -> None:
         raise UserError(what, fix="rename the folder, or restore its run.json from a copy") from error
 
 
-def is_working(run: Run, now_s: float | None = None) -> bool:
-    """Whether a process trains it: it holds the run's lock and is there, or has written live.json a moment ago."""
-    if run.is_finished:
-        return False
-    try:
-        pid = count(read(run.root / LOCK)["pid"])
-        if not 0 < pid <= MOST_PID:
-            raise ProcessLookupError
-        os.kill(pid, 0)  # 0: only looks whether it is there
-    except PermissionError:
-        return _is_locked(run.root / LOCK)  # somebody else's process
-    except (OSError, ValueError, KeyError):
-        return (time.time() if now_s is None else now_s) - _changed(run.root / LIVE_NAME) < FRESH_S and _is_held(run)
-    return _is_locked(run.root / LOCK)
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a process holds the lock: after a restart of the machine another one has the number that is in it."""
-    try:
-        with path.open("rb") as lock:
-            if os.fstat(lock.fileno()).st_size:  # whoever ends by itself empties it
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False  # it ended meanwhile
-    except OSError:
-        return True  # held, or by a machine whose file system does not tell
-    return False
-
-
-def _is_held(run: Run) -> bool:
-    """A process that ended by itself left an empty lock; one on another machine is still named in it."""
-    path = run.root / LOCK
-    return path.is_file() and path.stat().st_size > 0
+def is_working(run: Run) -> bool:
+    """Whether a process trains it."""
+    return not run.is_finished and is_locked(run.root, "train")
 
 
 def mark(run: Run) -> str:

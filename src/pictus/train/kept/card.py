@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 from pictus import models, run_files
 from pictus.models import Preprocessing, Run
-from pictus.project import write_text
+from pictus.project import is_locked, write_text
 from pictus.releases import Release, class_names
 from pictus.run_files import count, is_share, number, printable
 from pictus.train.kept import logbook
@@ -133,20 +132,10 @@ def share(values: Card, name: str) -> float | None:
 
 
 def status(run: Run) -> str:
-    """`running` where a process holds the run's lock, be it on another machine that shares the folder."""
+    """`running` where a process holds the run's lock."""
     if run.is_finished:
         return FINISHED
-    path = run.root / "locks" / "train.lock"
-    try:
-        if not path.stat().st_size:  # whoever ends by itself empties it
-            return UNFINISHED
-        with path.open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return RUNNING  # somebody holds it
-    except OSError:
-        return UNFINISHED  # there is none, or it cannot be read
-    return UNFINISHED
+    return RUNNING if is_locked(run.root, "train") else UNFINISHED
 
 
 def _live(run: Run) -> Card:
