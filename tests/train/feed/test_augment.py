@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,14 +165,28 @@ def test_colour_is_the_formula_and_nothing_at_strength_zero() -> None:
     rows = augment.draws(0, 0, KEYS[:5])
     mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
     x = batch.numpy() / 255
-    plain = augment.coloured(batch, rows, 0.0, preprocessing).permute(0, 2, 3, 1).numpy()
+    plain = augment.coloured(batch, rows, replace(PLAIN, colour=0.0), preprocessing).permute(0, 2, 3, 1).numpy()
     assert np.allclose(plain, (x - mean) / std, atol=1e-5)
     c, b, r = (1 + 0.4 * (2 * rows[:, columns] - 1) for columns in ([6], [7], [8, 9, 10]))
     balance = 1 + (r - 1) / 2
     expected = ((x - 0.5) * c[:, None, None, :] + 0.5) * b[:, None, None, :] * balance[:, None, None, :]
-    found = augment.coloured(batch, rows, 0.4, preprocessing)
+    found = augment.coloured(batch, rows, replace(PLAIN, colour=0.4), preprocessing)
     assert np.allclose(found.permute(0, 2, 3, 1).numpy(), (expected - mean) / std, atol=1e-4)
     assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("change", [{"grey": 0.5}, {"policy": "three"}])
+def test_a_picture_that_was_made_grey_stays_grey(change: dict[str, Any]) -> None:
+    import torch
+
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    recipe, rows = replace(PLAIN, crop="padded", colour=0.4, **change), augment.draws(0, 0, KEYS[:60])
+    views = np.stack([augment.augmented(pixels, row, recipe, (0, 0, 0)) for row in rows])
+    found = augment.coloured(torch.from_numpy(views), rows, recipe, Preprocessing(16, 16, (0.0,) * 3, (1.0,) * 3))
+    was_grey, is_grey = ((values == values[..., :1]).all(axis=(1, 2, 3))
+                         for values in (views, found.permute(0, 2, 3, 1).numpy()))  # fmt: skip
+    assert 10 < was_grey.sum() < 50
+    assert is_grey.tolist() == was_grey.tolist()
 
 
 def test_settings_of_before_make_the_pictures_of_before() -> None:

@@ -86,6 +86,6 @@ def test_looks_at_the_same_crop_become_views_of_the_same_colour() -> None:
     import torch
 
     second = augment.coloured(
-        torch.from_numpy(pixels[:, 8:16]), plain, RECIPE.colour, Preprocessing(8, 8, (0.5,) * 3, (0.2,) * 3)
+        torch.from_numpy(pixels[:, 8:16]), plain, RECIPE, Preprocessing(8, 8, (0.5,) * 3, (0.2,) * 3)
     )
     assert torch.equal(piece.views[1], second)

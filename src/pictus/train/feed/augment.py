@@ -134,14 +134,21 @@ def erased_box(side: int, values: list[float]) -> Box:
     return Box(int(values[2] * (side - high + 1)), int(values[3] * (side - wide + 1)), high, wide)
 
 
-def coloured(batch: "torch.Tensor", draws_ND: Draws, strength: float, preprocessing: Preprocessing) -> "torch.Tensor":
+def makes_grey(recipe: Recipe) -> bool:
+    """Whether some pictures are shown without colour."""
+    return recipe.grey > 0 or _is_three(recipe)
+
+
+def coloured(batch: "torch.Tensor", draws_ND: Draws, recipe: Recipe, preprocessing: Preprocessing) -> "torch.Tensor":
     """Brightness, contrast, colour balance and normalisation in one multiplication and addition per value.
 
     u8[N, S, S, 3] -> f32[N, 3, S, S], channels last in memory, on the same device. With x in 0..1:
-    y = ((x - 1/2) contrast + 1/2) brightness balance_c, each factor uniform within 1 ± strength (balance: half of it).
+    y = ((x - 1/2) contrast + 1/2) brightness balance_c, each factor uniform within 1 ± colour (balance: half of it,
+    none of a picture that was made grey).
     """
     torch = need("torch", "train")
-    factors_N5 = 1 + (2 * draws_ND[:, _COLOUR : _COLOUR + 5] - 1) * strength
+    factors_N5 = 1 + (2 * draws_ND[:, _COLOUR : _COLOUR + 5] - 1) * recipe.colour
+    factors_N5[_is_grey(draws_ND, recipe), 2:] = 1
     contrast_N1, brightness_N1 = factors_N5[:, :1], factors_N5[:, 1:2]
     gain_N3 = brightness_N1 * (1 + (factors_N5[:, 2:] - 1) / 2)
     mean_3, std_3 = np.array(preprocessing.mean), np.array(preprocessing.std)
@@ -152,6 +159,16 @@ def coloured(batch: "torch.Tensor", draws_ND: Draws, strength: float, preprocess
         for values_N3 in (scale_N3, shift_N3)
     )
     return torch.addcmul(shift, batch.float(), scale).permute(0, 3, 1, 2)
+
+
+def _is_grey(draws_ND: Draws, recipe: Recipe) -> npt.NDArray[np.bool_]:
+    """bool[N]: which pictures `_changed`, or the policy `three`, makes grey."""
+    is_grey_N: npt.NDArray[np.bool_] = draws_ND[:, _LOOK + 2] < recipe.grey
+    return is_grey_N | (3 * draws_ND[:, _POLICY] < 1) if _is_three(recipe) else is_grey_N
+
+
+def _is_three(recipe: Recipe) -> bool:
+    return recipe.policy == "three" and n_looks(recipe) == 1
 
 
 def _policed(view: Pixels, values: list[float], recipe: Recipe, fill: augment_operations.Colour, look: int) -> Pixels:

@@ -66,5 +66,5 @@ def _views(job: "Job", batch: "Batch", rows_M: npt.NDArray[np.int64]) -> "tuple[
     for pixels, draws, how in zip(batch.views, batch.draws, job.looks, strict=True):
         for look in np.split(pixels[rows], augment.n_looks(job.recipe), axis=1):
             bytes_M = torch.from_numpy(look).to(job.device)
-            found.append(augment.coloured(bytes_M, draws[rows], how.colour, job.preprocessing))
+            found.append(augment.coloured(bytes_M, draws[rows], how, job.preprocessing))
     return tuple(found)
