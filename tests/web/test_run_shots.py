@@ -12,9 +12,10 @@ from markupsafe import escape
 from starlette.testclient import TestClient
 
 import pictus
-from pictus import annotate, collect, release, taxonomy
+from pictus import annotate, collect, models, release, taxonomy
 from pictus.errors import NotThereError
 from pictus.models import Preprocessing, Run
+from pictus.releases import Release, open_release
 from pictus.web import run_shots
 from pictus.web.server import build_app
 
@@ -81,7 +82,7 @@ def test_why_no_picture_can_be_shown_is_one_line(
     shutil.copytree(released.releases_dir / "1.0.0", tmp_path / "copy")
     run = a_run(released, released.releases_dir / "1.0.0", "f" * 64)
     (run.root / "run.json").write_text(json.dumps(run.card | {"release": run.card["release"] | stated}))
-    found = run_shots.problem(released, run)
+    found = run_shots.problem(released, models.open_run(run.root))
     assert why in found
     assert "\n" not in found
     with TestClient(build_app(released), base_url="http://127.0.0.1") as browser:
@@ -89,6 +90,37 @@ def test_why_no_picture_can_be_shown_is_one_line(
     assert str(escape(found)) in page
     assert "<img" not in page
     assert "labelled a" in page
+
+
+def test_a_release_that_does_not_fit_is_opened_once_until_it_changes(
+    released: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = released.releases_dir / "1.0.0"
+    image_id = first_of(folder)
+    run = a_run(released, folder, image_id)
+    opened: list[Path] = []
+
+    def counted(path: Path) -> Release:
+        opened.append(path)
+        return open_release(path)
+
+    monkeypatch.setattr(run_shots, "open_release", counted)
+    whole = (folder / "manifest.json").read_text()
+    digest = json.loads(whole)["digest"]
+    (folder / "manifest.json").write_text(whole.replace(digest, "0" * len(digest)) + " ")
+    assert {run_shots.problem(released, run) for _ in range(3)} == {
+        "Release 1.0.0 here is not the one that run 'first' was trained on."
+    }
+    assert len(opened) == 1
+    (folder / "manifest.json").write_text(whole)
+    shard = next((folder / "shards").iterdir())
+    shard.rename(folder / shard.name)
+    for _ in range(2):
+        assert "of its shards are missing" in run_shots.problem(released, run)
+    assert len(opened) == 2
+    (folder / shard.name).rename(shard)
+    assert [run_shots.problem(released, run) for _ in range(2)] == ["", ""], "it was put back"
+    assert len(opened) == 3
 
 
 def test_pictures_of_the_project_are_shown_whatever_became_of_the_release(released: pictus.Project) -> None:

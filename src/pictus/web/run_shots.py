@@ -18,17 +18,21 @@ from pictus import pixels
 from pictus.errors import NotThereError, UserError, clipped
 from pictus.models import Run, open_run
 from pictus.project import Project, write_bytes
-from pictus.releases import PictureReader, Release, open_release, versions
+from pictus.releases import PictureReader, open_release, versions
 from pictus.web.runs import MISTAKES_NAME, mistakes
 
 SIDE = 160
+STAMPED = ("manifest.json", "pictures.parquet", "concepts.parquet", "shards")
+"""Of a release: as long as they are the same, what was found wrong with it is."""
+
+Shown = tuple[dict[str, tuple[str, int, int]], PictureReader]
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def problem(project: Project, run: Run) -> str:
     """Why no picture of its release can be shown, in one line; "" where they can."""
     try:
-        _places(project, run.root, _written_ns(run))
+        _places(project, run)
     except UserError as error:
         return error.what
     return ""
@@ -38,7 +42,7 @@ def thumbnail(project: Project, run: Run, image_id: str) -> Path:
     """A JPEG of at most SIDE px in the project's cache, the same that its wall shows; NotThereError for another
     picture, or where the release is gone or other bytes lie in it; PictureError for what cannot be decoded.
     """
-    places, reader = _places(project, run.root, _written_ns(run))
+    places, reader = _places(project, run)
     if image_id not in places:
         raise NotThereError(f"Run {run.name!r} shows no picture {image_id[:80]!r}.")
     path = project.cache_dir / "thumbnails" / str(SIDE) / image_id[:2] / f"{image_id}.jpg"
@@ -50,25 +54,42 @@ def thumbnail(project: Project, run: Run, image_id: str) -> Path:
     return path
 
 
-def _written_ns(run: Run) -> int:
-    path = run.root / MISTAKES_NAME
-    return path.stat().st_mtime_ns if path.is_file() else 0
+def _places(project: Project, run: Run) -> Shown:
+    """Where the pictures of a mistakes.json lie, in a release that may be read; NotThereError says in one line why in
+    none. Looked for once, as long as the files are the same, also where it does not fit.
+    """
+    folder = _release(project, run)
+    stamps = tuple(map(_stamp, (run.root / MISTAKES_NAME, *(folder / name for name in STAMPED))))
+    found = _looked_for(run.root, folder, str((run.card.get("release") or {}).get("digest", "")), stamps)
+    if isinstance(found, str):
+        raise NotThereError(found)
+    return found
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0  # there is none
+    return found.st_mtime_ns, found.st_size
 
 
 @lru_cache(maxsize=8)
-def _places(
-    project: Project, root: Path, _written_ns: int
-) -> tuple[dict[str, tuple[str, int, int]], PictureReader]:
-    """Where the pictures of a mistakes.json lie; looked for once, as long as the file is the same."""
+def _looked_for(root: Path, folder: Path, digest: str, _stamps: tuple[tuple[int, int], ...]) -> Shown | str:
     run = open_run(root)
-    release = _release(project, run)
+    try:
+        release = open_release(folder)
+    except UserError as error:
+        return f"The release of run {run.name!r} is not here: {error.what}"
+    if release.digest != digest:
+        return f"Release {release.version} here is not the one that run {run.name!r} was trained on."
     ids = pa.array([row["image_id"] for row in mistakes(run).get("surest", ())], pa.string())
     rows = release.pictures.filter(pc.is_in(release.pictures.column("image_id"), value_set=ids)).to_pylist()
     return {row["image_id"]: (row["shard"], row["offset"], row["size"]) for row in rows}, PictureReader(release)
 
 
-def _release(project: Project, run: Run) -> Release:
-    """The release that its card names, where it may be read; NotThereError says in one line why it may not."""
+def _release(project: Project, run: Run) -> Path:
+    """The folder of the release that its card names, where it may be read; NotThereError says why it may not."""
     stated = run.card.get("release") or {}
     place, version = str(stated.get("path", "")), str(stated.get("version", ""))
     if _ADDRESS.match(place):
@@ -80,13 +101,7 @@ def _release(project: Project, run: Run) -> Release:
         raise NotThereError(f"The release of run {run.name!r}, {clipped(version)}, is not in this project any more.")
     if not folder.is_relative_to(project.root.resolve()) and not _was_begun_here(project, run):
         raise NotThereError(f"Run {run.name!r} was not begun in this project, and its release lies elsewhere.")
-    try:
-        found = open_release(folder)
-    except UserError as error:
-        raise NotThereError(f"The release of run {run.name!r} is not here: {error.what}") from error
-    if found.digest != stated.get("digest"):
-        raise NotThereError(f"Release {found.version} here is not the one that run {run.name!r} was trained on.")
-    return found
+    return folder
 
 
 def _folder(project: Project, place: str) -> Path | None:
