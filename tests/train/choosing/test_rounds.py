@@ -36,6 +36,23 @@ def test_centres_are_far_from_what_is_labelled_and_from_each_other() -> None:
     assert sorted(rounds.centres(pool.astype(np.float32), labelled, 99).tolist()) == list(range(6)), "each once"
 
 
+@pytest.mark.parametrize("labelled", [3, 4, 7, 9])
+def test_of_many_labelled_pictures_so_many_are_kept_away_from_spread_evenly(
+    monkeypatch: pytest.MonkeyPatch, labelled: int
+) -> None:
+    monkeypatch.setattr(rounds, "COVERED", 4)
+    seen: list[np.ndarray] = []
+
+    def kept_as_it_is(vectors: np.ndarray) -> np.ndarray:
+        seen.append(vectors)
+        return vectors
+
+    monkeypatch.setattr(rounds, "unit", kept_as_it_is)
+    rounds.centres(np.eye(2, dtype=np.float32), np.arange(2 * labelled, dtype=np.float32).reshape(-1, 2), 1)
+    kept = (seen[0][:, 0] / 2).tolist()
+    assert kept == {3: [0, 1, 2], 4: [0, 1, 2, 3], 7: [0, 1, 3, 5], 9: [0, 2, 4, 6]}[labelled]
+
+
 def test_mixed_takes_none_that_the_run_is_sure_of_while_there_are_others() -> None:
     score = np.array([0.9] * 10 + [0.0] * 50, np.float32)
     vectors = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)

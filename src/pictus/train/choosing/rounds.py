@@ -62,7 +62,8 @@ def centres(features_ND: Floats, covered_MD: Floats, many: int) -> Ints:
     """k-centre greedy by cosine -> rows, the farthest first; where nothing is labelled, the least typical. Features may
     lie in a file: they are read a block at a time.
     """
-    covered_MD = unit(covered_MD[:: max(1, len(covered_MD) // COVERED)])
+    many_covered = min(len(covered_MD), COVERED)
+    covered_MD = unit(covered_MD[np.arange(many_covered) * len(covered_MD) // max(1, many_covered)])
     blocks = [features_ND[start : start + BLOCK] for start in range(0, len(features_ND), BLOCK)]
     if len(covered_MD):
         nearest_N = np.concatenate([1 - (unit(block_BD) @ covered_MD.T).max(axis=1) for block_BD in blocks])
