@@ -91,6 +91,20 @@ def test_a_list_column_of_the_release_itself_is_found_by_its_name(stripes: pictu
         vectors.found(stripes, release, "senso")
 
 
+def test_a_name_with_a_colon_is_of_the_file_or_of_the_column(stripes: pictus.Project, write: Write) -> None:
+    file = Path(write("sound").partition(":")[0])
+    table = pq.read_table(file)
+    named = file.with_name("a:b.parquet")
+    pq.write_table(table.rename_columns(["image_id", "wav:2:vec"]), file)
+    pq.write_table(table, named)
+    release = find_release(stripes)
+    for text in (f"{file}:wav:2:vec", str(file), f"{named}:sound", str(named)):
+        assert len(vectors.found(stripes, release, text).ids) == 60, text
+    with pytest.raises(UserError, match=r"which column of features\? It has wav:2:vec") as caught:
+        vectors.found(stripes, release, f"{file}:wav")
+    assert caught.value.fix == f"--column {file}:wav:2:vec", "what is told can be typed"
+
+
 def test_a_column_is_used_beside_a_network(stripes: pictus.Project, write: Write) -> None:
     train.run(stripes, name="a", epochs=1, set_=("batch_size=12", "size=32", "probe=false"))
     outcome = train.probe(stripes, network="a", knn=True, column=(write("sound"),))

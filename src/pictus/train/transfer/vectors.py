@@ -38,10 +38,11 @@ class Fused(NamedTuple):
 
 def found(project: "Project", release: "Release", text: str) -> Column:
     """FILE:NAME, FILE where it has one column, a list column of the release's pictures, or a table of the project."""
-    path, _, name = text.rpartition(":")
-    for file, column in ((Path(text).expanduser(), ""), (Path(path).expanduser(), name)):
+    words = text.split(":")
+    for end in range(len(words), 0, -1):  # a colon may be of the file's name, or of the column's
+        file = Path(":".join(words[:end])).expanduser()
         if _is_file(file):
-            return columns.read(file, column)
+            return columns.read(file, ":".join(words[end:]))
     import pyarrow.parquet as pq  # noqa: PLC0415  0.1 s that --help does not pay
 
     own = release.root / "pictures.parquet"
@@ -52,8 +53,9 @@ def found(project: "Project", release: "Release", text: str) -> Column:
     if text in tables:
         table = project.tables.read(text)
         return columns.of_table(table, text, columns.lists_of(table.schema)[0])
+    path, _, name = text.rpartition(":")
     if path or Path(text).suffix:
-        raise UserError(f"There is no file of features {path or text}.", fix="--column FILE.parquet:NAME")
+        raise UserError(f"There is no file of features {path or name}.", fix="--column FILE.parquet:NAME")
     raise unknown("column of features", text, [*its_own, *tables])
 
 
