@@ -37,12 +37,21 @@ def test_what_was_asked_for_comes_first_then_what_was_chosen(project: pictus.Pro
 
 
 def test_what_auto_chose_nobody_asked_for(project: pictus.Project) -> None:
-    chosen = asdict(recipes.find("small-cnn")) | {"lr": 0.3, "epochs": 40}
-    of_run(project, "auto", asked=chosen | {"epochs": 7})
+    chosen = asdict(recipes.find("small-cnn")) | {"lr": 0.3, "epochs": 40, "flip": 0.0, "minutes": 9.0}
+    of_run(project, "auto", asked=chosen | {"epochs": 7, "flip": 0.5})
     path = project.models_dir / "young" / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"chosen": chosen}))
+    typed = {"why_settings": ["epochs=7", " flip =0.5", "minutes=9"]}  # auto plans for 9
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chosen": chosen} | typed))
     shown = run_settings.settings(project, models.open_run(path.parent), set())
-    assert ([one.name for one in shown.asked], [one.name for one in shown.chosen]) == (["epochs"], ["lr"])
+    assert shown.recipe == "auto"
+    assert sorted((one.name, one.value, one.usual) for one in shown.asked) == [
+        ("epochs", "7", "40"), ("flip", "0.5", "0"), ("minutes", "9", "4.5"),
+    ]  # fmt: skip
+    assert [one.name for one in shown.chosen] == ["lr"]
+    strange: tuple[object, ...] = (7, {}, [[], None])  # of a card that somebody else wrote
+    for wrong in strange:
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"why_settings": wrong}))
+        assert run_settings.settings(project, models.open_run(path.parent), set()).asked, wrong
 
 
 def test_a_recipe_that_nobody_knows_is_shown_beside_a_known_one(project: pictus.Project) -> None:

@@ -20,7 +20,7 @@ RUNS = ("from_run", "teacher")
 
 
 class Setting(NamedTuple):
-    """One setting of one run. `usual`: the recipe's value, as a person types it."""
+    """One setting of one run. `usual`: the recipe's value, or what auto chose, as a person types it."""
 
     name: str
     value: str
@@ -30,7 +30,9 @@ class Setting(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """`asked`: set otherwise than the recipe says; `chosen`: by the pictures and the machine, when the run began."""
+    """`asked`: set otherwise than the recipe says, or auto chose; `chosen`: by the pictures and the machine, when the
+    run began.
+    """
 
     recipe: str
     asked: list[Setting]
@@ -42,19 +44,26 @@ def settings(project: Project, run: Run, runs: set[str]) -> Settings:
     """Of a run's card; `runs`: the names of all there are. Those of which nothing is known come last."""
     known, recipe = _known(project, str(run.card.get("recipe_name", "")))
     asked: dict[str, Any] = run.card.get("asked") or {}
-    by_auto: dict[str, Any] = run.card.get("chosen") or {}
+    by_hand = run.card.get("why_settings")  # of an auto run: NAME=VALUE that was typed, some of which auto took over
+    by_hand = by_hand if isinstance(by_hand, list) else []
+    typed = {str(one).partition("=")[0].strip().replace("-", "_") for one in by_hand}
+    by_auto = {name: value for name, value in (run.card.get("chosen") or {}).items()
+               if name not in typed or value != asked.get(name)}  # fmt: skip
     found: dict[str, Any] = asked | (run.card.get("recipe") or {})
     shown = Settings(recipe, [], [], {})
     known |= dict.fromkeys(sorted(found.keys() - known.keys()), (OTHERS, "", ""))
     for name, (group, usual, means) in known.items():
         if name not in found:
             continue  # younger than the run
-        one = _setting(name, found[name], usual, means, runs)
+        theirs = _written(by_auto[name]) if name in by_auto else usual
+        one = _setting(name, found[name], theirs, means, runs)
         shown.groups.setdefault(group, []).append(one)
-        if group == OTHERS or is_same(found[name], usual):
+        if group == OTHERS:
             continue
-        was_asked = name in asked and not is_same(asked[name], usual) and asked[name] != by_auto.get(name)
-        (shown.asked if was_asked else shown.chosen).append(one)
+        if name in asked and not is_same(asked[name], theirs) and not is_same(found[name], theirs):
+            shown.asked.append(one)
+        elif not is_same(found[name], usual):
+            shown.chosen.append(one)
     return shown
 
 
@@ -70,18 +79,21 @@ def is_same(value: object, written: str) -> bool:
 
 def _setting(name: str, value: object, usual: str, means: str, runs: set[str]) -> Setting:
     """Files and runs are shown by their names: where they lie is nobody's business."""
-    text = f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+    text = _written(value)
     if name in FILES or name in RUNS:
         text = Path(text).name
     return Setting(name, text, usual, means, text if name in RUNS and text in runs else "")
 
 
+def _written(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _known(project: Project, recipe: str) -> tuple[dict[str, tuple[str, str, str]], str]:
     """Name -> (group, the recipe's value, meaning); and whose values they are."""
     name = recipe.partition("@")[0]  # a narrow network is trained as the whole one was
-    name = BASE if name in ("auto", "") else name
     try:
-        found = train.settings(project, recipe=name)
+        found = train.settings(project, recipe=name or BASE)
     except UserError:  # of a plugin that is gone, or of another Pictus
         name, found = BASE, train.settings(project, recipe=BASE)
-    return {row.name: (row.group, row.value, row.means) for row in found}, name
+    return {row.name: (row.group, row.value, row.means) for row in found}, name or BASE
