@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,30 @@ REPOSITORY = Path(__file__).parent.parent
 @pytest.fixture
 def project(tmp_path: Path) -> pictus.Project:
     return pictus.new(tmp_path / "birds")
+
+
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """shell("clean", "check", at=folder): a command as `pictus` runs it, without a second Python that starts for it."""
+    from pictus.cli import main
+
+    def run(*words: str, at: Path) -> "subprocess.CompletedProcess[str]":
+        capsys.readouterr()
+        code = 0
+        with monkeypatch.context() as patch:
+            patch.chdir(at)
+            patch.setattr(sys, "argv", ["pictus", *words])
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, said.out, said.err)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from pictus.reference import reference
 from pictus.web.server import build_app
 
 FORMS = all_forms()
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 REPOSITORY = Path(__file__).parent.parent
 
 
@@ -75,8 +76,8 @@ def test_the_api_lists_every_step_but_the_server(project: pictus.Project) -> Non
     assert listed["status"]["method"] == "GET"
 
 
-def test_api_and_command_line_give_the_same_json(project: pictus.Project) -> None:
-    out = run("status", "--json", "--project", str(project.root))
+def test_api_and_command_line_give_the_same_json(project: pictus.Project, shell: Shell) -> None:
+    out = shell("status", "--json", at=project.root)
     with client(project) as browser:
         answer = browser.get("/api/status").json()
     records = answer.pop("records")
@@ -84,8 +85,8 @@ def test_api_and_command_line_give_the_same_json(project: pictus.Project) -> Non
     assert records[0]["stage"] == "taxonomy"
 
 
-def test_an_error_has_one_shape_everywhere(project: pictus.Project) -> None:
-    out = run("show", "ffffffff", "--json", "--project", str(project.root))
+def test_an_error_has_one_shape_everywhere(project: pictus.Project, shell: Shell) -> None:
+    out = shell("show", "ffffffff", "--json", at=project.root)
     with client(project) as browser:
         answer = browser.get("/api/show", params={"image": "ffffffff"})
     assert (out.returncode, answer.status_code) == (1, 404)
@@ -194,21 +195,21 @@ def test_exit_codes(tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_everything_failed_ends_with_1_and_proposes_nothing_in_vain(
-    project: pictus.Project, tmp_path: Path
+    project: pictus.Project, shell: Shell, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"root:x:0:0, no picture")
     (tmp_path / "list.csv").write_text("url\nhttp://127.0.0.1:9/a.jpg\n", encoding="utf-8")
-    at = ("-C", str(project.root))
     for command in (
         ("collect", "add", str(tmp_path / "broken.jpg")), ("collect", "fetch", str(tmp_path / "list.csv")),
         ("collect", "fetch", str(tmp_path / "list.csv")), ("collect", "find", "http://127.0.0.1:9/a.html"),
     ):  # fmt: skip
-        out = run(*command, *at)
+        out = shell(*command, at=project.root)
         assert (out.returncode, out.stdout) == (1, "")
         assert "error:" in out.stderr
         assert "next:" not in out.stderr
-    assert run("collect", "fetch", str(tmp_path / "list.csv"), "--retry", "--json", *at).returncode == 1
-    shown = run("collect", "status", *at)
+    again = shell("collect", "fetch", str(tmp_path / "list.csv"), "--retry", "--json", at=project.root)
+    assert again.returncode == 1
+    shown = shell("collect", "status", at=project.root)
     assert shown.returncode == 0
     assert "root:x:0:0" in shown.stdout
 
@@ -228,19 +229,19 @@ def test_data_goes_to_stdout_and_talk_to_stderr(project: pictus.Project) -> None
     assert "next:" not in out.stdout
 
 
-def test_jsonl_gives_every_record(project: pictus.Project) -> None:
-    out = run("status", "--jsonl", "--project", str(project.root))
+def test_jsonl_gives_every_record(project: pictus.Project, shell: Shell) -> None:
+    out = shell("status", "--jsonl", at=project.root)
     stages = [json.loads(line)["stage"] for line in out.stdout.splitlines()]
     assert stages == ["taxonomy", "collect", "clean", "annotate", "release", "train"]
 
 
 def test_a_stage_without_a_verb_gives_one_json_object_of_all_its_steps(
-    project: pictus.Project, make_jpeg: Callable[..., bytes], tmp_path: Path
+    project: pictus.Project, shell: Shell, make_jpeg: Callable[..., bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/1.jpg").write_bytes(make_jpeg())
     pictus.collect.add(project, (tmp_path / "photos",))
-    out = run("clean", "--json", "--project", str(project.root))
+    out = shell("clean", "--json", "--project", str(project.root), at=tmp_path)
     found = json.loads(out.stdout)
     assert found["step"] == "clean"
     assert list(found["summary"]) == ["check", "match", "dedupe", "screen"]
@@ -272,13 +273,13 @@ def test_clean_says_when_it_leaves_match_out(
 
 
 def test_options_before_a_verb_count_for_it(
-    project: pictus.Project, make_jpeg: Callable[..., bytes], tmp_path: Path
+    project: pictus.Project, shell: Shell, make_jpeg: Callable[..., bytes], tmp_path: Path
 ) -> None:
     for name in ("photos", "elsewhere"):
         (tmp_path / name).mkdir()
     (tmp_path / "photos/1.jpg").write_bytes(make_jpeg())
     pictus.collect.add(project, (tmp_path / "photos",))
-    out = run("clean", "-C", str(project.root), "--json", "check", cwd=tmp_path / "elsewhere")
+    out = shell("clean", "-C", str(project.root), "--json", "check", at=tmp_path / "elsewhere")
     found = json.loads(out.stdout)
     assert (found["step"], found["summary"]["measured"]) == ("clean check", 1)
 
@@ -336,14 +337,14 @@ def test_from_python_every_step_takes_its_paths_as_texts(
         assert told
 
 
-def test_quiet_is_an_option_of_every_command(project: pictus.Project, tmp_path: Path) -> None:
+def test_quiet_is_an_option_of_every_command(project: pictus.Project, shell: Shell, tmp_path: Path) -> None:
     from click.testing import CliRunner
 
     from pictus.cli import OTHERS, root
 
     for name in (*OTHERS, *(form.step.name for form in FORMS)):
         assert "-q, --quiet" in CliRunner().invoke(root, [*name.split(), "--help"]).output, name
-    loud, quiet = (run("new", str(tmp_path / name), *more) for name, more in (("p1", ()), ("p2", ("-q",))))
+    loud, quiet = (shell("new", name, *more, at=tmp_path) for name, more in (("p1", ()), ("p2", ("-q",))))
     assert (loud.returncode, quiet.returncode) == (0, 0)
     assert "next:" in loud.stderr
     assert quiet.stderr == ""

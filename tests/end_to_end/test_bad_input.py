@@ -26,18 +26,30 @@ PICTUS = (sys.executable, "-m", "pictus.cli")
 LIMITED = """
 import resource, runpy, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+most = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 runpy.run_module("pictus.cli", run_name="__main__")
 """
-"""Pictus with files of at most 200 kB: the write fails in the middle of a shard, as on a full disk."""
+"""Pictus with files of so many bytes at most: a write fails in the middle, as on a full disk."""
 
 
 Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
 
 
-def run(project: pictus.Project, *words: str, program: tuple[str, ...] = PICTUS) -> Done:
-    return subprocess.run([*program, *words], cwd=project.root, capture_output=True, text=True, timeout=120,
-                          check=False)  # fmt: skip
+@pytest.fixture
+def run(shell: Run) -> Run:
+    """run(project, "clean", "check"): what the command says and ends with; `limit` bytes are the most that a file has,
+    in a process of its own.
+    """
+
+    def run(project: pictus.Project, *words: str, limit: int = 0) -> Done:
+        if not limit:
+            return shell(*words, at=project.root)
+        return subprocess.run([sys.executable, "-c", LIMITED, str(limit), *words], cwd=project.root,
+                              capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+
+    return run
 
 
 def bomb(width: int = 30_000, height: int = 30_000) -> bytes:
@@ -76,7 +88,7 @@ def odd_pictures(folder: Path, make_jpeg: Callable[..., bytes]) -> None:
 
 
 def test_odd_and_broken_pictures_are_recorded_and_the_run_goes_on(
-    project: pictus.Project, tmp_path: Path, make_jpeg: Callable[..., bytes]
+    project: pictus.Project, run: Run, tmp_path: Path, make_jpeg: Callable[..., bytes]
 ) -> None:
     odd_pictures(tmp_path / "odd", make_jpeg)
     done = run(project, "collect", "add", str(tmp_path / "odd"))
@@ -100,7 +112,7 @@ def test_odd_and_broken_pictures_are_recorded_and_the_run_goes_on(
     assert verdicts["good.jpg"].verdict == "keep"
 
 
-def test_an_empty_folder_is_said(project: pictus.Project, tmp_path: Path) -> None:
+def test_an_empty_folder_is_said(project: pictus.Project, run: Run, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     done = run(project, "collect", "add", str(tmp_path / "nothing"))
     assert done.returncode == 1
@@ -109,7 +121,7 @@ def test_an_empty_folder_is_said(project: pictus.Project, tmp_path: Path) -> Non
 
 
 def test_one_picture_goes_as_far_as_one_picture_can(
-    project: pictus.Project, tmp_path: Path, make_jpeg: Callable[..., bytes]
+    project: pictus.Project, run: Run, tmp_path: Path, make_jpeg: Callable[..., bytes]
 ) -> None:
     place = tmp_path / "in" / "owl" / "1.jpg"
     place.parent.mkdir(parents=True)
@@ -144,7 +156,7 @@ def test_one_picture_goes_as_far_as_one_picture_can(
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_a_step_too_early_says_what_comes_first(project: pictus.Project, words: list[str]) -> None:
+def test_a_step_too_early_says_what_comes_first(project: pictus.Project, run: Run, words: list[str]) -> None:
     done = run(project, *words)
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode in (0, 1)
@@ -162,7 +174,7 @@ def test_a_step_too_early_says_what_comes_first(project: pictus.Project, words: 
     ],
 )
 def test_a_bad_label_file_is_one_message(
-    project: pictus.Project, tmp_path: Path, make_jpeg: Callable[..., bytes], text: str, part: str
+    project: pictus.Project, run: Run, tmp_path: Path, make_jpeg: Callable[..., bytes], *, text: str, part: str
 ) -> None:
     (tmp_path / "in" / "owl").mkdir(parents=True)
     (tmp_path / "in" / "owl" / "1.jpg").write_bytes(make_jpeg())
@@ -177,12 +189,12 @@ def test_a_bad_label_file_is_one_message(
 
 
 def test_a_file_size_limit_stands_for_a_full_disk(
-    project: pictus.Project, tmp_path: Path, make_jpeg: Callable[..., bytes]
+    project: pictus.Project, run: Run, tmp_path: Path, make_jpeg: Callable[..., bytes]
 ) -> None:
     (tmp_path / "in").mkdir()
     for seed in range(40):
         (tmp_path / "in" / f"{seed}.jpg").write_bytes(make_jpeg(300, 200, seed=seed))
-    done = run(project, "collect", "add", str(tmp_path / "in"), program=(sys.executable, "-c", LIMITED))
+    done = run(project, "collect", "add", str(tmp_path / "in"), limit=200_000)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr, done.stderr[-2000:]
     assert "fix:" in done.stderr
@@ -194,7 +206,7 @@ def test_a_file_size_limit_stands_for_a_full_disk(
 
 @pytest.mark.parametrize("words", [["clean", "check"], ["annotate", "settle"]], ids=" ".join)
 def test_a_disk_full_from_the_start_is_said_and_the_next_run_goes_on(
-    project: pictus.Project, tmp_path: Path, make_jpeg: Callable[..., bytes], words: list[str]
+    project: pictus.Project, run: Run, tmp_path: Path, make_jpeg: Callable[..., bytes], words: list[str]
 ) -> None:
     """Files of at most 1,000 bytes: neither the lock's note, nor the database's side files, nor a table fits."""
     (tmp_path / "in" / "owl").mkdir(parents=True)
@@ -206,7 +218,7 @@ def test_a_disk_full_from_the_start_is_said_and_the_next_run_goes_on(
     project.tables.drop("checks")
     annotate.import_(project, from_folders=True)
     project.journal.engine.dispose()
-    done = run(project, *words, program=(sys.executable, "-c", LIMITED.replace("200_000", "1_000")))
+    done = run(project, *words, limit=1_000)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr[-2000:]
     assert "disk is full" in done.stderr
@@ -214,7 +226,7 @@ def test_a_disk_full_from_the_start_is_said_and_the_next_run_goes_on(
     assert again.returncode == 0, again.stderr
 
 
-def test_a_damaged_journal_is_one_message(project: pictus.Project) -> None:
+def test_a_damaged_journal_is_one_message(project: pictus.Project, run: Run) -> None:
     for number in range(200):
         project.journal.log("collect", "pictures_added", subject=str(number))
     project.journal.engine.dispose()
@@ -238,7 +250,7 @@ def verify_bytes(project: pictus.Project) -> None:
 
 
 def test_kills_at_many_points_lose_nothing_and_double_nothing(
-    project: pictus.Project, tmp_path: Path, make_jpeg: Callable[..., bytes]
+    project: pictus.Project, run: Run, tmp_path: Path, make_jpeg: Callable[..., bytes]
 ) -> None:
     """SIGKILL each long step a few times at growing delays, then run it once more to its end."""
     for seed in range(240):
@@ -279,7 +291,7 @@ def kill_after(project: pictus.Project, words: list[str], delay_s: float) -> Non
 
 
 def test_python_and_shell_write_the_same_verdicts(
-    project: pictus.Project, tmp_path: Path, make_jpeg: Callable[..., bytes]
+    project: pictus.Project, run: Run, tmp_path: Path, make_jpeg: Callable[..., bytes]
 ) -> None:
     (tmp_path / "in" / "owl").mkdir(parents=True)
     for seed in range(12):
