@@ -55,7 +55,7 @@ def views(
     """Draw a page of training pictures as the network will see them: cropped, coloured, mixed.
 
     release: version, or a release folder; the newest when left out
-    recipe: small-cnn, resnet-w32, resnet18, or any network of torchvision or timm
+    recipe: small-cnn, resnet-w32, airbench, resnet18, any of torchvision or timm
     pictures: rows of the page, of as many classes as there are
     set: NAME=VALUE, any other setting of the recipe: policy, crop, min_area, colour, mixup, cutmix … (repeatable)
 

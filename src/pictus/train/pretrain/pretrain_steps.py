@@ -43,7 +43,7 @@ def pretrain(
     release: version, or a release folder; the newest when left out
     objective: simclr (two views are alike), dcl (so too, in small batches), dino (small crops say what large ones do),
         mae (what is hidden is told)
-    recipe: small-cnn, resnet-w32, resnet18, or any network of torchvision or timm
+    recipe: small-cnn, resnet-w32, airbench, resnet18, any of torchvision or timm
     name: of the run; objective, recipe and version when left out
     pool: all clean pictures of the project as well, but for those of val and test and their duplicates
     set: NAME=VALUE, any other setting: epochs, minutes, batch_size, lr, seed … (repeatable)

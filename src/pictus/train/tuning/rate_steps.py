@@ -43,7 +43,7 @@ def find_lr(
     """Find a learning rate: train some steps while it grows from low to high, and look where the loss falls fastest.
 
     release: version, release folder, or address of one in a store (s3://…); the newest when left out
-    recipe: small-cnn, resnet-w32, resnet18, or any network of torchvision or timm
+    recipe: small-cnn, resnet-w32, airbench, resnet18, any of torchvision or timm
     steps: 20 to 10,000; 200 are enough in most cases
     low: learning rate of the first step
     high: of the last one; it stops before where the loss leaves

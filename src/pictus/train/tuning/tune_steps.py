@@ -55,7 +55,7 @@ def tune(
     with more --trials on one that has ended.
 
     release: version, release folder, or address of one in a store (s3://…); the newest when left out
-    recipe: small-cnn, resnet-w32, resnet18, or any network of torchvision or timm
+    recipe: small-cnn, resnet-w32, airbench, resnet18, any of torchvision or timm
     trials: in all, those of before counted
     minutes: after which no trial is begun; 0: no end
     over: settings to try, separated by commas: lr, weight_decay, warmup, smoothing, min_area, erase, colour, mixup,
