@@ -105,6 +105,28 @@ def test_a_name_with_a_colon_is_of_the_file_or_of_the_column(stripes: pictus.Pro
     assert caught.value.fix == f"--column {file}:wav:2:vec", "what is told can be typed"
 
 
+def test_a_column_is_judged_by_few_pictures_of_each_class_alone_and_with_others(
+    stripes: pictus.Project, write: Write
+) -> None:
+    noise, telling = write("noise", informs=False, width=200), write("text")
+    scores, reports = {}, set()
+    for given in ((noise,), (telling,), (noise, telling)):
+        outcome = train.few_shot(stripes, column=given, shots=(3,), draws=2)
+        (row,) = outcome
+        scores[given] = row.top1
+        report = Path(str(outcome.summary["report"]))
+        reports.add(report)
+        assert report.is_relative_to(stripes.models_dir)
+        assert f"{row.top1:.1%}" in report.read_text(encoding="utf-8")
+    assert scores[telling,] > 0.9 > scores[noise,]
+    assert scores[noise, telling] > scores[noise,], "200 columns of noise weigh as 3 that tell"
+    assert len(reports) == 3
+    following = train.probe(stripes, knn=True, column=(telling,)).next
+    assert following == (f"pictus train few-shot --column {telling}",)
+    with pytest.raises(UserError, match="There is no file of features nowhere"):
+        train.few_shot(stripes, column=("nowhere.parquet:sound",))
+
+
 def test_a_column_is_used_beside_a_network(stripes: pictus.Project, write: Write) -> None:
     train.run(stripes, name="a", epochs=1, set_=("batch_size=12", "size=32", "probe=false"))
     outcome = train.probe(stripes, network="a", knn=True, column=(write("sound"),))

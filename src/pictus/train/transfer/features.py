@@ -99,6 +99,11 @@ def kept_at(project: "Project", source: Source, release: "Release") -> Path:
     return folder
 
 
+def of_columns(project: "Project", name: str, release: "Release") -> Path:
+    """The folder for what is found out about columns of that name; the columns lie elsewhere."""
+    return project.models_dir / FOLDER / hashlib.sha256(f"{name} {release.digest}".encode()).hexdigest()[:16]
+
+
 def of_split(folder: Path, source: Source, release: "Release", split: str, progress: "Progress") -> Features:
     """Features of a split: those that are kept, the rest made now and kept."""
     return those_there(rows_of_split(folder, source, release, split, progress), labels_of(release, split))

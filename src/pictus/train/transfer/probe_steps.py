@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -65,10 +66,7 @@ def probe(
         pictus train probe --column sound.parquet:wav2vec --column text.parquet:clip
     """
     _check(hidden, share)
-    if column:
-        seen = _seen_in_columns(project, (network, release, weights), column)
-    else:
-        seen = _seen(project, network, release, weights)
+    seen = _seen(project, (network, release, weights), column)
     seen = seen._replace(train=probing.share_of(seen.train, share))
     found: list[ProbeRow] = []
     for method in (["mlp" if hidden else "linear"] if not knn else []) + ["knn"]:
@@ -86,26 +84,31 @@ def probe(
     summary = {"network": seen.name, "release": seen.release.version, "features": str(seen.folder), "split": split,
                "best": best.method, "top1": best.top1, "labels": len(seen.train.labels_N)}  # fmt: skip
     headline = f"{seen.name} on {split} of {seen.release.version}: top-1 {told}{remark}"
-    following = () if column else ("pictus train few-shot" + (f" --network {network}" if network else ""),)
-    return Outcome("train probe", summary, headline, seen.problems, following, source=lambda: iter(found))
+    words = (*(("--network", network) if network else ()), *(word for one in column for word in ("--column", one)))
+    following = shlex.join(("pictus", "train", "few-shot", *words))
+    return Outcome("train probe", summary, headline, seen.problems, (following,), source=lambda: iter(found))
 
 
 @step("train few-shot", changes=True, needs_project=False, shows_records=True)
 def few_shot(
-    project: Project, *, network: str = "", release: str = "", weights: str = "", shots: tuple[int, ...] = (),
-    draws: int = 5,
+    project: Project, *, network: str = "", release: str = "", weights: str = "", column: tuple[str, ...] = (),
+    shots: tuple[int, ...] = (), draws: int = 5,
 ) -> Outcome[FewShotRow]:  # fmt: skip
-    """How good a network's features are with 1, 5 and 10 pictures of each class: linear probes, a table and a page.
+    """How good features are with 1, 5 and 10 pictures of each class: linear probes, a table and a page.
+
+    A network's, or a column of anything; with several, or --network, all are used together, as by `train probe`.
 
     network: a run, or a network of torchvision or timm with its publisher's weights; the newest run when left out
     release: version, release folder, or address of one in a store (s3://…); the newest when left out
     weights: a safetensors file to take the network's weights from
+    column: FILE.parquet:NAME, lists of numbers by image_id, or a table that `search index` made (repeatable)
     shots: pictures of each class (repeatable); 1, 5 and 10 when left out
     draws: times they are drawn; the interval is over the draws
 
     Examples:
         pictus train few-shot
         pictus train few-shot --network resnet18 --shots 1 --shots 2 --shots 4 --draws 10
+        pictus train few-shot --column sound.parquet:wav2vec
     """
     counts = sorted(set(shots or SHOTS))
     if counts[0] < 1 or not 2 <= draws <= 1000:  # noqa: PLR2004
@@ -113,13 +116,14 @@ def few_shot(
             f"{counted(counts[0], 'shot')}, {counted(draws, 'draw')}: 1 or more shots and 2 to 1,000 draws are wanted.",
             fix="--shots 1 --shots 5 --draws 5",
         )
-    seen = _seen(project, network, release, weights)
+    seen = _seen(project, (network, release, weights), column)
     asked = ("test", seen.test) if seen.test is not None else ("val", seen.val)
     found = [
-        probing.few_shot(seen.train, seen.val, asked, count, seeds=range(draws), n_classes=seen.n_classes)
+        probing.few_shot(seen.train, seen.val, asked, count, seeds=range(draws), n_classes=seen.n_classes,
+                         widths=seen.widths)
         for count in counts
-    ]
-    path = seen.folder / "few-shot.html"
+    ]  # fmt: skip
+    path = (features.of_columns(project, seen.name, seen.release) if column else seen.folder) / "few-shot.html"
     write_text(path, pages.few_shot(seen.name, seen.release.version, found))
     told = "; ".join(f"{row.shots} of each class {row.top1:.1%} ({row.low:.1%} to {row.high:.1%})" for row in found)
     summary = {"network": seen.name, "release": seen.release.version, "report": str(path), "split": asked[0],
@@ -155,7 +159,11 @@ def _seen_in_columns(project: Project, asked: tuple[str, str, str], texts: tuple
     )
 
 
-def _seen(project: Project, network: str, release: str, weights: str) -> _Seen:
+def _seen(project: Project, asked: tuple[str, str, str], texts: tuple[str, ...]) -> _Seen:
+    """asked: network, release, weights; texts: columns, if any."""
+    if texts:
+        return _seen_in_columns(project, asked, texts)
+    network, release, weights = asked
     source = features.source_of(project, network, weights)
     opened = stores.asked(project, release, source.run.card)
     folder = features.kept_at(project, source, opened)

@@ -95,15 +95,16 @@ def rows(
 
 
 def few_shot(
-    train: Features, val: Features, asked: tuple[str, Features], shots: int, *, seeds: Sequence[int], n_classes: int
-) -> FewShotRow:
+    train: Features, val: Features, asked: tuple[str, Features], shots: int, *, seeds: Sequence[int], n_classes: int,
+    widths: tuple[int, ...] = (),
+) -> FewShotRow:  # fmt: skip
     """Linear probes on `shots` pictures of each class, one for each seed; the penalty: the first's best on val."""
     few = drawn(train, shots, seeds[0])
-    l2 = max(STRENGTHS, key=lambda l2: _right(linear(few, n_classes, hidden=0, l2=l2), val))
+    l2 = max(STRENGTHS, key=lambda l2: _right(linear(few, n_classes, hidden=0, l2=l2, widths=widths), val))
     split, features = asked
     each = []
     for seed in seeds:
-        ask = linear(drawn(train, shots, seed), n_classes, hidden=0, l2=l2)
+        ask = linear(drawn(train, shots, seed), n_classes, hidden=0, l2=l2, widths=widths)
         each.append(_right(ask, features) / _all(features))
     mean, low, high = stats.mean_interval(each)
     return FewShotRow(shots, len(seeds), mean, max(0.0, low), min(1.0, high), tuple(each), split, l2)
