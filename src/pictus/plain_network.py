@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 WHITENING_PX = 2
 """Side of the first kernels: patches of 2 x 2 px and 3 colours have 12 components, each is there with both signs."""
 
+LEAST_PX = 16
+"""Of a side, times the first layer's stride: three halvings, and a pixel is left."""
+
 WIDTHS = (64, 256, 256)
 """Of the three groups, airbench94's."""
 
@@ -51,6 +54,12 @@ def whitening_layer(network: "nn.Module") -> "nn.Conv2d | None":
     nn = need("torch", "train").nn
     found = (one for one in network.modules() if isinstance(one, nn.Conv2d) and getattr(one, "is_whitening", False))
     return next(found, None)
+
+
+def least_px(network: "nn.Module") -> int:
+    """Smallest side of pictures that a plain network can be shown; 0: it is none."""
+    first = whitening_layer(network)
+    return LEAST_PX * first.stride[0] if first is not None else 0
 
 
 def _identical(wide_in: int, wide_out: int) -> "nn.Conv2d":

@@ -72,7 +72,7 @@ def test_what_is_allowed_is_told_in_words() -> None:
     assert allowed("warmup") == "0 to 0.9"
     assert allowed("clip") == "0 or more"
     assert allowed("keep") == "auto, memory, pack, original"
-    assert allowed("optimizer") == "adamw, lion, muon, sgd"
+    assert allowed("optimizer") == "adamw, lion, muon, muon-normed, sgd"
     assert allowed("mirror") == "true, false"
     assert allowed("weights") == ""
     assert [written(value) for value in (True, 0.25, 1e-4, 7, "sgd")] == ["true", "0.25", "0.0001", "7", "sgd"]

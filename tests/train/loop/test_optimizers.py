@@ -35,7 +35,7 @@ def test_every_optimizer_makes_a_loss_smaller(name: str) -> None:
 
     torch.manual_seed(0)
     network = networks.make("resnet-w16", 3)
-    recipe = replace(RECIPE, optimizer=name, weight_decay=1e-4, lr={"sgd": 0.05, "lion": 2e-3}.get(name, 2e-3))
+    recipe = replace(RECIPE, optimizer=name, weight_decay=1e-4, lr={"sgd": 0.05, "muon-normed": 0.05}.get(name, 2e-3))
     optimizer = optimizers.made(network, network, recipe)
     inputs, labels = torch.randn(12, 3, 32, 32), torch.arange(12) % 3
     losses = []
@@ -83,6 +83,21 @@ def test_what_batch_normalisation_adds_may_learn_faster_than_the_rest() -> None:
     parameters = dict(network.named_parameters())
     assert scales[id(parameters["1.bias"])] == 64
     assert {scales[id(one)] for name, one in parameters.items() if name in ("0.weight", "1.weight", "13.bias")} == {1}
+
+
+def test_rates_of_their_own_leave_the_decay_of_a_step_alone() -> None:
+    network = networks.make("airbench", 3)
+    own = Recipe("airbench", weight_decay=0.5, lr_head=0.1, lr_bias=64)
+    of = {id(one): group for group in optimizers.groups(network, network, own) for one in group["params"]}
+    learned = {name: one for name, one in network.named_parameters() if one.requires_grad}
+    decays = {name: of[id(one)]["weight_decay"] * of[id(one)]["lr_scale"] for name, one in learned.items()}
+    head = networks.head_of(network)[0]
+    assert decays.pop(f"{head}.bias") == 0
+    assert set(decays.values()) == {0.5}
+    first = dict(network.named_parameters())["0.bias"]  # the whitening layer's
+    assert of[id(first)]["lr_scale"] == 64
+    alike = optimizers.groups(network, network, replace(own, lr_bias=1.0))
+    assert next(group for group in alike if any(one is first for one in group["params"]))["weight_decay"] == 0
 
 
 def test_a_network_inside_a_student_keeps_its_shares() -> None:
@@ -148,6 +163,50 @@ def test_a_kernel_s_muon_step_has_the_size_of_adam_s() -> None:
     weight.grad = torch.randn(64, 32, 3, 3)
     optimizer.step()
     assert 0.15 < float(weight.detach().square().mean().sqrt()) < 0.25
+
+
+def test_a_normed_kernel_keeps_its_norm_and_is_turned_by_the_rate() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    weight = torch.randn(64, 32, 3, 3, requires_grad=True)
+    before, direction = weight.detach().clone(), torch.randn(64, 32, 3, 3)
+    optimizer = _one("muon-normed", weight, lr=0.1)
+    for _ in range(5):
+        weight.grad = direction
+        moved_from = weight.detach().clone()
+        optimizer.step()
+        step = weight.detach() - moved_from * before.norm() / moved_from.norm()
+        assert 0.07 < float(step.norm() / before.norm()) < 0.13
+    assert float(weight.detach().norm() / before.norm()) == pytest.approx(1, abs=0.03)
+    aligned = torch.nn.functional.cosine_similarity(weight.detach().flatten(), direction.flatten(), dim=0)
+    assert float(aligned) < -0.3
+
+
+def test_a_normed_kernel_of_zeros_begins_all_the_same() -> None:
+    import torch
+
+    weight = torch.zeros(4, 9, requires_grad=True)
+    optimizer = _one("muon-normed", weight, lr=0.1)
+    weight.grad = torch.randn(4, 9, generator=torch.Generator().manual_seed(0))
+    optimizer.step()
+    assert 0.1 < float(weight.detach().norm()) < 0.3
+
+
+def test_beside_normed_kernels_the_rest_moves_as_torch_s_sgd() -> None:
+    import torch
+
+    ours = torch.tensor([1.0, -2.0], requires_grad=True)
+    theirs = ours.detach().clone().requires_grad_()
+    groups = [{"params": [ours], "weight_decay": 0.0, "lr_scale": 1.0, "is_matrix": False}]
+    optimizer = OPTIMIZERS.get("muon-normed")(groups, RECIPE)
+    reference = torch.optim.SGD([theirs], lr=RECIPE.lr, momentum=optimizers.OTHERS_MOMENTUM, nesterov=True)
+    for number in range(5):
+        ours.grad = torch.tensor([0.3 * number - 0.5, 1.0])
+        theirs.grad = ours.grad.clone()
+        optimizer.step()
+        reference.step()
+    assert torch.allclose(ours, theirs, rtol=1e-5)
 
 
 def test_frozen_weights_stay() -> None:

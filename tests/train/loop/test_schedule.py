@@ -63,5 +63,6 @@ def test_sides_grow_in_steps_of_16_to_the_full_one() -> None:
     # Half of 128 at the start, all of it at three quarters of the way: 64 + 64 p / 0.75.
     assert [side(position, 128, 0.5) for position in (0, 0.2, 0.4, 0.6, 0.75, 1)] == [64, 80, 96, 112, 128, 128]
     assert [side(0.0, full, 0.25) for full in (24, 32, 48, 224)] == [24, 32, 32, 64]
+    assert [side(position, 32, 0.5, 16) for position in (0, 0.18, 0.19, 0.56, 0.57, 1)] == [16, 16, 24, 24, 32, 32]
     assert side(0.8, 50, 0.5) == 50
     assert {side(place / 20, 64, 1.0) for place in range(21)} == {64}

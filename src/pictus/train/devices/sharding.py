@@ -33,7 +33,7 @@ def check(recipe: "Recipe") -> None:
         f"objective={recipe.objective}": recipe.objective != "labels",
         f"freeze={recipe.freeze}": recipe.freeze != "none",
         f"lora={recipe.lora}": recipe.lora > 0,
-        "optimizer=muon": recipe.optimizer == "muon",  # it makes whole matrices orthogonal
+        f"optimizer={recipe.optimizer}": "muon" in recipe.optimizer,  # it makes whole matrices orthogonal
         "compile=true": recipe.compile,
         f"parts={recipe.parts}": recipe.parts > 1,
     }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pictus import networks
 from pictus.extras import need
+from pictus.plain_network import whitening_layer
 from pictus.registry import Registry
 
 if TYPE_CHECKING:
@@ -31,10 +32,24 @@ OPTIMIZERS: Registry[Callable[[Groups, "Recipe"], "torch.optim.Optimizer"]] = Re
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration (Jordan 2024, "Muon"): five rounds bring singular values to 0.7 .. 1.2."""
 
+Move = Callable[[Any, dict[str, Any], dict[str, Any]], None]
+"""A step of one weight: (weight, what is remembered of it, its group)."""
+
+LEAST_NORM = 1e-12
+
 LIKE_ADAM = 0.2
 """Muon's steps are scaled by 0.2 sqrt(longer side) (Liu et al. 2025, "Muon is scalable", section 2.2): their root mean
 square is AdamW's, so that one learning rate serves both.
 """
+
+
+TURNING_ROUNDS = 3
+"""Newton-Schulz rounds of `muon-normed`, as airbench94_muon has it (Jordan 2024): the sizes of its steps are its
+learning rate's business, so that they need not be exact.
+"""
+
+TURNING_MOMENTUM, OTHERS_MOMENTUM = 0.6, 0.85
+"""airbench94_muon's, of kernels and of all else."""
 
 
 def made(student: "nn.Module", network: "nn.Module", recipe: "Recipe") -> "torch.optim.Optimizer":
@@ -47,32 +62,35 @@ def made(student: "nn.Module", network: "nn.Module", recipe: "Recipe") -> "torch
 def groups(student: "nn.Module", network: "nn.Module", recipe: "Recipe") -> Groups:
     """Weights by what they have in common: decay, share of the learning rate, whether they are matrices in the body.
 
-    The classifier's matrix is none of those: Muon leaves it to AdamW, as its author advises.
+    The classifier's matrix is none of those: Muon leaves it to AdamW, as its author advises. `lr_head` and `lr_bias`
+    are of the rate alone: with them a step's decay is what it is without. Shifts decay where they have a rate of their
+    own only, for then they are what grows fastest.
     """
     place = next(name for name, module in student.named_modules() if module is network)
     inside = f"{place}." if place else ""
     shares = {f"{inside}{name}": share for name, share in lr_shares(network, recipe.layer_decay).items()}
     head = f"{inside}{networks.head_of(network)[0]}."
     of_head = [name for name, _ in student.named_parameters() if name.startswith(head)]
-    shares |= {name: shares.get(name, 1.0) * recipe.lr_head for name in of_head}
-    if recipe.lr_bias != 1:
-        shares |= {name: shares.get(name, 1.0) * recipe.lr_bias for name in _shifts(student)}
-    found: dict[tuple[bool, float, bool], list[torch.nn.Parameter]] = {}
+    shifts = _shifts(student) if recipe.lr_bias != 1 else []
+    own = dict.fromkeys(of_head, recipe.lr_head) | dict.fromkeys(shifts, recipe.lr_bias)
+    shares |= {name: shares.get(name, 1.0) * share for name, share in own.items()}
+    found: dict[tuple[float, float, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in student.named_parameters():
-        has_decay = parameter.ndim > 1
-        is_matrix = has_decay and not name.startswith(head)
-        found.setdefault((has_decay, shares.get(name, 1.0), is_matrix), []).append(parameter)
+        decay = recipe.weight_decay / own.get(name, 1.0) if parameter.ndim > 1 or name in shifts else 0.0
+        is_matrix = parameter.ndim > 1 and not name.startswith(head)
+        found.setdefault((decay, shares.get(name, 1.0), is_matrix), []).append(parameter)
     return [
-        {"params": parameters, "weight_decay": recipe.weight_decay if has_decay else 0.0,
-         "lr_scale": share, "is_matrix": is_matrix}
-        for (has_decay, share, is_matrix), parameters in found.items()
-    ]  # fmt: skip
+        {"params": parameters, "weight_decay": decay, "lr_scale": share, "is_matrix": is_matrix}
+        for (decay, share, is_matrix), parameters in found.items()
+    ]
 
 
 def _shifts(student: "nn.Module") -> list[str]:
-    """Names of what batch normalisation adds."""
+    """Names of what batch normalisation and a whitening layer add."""
     kind = need("torch", "train").nn.modules.batchnorm._BatchNorm  # noqa: SLF001  of any number of dimensions
-    return [f"{name}.bias" for name, one in student.named_modules() if isinstance(one, kind) and one.bias is not None]
+    first = whitening_layer(student)
+    found = {name: one for name, one in student.named_modules() if isinstance(one, kind) or one is first}
+    return [f"{name}.bias" for name, one in found.items() if getattr(one, "bias", None) is not None]
 
 
 def lr_shares(model: "nn.Module", layer_decay: float) -> dict[str, float]:
@@ -131,7 +149,21 @@ def lion(found: Groups, recipe: "Recipe") -> "torch.optim.Optimizer":
 def muon(found: Groups, recipe: "Recipe") -> "torch.optim.Optimizer":
     """Jordan 2024: the momentum of each matrix or kernel of the body, made orthogonal; AdamW for the rest."""
     defaults = {"lr": recipe.lr, "momentum": 0.95, "betas": (0.9, 0.999), "eps": 1e-8}
-    optimizer: torch.optim.Optimizer = _muon_class()(found, defaults)
+    optimizer: torch.optim.Optimizer = _mixed_class(_muon_step, _adam_step)(found, defaults)
+    return optimizer
+
+
+@OPTIMIZERS.register("muon-normed")
+def muon_normed(found: Groups, recipe: "Recipe") -> "torch.optim.Optimizer":
+    """Kernels and matrices of the body keep the norm they began with and are turned by orthogonal steps, `lr` times
+    that norm long; Nesterov momentum for the rest (Jordan 2024, airbench94_muon).
+
+    For networks that normalise after each of them, where only their direction means anything.
+    """
+    defaults = {"lr": recipe.lr, "momentum": OTHERS_MOMENTUM}
+    optimizer: torch.optim.Optimizer = _mixed_class(_turn, _momentum_step)(found, defaults)
+    for group in optimizer.param_groups:
+        group["momentum"] = TURNING_MOMENTUM if group["is_matrix"] else OTHERS_MOMENTUM
     return optimizer
 
 
@@ -159,33 +191,54 @@ def _lion_class() -> Any:  # noqa: ANN401  a class that exists only where torch 
 
 
 @functools.cache
-def _muon_class() -> Any:  # noqa: ANN401  a class that exists only where torch is installed
+def _mixed_class(of_matrices: Move, of_others: Move) -> Any:  # noqa: ANN401  a class that exists only with torch
     torch = need("torch", "train")
 
-    class Muon(torch.optim.Optimizer):  # type: ignore[misc,name-defined]
+    class Mixed(torch.optim.Optimizer):  # type: ignore[misc,name-defined]
         @torch.no_grad()  # type: ignore[untyped-decorator]
         def step(self) -> None:
             for group in self.param_groups:
-                move = _muon_step if group["is_matrix"] else _adam_step
+                move = of_matrices if group["is_matrix"] else of_others
                 for weight in group["params"]:
                     if weight.grad is not None:
                         weight.mul_(1 - group["lr"] * group["weight_decay"])
                         move(weight, self.state[weight], group)
 
-    return Muon
+    return Mixed
 
 
 def _muon_step(weight: Any, kept: dict[str, Any], group: dict[str, Any]) -> None:  # noqa: ANN401  a torch.Tensor
     """Nesterov momentum, then the nearest orthogonal matrix; a kernel is a matrix with a row to each output."""
+    rows = _ahead(weight, kept, group["momentum"]).flatten(1)
+    scale = LIKE_ADAM * math.sqrt(max(rows.shape))
+    weight.add_(orthogonal(rows).reshape(weight.shape), alpha=-group["lr"] * scale)
+
+
+def _turn(weight: Any, kept: dict[str, Any], group: dict[str, Any]) -> None:  # noqa: ANN401  a torch.Tensor
+    """Back to the norm it began with, then a step of Muon's direction whose norm is `lr` times that."""
+    rows = _ahead(weight, kept, group["momentum"]).flatten(1)
+    if "norm" not in kept:
+        kept["norm"] = weight.norm() if weight.any() else weight.new_tensor(math.sqrt(min(rows.shape)))
+    weight.mul_(kept["norm"] / weight.norm().clamp(min=LEAST_NORM))
+    length = float(kept["norm"]) / math.sqrt(min(rows.shape))
+    weight.add_(orthogonal(rows, TURNING_ROUNDS).reshape(weight.shape), alpha=-group["lr"] * length)
+
+
+def _ahead(weight: Any, kept: dict[str, Any], momentum: float) -> Any:  # noqa: ANN401  torch.Tensor
+    """The mean of gradients, looked at from one step further (Nesterov)."""
     torch = need("torch", "train")
     if not kept:
         kept["momentum_buffer"] = torch.zeros_like(weight)
-    momentum = group["momentum"]
     kept["momentum_buffer"].lerp_(weight.grad, 1 - momentum)
-    ahead = torch.lerp(weight.grad, kept["momentum_buffer"], momentum)
-    rows = ahead.reshape(len(ahead), -1)
-    scale = LIKE_ADAM * math.sqrt(max(rows.shape))
-    weight.add_(orthogonal(rows).reshape(weight.shape), alpha=-group["lr"] * scale)
+    return torch.lerp(weight.grad, kept["momentum_buffer"], momentum)
+
+
+def _momentum_step(weight: Any, kept: dict[str, Any], group: dict[str, Any]) -> None:  # noqa: ANN401  a torch.Tensor
+    """Nesterov momentum as torch's SGD has it: sums of gradients."""
+    if not kept:
+        kept["momentum_buffer"] = need("torch", "train").zeros_like(weight)
+    kept["momentum_buffer"].mul_(group["momentum"]).add_(weight.grad)
+    weight.add_(weight.grad.add(kept["momentum_buffer"], alpha=group["momentum"]), alpha=-group["lr"])
 
 
 def _adam_step(weight: Any, kept: dict[str, Any], group: dict[str, Any]) -> None:  # noqa: ANN401  a torch.Tensor

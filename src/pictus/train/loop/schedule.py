@@ -19,8 +19,11 @@ MOMENTA = (0.95, 0.85)
 GROWN = 0.75
 """Where on the schedule pictures have their full side: the last quarter settles on what will be asked later."""
 
-STEP_PX, LEAST_PX = 16, 32
-"""Sides grow by multiples of this, so that four halvings come out even, from this on: what our networks need."""
+STEP_PX, SMALL_PX = 16, 64
+"""Sides are multiples of this, so that four halvings come out even; below 64 px multiples of 8."""
+
+LEAST_PX = 32
+"""What networks of five halvings need."""
 
 SCHEDULES: Registry[Callable[[float, float], float]] = Registry("schedule", entry_points="pictus.schedules")
 """Name -> share of the peak, from what is past since the end of the warm-up and all that follows it."""
@@ -95,12 +98,13 @@ def momentum(position: float, warmup: float, name: str) -> float | None:
     return least + (most - least) * way
 
 
-def side(position: float, full_px: int, first: float) -> int:
+def side(position: float, full_px: int, first: float, least_px: int = LEAST_PX) -> int:
     """Side in px of what is trained on: `first` of the full one at the start, growing in a line to all of it at
     `GROWN`, in multiples of 16 (progressive resizing, Howard 2018). `first` 1: always full.
     """
     share = first + (1 - first) * min(1.0, position / GROWN)
-    return full_px if share >= 1 else min(full_px, max(LEAST_PX, round(share * full_px / STEP_PX) * STEP_PX))
+    step_px = STEP_PX if full_px >= SMALL_PX else STEP_PX // 2
+    return full_px if share >= 1 else min(full_px, max(least_px, round(share * full_px / step_px) * step_px))
 
 
 def averaging(step: int, decay: float) -> float:
