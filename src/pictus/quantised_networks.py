@@ -113,9 +113,9 @@ def check(model: "nn.Module", path: "Path") -> None:
     ]
     wrong += [f"{name}.weight is not finite" for name, layer in layers(model) if not layer.weight.isfinite().all()]
     if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise UserError(
-            f"{path} holds what no network of 8 bits can: {wrong[0]}" + f" and {len(wrong) - 1} more" * (len(wrong) > 1)
-            + ". A range is finite and 0 is within it.",
+            f"{path} holds what no network of 8 bits can: {wrong[0]}{more}. A range is finite and 0 is within it.",
             fix="restore it from a copy, or: pictus train quantise RUN    of the run it came from",
         )
 

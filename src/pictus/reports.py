@@ -189,7 +189,8 @@ def chart(found: Sequence[Line], x: Axis, y: Axis, words: str, cuts: Sequence[tu
         free = max(_down(y, last) + 4, free + APART)
         told = f"{last:.1%}" if y.is_share else f"{short(last)}{line.unit}"
         is_rank = line.kind.partition(" ")[0] in RANKS  # whose colours are too pale for words
-        parts += [f'<circle class="{line.kind}" cx="{LEFT + WIDTH + 12}" cy="{free - 4:.1f}" r="3"/>'] * is_rank
+        if is_rank:
+            parts.append(f'<circle class="{line.kind}" cx="{LEFT + WIDTH + 12}" cy="{free - 4:.1f}" r="3"/>')
         at = LEFT + WIDTH + (20 if is_rank else 8)
         parts.append(f'<text class="{line.kind}" x="{at}" y="{free:.1f}">{escape(line.name)} {told}</text>')
     over = max(0, _WIDEST * max((len(said) for _, said in y.ticks), default=0) + 6 - LEFT)

@@ -38,7 +38,7 @@ def in_python(fix: str) -> str:
     def argument(match: re.Match[str]) -> str:
         """An option that stands alone."""
         name, value = match[1].replace("-", "_"), match[2]
-        name += "_" * (keyword.iskeyword(name) or name == "set")  # as steps call them
+        name += "_" if keyword.iskeyword(name) or name == "set" else ""  # as steps call them
         if value is None:
             return f"{name}={'…' if takes('--' + match[1]) else 'True'}"
         inner = value.strip("\"'")

@@ -48,7 +48,7 @@ def settings(_project: Project, *, recipe: str = BASE, find: str = "") -> Outcom
     found = [row for row in every if wanted in row.name or find.strip().lower() in row.means.lower()]
     if not found:
         raise UserError(f"No setting is called or means {find!r}.", fix="pictus train settings    lists all")
-    problems = (f"auto sets some of them by the pictures and the machine; these are {BASE}'s",) * is_auto
+    problems = (f"auto sets some of them by the pictures and the machine; these are {BASE}'s",) if is_auto else ()
     headline = drawn(found, f"{counted(len(found), 'setting')} of {recipe}")
     summary = {"recipe": recipe, "settings": len(found)}
     by_name = (row for row in found if (wanted in row.name if wanted else row.name == "lr"))

@@ -77,7 +77,7 @@ def _typed(taxonomy: Taxonomy, concept_id: str) -> str:
 
 def _and(people: Sequence[str]) -> str:
     """Whose they are, in words."""
-    some = ", ".join(people[:SHOWN]) + ", …" * (len(people) > SHOWN)
+    some = ", ".join(people[:SHOWN]) + (", …" if len(people) > SHOWN else "")
     return f"{some} {'holds' if len(people) == 1 else 'hold'}" if people else "somebody holds"
 
 

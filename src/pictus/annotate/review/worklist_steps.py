@@ -226,7 +226,8 @@ class Worklist:
             name = taxonomy.called(one.concept_id)
             if name not in (found := names.setdefault(one.ruling, [])):
                 found.append(name)
-        shown = {ruling: ", ".join(found[:NAMED]) + ", …" * (len(found) > NAMED) for ruling, found in names.items()}
+        shown = {ruling: ", ".join(found[:NAMED]) + (", …" if len(found) > NAMED else "")
+                 for ruling, found in names.items()}  # fmt: skip
         if WITHDRAWN in shown:
             return f"taken back: {shown[WITHDRAWN]}"
         if IS in shown and IS_NOT in shown:

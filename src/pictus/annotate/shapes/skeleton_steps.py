@@ -89,7 +89,7 @@ def unchosen(project: Project, taxonomy: Taxonomy, concept_ids: Sequence[str]) -
     names = [taxonomy.name(one) for one in concept_ids if one not in chosen and not _latest(project, one, known)]
     if not names:
         return ()
-    some = ", ".join(names[:SHOWN]) + ", …" * (len(names) > SHOWN)
+    some = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
     lacking = f"no skeleton is chosen for {counted(len(names), 'concept')} ({some}), so each annotator picks one"
     return (f"{lacking}: pictus annotate skeleton NAME --concept {shlex.quote(names[0])}",)
 

@@ -69,10 +69,10 @@ def taken(threads: int, load: float | None = None) -> str:
     load = os.getloadavg()[0] if load is None else load
     if load < TAKEN * cpu_count():
         return ""
-    advice = " Threads that wait for each other lose most: --set parts=1 --set threads=1 may be faster." * (threads > 1)
+    advice = " Threads that wait for each other lose most: --set parts=1 --set threads=1 may be faster."
     return (
         f"{counted(cpu_count(), 'core')} of this machine had work for {load:.1f} in the last minute: training shares"
-        f" them, and takes longer than on an idle one.{advice}"
+        f" them, and takes longer than on an idle one.{advice if threads > 1 else ''}"
     )
 
 

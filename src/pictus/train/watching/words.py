@@ -90,7 +90,7 @@ def _transfer(card: Card) -> str:
         stages = counted(found["stages"], "stage")
         told = f"at first {many} weights trained, {found['trained_stages']} of {stages}"
     told += f"; batch norm: {found['batch_norm']}" if found.get("batch_norm") else ""
-    return told + "; kept with the adapters added in, which lie beside them" * bool(adapters)
+    return f"{told}; kept with the adapters added in, which lie beside them" if adapters else told
 
 
 def _training(card: Card) -> str:
@@ -100,7 +100,7 @@ def _training(card: Card) -> str:
     epochs, planned = found.get("epochs"), found.get("epochs_planned")
     told = f"recipe {card.get('recipe_name', '?')}, seed {recipe.get('seed', 0)}"
     if isinstance(epochs, int):
-        told += f", {counted(epochs, 'epoch')}" + f" of {planned}" * bool(planned and planned > epochs)
+        told += f", {counted(epochs, 'epoch')}" + (f" of {planned}" if planned and planned > epochs else "")
         told += _cut_short(found)
     told += f", batches of {recipe.get('batch_size', '?')}, {recipe.get('optimizer', '?')} at {recipe.get('lr', 0):g}"
     pieces = (card.get("environment") or {}).get("accumulate")
