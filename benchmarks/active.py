@@ -25,8 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -35,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-import pictus
+from cifar10 import PLAIN, labelled
 from pictus import stats, train
 from pictus.models import Floats
 from pictus.project import Project
@@ -43,7 +41,6 @@ from pictus.releases import find_release
 from pictus.train.choosing import rounds
 from pictus.train.transfer import features, probing
 from pictus.train.transfer.features import Features
-from pretrain import PLAIN, REAL, prepared
 
 WAYS = ("random", "uncertainty", "core-set", "mixed")
 
@@ -66,13 +63,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.quick:
         asked.pictures, asked.seeds, asked.rounds, asked.epochs = 3_000, 2, 3, 1
-    archive = REAL / "cifar10" / "cifar10_jpeg_60000.tar.xz"
-    if not archive.exists():
-        sys.exit(f"{archive} not found: set PICTUS_REAL_DATA")
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = asked.project or Path(scratch) / "cifar10"
-        project = pictus.open(folder) if (folder / "releases").exists() else prepared(folder, archive, asked.pictures)
+    with labelled(asked.pictures, asked.project) as project:
         splits, n_classes = featured(project, asked)
     torch.set_num_threads(1)  # a probe's matrices are small: several threads would wait for each other
     print(f"{'seed':>4}  {'way':12}" + "".join(f"{labels:>8}" for labels in counts(asked)) + "   labels", flush=True)

@@ -27,9 +27,11 @@ import resource
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,8 @@ from pictus.train.feed.loader import Pictures, batches, portions_of_epochs
 REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 WIDEST = duplicates.HASH_BITS // 3
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+PLAIN = ("size=32", "probe=false", "log=none")
+"""Settings of every run on these pictures that a benchmark trains."""
 
 
 def main() -> None:
@@ -61,24 +65,74 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], help="NAME=VALUE, a setting of the recipe (repeatable)")
     asked = parser.parse_args()
-    archive = REAL / "cifar10" / "cifar10_jpeg_60000.tar.xz"
-    if not archive.exists():
-        sys.exit(f"{archive} not found: set PICTUS_REAL_DATA")
+    pictures = archive()
     with tempfile.TemporaryDirectory() as scratch:
         project = pictus.new(asked.project or Path(scratch) / "cifar10")
         if asked.train:
-            print(json.dumps(trained(project, archive, asked)))
+            print(json.dumps(trained(project, pictures, asked)))
             return
-        seconds, counts = journey(project, archive, Path(scratch))
+        seconds, counts = journey(project, pictures, Path(scratch))
         found = judged(project)
     total = sum(seconds.values())
     print(json.dumps({"name": "cifar10", "ours": round(total, 1), "peer": {}, "unit": "s", "ratio": {},
                       "n": counts["pictures"], "checks": {"seconds": seconds, **counts, **found}}))  # fmt: skip
 
 
-def journey(project: Project, archive: Path, scratch: Path) -> tuple[dict[str, float], dict[str, Any]]:
-    names = scratch / "classes.csv"
-    names.write_text("\n".join(["name", *CLASSES]) + "\n")
+def archive() -> Path:
+    """All 60,000 pictures; where there is none, it is said and the benchmark ends."""
+    path = REAL / "cifar10" / "cifar10_jpeg_60000.tar.xz"
+    if not path.exists():
+        sys.exit(f"{path} not found: set PICTUS_REAL_DATA")
+    return path
+
+
+def concepts(folder: Path) -> Path:
+    """A list of the ten classes, as `taxonomy import` reads it."""
+    path = folder / "classes.csv"
+    path.write_text("\n".join(["name", *CLASSES]) + "\n")
+    return path
+
+
+def first_pictures(folder: Path, n_train: int, n_test: int) -> list[dict[str, str]]:
+    """Unpacks the first pictures of each split into `folder`; their rows of the index."""
+    pictures = archive()
+    with (REAL / "cifar10" / "index.csv").open() as opened:
+        rows = [
+            row for row in csv.DictReader(opened)
+            if int(row["official_index"]) < (n_train if row["split"] == "train" else n_test)
+        ]  # fmt: skip
+    wanted = {row["path"] for row in rows}
+    with tarfile.open(pictures) as tar:
+        tar.extractall(folder, [one for one in tar if one.name.removeprefix("./") in wanted], filter="data")
+    return rows
+
+
+@contextmanager
+def labelled(n_train: int, kept: Path | None = None) -> Iterator[Project]:
+    """A project with a release of the first pictures of each split, labelled as their folders say, a fifth as many of
+    them to test; the one in the folder `kept`, where one was kept there.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = kept or Path(scratch) / "cifar10"
+        if (folder / "releases").exists():
+            yield pictus.open(folder)
+            return
+        photos = folder.with_name(f"{folder.name}-photos")
+        rows = first_pictures(photos, n_train, n_train // 5)
+        project = pictus.new(folder)
+        labels = project.root / "labels.csv"
+        labels.write_text("\n".join(["image,label", *(f"{row['path']},{row['label_name']}" for row in rows)]) + "\n")
+        taxonomy.import_(project, file=concepts(project.root))
+        collect.add(project, (photos,))
+        annotate.import_(project, (labels,))
+        annotate.settle(project)
+        release.split(project, seed=7, given=("test=test",), train=0.96, val=0.04, test=0)
+        release.cut(project, "1.0.0")
+        yield project
+
+
+def journey(project: Project, pictures: Path, scratch: Path) -> tuple[dict[str, float], dict[str, Any]]:
+    names = concepts(scratch)
     seconds: dict[str, float] = {}
     print(f"{'step':20}{'seconds':>9}{'peak MB':>9}  result")
 
@@ -90,7 +144,7 @@ def journey(project: Project, archive: Path, scratch: Path) -> tuple[dict[str, f
         return outcome
 
     run("taxonomy import", lambda: taxonomy.import_(project, file=names))
-    run("collect add", lambda: collect.add(project, (archive,), by_folder=True))
+    run("collect add", lambda: collect.add(project, (pictures,), by_folder=True))
     run("clean check", lambda: clean.check(project))
     dedupe = run("clean dedupe", lambda: clean.dedupe(project))
     screen = run("clean screen", lambda: clean.screen(project))
@@ -107,12 +161,10 @@ def journey(project: Project, archive: Path, scratch: Path) -> tuple[dict[str, f
     return seconds, counts
 
 
-def trained(project: Project, archive: Path, asked: argparse.Namespace) -> dict[str, Any]:
+def trained(project: Project, pictures: Path, asked: argparse.Namespace) -> dict[str, Any]:
     """Train from scratch and ask the official test pictures, once for each seed."""
-    names = project.root / "classes.csv"
-    names.write_text("\n".join(["name", *CLASSES]) + "\n")
-    taxonomy.import_(project, file=names)
-    collect.add(project, (archive,), by_folder=True)
+    taxonomy.import_(project, file=concepts(project.root))
+    collect.add(project, (pictures,), by_folder=True)
     annotate.import_(project, from_folders=True)
     annotate.settle(project, method="majority")
     release.split(project, seed=7, given=("test=test",), train=0.98, val=0.02, test=0)

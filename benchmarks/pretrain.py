@@ -24,30 +24,23 @@ from labels are chosen on them, in each way alike.
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
-import os
 import statistics
 import sys
-import tarfile
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pictus
-from pictus import annotate, collect, evaluate, models, release, taxonomy, train
+from cifar10 import PLAIN, labelled
+from pictus import evaluate, models, train
 from pictus.project import Project
 from pictus.releases import find_release
 from pictus.train.transfer import features, probing
 
-REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PRE, DRAWN, LABELS, LABELS_PROBE, TUNED, FIXMATCH = (
     "pre-trained, probe", "drawn, probe", "from labels", "from labels, probe", "pre-trained, labels", "fixmatch"
 )  # fmt: skip
-PLAIN = ("size=32", "probe=false", "log=none")
 
 
 def main() -> None:
@@ -69,13 +62,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.quick:
         asked.seeds, asked.pictures = 1, 10_000
-    archive = REAL / "cifar10" / "cifar10_jpeg_60000.tar.xz"
-    if not archive.exists():
-        sys.exit(f"{archive} not found: set PICTUS_REAL_DATA")
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = asked.project or Path(scratch) / "cifar10"
-        project = pictus.open(folder) if (folder / "releases").exists() else prepared(folder, archive, asked.pictures)
+    with labelled(asked.pictures, asked.project) as project:
         splits = find_release(project).pictures.column("split").to_pylist()
         counts = {name: splits.count(name) for name in ("train", "test")}
         print(f"{counts}\n{'way':22}{'seed':>5}{'top-1':>8}{'CPU s':>8}", flush=True)
@@ -187,32 +175,6 @@ def probed(project: Project, run: str, asked: argparse.Namespace, seed: int) -> 
         few = probing.share_of(known, asked.share, seed * 1000 + draw)
         found.append(probing.rows("linear", few, val, test, len(opened.classes))[-1].top1)
     return statistics.mean(found)
-
-
-def prepared(folder: Path, archive: Path, n_train: int) -> Project:
-    """A project with a release of the first pictures of each split, labelled as their folders say."""
-    project = pictus.new(folder)
-    beside = ("photos", "labels.csv", "classes.csv")
-    photos, labels, names_file = (folder.with_name(f"{folder.name}-{name}") for name in beside)
-    with (REAL / "cifar10" / "index.csv").open() as opened:
-        rows = [
-            row for row in csv.DictReader(opened)
-            if int(row["official_index"]) < (n_train if row["split"] == "train" else n_train // 5)
-        ]  # fmt: skip
-    wanted = {row["path"] for row in rows}
-    with tarfile.open(archive) as opened_tar:
-        members = [entry for entry in opened_tar if entry.name.removeprefix("./") in wanted]
-        opened_tar.extractall(photos, members, filter="data")
-    names_file.write_text("\n".join(["name", *CLASSES]) + "\n")
-    lines = (f"{row['path']},{row['label_name']}" for row in rows)
-    labels.write_text("\n".join(["image,label", *lines]) + "\n")
-    taxonomy.import_(project, file=names_file)
-    collect.add(project, (photos,))
-    annotate.import_(project, (labels,))
-    annotate.settle(project)
-    release.split(project, seed=7, given=("test=test",), train=0.96, val=0.04, test=0)
-    release.cut(project, "1.0.0")
-    return project
 
 
 if __name__ == "__main__":

@@ -24,21 +24,18 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.utils import prune as masks
 
+from cifar10 import PLAIN, labelled
 from pictus import models, narrow_networks, stats, train
 from pictus.models import Run
 from pictus.project import Project
 from pictus.releases import find_release
 from pictus.train.fitting import measured
-from pretrain import PLAIN, REAL, prepared
 
 BEFORE, CHANNELS, WEIGHTS, NARROW, AFTER, SCRATCH = (
     "before", "masks on channels", "masks on weights", "narrow", "after", "from scratch"
@@ -61,12 +58,8 @@ def main() -> None:
     asked.sparsity = asked.sparsity or [0.3, 0.5, 0.7]
     if asked.quick:
         asked.pictures, asked.seeds, asked.epochs, asked.again, asked.sparsity = 3_000, 1, 2, 1, [0.5]
-    archive = REAL / "cifar10" / "cifar10_jpeg_60000.tar.xz"
-    if not archive.exists():
-        sys.exit(f"{archive} not found: set PICTUS_REAL_DATA")
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch:
-        project = prepared(Path(scratch) / "cifar10", archive, asked.pictures)
+    with labelled(asked.pictures) as project:
         found: dict[tuple[float, str], list[tuple[float, float, float]]] = {}
         sizes: dict[tuple[float, str], tuple[int, int]] = {}
         print(f"{'seed':>4}{'sparsity':>9}  {'network':20}{'top-1':>8}  95 % interval", flush=True)

@@ -18,10 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import statistics
-import sys
-import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -31,13 +28,12 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import pictus
+from cifar10 import CLASSES, PLAIN, REAL, concepts, first_pictures
 from pictus import annotate, collect, evaluate, release, taxonomy, train
 from pictus.project import Project
 from pictus.records import Source
 from pictus.releases import class_names, find_release
 
-REAL = Path(os.environ.get("PICTUS_REAL_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 WAYS: dict[str, tuple[str, ...]] = {
     "majority": (),
     "posterior": ("targets=posterior",),
@@ -49,8 +45,6 @@ WAYS: dict[str, tuple[str, ...]] = {
 LEAST = 0.51
 """Posterior a label needs; pictures of which nothing is as sure are left out."""
 
-PLAIN = ("smoothing=0", "size=32", "probe=false")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -61,16 +55,13 @@ def main() -> None:
     parser.add_argument("--recipe", default="resnet-w32")
     parser.add_argument("--only", default="", help="some of: " + "; ".join(WAYS))
     asked = parser.parse_args()
-    archive = REAL / "cifar10" / "cifar10_jpeg_60000.tar.xz"
-    if not archive.exists():
-        sys.exit(f"{archive} not found: set PICTUS_REAL_DATA")
     full = (asked.seeds, asked.epochs, (asked.pictures, 10_000))
     seeds, epochs, sizes = (1, 10, (3200, 800)) if asked.quick else full
     ways = {name: WAYS[name] for name in WAYS if not asked.only or name in asked.only.split("; ")}
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         project = pictus.new(Path(scratch) / "cifar10n")
-        facts = prepared(project, archive, Path(scratch) / "photos", sizes)
+        facts = prepared(project, Path(scratch) / "photos", sizes)
         print(f"{facts}\n{'way':16}{'seed':>5}{'top-1':>8}{'to people':>11}{'seconds':>9}", flush=True)
         found = {
             name: [trained(project, name, settings, seed, (asked.recipe, epochs)) for seed in range(seeds)]
@@ -89,21 +80,12 @@ def main() -> None:
     }))  # fmt: skip
 
 
-def prepared(project: Project, archive: Path, photos: Path, sizes: tuple[int, int]) -> dict[str, Any]:
+def prepared(project: Project, photos: Path, sizes: tuple[int, int]) -> dict[str, Any]:
     """A release of the first pictures of each split: crowd labels in train and val, clean ones in test."""
-    with (REAL / "cifar10" / "index.csv").open() as opened:
-        rows = [
-            row for row in csv.DictReader(opened)
-            if int(row["official_index"]) < sizes[0 if row["split"] == "train" else 1]
-        ]  # fmt: skip
-    wanted = {row["path"] for row in rows}
-    with tarfile.open(archive) as opened_tar:
-        members = [entry for entry in opened_tar if entry.name.removeprefix("./") in wanted]
-        opened_tar.extractall(photos, members, filter="data")
+    rows = first_pictures(photos, *sizes)
     human = np.load(REAL / "cifar10_human" / "cifar10n_labels.npz")
     labels_N3 = np.stack([human[f"random_label{number}"] for number in (1, 2, 3)], axis=1)
-    votes, clean, names_file = (photos.parent / name for name in ("votes.csv", "clean.csv", "classes.csv"))
-    names_file.write_text("\n".join(["name", *CLASSES]) + "\n")
+    votes, clean = (photos.parent / name for name in ("votes.csv", "clean.csv"))
     with votes.open("w") as opened, clean.open("w") as opened_clean:
         opened.write("worker,image,answer\n")
         opened_clean.write("image,label\n")
@@ -113,7 +95,7 @@ def prepared(project: Project, archive: Path, photos: Path, sizes: tuple[int, in
             else:
                 for worker, label in enumerate(labels_N3[int(row["official_index"])].tolist()):
                     opened.write(f"worker {worker + 1},{row['path']},{CLASSES[label]}\n")
-    taxonomy.import_(project, file=names_file)
+    taxonomy.import_(project, file=concepts(photos.parent))
     collect.add(project, (photos,))
     annotate.import_(project, (votes,))
     annotate.import_(project, (clean,))
@@ -132,7 +114,7 @@ def trained(
     """One run -> its accuracy on the clean test labels, and its cross-entropy to what people said of them."""
     run = f"{name.replace(', ', '-')}-{seed}"
     started = time.perf_counter()
-    train.run(project, recipe=how[0], name=run, epochs=how[1], set_=(*PLAIN, f"seed={seed}", *settings))
+    train.run(project, recipe=how[0], name=run, epochs=how[1], set_=(*PLAIN, "smoothing=0", f"seed={seed}", *settings))
     seconds = time.perf_counter() - started
     top1 = evaluate.run(project, run=run, split="test", logits=True).summary["top1"]["estimate"]
     table = pq.read_table(project.models_dir / run / "evaluations" / "1.0.0-test" / "predictions.parquet")
