@@ -33,116 +33,116 @@ REFERENCE_BATCH = 128
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides the result besides the pictures. 0 as size, pack, parts or threads: chosen at the start.
+    """All that decides the result besides the pictures. What each means is said in meanings.py, and here only why.
 
-    Learning rate and weight decay are the peak's; both follow the schedule of `schedule.py`.
+    0 as size, pack, parts or threads: chosen at the start. Learning rate and weight decay are the peak's; both follow
+    the schedule of `schedule.py`. Those of FOUND are not set, but found when the run begins.
     """
 
     model: str
     task: str = "classification"
-    objective: str = "labels"  # what a step makes smaller, and by that what a batch is made of
+    objective: str = "labels"  # decides what a batch is made of, too
     seed: int = 0
     epochs: int = 20
-    minutes: float = 0.0  # > 0: as many epochs as fit into it, planned anew as they pass, at most `epochs`
+    minutes: float = 0.0  # planned anew as they pass (loop/budget.py)
     batch_size: int = 128
-    optimizer: str = "sgd"  # sgd (Nesterov momentum 0.9) | adamw | lion | muon
-    lr: float = 0.2  # at the peak, for a batch of 128; it grows and shrinks with the batch (Goyal et al. 2017)
-    weight_decay: float = 5e-4  # not on normalisation layers and biases
-    warmup: float = 0.1  # share of all steps
-    smoothing: float = 0.1  # of labels
-    clip: float = 2.0  # greatest norm of the gradient, 0: none
-    ema: float = 0.995  # decay of the averaged weights that are validated and kept, 0: none
-    patience: int = 0  # epochs without a better validation before training stops, 0: never
-    size: int = 0  # px, input side; 0: from the pictures, at most `largest`
+    optimizer: str = "sgd"  # sgd: Nesterov momentum 0.9
+    lr: float = 0.2  # of a batch of REFERENCE_BATCH (Goyal et al. 2017)
+    weight_decay: float = 5e-4
+    warmup: float = 0.1
+    smoothing: float = 0.1
+    clip: float = 2.0
+    ema: float = 0.995
+    patience: int = 0
+    size: int = 0
     largest: int = 224
-    view: float = 1.0  # side of the crops trained on, as a share of the input side
-    pack: int = 0  # px, short side pictures are kept at in memory between epochs; 0: from size, -1: never shrunk
-    crop: str = "resized"  # resized (random area and shape) | padded (shifted by `shift` at most)
-    min_area: float = 0.35  # smallest part of the picture a resized crop may show
-    flip: float = 0.5  # chance
-    erase: float = 0.25  # chance that a rectangle is wiped out
-    colour: float = 0.2  # strength of random brightness, contrast and colour balance
-    precision: str = "auto"  # auto | bf16 | fp32 | fp16 (on a GPU)
+    view: float = 1.0
+    pack: int = 0
+    crop: str = "resized"
+    min_area: float = 0.35
+    flip: float = 0.5
+    erase: float = 0.25
+    colour: float = 0.2
+    precision: str = "auto"
     pretrained: bool = False
-    weights: str = ""  # a safetensors file to start from
-    parts: int = 0  # a batch is computed in, each by one thread; 0: from the cores
-    threads: int = 0  # torch's in each part; 0: cores / parts
-    checkpoint_s: float = 60.0  # seconds between checkpoints; one is also written after every epoch
+    weights: str = ""
+    parts: int = 0
+    threads: int = 0
+    checkpoint_s: float = 60.0
     # what is trained, and from where (transfer/)
-    freeze: str = "none"  # none | backbone (all but the head) | N: all but the last N stages
-    unfreeze_every: int = 0  # epochs after which one stage more is trained, 0: never
-    lr_head: float = 1.0  # learning rate of the head, as a multiple of the others' (before layer_decay)
-    lora: int = 0  # rank of adapters that are trained in place of the layers, with the head, 0: none
-    lora_on: str = ""  # only on layers whose name holds one of these words, separated by commas
-    from_run: str = ""  # a run of ours to start from; the head's rows go over by concept
-    from_run_sha256: str = ""  # of its weights; found when the run begins
+    freeze: str = "none"
+    unfreeze_every: int = 0
+    lr_head: float = 1.0  # before layer_decay
+    lora: int = 0
+    lora_on: str = ""
+    from_run: str = ""  # the head's rows go over by concept
+    from_run_sha256: str = ""
     # from a teacher (objective distil), against attacks (objective adversarial)
-    teacher: str = ""  # the run
-    teacher_sha256: str = ""  # of its weights; found when the run begins
+    teacher: str = ""
+    teacher_sha256: str = ""
     temperature: float = 4.0
-    distil: float = 0.7  # share of the teacher in the loss, the rest is the labels'
-    attack: float = 4.0  # greatest change of a colour, of 255
+    distil: float = 0.7
+    attack: float = 4.0
     attack_steps: int = 3
-
     # what is taught, and how much each picture counts (targets.py, objectives/labels.py)
-    targets: str = "best"  # best | posterior (the crowd's doubt) | votes (its answers as they are)
-    temper: float = 1.0  # of posteriors and votes: above 1 they doubt more, below 1 less
-    robust: str = "none"  # none | downweight (doubted labels) | gce | forward (labels as they are confused)
-    loss: str = "task"  # task | asymmetric (several labels to a picture)
-    sample_weights: str = ""  # a .csv or .parquet file: image_id, weight
-    sample_weights_sha256: str = ""  # found when the run begins
-    weigh: str = "loss"  # loss (how much a picture counts) | sampling (how often it is shown): what weights change
+    targets: str = "best"
+    temper: float = 1.0
+    robust: str = "none"
+    loss: str = "task"
+    sample_weights: str = ""
+    sample_weights_sha256: str = ""
+    weigh: str = "loss"
     # where pictures come from and how often (feed/packs.py, feed/sampling.py)
-    keep: str = "auto"  # memory (shrunk to `pack` there) | pack (on the disk, at `pack` px) | original (as they came)
-    balance: float = 0.0  # of classes: 0 as they are, 1 all alike
-    repeats: int = 1  # times a picture is in its batch, other crops each
-    cache_gb: float = 20.0  # GiB of shards kept here of a release that lies in an object store
+    keep: str = "auto"
+    balance: float = 0.0
+    repeats: int = 1
+    cache_gb: float = 20.0
     # the loop's
-    schedule: str = "cosine"  # cosine | linear | step | one-cycle | constant, after the warm-up
-    layer_decay: float = 1.0  # share of the learning rate that each stage has of the one above it
-    drop: float = -1.0  # chance that a feature before the classifier is left out; -1: as the network has it
-    drop_path: float = -1.0  # chance that the last residual branch is left out, earlier ones less; -1: as it has it
-    accumulate: int = 1  # a batch is computed in so many pieces, one after the other; batch norm sees one of them
-    grow: float = 1.0  # side of what is trained on at the start, as a share of the full one; 1: does not grow
-    layout: str = "auto"  # channels-last | contiguous: of the numbers in memory
-    compile: bool = False  # torch.compile
-    processes: int = 1  # that share every batch (devices/group.py)
-    shard: bool = False  # each of them keeps its share of the weights only (devices/sharding.py)
-    probe: bool = True  # a few steps are timed at the start, where the run is long enough to gain by it
+    schedule: str = "cosine"
+    layer_decay: float = 1.0
+    drop: float = -1.0
+    drop_path: float = -1.0  # earlier branches less
+    accumulate: int = 1  # batch norm sees one piece
+    grow: float = 1.0
+    layout: str = "auto"
+    compile: bool = False
+    processes: int = 1  # devices/group.py
+    shard: bool = False  # devices/sharding.py
+    probe: bool = True
     # what else happens to a picture (feed/augment.py) and between two (feed/mixing.py)
-    policy: str = "none"  # none | rand | trivial | augmix | three
-    magnitude: int = 0  # rand: of 30; augmix: of 10; 0: as published (9, 3)
-    ops: int = 2  # operations in a row, of rand
-    saturation: float = 0.0  # strength
-    hue: float = 0.0  # greatest turn, as a share of the circle
-    grey: float = 0.0  # chance
-    blur: float = 0.0  # chance of a Gaussian blur of sigma 0.1 to 2 px
-    solarise: float = 0.0  # chance that values of 128 and more are turned into their negative
-    mixup: float = 0.0  # alpha of Beta(alpha, alpha), 0: never; with cutmix as well: either in every second picture
-    cutmix: float = 0.0  # alpha, 0: never
-    mix_until: float = 1.0  # share of training after which pictures are no longer mixed
+    policy: str = "none"
+    magnitude: int = 0  # as published: 9 of rand, 3 of augmix
+    ops: int = 2
+    saturation: float = 0.0
+    hue: float = 0.0
+    grey: float = 0.0
+    blur: float = 0.0  # Gaussian, of sigma 0.1 to 2 px
+    solarise: float = 0.0
+    mixup: float = 0.0  # of Beta(alpha, alpha); with cutmix as well: either in every second picture
+    cutmix: float = 0.0
+    mix_until: float = 1.0
     # of airbench (plain_network.py), for any network
-    alternate: bool = False  # flips by turns: a picture is mirrored in every second epoch, chance says in which
-    shift: float = 0.125  # greatest shift of a padded crop, as a share of the input side
-    mirror: bool = False  # a trained network's answer is the mean over a picture and its mirror image; twice the work
-    lr_bias: float = 1.0  # learning rate of what batch normalisation adds, as a multiple of the others'
+    alternate: bool = False  # chance says in which
+    shift: float = 0.125
+    mirror: bool = False
+    lr_bias: float = 1.0
     # who else is told the curve (watching/loggers.py)
-    log: str = "tensorboard"  # tensorboard | wandb | mlflow | none, or several of them, separated by commas
+    log: str = "tensorboard"
     # without labels, or with few (pretrain/, objectives/simclr.py, dino.py, mae.py, fixmatch.py)
-    max_area: float = 1.0  # greatest part of the picture a resized crop may show
-    share: float = 1.0  # of each class's training pictures, the label is used; drawn by the seed
-    pool: str = "none"  # none | project: all its clean pictures as well, without labels
-    pool_sha256: str = ""  # of the list of them; found when the run begins
-    hidden: int = 512  # units of the projection
-    outputs: int = 0  # of the projection; 0: 128 (simclr, dcl), 1024 (dino)
-    sharpness: float = 0.2  # simclr, dcl: temperature of the similarities
-    drift: float = 0.99  # dino: how much of the teacher stays in a step, at the start; it grows to 1
-    local_crops: int = 4  # dino: small crops beside the two large ones
-    mask: float = 0.0  # mae: share of the patches that are hidden; 0: 0.75 of a transformer's, 0.6 else
-    patch: int = 0  # mae: side of the patches hidden from a network without patches of its own, px; 0: a quarter
-    threshold: float = 0.95  # fixmatch: how sure a guess must be to be learned from
-    unlabelled: int = 7  # fixmatch: pictures without a label to each with one
-    unlabelled_weight: float = 1.0  # fixmatch: of their loss
+    max_area: float = 1.0
+    share: float = 1.0  # drawn by the seed
+    pool: str = "none"
+    pool_sha256: str = ""
+    hidden: int = 512
+    outputs: int = 0
+    sharpness: float = 0.2
+    drift: float = 0.99  # it grows to 1
+    local_crops: int = 4
+    mask: float = 0.0
+    patch: int = 0  # of a network without patches of its own
+    threshold: float = 0.95
+    unlabelled: int = 7
+    unlabelled_weight: float = 1.0
 
 
 @dataclass(frozen=True)
