@@ -132,18 +132,6 @@ def test_one_process_and_several_find_the_same_rows(
 
 
 @pytest.mark.usefixtures("in_parts")
-def test_ray_finds_the_same_rows(project: Project, add_hashes: AddHashes, near_hashes: NearHashes) -> None:
-    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
-    words = near_hashes(400)
-    add_hashes(project, words[:300])
-    dedupe(project, workers=1)
-    add_hashes(project, words[300:], 300)
-    dedupe(project, workers=1)
-    alone = rows_of(project)
-    assert from_scratch(project, engine="ray", workers=2).equals(alone)
-
-
-@pytest.mark.usefixtures("in_parts")
 def test_a_stopped_run_goes_on_with_the_parts_it_has(
     project: Project, monkeypatch: pytest.MonkeyPatch, add_hashes: AddHashes, near_hashes: NearHashes
 ) -> None:

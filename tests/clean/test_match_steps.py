@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -157,10 +156,9 @@ def test_features_in_another_order_are_compared_anew(
     }
 
 
-def test_processes_and_ray_give_the_rows_of_one_process(
+def test_several_processes_give_the_rows_of_one(
     project: Project, fill: Fill, photos: list[bytes], copies: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     fill([*photos[:2], *copies[:2]])
     check(project)
     match(project, workers=1)
@@ -168,18 +166,10 @@ def test_processes_and_ray_give_the_rows_of_one_process(
     alone = [project.tables.read(name) for name in tables]
     monkeypatch.setattr(match_steps, "_PAIRS", 1)
     monkeypatch.setattr("pictus.engine.TASK_ROWS", 2)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="lance is not fork-safe")  # Ray's daemons use no Lance
-        # "local": never another test's cluster on this machine
-        cluster.init("local", num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
-    try:
-        for engine in ("local", "ray"):
-            for name in tables:
-                project.tables.drop(name)
-            match(project, engine=engine, workers=2)
-            assert [project.tables.read(name) for name in tables] == alone
-    finally:
-        cluster.shutdown()
+    for name in tables:
+        project.tables.drop(name)
+    match(project, workers=2)
+    assert [project.tables.read(name) for name in tables] == alone
 
 
 def test_small_pictures_are_found_turned_and_counted_as_left_to_the_hashes(

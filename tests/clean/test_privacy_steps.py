@@ -170,14 +170,3 @@ def test_without_a_classifier_it_says_how_to_plug_one_in(
     with pytest.raises(pictus.UserError, match="brings no safety classifier") as found:
         clean.safety(project)
     assert "docs/clean.md" in found.value.fix
-
-
-@pytest.mark.slow
-def test_faces_on_ray_are_the_same_rows(project: pictus.Project, four: list[str]) -> None:
-    pytest.importorskip("ray", reason="needs the extra ray")
-    pytest.importorskip("cv2", reason="needs the extra vision")
-    clean.faces(project, workers=1)
-    local = project.tables.read("faces")
-    project.tables.drop("faces")
-    clean.faces(project, engine="ray", workers=1)
-    assert project.tables.read("faces").equals(local)

@@ -193,11 +193,12 @@ FETCH_DEATHS = {"picture": (8, 16), "flush": (2, 3), "append images": (2, 3), "a
 """Where, and after how many of them: each so late that the run has committed at least one batch of seven."""
 
 
-@pytest.mark.parametrize("points", [4, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_fetch_killed_at_random_points_loses_nothing_doubles_nothing_and_lets_nothing_in(
-    project: Project, web: Any, tmp_path: Path, make_jpeg: MakeJpeg, points: int
+    project: Project, web: Any, tmp_path: Path, make_jpeg: MakeJpeg
 ) -> None:
     """Every run is killed after it has committed something, the next goes on; at the end all pictures stand once."""
+    points = 20
     count, chance = 30 * points, random.Random(points)
     web.put("/robots.txt", b"User-agent: *\nDisallow: /no/\n")
     good, forbidden = [f"/{number}.jpg" for number in range(count)], [f"/no/{number}.jpg" for number in range(20)]
