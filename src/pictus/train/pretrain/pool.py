@@ -50,7 +50,7 @@ def resolved(project: Project, release: Release, recipe: Recipe) -> Recipe:
         raise UserError("A pack holds the whole split: not a share of it, and no pool.", fix="leave out keep")
     if is_changed and recipe.keep == "auto":
         recipe = replace(recipe, keep="memory")
-    if recipe.pool == "none":
+    if recipe.pool == "none" or (recipe.pool_sha256 and not project.exists):  # a trial: its study found and lent it
         return recipe
     if not project.exists:
         raise UserError("pool=project needs a project.", fix="run this in the project's folder, or leave out pool")
@@ -71,6 +71,13 @@ def resolved(project: Project, release: Release, recipe: Recipe) -> Recipe:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, written.getvalue())
     return replace(recipe, pool_sha256=digest)
+
+
+def lent(project: Project, shelf: Project, recipe: Recipe) -> None:
+    """Put the list of the recipe's pool where the runs of `shelf` look for it."""
+    if recipe.pool_sha256:
+        name = f"{recipe.pool_sha256}.parquet"
+        write_bytes(shelf.models_dir / POOLS / name, (project.models_dir / POOLS / name).read_bytes())
 
 
 def arranged(project: Project, release: Release, recipe: Recipe) -> Release:

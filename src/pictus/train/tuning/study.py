@@ -3,6 +3,7 @@
 models/tune-<name>/
   study.sqlite            optuna's own tables
   trial-000/ …            bare runs
+  study.json              how far it is, for pages
   report.html
 
 What a trial tries is a function of (seed, its number, the trials before it), so a study with one worker that was killed
@@ -11,8 +12,10 @@ goes on as if it had not been. With several, what has ended before a trial begin
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from pictus.errors import counted
 from pictus.extras import need
+from pictus.project import write_text
 from pictus.train.tuning.space import Space, Span, settings
 from pictus.train.tuning.trial import Asked, End, Watcher
 
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
-NAME, STUDY = "study.sqlite", "tune"
+NAME, NOTE, STUDY = "study.sqlite", "study.json", "tune"
 
 STARTUP = 5
 """Trials that end before one is compared with their median."""
@@ -116,9 +120,25 @@ def search(study: "Study", wanted: Wanted, run: Run, said: Callable[[str], None]
 
 def told(study: "Study") -> str:
     """`7 trials · best 93.1%`."""
-    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    best = max((trial.value for trial in ended if is_whole(trial) and trial.value is not None), default=None)
-    return counted(len(ended), "trial") + (f" · best {best:.1%}" if best is not None else "")
+    ended, first = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)), best(study)
+    return counted(ended, "trial") + (f" · best {first.value:.1%}" if first else "")
+
+
+def best(study: "Study") -> "FrozenTrial | None":
+    """The first of the best that were trained to their end."""
+    whole = [trial for trial in study.get_trials(deepcopy=False) if is_whole(trial)]
+    return max(whole, key=lambda one: (one.value, -one.number), default=None)
+
+
+def note(study: "Study", folder: Path, recipe: str, release: str) -> None:
+    """study.json: trials that have ended, by how, and the best; numbers and scores as the page of runs shows them."""
+    ended = Counter(trial.state.name for trial in study.get_trials(deepcopy=False) if trial.state.is_finished())
+    first = best(study)
+    found = {
+        "format": 1, "recipe": recipe, "release": release, "trials": ended.total(), "given_up": ended["PRUNED"],
+        "failed": ended["FAIL"], "best": first and first.number, "score": first and first.value,
+    }  # fmt: skip
+    write_text(folder / NOTE, json.dumps(found) + "\n")
 
 
 def is_whole(trial: "FrozenTrial") -> bool:

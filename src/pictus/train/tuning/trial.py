@@ -45,6 +45,11 @@ class Shelf(Project):
     def models_dir(self) -> Path:
         return self.root
 
+    @property
+    def shards_dir(self) -> Path:
+        """Of the project in whose models/ the study lies: trials may learn from its pool."""
+        return self.root.parent.parent / "shards"
+
 
 @dataclass(frozen=True)
 class Asked:

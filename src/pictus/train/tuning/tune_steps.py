@@ -17,6 +17,7 @@ from pictus.project import Project, safe_name, write_text
 from pictus.registry import Outcome, step
 from pictus.releases import Release
 from pictus.train import recipes
+from pictus.train.pretrain import pool
 from pictus.train.transfer import start
 from pictus.train.tuning import charts, space, study, trial
 from pictus.train.tuning.charts import Dot
@@ -40,6 +41,9 @@ class TrialRow:
     settings: str
     cause: str
 
+
+_PLACES = ("from_run", "teacher", "pool_sha256")
+"""Settings that name what lies in the project."""
 
 _STATES = {"COMPLETE": "whole", "PRUNED": "given up", "FAIL": "failed"}
 
@@ -78,19 +82,27 @@ def tune(
     opened = stores.found(project, release)
     chosen = recipes.changed(recipes.find(recipe), set_)
     tried = space.chosen(chosen, over)
-    begun = start.resolved(project, chosen)  # a trial would look for these runs in the study's folder
-    places = (f"{name}={place}" for name in ("from_run", "teacher") if (place := getattr(begun, name)))
+    begun = pool.resolved(project, opened, start.resolved(project, chosen))  # a trial would look in the study's folder
+    places = tuple(f"{name}={place}" for name in _PLACES if (place := getattr(begun, name)))
     same: dict[str, object] = {"settings": list(set_), "over": over, "digest": opened.digest, "recipe": recipe}
+    same |= {"pool": begun.pool_sha256} if begun.pool_sha256 else {}  # more was collected: another study
     folder = _folder(project, recipe, opened, same)
     folder.mkdir(parents=True, exist_ok=True)
-    with Shelf(folder, folder.name).lock("tune"):
+    with (shelf := Shelf(folder, folder.name)).lock("tune"):
+        pool.lent(project, shelf, begun)
         found = study.opened(folder, same)
         wanted = Wanted(
             folder, str(opened.root.resolve()), recipe, (*set_, *places, "probe=false"), tried, trials, minutes * 60,
             chosen.seed, _shares(workers),
         )  # fmt: skip
         with project.progress.track("tune", None) as meter:
-            study.search(found, wanted, trial.ran, meter.say)
+
+            def said(told: str) -> None:
+                meter.say(told)
+                study.note(found, folder, recipe, opened.version)
+
+            study.search(found, wanted, trial.ran, said)
+        study.note(found, folder, recipe, opened.version)
         typed = partial(space.typed, "run", recipe, release)
         return _outcome(found, folder, f"{recipe} on release {opened.version}", typed, set_)
 
@@ -120,13 +132,13 @@ def _outcome(
     trials = found.get_trials(deepcopy=False)
     rows = [_row(one) for one in trials]
     whole = [one for one in trials if study.is_whole(one)]
+    best = study.best(found)
     failed = [(row.number, row.cause) for row in rows if row.state == "failed"]
-    if not whole:
+    if best is None:
         raise UserError(
             f"No trial of {folder} was trained to its end. " + "; ".join(trial.causes(failed)[:3]),
             fix=f"try one by hand: {typed(set_)}",
         )
-    best = max(whole, key=lambda one: (one.value, -one.number))
     line = typed((*set_, *space.settings(best.params)))
     weights = study.importance(found)
     path = folder / REPORT
