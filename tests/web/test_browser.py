@@ -83,6 +83,12 @@ def crowded(tmp_path_factory: pytest.TempPathFactory, make_jpeg: Callable[..., b
     release.cut(project, "1.0.0-" + "alpha." * 12 + "1", description=LONG)
     root = make_run(project, "r" * 90, epochs=5)
     evaluated(root)
+    study = project.models_dir / ("s" * 90)
+    study.mkdir()
+    (study / "study.sqlite").touch()
+    told = {"recipe": "n" * 90, "release": "1.0.0", "trials": 12, "given_up": 3, "best": 4, "score": 0.5}
+    (study / "study.json").write_text(json.dumps(told))
+    (study / "report.html").write_text("<p>importance</p>")
     picture = base64.b64encode(make_jpeg(20, 20)).decode()
     html = f"<style>body {{ font-size: 21px }}</style><img alt='x' src='data:image/jpeg;base64,{picture}'>"
     (root / "evaluations" / "1.0.0-test" / "report.html").write_text(html)

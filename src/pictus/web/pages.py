@@ -22,6 +22,7 @@ from pictus.web.charts import placeholder
 from pictus.web.layout import TEMPLATES, MissingError, Shell, whole
 from pictus.web.security import SANDBOX
 from pictus.web.shots import SHOWN, THUMBNAIL_SIDES, Shots
+from pictus.web.studies import find_study, studies
 from pictus.web.tree import by_name, chain, counts_inside, in_order
 from pictus.web.wall import SORTS, Filter
 
@@ -53,6 +54,7 @@ def routes(project: Project, *, is_open: bool = False) -> list[Route]:
         Route("/runs/{run}/live", shell.json(view.run_live)),
         Route("/runs/{run}/pictures/{image_id}", view.run_picture),
         Route("/runs/{run}/{evaluation}", view.report),
+        Route("/studies/{study}", view.study),
         Route("/search", shell.page("search.html", view.search)),
         Route("/search", view.upload, methods=["POST"]),
         Route("/wall", shell.json(view.wall_rows)),
@@ -205,7 +207,8 @@ class _View:
             ("unfinished", [page for page in found.pages if not page.is_working and not page.run.is_finished]),
             ("finished", [page for page in found.pages if page.run.is_finished]),
         ]
-        return {"groups": groups, "n_runs": len(found.pages), "broken": found.broken, "releases": releases_here}
+        return {"groups": groups, "n_runs": len(found.pages), "broken": found.broken, "releases": releases_here,
+                "studies": studies(self.project)}  # fmt: skip
 
     def run(self, request: Request) -> dict[str, Any]:
         run = self._run(request)
@@ -261,6 +264,14 @@ class _View:
         if path is None:
             what = f"Run {name[:80]!r} has no report of an evaluation {evaluation[:80]!r}."
             raise MissingError("No such report", what, fix=f"pictus evaluate run --run {quote(name[:80])}")
+        return FileResponse(path, media_type="text/html; charset=utf-8", headers=SANDBOX)
+
+    async def study(self, request: Request) -> Response:
+        """The report of a study of settings; it may show what it holds and do nothing."""
+        name = request.path_params["study"]
+        path = await run_in_threadpool(find_study, self.project, name)
+        if path is None:
+            raise MissingError("No such report", f"No study {name[:80]!r} has one.", fix="pictus train tune")
         return FileResponse(path, media_type="text/html; charset=utf-8", headers=SANDBOX)
 
     def search(self, request: Request) -> dict[str, Any]:
