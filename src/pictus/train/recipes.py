@@ -295,6 +295,11 @@ def _check(recipe: Recipe, fixed: int) -> None:
             f"{recipe.model} would answer by the mean over a picture and its mirror image, and was never shown one.",
             fix="--set mirror=false, or leave out flip=0",
         )
+    if recipe.shard and recipe.processes == 1:
+        raise UserError(
+            "shard=true keeps the weights in shares of several processes, and there is one.",
+            fix="--set processes=2, or leave out shard",
+        )
     if fixed and recipe.grow < 1:
         raise UserError(
             f"{recipe.model} takes pictures of {fixed} px only: they cannot grow while it trains.",

@@ -86,6 +86,8 @@ def test_a_run_goes_on_by_as_many_processes_as_are_wanted_and_it_is_said() -> No
     moved, notes = launch.moved(recipe, 3)
     assert moved.processes == 3
     assert notes[0].startswith("processes were 2 until here and are 3 now")
+    (note,) = launch.moved(recipes.changed(recipe, ("shard=true",)), 1)[1]
+    assert note.endswith("with all weights in the one process")
 
 
 def test_who_waits_for_rank_0_is_given_its_brief_or_let_go(tmp_path: Path) -> None:

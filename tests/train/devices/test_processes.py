@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +37,25 @@ def test_a_process_that_cannot_begin_is_told_and_the_run_can_go_on_with_one(
     outcome = train.resume(stripes, "a", processes=1)
     assert any("processes were 2 until here and are 1 now" in problem for problem in outcome.problems)
     assert models.find_run(stripes, "a").card["recipe"]["processes"] == 1
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_has_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, young, link, other = (tmp_path / f"{processes.PREFIX}{name}" for name in ("left", "young", "link", "file"))
+    for folder in left, young:
+        folder.mkdir()
+        (folder / "store").write_text("x")
+    link.symlink_to(young)
+    other.write_text("no folder")
+    with processes._place() as living:
+        for path in (left, link, other, living):
+            os.utime(path, (0, 0), follow_symlinks=False)
+        with processes._place() as own:
+            assert not left.exists()
+            assert all(path.exists() for path in (young / "store", link, other, Path(living), Path(own)))
+    assert sorted(tmp_path.iterdir()) == sorted([young, link, other])
 
 
 def test_a_process_whose_end_is_known_a_little_later_is_told_all_the_same(tmp_path: Path) -> None:

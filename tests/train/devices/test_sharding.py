@@ -25,7 +25,7 @@ def test_shares_learn_as_whole_weights_do_with_half_of_them_and_resume_with_the_
     held: list[float] = []
 
     def stopping(self: group.Spread, n_seen: int, counters: Counters) -> bool:
-        weights = list(self._alone.model.parameters())
+        weights = list(self.model.parameters())
         own = sum(one.to_local().numel() for one in weights)
         held.append(own / sum(one.numel() for one in weights))
         if counters.step == 8 and len(held) == 9:
@@ -60,6 +60,15 @@ def test_what_shares_cannot_do_is_told(setting: str) -> None:
     recipe = recipes.changed(recipes.find("small-cnn"), (*SHARED, setting))
     with pytest.raises(UserError, match=setting):
         sharding.check(recipe)
+
+
+@pytest.mark.parametrize("more", [(), ("lora=4",)])
+def test_shares_of_one_process_are_refused_whatever_else_is_set(more: tuple[str, ...]) -> None:
+    facts = recipes.Facts(10_000, 300, 2**31, has_fast_bf16=False)
+    recipe = recipes.changed(recipes.find("small-cnn"), ("shard=true", *more))
+    with pytest.raises(UserError, match="shares of several processes, and there is one"):
+        recipes.resolve(recipe, facts)
+    assert recipes.resolve(recipes.changed(recipe, ("processes=2",)), facts).shard
 
 
 def _losses(root: Path) -> list[float]:

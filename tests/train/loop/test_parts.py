@@ -6,7 +6,7 @@ import pytest
 
 from pictus import networks
 from pictus.models import lanes
-from pictus.train.loop.parts import Parts, chosen, draws_random_numbers, parted
+from pictus.train.loop.parts import Parts, chosen, draws_random_numbers, parted, twins
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ def _gradients(network: "nn.Module", count: int, n_lanes: int) -> tuple[float, i
         return torch.nn.functional.cross_entropy(logits, labels[piece]), int((logits.argmax(1) == labels[piece]).sum())
 
     with lanes(n_lanes) as pool:
-        result = Parts(network, pool if n_lanes else None, count).gradients(48, compute)
+        result = Parts(twins(network, count), pool if n_lanes else None).gradients(48, compute)
     return result.loss, result.n_right, [parameter.grad.clone() for parameter in network.parameters()]
 
 
@@ -87,10 +87,10 @@ def test_parts_share_weights_and_nothing_else() -> None:
     import torch
 
     network = _network()
-    parts = Parts(network, None, 3)
+    parts = Parts(twins(network, 3), None)
     with torch.no_grad():
         next(network.parameters()).fill_(7)
-    for twin in parts._models[1:]:
+    for twin in parts.models[1:]:
         assert float(next(twin.parameters()).detach().mean()) == 7
         assert next(twin.buffers()).data_ptr() != next(network.buffers()).data_ptr()
 
@@ -108,7 +108,7 @@ def test_fewer_pictures_than_parts_train_as_one_part_does(n_pictures: int) -> No
         def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
             return torch.nn.functional.cross_entropy(part(inputs[piece]), labels[piece]), piece.stop - piece.start
 
-        result = Parts(network, None, count).gradients(n_pictures, compute)
+        result = Parts(twins(network, count), None).gradients(n_pictures, compute)
         assert (result.n_right, result.n_seen) == (n_pictures, n_pictures)
         return result.loss, [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
 
@@ -123,13 +123,13 @@ def test_running_statistics_leave_out_parts_without_pictures() -> None:
     import torch
 
     network = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
-    parts = Parts(network, None, 4)
+    parts = Parts(twins(network, 4), None)
 
     def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
         return part(torch.full((piece.stop - piece.start, 3, 4, 4), 10.0)).sum(), 1
 
     parts.gradients(4, compute)
-    for model in parts._models:  # momentum 0.1 from 0: 1, and not the mean with the parts that stayed at 0
+    for model in parts.models:  # momentum 0.1 from 0: 1, and not the mean with the parts that stayed at 0
         assert model[0].running_mean.tolist() == pytest.approx([1.0] * 3)
 
 
@@ -142,7 +142,7 @@ def test_no_part_is_a_single_picture() -> None:
         pieces.append(piece.stop - piece.start)
         return part(torch.ones(pieces[-1], 3, 32, 32)).sum(), 0
 
-    parts = Parts(torch.nn.Conv2d(3, 2, 3), None, 4)
+    parts = Parts(twins(torch.nn.Conv2d(3, 2, 3), 4), None)
     for n_pictures in (2, 3, 5, 7, 8, 11):
         parts.gradients(n_pictures, compute)
     assert pieces == [2, 3, 2, 3, 2, 2, 3, 2, 2, 2, 2, 2, 3, 3, 3]
@@ -182,7 +182,7 @@ def test_a_batch_in_pieces_gives_the_gradient_of_the_whole_one() -> None:
             sizes.append(piece.stop - piece.start)
             return torch.nn.functional.cross_entropy(part(inputs[piece]), labels[piece]), 1
 
-        result = Parts(network, None, count).gradients(48, compute, **given)  # type: ignore[arg-type]
+        result = Parts(twins(network, count), None).gradients(48, compute, **given)  # type: ignore[arg-type]
         return result.loss, [parameter.grad for parameter in network.parameters() if parameter.grad is not None], sizes
 
     whole = found(1)
@@ -201,7 +201,7 @@ def test_a_batch_that_failed_leaves_statistics_as_they_were() -> None:
 
     network = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
     with lanes(2) as pool:
-        parts = Parts(network, pool, 2)
+        parts = Parts(twins(network, 2), pool)
 
         def compute(part: "nn.Module", piece: slice) -> tuple["torch.Tensor", int]:
             found = part(torch.full((piece.stop - piece.start, 3, 4, 4), 10.0)).sum()
@@ -211,7 +211,7 @@ def test_a_batch_that_failed_leaves_statistics_as_they_were() -> None:
 
         with pytest.raises(MemoryError):
             parts.gradients(8, compute)
-    for model in parts._models:
+    for model in parts.models:
         assert model[0].running_mean.tolist() == [0.0] * 3
         assert all(parameter.grad is None for parameter in model.parameters())
 

@@ -2,13 +2,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import pictus
 from pictus import models, train
 from pictus.errors import UserError
 from pictus.releases import PictureReader, open_release, split_rows
+from pictus.tasks import TASKS
+from pictus.train.feed.loader import Batch
+from pictus.train.loop import training
+from pictus.train.loop.schedule import Plan
+from pictus.train.loop.state import Counters
+from pictus.train.recipes import Recipe
 
 MakeRelease = Callable[..., Path]
 
@@ -66,3 +76,34 @@ def test_a_split_without_a_readable_picture_is_told(project: pictus.Project, fol
     with pytest.raises(UserError, match=f"Too few pictures of split '{split}' can be decoded") as caught:
         train.run(project, epochs=2, set_=TINY)
     assert caught.value.fix == "pictus release verify 1.0.0"
+
+
+def test_a_batch_of_validation_that_does_not_fit_into_memory_is_halved_until_it_does() -> None:
+    tried: list[int] = []
+
+    class Network(torch.nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            tried.append(len(inputs))
+            if len(inputs) > 2:
+                raise RuntimeError("CUDA out of memory. Tried to allocate")
+            return inputs.mean((2, 3))
+
+    seen, recipe = models.Preprocessing(8, 8), Recipe("small-cnn", precision="fp32")
+    job: Any = SimpleNamespace(device="cpu", n_classes=3, preprocessing=seen, recipe=recipe,
+                               task=TASKS.get("classification"))  # fmt: skip
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    batch = Batch((pixels,), (np.zeros((5, 1)),), np.array([0, 1, 2, 0, 1]), np.arange(5))
+    logits, losses, targets, positions = training._scored(job, Network(), batch)
+    assert tried == [5, 2, 3, 1, 2]
+    expected = models.normalised(torch.from_numpy(pixels), seen).mean((2, 3)).numpy()
+    assert np.allclose(logits, expected, atol=1e-6)
+    assert losses.shape == (5,)
+    assert (targets.tolist(), positions.tolist()) == ([0, 1, 2, 0, 1], [0, 1, 2, 3, 4])
+
+
+def test_a_curve_has_as_many_points_with_minutes_as_with_epochs() -> None:
+    counters = Counters(step=999)
+    counters.plan = Plan(0, 0.0, 600_000)  # the greatest number of epochs, before the minutes are planned
+    assert not training.is_logged(counters)
+    counters.plan = Plan(500, 0.5, 1_000)
+    assert training.is_logged(counters)

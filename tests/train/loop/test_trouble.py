@@ -131,7 +131,7 @@ def test_a_gradient_that_is_not_finite_is_told_before_it_spoils_the_weights(
 
     def gradients(self: Parts, *given: Any, **named: Any) -> Any:
         result = plain(self, *given, **named)
-        next(self._models[0].parameters()).grad.fill_(float("inf"))
+        next(self.model.parameters()).grad.fill_(float("inf"))
         return result
 
     monkeypatch.setattr(Parts, "gradients", gradients)

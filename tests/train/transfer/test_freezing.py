@@ -12,7 +12,7 @@ import pictus
 from pictus import models, networks, train
 from pictus.errors import UserError
 from pictus.train import recipes
-from pictus.train.loop.parts import Parts, parted
+from pictus.train.loop.parts import Parts, parted, twins
 from pictus.train.recipes import Recipe
 from pictus.train.transfer import freezing
 
@@ -43,9 +43,9 @@ def test_frozen_stages_get_no_gradient_in_any_part_and_their_statistics_stay() -
 
     with parted(network, 2, 1) as parts:
         parts.gradients(8, compute)
-        twins = parts._models
+        computed = parts.models
     trained = {name for stage in stages[-2:] for name in stage}
-    for model in twins:
+    for model in computed:
         assert {name for name, one in model.named_parameters() if one.grad is not None} == trained
     changed = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
     last = stages[-2][0].split(".")[0]
@@ -57,13 +57,13 @@ def test_what_is_thawed_between_steps_reaches_every_part() -> None:
     network = networks.make("small-cnn", 3)
     recipe = Recipe("small-cnn", freeze="backbone", unfreeze_every=1)
     freezing.hold(network, recipe, 0)
-    parts = Parts(network, None, 2)
+    parts = Parts(twins(network, 2), None)
     # Parts copies the network when it is made; made here with one part only trained, it must follow.
     inputs = torch.randn(8, 3, 64, 64)
     freezing.hold(network, recipe, 1)
     parts.gradients(8, lambda model, piece: (model(inputs[piece]).square().mean(), 0))
     thawed = networks.stages_of(network)[-2][0]
-    assert dict(parts._models[1].named_parameters())[thawed].grad is not None
+    assert dict(parts.models[1].named_parameters())[thawed].grad is not None
 
 
 SETTINGS = ("epochs=3", "batch_size=12", "size=32", "ema=0", "freeze=backbone", "unfreeze_every=2", "parts=2")

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pictus import stores
@@ -34,6 +37,12 @@ END, STEP, GATHER = 0.0, 1.0, 2.0
 """What rank 0 says next."""
 
 
+SHORT = (
+    "Memory ran out. With weights in shares a batch cannot be tried again in smaller pieces: the other processes are in"
+    " the middle of it."
+)
+
+
 class StoppedError(Exception):
     """Rank 0 has said that there is no next step."""
 
@@ -42,7 +51,8 @@ class Spread(Parts):
     """Parts of one process among several. `gradients` leaves what one pass over the batch of all would have left."""
 
     def __init__(self, alone: Parts, seat: Seat, shards: "Shards | None" = None) -> None:
-        self._alone, self._rank, self._world, self._shards = alone, seat.rank, seat.world, shards
+        super().__init__(alone.models, alone.pool)
+        self._rank, self._world, self._shards = seat.rank, seat.world, shards
         self._counts: list[int] = []  # pictures of this step that each process has
         self._whole: State | None = None  # what `whole` gave since the last step
 
@@ -71,20 +81,34 @@ class Spread(Parts):
         return self._whole
 
     def gradients(self, n_seen: int, compute: Compute, *, pieces: int = 1, scale: float = 1.0) -> Result:
-        """Of all processes together, by the number of pictures each has."""
+        """Of all processes together, by the number of pictures each has. A MemoryError in all where one ran out of it:
+        all try the batch again.
+        """
         if self._shards:
             return self._of_shares(n_seen, compute, pieces, scale)
         torch = need("torch", "train")
-        own = self._alone.gradients(n_seen, compute, pieces=pieces, scale=scale)
-        sums = torch.tensor([own.n_seen, own.loss * own.n_seen, own.n_right], dtype=torch.float64)
-        torch.distributed.all_reduce(sums)
-        model = self._alone.model
+        own, is_short = Result(0.0, 0, 0), False
+        with self.tried():
+            try:
+                own = super().gradients(n_seen, compute, pieces=pieces, scale=scale)
+            except (RuntimeError, MemoryError) as error:
+                if not trouble.memory_ran_out(error):
+                    raise
+                is_short = True
+            sums = torch.tensor([own.n_seen, own.loss * own.n_seen, own.n_right, is_short], dtype=torch.float64)
+            torch.distributed.all_reduce(sums)
+            if sums[3]:
+                raise MemoryError
         with torch.no_grad():
-            found = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+            found = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
             _together(found, own.n_seen / float(sums[0]))
-            _together([one for one in model.buffers() if one.is_floating_point()], 1 / self._world)
-        self._alone.share_buffers()
+            self._average_buffers()
+        self.share_buffers()
         return Result(float(sums[1] / sums[0]), int(sums[2]), int(sums[0]))
+
+    def most_pieces(self, n_seen: int) -> int:  # noqa: ARG002  all give up at the same time
+        """As the process with the most pictures has it."""
+        return max(1, max(self._counts) // FEWEST)
 
     def end(self) -> None:
         """Rank 0 lets the others go."""
@@ -100,21 +124,20 @@ class Spread(Parts):
 
         most = min(self._counts) // FEWEST  # as many pieces in all processes: they meet in each
         try:
-            own = self._alone.gradients(n_seen, weighted, pieces=min(pieces, most), scale=scale)
+            own = super().gradients(n_seen, weighted, pieces=min(pieces, most), scale=scale)
         except (RuntimeError, MemoryError) as error:
             if not trouble.memory_ran_out(error):
                 raise
-            raise UserError(
-                "Memory ran out. With weights in shares a batch cannot be tried again in smaller pieces: the other"
-                " processes are in the middle of it.",
-                fix=f"train again in smaller pieces: --set accumulate={2 * pieces}",
-            ) from error
+            raise UserError(SHORT, fix=_smaller(pieces)) from error
         torch = need("torch", "train")
         sums = torch.tensor([own.loss, own.n_right], dtype=torch.float64)
         torch.distributed.all_reduce(sums)
         with torch.no_grad():
-            _together([one for one in self._alone.model.buffers() if one.is_floating_point()], 1 / self._world)
+            self._average_buffers()
         return Result(float(sums[0]), int(sums[1]), sum(self._counts))
+
+    def _average_buffers(self) -> None:
+        _together([one for one in self.model.buffers() if one.is_floating_point()], 1 / self._world)
 
     def _said(self, word: float, plan: Plan) -> list[float]:
         """Rank 0's word and plan, everywhere."""
@@ -147,10 +170,11 @@ def spread(job: "Job", state: "State", alone: Parts) -> Iterator[Parts]:
             " cache that the others read from.",
             fix="copy the release here and train on the copy: --release FOLDER, or leave out processes",
         )
-    seat = seats.launched(os.environ) or seats.at_home(0, world)
+    launched = seats.launched(os.environ)
     with _others(job) as others:
         meeting.wait_for(others.store, world, others.gone)
-        with joined(others.store, seat, state):
+        seat = launched or seats.at_home(0, world)
+        with joined(others.store, seat, state, None if launched else others.gone):  # torchrun ends all where one ends
             shards = Shards(job, state, seat) if job.recipe.shard else None
             found = Spread(alone, seat, shards)
             try:
@@ -159,15 +183,18 @@ def spread(job: "Job", state: "State", alone: Parts) -> Iterator[Parts]:
             except RuntimeError as error:
                 if not (words := others.gone_by(error)):
                     raise
+                is_short = SHORT[:-1] in words
                 raise UserError(
                     f"{words}, at step {state.counters.step:,}. The last checkpoint is whole.",
-                    fix=f"pictus train resume {job.root.name}",
+                    fix=_smaller(job.recipe.accumulate) if is_short else f"pictus train resume {job.root.name}",
                 ) from error
 
 
 @contextmanager
-def joined(store: Store, seat: Seat, state: "State") -> Iterator[None]:
-    """In the group while it lasts, with the weights of rank 0."""
+def joined(
+    store: Store, seat: Seat, state: "State", gone: Callable[[], str] | None = None
+) -> Iterator[None]:
+    """In the group while it lasts, with the weights of rank 0. `gone`: which process will not come any more."""
     torch = need("torch", "train")
     dist = torch.distributed
     place = seats.place_here(seat)
@@ -177,9 +204,14 @@ def joined(store: Store, seat: Seat, state: "State") -> Iterator[None]:
     if before is None and seat.local_world == seat.world:
         os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     try:
-        dist.init_process_group(
-            place.backend, store=store, rank=seat.rank, world_size=seat.world, timeout=meeting.LONGEST
-        )
+        begin = partial(
+            dist.init_process_group, place.backend, store=store, rank=seat.rank, world_size=seat.world,
+            timeout=meeting.LONGEST,
+        )  # fmt: skip
+        if gone:
+            _watched(begin, gone)
+        else:
+            begin()
     finally:
         if before is None:
             os.environ.pop("GLOO_SOCKET_IFNAME", None)
@@ -190,6 +222,24 @@ def joined(store: Store, seat: Seat, state: "State") -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _watched(begin: Callable[[], None], gone: Callable[[], str]) -> None:
+    """Nothing interrupts torch while it waits for the others: in a thread of its own it may wait in vain."""
+    done: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(begin())
+        except BaseException as error:  # noqa: BLE001  raised below
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    while not wait([done], meeting.LOOK_S).done:
+        if words := gone():
+            need("torch", "train").distributed.distributed_c10d._world.group_count = 0  # noqa: SLF001  as in new ones
+            raise UserError(f"{words}. Nothing was trained.", fix="pictus train resume")
+    done.result()
 
 
 @contextmanager
@@ -208,6 +258,10 @@ def _others(job: "Job") -> Iterator[_Others]:
         return
     with processes.started(brief, world) as helpers:
         yield _Others(helpers.store, helpers.gone, lambda _: helpers.gone(processes.REAP_S))
+
+
+def _smaller(pieces: int) -> str:
+    return f"train again in smaller pieces: --set accumulate={2 * pieces}"
 
 
 def _connection_lost(error: RuntimeError, world: int) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 from contextlib import suppress
@@ -57,9 +58,10 @@ def moved(recipe: Recipe, processes: int) -> tuple[Recipe, tuple[str, ...]]:
     wanted = seat.world if seat else processes or recipe.processes
     if wanted == recipe.processes:
         return recipe, ()
+    has_no_shares = recipe.shard and wanted == 1
     note = (
         f"processes were {recipe.processes} until here and are {wanted} now: the run goes on, but not bit for bit as it"
-        " would have"
+        f" would have{', and with all weights in the one process' if has_no_shares else ''}"
     )
     return replace(recipe, processes=wanted), (note,)
 
@@ -69,6 +71,7 @@ def _helped(seat: Seat) -> int:
     from pictus.train.devices import helper  # noqa: PLC0415  it imports the steps, which import this
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    logging.getLogger("pictus").setLevel(logging.ERROR)
     leave_with(os.getppid())
     try:
         store = meeting.of_torchrun(seat.rank, seat.world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -10,7 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, NamedTuple
 
 from pictus.train.devices import meeting
@@ -20,6 +22,11 @@ REAP_S = 5.0
 """A killed process is reaped a moment after its connections have closed."""
 
 LEAVE_S = 10.0
+
+PREFIX = "pictus-meeting-"
+
+YOUNG_S = 60.0
+"""A folder's owner has locked it by then."""
 
 
 class Helper(NamedTuple):
@@ -51,19 +58,47 @@ class Helpers(NamedTuple):
 @contextmanager
 def started(brief: Brief, world: int) -> Iterator[Helpers]:
     """All of `world` but rank 0: they end with the context, and have not begun yet."""
-    folder = tempfile.mkdtemp(prefix="pictus-")  # nobody else may look into it; a port would be open to the network
-    found: list[Helper] = []
+    with _place() as folder:
+        found: list[Helper] = []
+        try:
+            found.extend(_started(brief, rank, world, folder) for rank in range(1, world))
+            yield Helpers(meeting.in_folder(folder, world), found)
+        except BaseException:
+            for helper in found:
+                helper.process.kill()  # it keeps nothing, and could wait for rank 0 where connections outlive the group
+            raise
+        finally:
+            for helper in found:
+                _ended(helper)
+
+
+@contextmanager
+def _place() -> Iterator[str]:
+    """A folder that nobody else may look into; a port would be open to the network. A lock tells that its owner lives,
+    so that those of processes that were killed can go.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another user's, a living process's, or gone by now
+            if time.time() - left.lstat().st_mtime > YOUNG_S:
+                with _locked(left):
+                    shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    with _locked(folder):
+        try:
+            yield str(folder)
+        finally:
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Until its end, or this process's; an OSError where another has it."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        found.extend(_started(brief, rank, world, folder) for rank in range(1, world))
-        yield Helpers(meeting.in_folder(folder, world), found)
-    except BaseException:
-        for helper in found:
-            helper.process.kill()  # it keeps nothing, and could wait for rank 0 where connections outlive the group
-        raise
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        for helper in found:
-            _ended(helper)
-        shutil.rmtree(folder)
+        os.close(opened)
 
 
 def _started(brief: Brief, rank: int, world: int, folder: str) -> Helper:

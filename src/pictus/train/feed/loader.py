@@ -52,6 +52,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def part(self, piece: slice) -> "Batch":
+        """Some pictures of it."""
+        views, draws = (tuple(one[piece] for one in values) for values in (self.views, self.draws))
+        return Batch(views, draws, self.targets[piece], self.positions[piece])
+
 
 class Portion(NamedTuple):
     """What one batch is made of: the epoch (for its randomness), positions in the split, i64[B], and where one of them

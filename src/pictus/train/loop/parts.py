@@ -62,17 +62,20 @@ class Parts:
     normalisation layers see one part at a time.
     """
 
-    def __init__(self, model: "nn.Module", pool: ThreadPoolExecutor | None, count: int) -> None:
-        self._models = [model, *(_sharing(model) for _ in range(count - 1))]
-        self._pool = pool
+    def __init__(self, models: "list[nn.Module]", pool: ThreadPoolExecutor | None) -> None:
+        self.models, self.pool = models, pool  # the first, and others on its weights
 
     @property
     def model(self) -> "nn.Module":
-        return self._models[0]
+        return self.models[0]
 
     def begun(self, n_seen: int, counters: "Counters") -> bool:  # noqa: ARG002  those of several processes are told
         """Whether a step can be made of so many pictures."""
         return n_seen >= FEWEST
+
+    def most_pieces(self, n_seen: int) -> int:
+        """That so many pictures can be computed in."""
+        return max(1, n_seen // FEWEST)
 
     def whole(self, state: "State") -> "State":
         """The state with all its weights, where processes keep shares of them."""
@@ -85,53 +88,59 @@ class Parts:
         scale: of the loss while gradients are computed, for numbers of few bits; taken out again at the end.
         Where it fails, running statistics are as before and no gradient is left: it can be tried again.
         """
-        count = max(1, min(len(self._models), n_seen // FEWEST))
+        count = max(1, min(len(self.models), n_seen // FEWEST))
         edges = np.linspace(0, n_seen, count + 1).astype(int).tolist()
-        tasks = [(model, _pieces(*piece, pieces)) for model, piece in zip(self._models, pairwise(edges), strict=False)]
-        before = [buffer.clone() for buffer in self._models[0].buffers()]
-        self._forget_gradients()
-        try:
+        tasks = [(model, _pieces(*piece, pieces)) for model, piece in zip(self.models, pairwise(edges), strict=False)]
+        with self.tried():
             found = self._computed(tasks, compute, scale)
-        except (RuntimeError, MemoryError):
-            self._forget_gradients()
-            for model in self._models:
-                for buffer, value in zip(model.buffers(), before, strict=True):
-                    buffer.copy_(value)
-            raise
         shares = [(stop - start) / n_seen for start, stop in pairwise(edges)]
         self._add_up(shares)
         if scale != 1:
-            gradients = [parameter.grad for parameter in self._models[0].parameters() if parameter.grad is not None]
+            gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
             need("torch", "train")._foreach_div_(gradients, scale)
         loss = sum(share * part_loss for share, (part_loss, _) in zip(shares, found, strict=True))
         return Result(loss, sum(n_right for _, n_right in found), n_seen)
 
+    @contextmanager
+    def tried(self) -> Iterator[None]:
+        """What is tried inside begins without gradients; where it fails, running statistics are as before."""
+        before = [buffer.clone() for buffer in self.model.buffers()]
+        self._forget_gradients()
+        try:
+            yield
+        except (RuntimeError, MemoryError):
+            self._forget_gradients()
+            for model in self.models:
+                for buffer, value in zip(model.buffers(), before, strict=True):
+                    buffer.copy_(value)
+            raise
+
     def _computed(
         self, tasks: list[tuple["nn.Module", list[slice]]], compute: Compute, scale: float
     ) -> list[tuple[float, int]]:
-        if self._pool is None or len(tasks) == 1:
+        if self.pool is None or len(tasks) == 1:
             return [_backward(compute, *task, scale) for task in tasks]
-        waiting = [self._pool.submit(_backward, compute, *task, scale) for task in tasks]
+        waiting = [self.pool.submit(_backward, compute, *task, scale) for task in tasks]
         wait(waiting)  # also where one failed: none may go on into what comes next
         return [one.result() for one in waiting]
 
     def _forget_gradients(self) -> None:
-        for model in self._models:
-            for parameter, first in zip(model.parameters(), self._models[0].parameters(), strict=True):
+        for model in self.models:
+            for parameter, first in zip(model.parameters(), self.model.parameters(), strict=True):
                 parameter.grad = None
                 parameter.requires_grad_(first.requires_grad)  # what is frozen changes between epochs
 
     def _add_up(self, shares: list[float]) -> None:
         """shares: of the batch, one for each part that had pictures; those are the first ones."""
-        if len(self._models) == 1:
+        if len(self.models) == 1:
             return
-        busy = self._models[: len(shares)]
+        busy = self.models[: len(shares)]
         rows = sorted(zip(*(model.parameters() for model in busy), strict=True), key=lambda row: -row[0].numel())
-        if self._pool is None:
+        if self.pool is None:
             _averaged(rows, shares)
         else:  # all lanes are free now, and each weight is a matter of its own
             lots = [rows[start :: len(busy)] for start in range(len(busy))]
-            list(self._pool.map(_averaged, lots, [shares] * len(lots)))
+            list(self.pool.map(_averaged, lots, [shares] * len(lots)))
         with need("torch", "train").no_grad():
             for first, *others in zip(*(model.buffers() for model in busy), strict=True):
                 if first.is_floating_point():
@@ -143,8 +152,8 @@ class Parts:
     def share_buffers(self) -> None:
         """Running statistics of the first part become those of all."""
         with need("torch", "train").no_grad():
-            for other_model in self._models[1:]:
-                for first, other in zip(self._models[0].buffers(), other_model.buffers(), strict=True):
+            for other_model in self.models[1:]:
+                for first, other in zip(self.model.buffers(), other_model.buffers(), strict=True):
                     other.copy_(first)
 
 
@@ -154,10 +163,10 @@ def parted(model: "nn.Module", count: int, threads: int, *, is_compiled: bool = 
     if is_compiled:
         model.compile()
     if count == 1:
-        yield Parts(model, None, 1)
+        yield Parts([model], None)
         return
     with lanes(min(count, cpu_count()), threads) as pool:
-        yield Parts(model, pool, count)
+        yield Parts(twins(model, count), pool)
 
 
 def chosen(batch_size: int, side: int, cores: int, *, is_random: bool, device: str) -> tuple[int, int]:
@@ -183,8 +192,12 @@ def draws_random_numbers(model: "nn.Module", size: int) -> bool:
     return not bool(torch.equal(before, torch.get_rng_state()))
 
 
-def _sharing(model: "nn.Module") -> "nn.Module":
-    """A copy with gradients and running statistics of its own, on the same weights."""
+def twins(model: "nn.Module", count: int) -> "list[nn.Module]":
+    """A model, and copies with gradients and running statistics of their own on its weights: so many together."""
+    return [model, *(_twin(model) for _ in range(count - 1))]
+
+
+def _twin(model: "nn.Module") -> "nn.Module":
     twin = copy.deepcopy(model)
     for own, shared in zip(twin.parameters(), model.parameters(), strict=True):
         own.data = shared.data

@@ -31,7 +31,7 @@ from pictus.train.kept import checkpoint
 from pictus.train.kept.logbook import Epoch, Logbook
 from pictus.train.loop import energy, environment, optimizers, schedule, trouble
 from pictus.train.loop.budget import Budget
-from pictus.train.loop.parts import FEWEST, MOST, Parts, Result, parted
+from pictus.train.loop.parts import MOST, Parts, Result, parted
 from pictus.train.loop.precision import LEAST_SCALE, loss_scale, precision, rescaled
 from pictus.train.loop.state import Counters, Job, State, snapshot
 from pictus.train.objectives import network_of
@@ -85,7 +85,7 @@ def fit(
         while not counters.has_ended:
             result = advance(job, state, parts, watch.next(stream))
             rate = _lr(job, counters, counters.step - 1)  # by the plan of this step: there may be another now
-            if counters.step % max(1, job.most_steps // LOGGED_STEPS) == 0 and result.n_seen:
+            if is_logged(counters) and result.n_seen:
                 book.step(counters.step, epoch_of(job, counters), result.loss, rate)
             counters.elapsed_s = before_s + clock() - started
             is_planned = budget.stepped(counters)
@@ -113,6 +113,11 @@ def fit(
                 return
         outlets.is_finished, last = True, parts.whole(state)
     write_weights(last, job.root / LAST_NAME)
+
+
+def is_logged(counters: Counters) -> bool:
+    """Whether the last step is a point of the curve, of all that are planned: with minutes, fewer than its epochs."""
+    return counters.step % max(1, counters.plan.end // LOGGED_STEPS) == 0
 
 
 def epoch_of(job: Job, counters: Counters) -> int:
@@ -171,7 +176,7 @@ def _norm(state: State, most: float) -> "torch.Tensor":
 def _gradients(job: Job, state: State, parts: Parts, batch: Batch) -> Result:
     """Of one batch. Where memory runs out, the same batch again in pieces of half the size, and so from then on."""
     torch = need("torch", "train")
-    counters, most = state.counters, max(1, len(batch) // FEWEST)
+    counters, most = state.counters, parts.most_pieces(len(batch))
     while True:
         pieces = counters.accumulate or job.recipe.accumulate
         try:
@@ -271,9 +276,27 @@ def validate(job: Job, state: State, mistakes: Mistakes) -> Scores:
 
 
 def _scored(job: Job, network: "nn.Module", batch: Batch) -> tuple[Floats, Floats, Targets, Positions]:
-    """Of one batch: logits f32[B, K], losses f32[B] without smoothing, targets, and positions in the split."""
+    """Of one batch: logits f32[B, K], losses f32[B] without smoothing, targets, and positions in the split. Where it
+    does not fit into memory, of each half by itself.
+    """
     if not len(batch):
         return np.zeros((0, job.n_classes), np.float32), np.zeros(0, np.float32), batch.targets, batch.positions
+    try:
+        logits, losses = _asked(job, network, batch)
+    except (RuntimeError, MemoryError) as error:
+        if len(batch) == 1 or not trouble.memory_ran_out(error):
+            raise
+    else:
+        return logits, losses, batch.targets, batch.positions
+    if job.device != "cpu":
+        need("torch", "train").cuda.empty_cache()
+    middle = len(batch) // 2
+    halves = [_scored(job, network, batch.part(piece)) for piece in (slice(middle), slice(middle, None))]
+    logits, losses = (np.concatenate([half[number] for half in halves]) for number in (0, 1))
+    return logits, losses, batch.targets, batch.positions
+
+
+def _asked(job: Job, network: "nn.Module", batch: Batch) -> tuple[Floats, Floats]:
     torch = need("torch", "train")
     with torch.inference_mode():
         inputs = models.normalised(torch.from_numpy(batch.views[0]).to(job.device), job.preprocessing)
@@ -281,7 +304,7 @@ def _scored(job: Job, network: "nn.Module", batch: Batch) -> tuple[Floats, Float
         with precision(job):
             logits = network(inputs).float()
         losses = job.task.loss(logits, torch.from_numpy(batch.targets).to(job.device), 0.0)
-        return logits.cpu().numpy(), losses.cpu().numpy(), batch.targets, batch.positions
+        return logits.cpu().numpy(), losses.cpu().numpy()
 
 
 def save(job: Job, state: State, book: Logbook) -> None:

@@ -79,7 +79,7 @@ def lost(job: "Job", state: "State", loss: float) -> UserError:
 
 def halved(job: "Job", counters: "Counters") -> str:
     """What is said once when memory ran out and a batch is computed in more pieces than before."""
-    size = max(1, job.recipe.batch_size // max(1, job.recipe.parts) // counters.accumulate)
+    size = max(1, job.recipe.batch_size // job.recipe.processes // max(1, job.recipe.parts) // counters.accumulate)
     return (
         f"Memory ran out at step {counters.step:,}: batches are computed in {counters.accumulate} pieces of about"
         f" {size} pictures from here on; the gradient is the same, but batch normalisation sees one piece at a time"
