@@ -35,8 +35,9 @@ def test_narrow_classics_answer(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("vit_b_16@0.5", "No channel"), ("resnet18@2", "above 0 and up to"), ("resnet18@x", "not 'x'")]
-)
+    ("name", "said"), [("vit_b_16@0.5", "No channel"), ("resnet18@2", "above 0 and up to"), ("resnet18@x", "not 'x'"),
+                       ("resnet18@INT8", "resnet18@int8")]
+)  # fmt: skip
 def test_what_cannot_be_made_narrow_is_told(name: str, said: str) -> None:
     with torch.device("meta"), pytest.raises(UserError, match=said):
         networks.make(name, 3, size=224)

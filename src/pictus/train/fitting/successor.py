@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pictus import models, stores
+from pictus.errors import UserError
 from pictus.extras import need
 from pictus.project import Project, write_bytes
 from pictus.train import recipes
@@ -51,7 +52,12 @@ def trained(
     if (root / models.CARD_NAME).is_file():
         found = models.open_run(root)
         began = Path(str((found.card.get("asked") or {}).get("weights", ""))).name
-        if found.is_finished and began == wanted.weights.name:  # named after all that it came from
+        if began != wanted.weights.name:  # which is named after all that it came from
+            raise UserError(
+                f"There is a run {wanted.name!r} already, which began from other weights, or on another release.",
+                fix=f"--epochs {wanted.epochs + 1}    makes one of another name; or move {root} away",
+            )
+        if found.is_finished:
             return found, models.unfinished(found)
     outcome = train_run(
         project, release=stores.address_of(release) or str(release.root), recipe=wanted.model, name=wanted.name,
