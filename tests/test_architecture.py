@@ -23,7 +23,7 @@ FOUNDATION = (
     "reports", "run_files",
     "metadata", "hashes", "neighbours", "shards", "tables", "migrations", "journal", "project", "precision", "journey",
     "clusters", "engine", "concepts", "lookalikes", "metrics", "releases", "stores", "tasks", "network_names",
-    "narrow_networks", "quantised_networks", "plain_network", "networks", "finite", "models", "graphs",
+    "narrow_networks", "quantised_networks", "plain_network", "networks", "finite", "several_looks", "models", "graphs",
 )  # fmt: skip
 DOORS = ("overview", "forms", "written", "speech", "chapters", "reference", "output", "cli", "api", "web", "demo",
          "__main__", "__init__")  # fmt: skip

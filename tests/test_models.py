@@ -342,6 +342,23 @@ def test_with_mirror_the_answer_is_the_mean_over_both_sides(tmp_path: Path) -> N
     assert np.allclose(models.embed_pixels(both, run, prepared), features, atol=1e-6), "of the picture as it is"
 
 
+def test_with_nudge_half_the_answer_is_of_the_picture_moved_to_two_corners(tmp_path: Path) -> None:
+    import torch
+
+    run = _run(tmp_path)
+    plain = models.load_run(run, device="cpu")
+    moved = models.load_run(replace(run, card=run.card | {"recipe": {"nudge": 2}}), device="cpu")
+    both = models.load_run(replace(run, card=run.card | {"recipe": {"mirror": True, "nudge": 2}}), device="cpu")
+    larger = torch.nn.functional.pad(torch.randn(3, 3, 32, 32), (2, 2, 2, 2), mode="reflect")
+    shown = larger[:, :, 2:-2, 2:-2]
+    with torch.no_grad():
+        corners = (plain(larger[:, :, :-4, :-4]) + plain(larger[:, :, 4:, 4:])) / 2
+        assert torch.allclose(moved(shown), (plain(shown) + corners) / 2, atol=1e-6)
+        mirrored = (plain(larger[:, :, :-4, :-4].flip(3)) + plain(larger[:, :, 4:, 4:].flip(3))) / 2
+        of_mirrored = (plain(shown.flip(3)) + mirrored) / 2
+        assert torch.allclose(both(shown), (moved(shown) + of_mirrored) / 2, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["small-cnn", "mobilenet_v3_small", "resnet10t"])
 def test_embeddings_are_what_the_classifier_sees(tmp_path: Path, make_jpeg: MakeJpeg, name: str) -> None:
     run = _run(tmp_path, model=name, size=64)

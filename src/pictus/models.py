@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pictus import finite, networks, pixels, quantised_networks
+from pictus import finite, networks, pixels, quantised_networks, several_looks
 from pictus.engine import cpu_count
 from pictus.errors import UserError, clipped, counted
 from pictus.extras import need
@@ -295,15 +295,10 @@ def load_run(run: Run, *, device: str = "") -> "nn.Module":
     model = networks.make(run.model_name, len(run.classes), size=run.preprocessing.size)
     load_strictly(model, read_weights(path), path)
     quantised_networks.check(model, path)
-    if run.card.get("recipe", {}).get("mirror"):
-        model.register_forward_hook(_with_mirror_image)
+    recipe = run.card.get("recipe", {})
+    several_looks.answer_for_all(model, is_mirrored=bool(recipe.get("mirror")), nudge=int(recipe.get("nudge", 0)))
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.to(where, memory_format=torch.channels_last).eval()
-
-
-def _with_mirror_image(model: "nn.Module", given: tuple["torch.Tensor", ...], answer: "torch.Tensor") -> "torch.Tensor":
-    """The mean of what a network says of a picture and of its mirror image."""
-    return answer if model.training else (answer + model.forward(given[0].flip(3))) / 2
 
 
 def read_weights(path: Path) -> dict[str, "torch.Tensor"]:

@@ -91,6 +91,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "shift": "greatest shift of a padded crop, as a share of the side",
         "lr_bias": "rate of what batch normalisation adds, as a multiple",
         "mirror": "a trained network answers for a picture and its mirror image: twice the work",
+        "nudge": "px; it answers for the picture moved so far to two corners as well; 0: not",
         "layout": "of the numbers in memory",
         "compile": "torch.compile",
         "probe": "a few steps are timed at the start of a long run, and the fastest way is taken",

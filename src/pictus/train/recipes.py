@@ -125,6 +125,7 @@ class Recipe:
     alternate: bool = False  # chance says in which
     shift: float = 0.125
     mirror: bool = False
+    nudge: int = 0
     lr_bias: float = 1.0
     # who else is told the curve (watching/loggers.py)
     log: str = "tensorboard"
@@ -387,7 +388,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "magnitude": (0, 30), "ops": (1, 8), "saturation": (0, 1), "hue": (0, 0.5), "grey": (0, 1), "blur": (0, 1),
     "solarise": (0, 1), "mixup": (0, 10), "cutmix": (0, 10), "mix_until": (0, 1),
     "checkpoint_s": (0, 1e9), "balance": (0, 1), "repeats": (1, 64), "cache_gb": (1e-6, 1e6), "temper": (0.01, 100),
-    "shift": (0, 0.5), "lr_bias": (0.01, 1000),
+    "shift": (0, 0.5), "lr_bias": (0.01, 1000), "nudge": (0, 64),
     "layer_decay": (0.01, 1), "drop": (-1, 0.9), "drop_path": (-1, 0.9), "accumulate": (1, 1024), "grow": (0.25, 1),
     "processes": (1, 64),
 }  # fmt: skip
