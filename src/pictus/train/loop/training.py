@@ -19,6 +19,7 @@ import numpy as np
 
 from pictus import models, quantised_networks
 from pictus.extras import need
+from pictus.plain_network import least_px
 from pictus.progress import Meter
 from pictus.project import write_bytes
 from pictus.tasks import Floats, Scores, Targets
@@ -206,7 +207,8 @@ def _fitted(job: Job, state: State, view: "torch.Tensor") -> "torch.Tensor":
     """Pictures f32[B, 3, S, S] at the side of this epoch, or of the plan made in it, as the network wants them."""
     counters, recipe = state.counters, job.recipe
     began = max(counters.plan.start, counters.step - counters.step % job.steps_per_epoch)
-    side = schedule.side(counters.plan.at(began), view.shape[-1], recipe.grow)
+    least = least_px(network_of(state.model)) or schedule.LEAST_PX
+    side = schedule.side(counters.plan.at(began), view.shape[-1], recipe.grow, least)
     if side != view.shape[-1]:
         functional = need("torch", "train").nn.functional
         view = functional.interpolate(view, (side, side), mode="bilinear", antialias=True)
