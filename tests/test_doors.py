@@ -428,3 +428,18 @@ def test_a_stopped_server_is_not_an_interrupted_command(
     monkeypatch.setattr(server, "serve", stopped)
     done = CliRunner().invoke(root, ["web", str(project.root)])
     assert (done.exit_code, done.output) == (0, "stopped\n")
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (("train", "robustness", "--run", "b"), "RUN is typed without --run: pictus train robustness RUN"),
+    (("evaluate", "run", "b"), "A run is named by --run."),
+    (("train", "robustness", "--walk", "b"), "No such option"),
+])  # fmt: skip
+def test_a_value_typed_with_its_name_where_it_has_none_or_without_is_told_how(words: tuple[str, ...], told: str) -> None:
+    from click.testing import CliRunner
+
+    from pictus.cli import root
+
+    found = CliRunner().invoke(root, words)
+    assert found.exit_code == 2
+    assert told in found.output

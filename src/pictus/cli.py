@@ -97,6 +97,25 @@ class Stage(click.Group):
                 ])  # fmt: skip
 
 
+class Verb(click.Command):
+    """Says how a value is typed where its name was given and is not wanted, or the other way round."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name.lstrip("-")
+            if not any(isinstance(one, click.Argument) and one.name == name for one in self.params):
+                raise
+            what = f"{name.upper()} is typed without {error.option_name}: {ctx.command_path} {name.upper()}"
+            raise click.UsageError(what, ctx) from error
+        except click.UsageError as error:
+            has_run = any(isinstance(one, click.Option) and one.name == "run" for one in self.params)
+            if has_run and error.message.startswith("Got unexpected extra argument ("):
+                error.message += ". A run is named by --run."
+            raise
+
+
 @click.group(
     cls=Root, context_settings=CONTEXT, epilog="Start with:  pictus demo    or    pictus new birds && cd birds"
 )  # fmt: skip
@@ -198,7 +217,7 @@ def _command(form: Form, name: str) -> click.Command:
 
     examples = "\n".join(f"  {example}" for example in form.examples)
     description = form.summary + (f"\n\n{form.description}" if form.description else "")
-    return click.Command(
+    return Verb(
         name, callback=run, help=description, short_help=form.summary, context_settings=CONTEXT,
         epilog=f"\b\nExamples:\n{examples}" if examples else None,
         params=[*(_parameter(field) for field in form.fields), *_shared_options()],
