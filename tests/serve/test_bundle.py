@@ -79,7 +79,7 @@ def test_a_damaged_card_is_told(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("stated", [
     {"tolerance": 99.0}, {"tolerance": "x"}, {"tolerance": None}, {"greatest_difference": 0.9}, {"n_other": -1_000_000},
     {"n_real": 10**300}, {"n_real": 1.5}, {"least_agreement": -5}, {"least_agreement": math.inf}, {"mean_tolerance": 9},
-    {"n_other_top1": 1}, {"zz": 1},
+    {"n_other_sure": 1}, {"n_other_top1": 1}, {"zz": 1},
 ], ids=str)  # fmt: skip
 def test_what_a_card_says_of_its_parity_is_not_believed(
     bundle: Bundle, tmp_path: Path, stated: dict[str, object]
@@ -90,6 +90,14 @@ def test_what_a_card_says_of_its_parity_is_not_believed(
     (tmp_path / "b/bundle.json").write_text(json.dumps(card))
     with pytest.raises(UserError, match="is damaged"):
         open_bundle(tmp_path / "b")
+
+
+def test_a_card_of_before_calls_first_guesses_that_differ_otherwise(bundle: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(bundle.root, tmp_path / "b")
+    card = json.loads((tmp_path / "b/bundle.json").read_text())
+    card["parity"]["n_other_top1"] = card["parity"].pop("n_other_sure")
+    (tmp_path / "b/bundle.json").write_text(json.dumps(card))
+    assert open_bundle(tmp_path / "b").parity == bundle.parity
 
 
 @pytest.mark.parametrize("stated", [

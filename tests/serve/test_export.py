@@ -82,7 +82,7 @@ def test_a_first_guess_that_flips_between_equals_is_no_fault() -> None:
     assert found.holds
     sure = np.tile(np.array([[0.6, 0.4]], np.float32), (32, 1))
     swapped = parity(lambda pictures: sure[: len(pictures)], lambda pictures: sure[: len(pictures), ::-1], [], 8)
-    assert swapped.n_other_top1 == 32
+    assert swapped.n_other_sure == 32
 
 
 def test_drawn_pictures_are_of_the_network_s_shape() -> None:
@@ -119,11 +119,11 @@ def test_a_run_of_8_bits_is_held_to_a_rule_of_its_own_that_the_bundle_tells(tmp_
         ({"mean_difference": 0.006}, False),
         ({"n_other": 2}, True),
         ({"n_other": 3}, False),
-        ({"n_other_top1": 1}, False),
+        ({"n_other_sure": 1}, False),
     ],
 )
 def test_each_bound_of_whole_numbers_holds_by_itself(change: dict[str, Any], holds: bool) -> None:
-    found = {"n_drawn": 32, "n_real": 168, "greatest_difference": 0.04, "tolerance": INT8.tolerance, "n_other_top1": 0,
+    found = {"n_drawn": 32, "n_real": 168, "greatest_difference": 0.04, "tolerance": INT8.tolerance, "n_other_sure": 0,
              "mean_difference": 0.004, "n_other": 0, "mean_tolerance": INT8.mean,
              "least_agreement": INT8.agreement}  # fmt: skip
     assert Parity(**{**found, **change}).holds is holds

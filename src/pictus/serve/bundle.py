@@ -37,6 +37,10 @@ _NARROW, _WIDEST, _WIDEST_MEAN, _LEAST_AGREEMENT = 1e-4, 0.05, 0.005, 0.99
 """What export.py allows at most, real numbers and whole ones: a card that allows more was not written by it."""
 
 
+_OF_BEFORE = {"n_other_top1": "n_other_sure"}
+"""What a card of before calls a figure of its parity."""
+
+
 @dataclass(frozen=True)
 class Parity:
     """The exported graph beside the network on the same pixels: differences of a probability, and what is allowed.
@@ -51,16 +55,16 @@ class Parity:
     n_real: int
     greatest_difference: float
     tolerance: float
-    n_other_top1: int  # first guesses that differ although the network is sure by more than the tolerance
+    n_other_sure: int  # first guesses that differ although the network is sure by more than the tolerance
     mean_difference: float = 0.0
-    n_other: int = 0  # first guesses that differ, however sure
+    n_other: int = 0  # of all first guesses those that differ, however sure
     mean_tolerance: float = 0.0  # 0: no bound of its own
     least_agreement: float = 0.0  # share of first guesses; 0: as the tolerance has it
 
     @property
     def holds(self) -> bool:
         may_differ = max(1.0, (1 - self.least_agreement) * (self.n_drawn + self.n_real))
-        is_near = self.greatest_difference <= self.tolerance and self.n_other_top1 == 0
+        is_near = self.greatest_difference <= self.tolerance and self.n_other_sure == 0
         is_near_on_average = not self.mean_tolerance or self.mean_difference <= self.mean_tolerance
         return is_near and is_near_on_average and (not self.least_agreement or self.n_other <= may_differ)
 
@@ -123,7 +127,7 @@ def open_bundle(root: Path) -> Bundle:
 
 def _parity(stated: dict[str, Any]) -> Parity:
     """As the card states it; a TypeError or ValueError for what no export has found."""
-    found = Parity(**stated)
+    found = Parity(**{_OF_BEFORE.get(name, name): value for name, value in stated.items()})
     for field in fields(Parity):
         value = getattr(found, field.name)
         is_whole = isinstance(value, int) and not isinstance(value, bool)
