@@ -82,7 +82,9 @@ def test_a_run_with_adapters_keeps_merged_weights_and_resumes_to_the_same_bytes(
     models.load_run(run)  # strictly: no adapter is left in the file
 
 
-def test_adapters_alone_make_the_same_network_of_the_same_base_and_of_no_other(tmp_path: Path) -> None:
+def test_adapters_alone_make_the_same_network_of_the_same_base_and_of_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
@@ -94,7 +96,13 @@ def test_adapters_alone_make_the_same_network_of_the_same_base_and_of_no_other(t
                 parameter.normal_(std=0.1)
     path = tmp_path / adapters.ALONE
     save_file(adapters.alone(adapted), path)
-    assert adapters.is_alone(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "read_weights", lambda _: pytest.fail("its names tell"))
+        assert adapters.is_alone(path)
+        save_file(plain.state_dict(), tmp_path / "whole.safetensors")
+        assert not adapters.is_alone(tmp_path / "whole.safetensors")
+    with pytest.raises(UserError, match="There is no weights file"):
+        adapters.is_alone(tmp_path / "none.safetensors")
     assert path.stat().st_size < sum(4 * one.numel() for one in plain.parameters()) / 4
     assert adapters.alone(plain) == {}
     laid = adapters.laid_on(copy.deepcopy(plain), path).state_dict()

@@ -83,12 +83,17 @@ def alone(network: "nn.Module") -> dict[str, "torch.Tensor"]:
     head = f"{networks.head_of(network)[0]}."
     own = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()
            if is_adapter(key) or key.startswith(head)}  # fmt: skip
-    return own | {_ON: torch.frombuffer(bytearray.fromhex(_base_sha256(network)), dtype=torch.uint8)}
+    return own | {_ON: torch.frombuffer(bytearray.fromhex(base_sha256(network)), dtype=torch.uint8)}
 
 
 def is_alone(path: Path) -> bool:
-    """Whether a file of weights holds adapters without their network."""
-    return _ON in models.read_weights(path)
+    """Whether a file of weights holds adapters without their network: its names tell."""
+    safetensors = need("safetensors", "train")
+    try:
+        with safetensors.safe_open(path, "pt") as opened:
+            return _ON in opened.keys()  # noqa: SIM118  it is no dict
+    except (OSError, safetensors.SafetensorError):
+        return _ON in models.read_weights(path)  # which tells what is wrong with it
 
 
 def laid_on(network: "nn.Module", path: Path) -> "nn.Module":
@@ -101,7 +106,7 @@ def laid_on(network: "nn.Module", path: Path) -> "nn.Module":
             f"{path} holds no adapters of {type(network).__name__}: {odd}.",
             fix="copy the file again from the run that made it",
         )
-    if bytes(tensors.pop(_ON).tolist()).hex() != _base_sha256(network):
+    if bytes(tensors.pop(_ON).tolist()).hex() != base_sha256(network):
         raise UserError(
             f"The adapters in {path} were trained on other weights than these.",
             fix="name where their run began (pictus train card tells): --set from_run=…, or --pretrained",
@@ -148,8 +153,10 @@ def told(root: Path) -> dict[str, str]:
     return {"adapters_sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
 
 
-def _base_sha256(network: "nn.Module") -> str:
-    """Of every real number that is neither an adapter's nor the head's, by its name in the network without adapters."""
+def base_sha256(network: "nn.Module") -> str:
+    """The digest of every real number that is neither an adapter's nor the head's, by its name in the network without
+    adapters.
+    """
     head, inner = f"{networks.head_of(network)[0]}.", [f"{name}.{_BASE}." for name in names(network)]
     digest = hashlib.sha256()
     found = {}

@@ -38,6 +38,7 @@ from pictus.stores import Reader
 from pictus.tasks import TASKS
 from pictus.train.kept.card import preprocessing_of
 from pictus.train.recipes import Recipe
+from pictus.train.transfer import adapters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -222,12 +223,5 @@ def prepared(reader: Reader, run: Run, row: dict[str, Any]) -> Pixels | None:
 
 
 def _digested(name: str, network: "nn.Module", run: Run) -> Source:
-    """The digest is of what features depend on: every tensor but the head's."""
-    head = networks.head_of(network)[0]
-    digest = hashlib.sha256()
-    for key, value in sorted(network.state_dict().items()):
-        if not key.startswith(f"{head}."):
-            digest.update(f"{key} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return Source(name, network, run, digest.hexdigest())
+    return Source(name, network, run, adapters.base_sha256(network))  # what features depend on
 
