@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def wordnet_dir() -> Path:
 def make_jpeg() -> MakeJpeg:
     """make_jpeg(width=96, height=64, seed=0, quality=90): a varied, natural-looking picture."""
 
+    @cache
     def make(width: int = 96, height: int = 64, seed: int = 0, quality: int = 90, *, kind: str = "JPEG") -> bytes:
         buffer = io.BytesIO()
         draw(width, height, seed).save(buffer, kind, quality=quality)

@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -26,45 +26,65 @@ MakeRelease = Callable[..., Path]
 TINY = ("size=32", "batch_size=8", "precision=fp32", "ema=0.9", "flip=0", "threads=1")
 """Six steps an epoch. No flips: a mirrored stripe belongs to another class."""
 
-SAVED_OFTEN = (*TINY, "precision=bf16", "checkpoint_s=0")
-SAVED_PER_EPOCH = (*TINY, "precision=bf16")
+SAVED_PER_EPOCH = (*TINY, "precision=bf16", "log=none")
+SAVED_OFTEN = (*SAVED_PER_EPOCH, "checkpoint_s=0")
 
-DIE = """
-import os, signal, sys
+NURSERY = """
+import json, os, signal, sys, traceback
+import torch, safetensors.torch
 import pictus
 from pictus import train
 from pictus.train.kept import checkpoint
 from pictus.train.loop import training
 
-where, number, settings = sys.argv[2], int(sys.argv[3]), tuple(sys.argv[4].split())
 calls = 0
 
-def dying(function, before):
+def dying(function):
     def called(*given, **named):
         global calls
         calls += 1
-        if calls == number and before:
-            os.kill(os.getpid(), signal.SIGKILL)
         result = function(*given, **named)
         if calls == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
     return called
 
-if where == "step":
-    training.advance = dying(training.advance, before=False)
-elif where == "validated":
-    training.end_epoch = dying(training.end_epoch, before=False)
-elif where == "writing":
-    checkpoint.write_bytes = dying(checkpoint.write_bytes, before=False)
-train.run(pictus.open(sys.argv[1]), epochs=3, set_=settings, name="killed")
+places = {"step": (training, "advance"), "validated": (training, "end_epoch"), "writing": (checkpoint, "write_bytes")}
+for line in sys.stdin:
+    root, where, number, settings = json.loads(line)
+    child = os.fork()
+    if not child:
+        module, name = places[where]
+        setattr(module, name, dying(getattr(module, name)))
+        try:
+            train.run(pictus.open(root), epochs=3, set_=settings, name="killed")
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+"""Runs that kill themselves, forked from a process that has imported torch once for all of them."""
+
+Killed = Callable[[pictus.Project, str, int, tuple[str, ...]], None]
 
 
-def _killed(project: pictus.Project, where: str, number: int, settings: tuple[str, ...]) -> None:
-    command = [sys.executable, "-c", DIE, str(project.root), where, str(number), " ".join(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
+    """killed(project, where, number, settings): run `killed` dies by kill -9 the number-th time that it is there."""
+    errors = tmp_path_factory.mktemp("nursery") / "errors"
+    with errors.open("w") as said, subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+        text=True,
+    ) as nursery:  # fmt: skip
+
+        def kill(project: pictus.Project, where: str, number: int, settings: tuple[str, ...]) -> None:
+            assert nursery.stdin is not None
+            assert nursery.stdout is not None
+            nursery.stdin.write(json.dumps([str(project.root), where, number, settings]) + "\n")
+            nursery.stdin.flush()
+            assert nursery.stdout.readline() == f"{-signal.SIGKILL}\n", errors.read_text()
+
+        yield kill
 
 
 def _result(project: pictus.Project, name: str) -> tuple[bytes, bytes, bytes]:
@@ -86,8 +106,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory, make_release: MakeRelease) -
     [("step", random.Random(os.getpid()).randrange(2, 18)), ("validated", 2), ("writing", 7), ("writing", 12)],
     ids=["in a random step", "at an epoch's end", "between tensors and numbers", "after a checkpoint"],
 )
-def test_a_run_killed_anywhere_ends_with_the_same_bits(whole: pictus.Project, where: str, number: int) -> None:
-    _killed(whole, where, number, SAVED_OFTEN)
+def test_a_run_killed_anywhere_ends_with_the_same_bits(
+    whole: pictus.Project, killed: Killed, where: str, number: int
+) -> None:
+    killed(whole, where, number, SAVED_OFTEN)
     try:
         train.resume(whole, "killed")
         assert _result(whole, "killed") == _result(whole, "whole"), f"killed {where} {number}"
@@ -95,9 +117,11 @@ def test_a_run_killed_anywhere_ends_with_the_same_bits(whole: pictus.Project, wh
         _remove(whole.models_dir / "killed")
 
 
-def test_a_run_killed_twice_before_any_progress_could_be_saved_ends_with_the_same_bits(whole: pictus.Project) -> None:
+def test_a_run_killed_twice_before_any_progress_could_be_saved_ends_with_the_same_bits(
+    whole: pictus.Project, killed: Killed
+) -> None:
     for step in (4, 9):
-        _killed(whole, "step", step, SAVED_PER_EPOCH)
+        killed(whole, "step", step, SAVED_PER_EPOCH)
     card = json.loads((whole.models_dir / "killed" / "run.json").read_text())
     assert card["status"] == "running"
     outcome = train.run(whole, epochs=3, set_=SAVED_PER_EPOCH, name="killed")  # the same command continues it
@@ -237,8 +261,10 @@ def test_a_missing_release_is_told(project: pictus.Project) -> None:
         train.run(project, release="2.0.0")
 
 
-def test_a_run_is_not_continued_on_a_release_that_changed(whole: pictus.Project, make_release: MakeRelease) -> None:
-    _killed(whole, "step", 3, SAVED_OFTEN)
+def test_a_run_is_not_continued_on_a_release_that_changed(
+    whole: pictus.Project, killed: Killed, make_release: MakeRelease
+) -> None:
+    killed(whole, "step", 3, SAVED_OFTEN)
     root = whole.models_dir / "killed"
     moved = whole.releases_dir / "1.0.0"
     kept = moved.rename(whole.root / "kept")
@@ -307,8 +333,8 @@ def test_a_full_disk_keeps_the_checkpoint_before(stripes: pictus.Project, monkey
     assert outcome.summary["steps"] == 6
 
 
-def test_a_machine_that_differs_is_told(whole: pictus.Project) -> None:
-    _killed(whole, "step", 3, SAVED_OFTEN)
+def test_a_machine_that_differs_is_told(whole: pictus.Project, killed: Killed) -> None:
+    killed(whole, "step", 3, SAVED_OFTEN)
     path = whole.models_dir / "killed" / "run.json"
     card = json.loads(path.read_text())
     card["environment"]["torch"] = "1.0"
@@ -318,8 +344,8 @@ def test_a_machine_that_differs_is_told(whole: pictus.Project) -> None:
     _remove(whole.models_dir / "killed")
 
 
-def test_a_run_of_another_pictus_is_not_guessed_at(whole: pictus.Project) -> None:
-    _killed(whole, "step", 3, SAVED_OFTEN)
+def test_a_run_of_another_pictus_is_not_guessed_at(whole: pictus.Project, killed: Killed) -> None:
+    killed(whole, "step", 3, SAVED_OFTEN)
     path = whole.models_dir / "killed" / "run.json"
     card = json.loads(path.read_text())
     card["recipe"]["still_to_come"] = 0.2
@@ -464,9 +490,9 @@ def test_grey_and_cmyk_pictures_train_like_others(project: pictus.Project, make_
 
 
 def test_a_shard_that_is_gone_in_the_middle_is_told_and_the_run_goes_on_once_it_is_back(
-    whole: pictus.Project,
+    whole: pictus.Project, killed: Killed
 ) -> None:
-    _killed(whole, "step", 8, SAVED_OFTEN)
+    killed(whole, "step", 8, SAVED_OFTEN)
     shards = whole.releases_dir / "1.0.0" / "shards"
     away = shards.rename(shards.with_name("away"))
     try:
@@ -479,8 +505,10 @@ def test_a_shard_that_is_gone_in_the_middle_is_told_and_the_run_goes_on_once_it_
     _remove(whole.models_dir / "killed")
 
 
-def test_a_run_begun_before_a_setting_existed_is_continued_by_the_same_command(whole: pictus.Project) -> None:
-    _killed(whole, "step", 8, SAVED_PER_EPOCH)
+def test_a_run_begun_before_a_setting_existed_is_continued_by_the_same_command(
+    whole: pictus.Project, killed: Killed
+) -> None:
+    killed(whole, "step", 8, SAVED_PER_EPOCH)
     path = whole.models_dir / "killed" / "run.json"
     card = json.loads(path.read_text())
     for name in ("schedule", "accumulate", "layout", "probe", "grow"):
