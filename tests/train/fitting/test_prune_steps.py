@@ -22,6 +22,8 @@ def test_a_pruned_run_is_smaller_trained_again_and_told_beside_the_one_it_came_f
     assert new.model_name == "small-cnn@0.5"
     assert new.card["recipe"]["flip"] == 0.25, "what the run was trained with goes over"
     assert sum(one.numel() for one in models.load_run(new).parameters()) == after.parameters
+    told = {fact.about: fact.words for fact in train.card(stripes, new.name)}["made smaller"]
+    assert "of the processor time of wide; top-1 on val" in told
     again = train.prune(stripes, "wide", sparsity=0.5, epochs=1)
     assert [row.top1 for row in again] == [before.top1, narrow.top1, after.top1], "measured, not trained again"
     assert models.find_run(stripes, new.name).card == new.card

@@ -92,6 +92,8 @@ def test_robustness_tells_clean_and_attacked(grown: pictus.Project) -> None:
     assert (clean.pictures_are, robust.pictures_are) == ("clean", "attacked")
     assert clean.pictures == 12
     assert 0 <= robust.top1 <= clean.top1
+    told = {fact.about: fact.words for fact in train.card(grown, "a")}["attacked"]
+    assert f"{robust.top1:.1%} ({robust.low:.1%} to {robust.high:.1%}) changed for the worst within 16 of 255" in told
     again = list(train.robustness(grown, "a", bound=16.0, steps=3))
     assert again == [clean, robust]
     assert [row.pictures for row in train.robustness(grown, "a", limit=5, steps=1)] == [5, 5]

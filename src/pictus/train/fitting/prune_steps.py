@@ -13,6 +13,7 @@ from pictus.train.fitting import measured, successor
 from pictus.train.fitting.measured import FittedRow
 from pictus.train.fitting.successor import Successor
 from pictus.train.transfer import features
+from pictus.train.watching import beside
 
 
 @step("train prune", changes=True, needs_project=False, shows_records=True)
@@ -59,6 +60,7 @@ def prune(project: Project, run: str = "", *, sparsity: float = 0.5, epochs: int
     asked = (("before", found.name, wide), ("narrow", found.name, narrow),
              ("after", new.name, models.load_run(new, device="cpu")))  # fmt: skip
     rows = measured.rows(asked, found, release, split)
+    beside.keep(new.root, beside.FITTED, split, rows)
     before, _, after = rows
     summary = {"run": new.name, "before": found.name, "split": split, "rows": [asdict(row) for row in rows]}
     headline = (

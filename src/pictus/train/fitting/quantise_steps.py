@@ -20,6 +20,7 @@ from pictus.train.fitting import measured, successor
 from pictus.train.fitting.measured import FittedRow
 from pictus.train.fitting.successor import Successor
 from pictus.train.transfer import features
+from pictus.train.watching import beside
 
 if TYPE_CHECKING:
     import torch
@@ -73,6 +74,7 @@ def quantise(project: Project, run: str = "", *, release: str = "", epochs: int 
     new, problems = successor.trained(project, found, opened, wanted, "precision=fp32")
     split = features.judged_on(opened)
     rows = _rows(found, new, rounded, opened, split)
+    beside.keep(new.root, beside.FITTED, split, rows)
     summary = {"run": new.name, "before": found.name, "split": split, "rows": [asdict(row) for row in rows],
                "left_in_float": list(quantised_networks.left_in_float(rounded))}  # fmt: skip
     following = (f"pictus evaluate run --run {new.name}", f"pictus serve export --run {new.name}")

@@ -23,6 +23,7 @@ from pictus.train.transfer import features
 from pictus.train.transfer import forgetting as memory
 from pictus.train.transfer.attacks import Bound, attacked
 from pictus.train.transfer.forgetting import ForgettingRow, Guesses
+from pictus.train.watching import beside
 
 SHOWN = 48
 """Forgotten pictures on the page."""
@@ -83,7 +84,7 @@ def forgetting(project: Project, run: str = "", *, before: str = "", split: str 
     )
 
 
-# It changes nothing, but is minutes of work that not every visitor may ask for, by the name of any folder.
+# It writes a line for the run's card, and is minutes of work that not every visitor may ask for, of any folder.
 @step("train robustness", changes=True, needs_project=False, shows_records=True)
 def robustness(
     project: Project, run: str = "", *, split: str = "", bound: float = 4.0, steps: int = 20, limit: int = 500
@@ -125,6 +126,7 @@ def robustness(
                       *stats.wilson(count, len(rows)))
         for name, count in counts.items()
     ]  # fmt: skip
+    beside.keep(found.root, beside.ROBUSTNESS, part, made)
     clean, robust = made
     headline = (
         f"{found.name} on {counted(len(rows), 'picture')} of {part}: top-1 {clean.top1:.1%} as they are,"
