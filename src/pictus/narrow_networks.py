@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pictus import quantised_networks
 from pictus.errors import UserError
 from pictus.extras import need
 
@@ -50,7 +49,7 @@ def split(name: str) -> tuple[str, float]:
     if not 0 < sparsity <= MOST:
         raise UserError(
             f"{name!r}: the share of channels that is left out is a number above 0 and up to {MOST}, not {text!r}.",
-            fix=f"{plain}{MARK}0.5, or of 8 bits: {plain}{quantised_networks.MARK}",
+            fix=f"{plain}{MARK}0.5, or of 8 bits: {plain}{MARK}int8",
         )
     return plain, sparsity
 
