@@ -431,11 +431,11 @@ def test_a_stopped_server_is_not_an_interrupted_command(
 
 
 @pytest.mark.parametrize(("words", "told"), [
-    (("train", "robustness", "--run", "b"), "RUN is typed without --run: pictus train robustness RUN"),
+    (("train", "robustness", "--run", "b"), "RUN is typed without --run"),
     (("evaluate", "run", "b"), "A run is named by --run."),
     (("train", "robustness", "--walk", "b"), "No such option"),
 ])  # fmt: skip
-def test_a_value_typed_with_its_name_where_it_has_none_or_without_is_told_how(words: tuple[str, ...], told: str) -> None:
+def test_a_run_named_by_an_option_where_it_has_none_or_without_is_told_how(words: tuple[str, ...], told: str) -> None:
     from click.testing import CliRunner
 
     from pictus.cli import root

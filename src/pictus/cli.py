@@ -111,9 +111,9 @@ class Verb(click.Command):
             raise click.UsageError(what, ctx) from error
         except click.UsageError as error:
             has_run = any(isinstance(one, click.Option) and one.name == "run" for one in self.params)
-            if has_run and error.message.startswith("Got unexpected extra argument ("):
-                error.message += ". A run is named by --run."
-            raise
+            if not has_run or not error.message.startswith("Got unexpected extra argument ("):
+                raise
+            raise click.UsageError(f"{error.message}. A run is named by --run.", ctx) from error
 
 
 @click.group(
