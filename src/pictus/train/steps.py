@@ -106,7 +106,7 @@ def run(
         card = cards.new_card(root.name, asked, opened, release_path=path, started_at=now())
         card |= automatic.told(found, settings) if is_auto else {}
         try:
-            job, card = _started(project, root, opened, asked.recipe, card)
+            job, card = _started(project, root, opened, asked.recipe, card, engine=engine)
             state = fresh(job)
             if probe.is_long(job.recipe, len(job.train)) and (busy := environment.taken(job.recipe.threads)):
                 logging.getLogger(__name__).warning("%s", busy)
@@ -166,28 +166,30 @@ def list_(project: Project) -> Outcome[RunRow]:
     return Outcome("train list", summary, headline, problems, following, lambda: cards.rows(found))
 
 
-def _started(project: Project, root: Path, release: Release, recipe: Recipe, card: Card) -> tuple[Job, Card]:
+def _started(
+    project: Project, root: Path, release: Release, recipe: Recipe, card: Card, *, engine: str = "local"
+) -> tuple[Job, Card]:
     """Every choice made and written on the card: from here on the run can be repeated."""
+    own = (cluster if engine == "ray" else seats).equipment(recipe.processes)
     keeps_memory = environment.keep_memory()
     rows = split_rows(pool.arranged(project, release, recipe), "train")
     sides = np.minimum(rows.column("width").to_numpy(), rows.column("height").to_numpy())
     disk_bytes = shutil.disk_usage(root).free // 2
-    facts = Facts(
-        rows.num_rows, int(np.median(sides)), environment.pack_bytes(), environment.has_fast_bf16(), disk_bytes
-    )
+    facts = Facts(rows.num_rows, int(np.median(sides)), environment.pack_bytes(), own.has_fast_bf16, disk_bytes)
     resolved = recipes.resolve(recipe, facts)
     preprocessing = cards.preprocessing_of(resolved, *networks.normalisation(recipe.model))
-    job = _job(project, root, release, resolved, preprocessing)
-    precision.check(resolved, job.device)
+    job = _job(project, root, release, resolved, preprocessing, engine=engine)
+    precision.check(resolved, own.device)
     network = dropping.applied(networks.make(resolved.model, job.n_classes, size=resolved.size), resolved)
     is_random = recipe.shard or draws_random_numbers(network, resolved.size)  # shares cannot be computed in parts
-    cores = max(1, job.cores // seats.sharing_cores(recipe.processes))
     parts, threads = chosen(
-        resolved.batch_size // recipe.processes, recipes.view_px(resolved), cores,
-        is_random=is_random or recipe.compile, device=job.device,
+        resolved.batch_size // recipe.processes, recipes.view_px(resolved), own.cores,
+        is_random=is_random or recipe.compile, device=own.device,
     )  # fmt: skip
-    resolved = replace(resolved, parts=recipe.parts or parts, threads=recipe.threads or threads)
-    resolved, timed = probe.settled(recipe, resolved, network, (cores, job.device, is_random), len(job.train))
+    resolved, timed = replace(resolved, parts=recipe.parts or parts, threads=recipe.threads or threads), None
+    if engine != "ray":  # what is timed here says nothing of other machines
+        machine = probe.Machine(own.cores, own.device, is_random)
+        resolved, timed = probe.settled(recipe, resolved, network, machine, len(job.train))
     card = card | {
         "recipe": asdict(resolved),
         "preprocessing": asdict(preprocessing),
@@ -228,8 +230,9 @@ def _continued(
     card = dict(models.open_run(root).card)
     environment.keep_memory()
     recipe, moved = launch.moved(_recorded_recipe(root.name, card), processes)
-    job = _job(project, root, release, recipe, models.open_run(root).preprocessing)
-    precision.check(recipe, job.device)
+    job = _job(project, root, release, recipe, models.open_run(root).preprocessing, engine=engine)
+    if engine != "ray":
+        precision.check(recipe, job.device)
     notes = environment.changes(card["environment"], environment.describe(recipe))
     found = checkpoint.load(root / training.CHECKPOINTS)
     state = restored(job, found) if found else fresh(job)
@@ -317,7 +320,10 @@ def _scores(card: Card) -> str:
     return f"validation {first}top-1 {found['val_top1']:.1%}" + (f", top-5 {found['val_top5']:.1%}" if has_top5 else "")
 
 
-def _job(project: Project, root: Path, release: Release, recipe: Recipe, preprocessing: Preprocessing) -> Job:
+def _job(
+    project: Project, root: Path, release: Release, recipe: Recipe, preprocessing: Preprocessing, *,
+    engine: str = "local",
+) -> Job:  # fmt: skip
     pack = partial(packed, short_side=recipe.pack, may_grow=recipe.crop == "padded")
     memory = environment.pack_bytes()
     task = TASKS.get(recipe.task)
@@ -337,7 +343,7 @@ def _job(project: Project, root: Path, release: Release, recipe: Recipe, preproc
     )
     seats.check(recipe.processes, recipe.batch_size)
     sharding.check(recipe)
-    device = seats.device(recipe.processes)
+    device = "cpu" if engine == "ray" else seats.device(recipe.processes)  # its processes compute elsewhere
     return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), device)
 
 

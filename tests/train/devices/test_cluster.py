@@ -7,7 +7,9 @@ import os
 import signal
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,9 +17,10 @@ import pytest
 import pictus
 from pictus import models, train
 from pictus.errors import UserError
-from pictus.train.devices import cluster, group
+from pictus.train.devices import cluster, group, seats
 from pictus.train.devices.meeting import Brief
-from pictus.train.devices.seats import Seat
+from pictus.train.devices.seats import Equipment, Seat
+from pictus.train.loop import environment
 from pictus.train.loop.state import Counters
 
 ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
@@ -140,6 +143,47 @@ def test_a_process_that_is_gone_is_why_the_others_failed() -> None:
 def test_where_none_is_gone_rank_0_is_asked_what_was_wrong() -> None:
     with pytest.raises(UserError, match="no release"):
         followed(UserError("There is no release"), ValueError("closed"))
+
+
+def test_what_a_run_computes_on_is_asked_of_the_cluster_and_this_machine_has_no_say(
+    stripes: pictus.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    class Cluster:
+        def is_initialized(self) -> bool:
+            return True
+
+        def nodes(self) -> list[dict[str, bool]]:
+            return [{"Alive": True}, {"Alive": False}, {"Alive": True}]
+
+        def cluster_resources(self) -> dict[str, int]:
+            return {"GPU": 4}
+
+        def remote(self, **given: int) -> Any:
+            asked.update(given)
+            return lambda _: SimpleNamespace(remote=lambda sharing: asked.update(sharing=sharing))
+
+        def get(self, _: object) -> Equipment:
+            return Equipment("cuda", 7, has_fast_bf16=True)
+
+    def fit(job: Any, *_: object) -> None:
+        asked["device"] = job.device
+        raise KeyboardInterrupt
+
+    def here(*_: object) -> str:
+        raise UserError("4 processes on this machine would share 1 GPU")
+
+    monkeypatch.setattr(cluster, "need", lambda *_: Cluster())
+    monkeypatch.setattr(cluster, "joined", lambda _: nullcontext((Cluster(), 8)))
+    monkeypatch.setattr(cluster, "fit", fit)
+    monkeypatch.setattr(seats, "place_here", here)
+    monkeypatch.setattr(environment, "has_fast_bf16", lambda: False)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(stripes, name="far", epochs=1, set_=("size=224", "batch_size=8", "processes=4"), engine="ray")
+    assert asked == {"num_cpus": 1, "num_gpus": 1, "sharing": 2, "device": "cpu"}
+    recipe = models.find_run(stripes, "far").card["recipe"]
+    assert [recipe[name] for name in ("parts", "threads", "precision")] == [1, 7, "bf16"]
 
 
 def test_seats_are_counted_on_each_machine_and_a_gpu_is_alone_where_it_is() -> None:

@@ -12,6 +12,7 @@ from pictus.train.loop import probe, training
 from pictus.train.recipes import Recipe
 
 USUAL = Recipe("resnet-w16", size=32, batch_size=64, precision="bf16", layout="channels-last", parts=2, threads=1)
+CPUS = probe.Machine(2, "cpu", is_random=False)
 ASKED = Recipe("resnet-w16", size=32, batch_size=64)
 TINY = ("size=32", "batch_size=8", "precision=fp32", "flip=0", "threads=1")
 
@@ -29,7 +30,7 @@ def _timed(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[Recipe], float | 
 
 def _found(asked: Recipe = ASKED, *, is_random: bool = False, clock: Callable[[], float] = lambda: 0.0) -> probe.Found:
     network: Any = None
-    return probe.probed(asked, USUAL, network, (2, "cpu", is_random), clock)
+    return probe.probed(asked, USUAL, network, probe.Machine(2, "cpu", is_random=is_random), clock)
 
 
 def test_each_choice_is_timed_from_the_best_of_the_ones_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +65,9 @@ def test_what_the_user_set_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_of_a_batch_too_small_for_parts_one_thread_is_tried_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     usual, network = replace(USUAL, batch_size=16, parts=1, threads=2), cast("Any", None)
     _timed(monkeypatch, lambda recipe: 1.0 if recipe.threads == 2 else 0.2)  # two wait for each other
-    found = probe.probed(ASKED, usual, network, (2, "cpu", False), lambda: 0.0)
+    found = probe.probed(ASKED, usual, network, CPUS, lambda: 0.0)
     assert (found.recipe.parts, found.recipe.threads) == (1, 1)
-    found = probe.probed(replace(ASKED, threads=2), usual, network, (2, "cpu", False), lambda: 0.0)
+    found = probe.probed(replace(ASKED, threads=2), usual, network, CPUS, lambda: 0.0)
     assert found.recipe.threads == 2, "asked for"
 
 
@@ -79,10 +80,10 @@ def test_of_several_processes_each_is_timed_on_its_share_of_a_batch(monkeypatch:
         return 1.0
 
     monkeypatch.setattr(probe, "_timed", timed)
-    probe.probed(ASKED, usual, networks.make("resnet-w16", 3), (2, "cpu", False))
+    probe.probed(ASKED, usual, networks.make("resnet-w16", 3), CPUS)
     assert set(shown) == {16}
     tried = _timed(monkeypatch, lambda _: 1.0)
-    probe.probed(ASKED, usual, network, (2, "cpu", False), lambda: 0.0)
+    probe.probed(ASKED, usual, network, CPUS, lambda: 0.0)
     assert not [words for words in tried if " 2 x " in words], "of 8 pictures a part would know too little"
 
 
@@ -108,7 +109,7 @@ def test_steps_are_really_timed_and_the_network_is_left_as_it_was() -> None:
     network = networks.make("resnet-w16", 3)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     usual = replace(USUAL, precision="fp32", batch_size=32)
-    found = probe.probed(replace(ASKED, precision="fp32"), usual, network, (2, "cpu", False))
+    found = probe.probed(replace(ASKED, precision="fp32"), usual, network, CPUS)
     assert all(taken > 0 for taken in found.steps_s.values())
     assert all(bool((value == before[name]).all()) for name, value in network.state_dict().items())
 

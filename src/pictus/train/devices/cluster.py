@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pictus import models
-from pictus.clusters import joined
+from pictus.clusters import ADDRESS, joined
 from pictus.errors import UserError, counted
 from pictus.extras import need
 from pictus.progress import Meter
 from pictus.train.devices import meeting, seats
 from pictus.train.devices.meeting import Brief, Store
-from pictus.train.devices.seats import Seat
+from pictus.train.devices.seats import Equipment, Seat
 from pictus.train.kept import checkpoint
-from pictus.train.loop import training
+from pictus.train.loop import precision, training
 from pictus.train.loop.state import Counters, Job, State, fresh, restored
 
 LOOK_S = 0.2
@@ -61,6 +61,24 @@ class Worker:
             "TORCHELASTIC_USE_AGENT_STORE": "True",  # the driver holds the store, as torchrun does
         }  # fmt: skip
         return work(brief, seat)
+
+
+def equipment(world: int) -> Equipment:
+    """What each of so many processes will have, as a worker of the cluster sees it; of this machine where the cluster
+    will be started on it.
+    """
+    if not (need("ray", "ray").is_initialized() or os.environ.get(ADDRESS)):
+        return seats.seen(world)
+    with joined(world) as (ray, _):
+        sharing = -(-world // max(1, sum(node["Alive"] for node in ray.nodes())))
+        look = ray.remote(num_cpus=1, num_gpus=_gpus(ray, world))(seats.seen)
+        found: Equipment = ray.get(look.remote(sharing))
+    return found
+
+
+def _gpus(ray: Any, world: int) -> int:  # noqa: ANN401  a module
+    """Of each process."""
+    return 1 if ray.cluster_resources().get("GPU", 0) >= world else 0
 
 
 def fit(job: Job, state: State, meter: Meter, wants_stop: Callable[[], bool]) -> None:
@@ -112,6 +130,7 @@ def work(brief: Brief, seat: Seat) -> Unreadable | None:
             helper.helped(told, store, seat)
         return None
     job = helper.job_of(brief, seat)
+    precision.check(job.recipe, job.device)
     found = checkpoint.load(root / training.CHECKPOINTS)
     state = restored(job, found) if found else fresh(job)
     try:
@@ -184,7 +203,7 @@ class _Crew:
 def _crew(ray: Any, job: Job, steps: int) -> Iterator[_Crew]:  # noqa: ANN401  a module
     """A worker to each process, at work; they end with the context."""
     world = job.recipe.processes
-    gpus = 1 if ray.cluster_resources().get("GPU", 0) >= world else 0
+    gpus = _gpus(ray, world)
     kind = ray.remote(num_cpus=1, num_gpus=gpus)(Worker)
     workers = [kind.remote() for _ in range(world)]
     try:

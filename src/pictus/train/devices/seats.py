@@ -7,8 +7,10 @@ import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from pictus.engine import cpu_count
 from pictus.errors import UserError, clipped, counted
 from pictus.extras import need
+from pictus.train.loop import environment
 from pictus.train.loop.parts import FEWEST
 
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -29,6 +31,14 @@ class Seat(NamedTuple):
     world: int
     local_rank: int
     local_world: int
+
+
+class Equipment(NamedTuple):
+    """What one process of a run has: cuda or cpu, its share of the cores, and whether bf16 is fast there."""
+
+    device: str
+    cores: int
+    has_fast_bf16: bool
 
 
 class Place(NamedTuple):
@@ -97,10 +107,16 @@ def device(processes: int) -> str:
     return place_here(launched(os.environ) or at_home(0, processes)).device
 
 
-def sharing_cores(processes: int) -> int:
-    """How many of a run's processes share this machine's cores."""
-    seat = launched(os.environ)
-    return seat.local_world if seat else processes
+def equipment(processes: int) -> Equipment:
+    """What this process has, one of so many."""
+    seat = launched(os.environ) or at_home(0, processes)
+    return seen(seat.local_world)._replace(device=place_here(seat).device)
+
+
+def seen(sharing: int) -> Equipment:
+    """What a process has on a machine whose cores so many share."""
+    cores = max(1, cpu_count() // sharing)
+    return Equipment(environment.device(), cores, environment.has_fast_bf16())
 
 
 def check_interfaces(environ: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pictus.extras import need
 from pictus.train.loop import environment
@@ -32,6 +32,14 @@ LEAST_PICTURES_SHOWN = 50_000
 LEAST_MINUTES = 2.0
 STEPS = 2
 """Timed of each choice, after one that is not: the least counts."""
+
+
+class Machine(NamedTuple):
+    """What a network is computed on, and whether it draws random numbers."""
+
+    cores: int
+    device: str
+    is_random: bool
 
 
 @dataclass(frozen=True)
@@ -61,31 +69,28 @@ def is_worth(asked: Recipe, n_train: int) -> bool:
 
 
 def settled(
-    asked: Recipe, usual: Recipe, network: "nn.Module", job: tuple[int, str, bool], n_train: int
-) -> tuple[Recipe, dict[str, Any] | None]:  # fmt: skip
+    asked: Recipe, usual: Recipe, network: "nn.Module", machine: Machine, n_train: int
+) -> tuple[Recipe, dict[str, Any] | None]:
     """The recipe to train by, and what was timed for it: None where the usual choice was taken without."""
     if not is_worth(asked, n_train):
         return usual, None
-    found = probed(asked, usual, network, job)
+    found = probed(asked, usual, network, machine)
     return found.recipe, found.record()
 
 
 def probed(
-    asked: Recipe, usual: Recipe, network: "nn.Module", job: tuple[int, str, bool],
+    asked: Recipe, usual: Recipe, network: "nn.Module", machine: Machine,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Found:  # fmt: skip
-    """The fastest of the choices that `asked` leaves open, each compared with the best so far, from `usual` on.
-
-    job: cores, device, whether the network draws random numbers.
-    """
+    """The fastest of the choices that `asked` leaves open, each compared with the best so far, from `usual` on."""
     began = clock()
     steps_s: dict[str, float] = {}
     best, best_s = usual, float("inf")
     for what in ("usual", "parts", "layout", "precision"):
-        for other in _others(what, asked, best, job):
+        for other in _others(what, asked, best, machine):
             if words(other) in steps_s or (steps_s and clock() - began > BUDGET_S):
                 continue
-            taken = _step_s(other, network, job[1], clock, began)
+            taken = _step_s(other, network, machine.device, clock, began)
             if taken is None:
                 continue
             steps_s[words(other)] = round(taken, 4)
@@ -99,16 +104,16 @@ def words(recipe: Recipe) -> str:
     return f"{recipe.precision}, {recipe.layout}, {recipe.parts} x {recipe.threads} threads"
 
 
-def _others(what: str, asked: Recipe, best: Recipe, job: tuple[int, str, bool]) -> list[Recipe]:
-    cores, device, is_random = job
+def _others(what: str, asked: Recipe, best: Recipe, machine: Machine) -> list[Recipe]:
+    cores = machine.cores
     if what == "usual":
         return [best]
     if what == "layout" and asked.layout == "auto":
         return [replace(best, layout="contiguous")]
     if what == "precision" and asked.precision == "auto" and best.precision == "bf16":
         return [replace(best, precision="fp32")]
-    if what == "parts" and device == "cpu" and not asked.parts:
-        most = 1 if is_random else min(MOST, cores, _share(best) // LEAST_PICTURES)
+    if what == "parts" and machine.device == "cpu" and not asked.parts:
+        most = 1 if machine.is_random else min(MOST, cores, _share(best) // LEAST_PICTURES)
         counts = [count for count in (1, 2, 4) if count <= max(1, most)]
         found = [replace(best, parts=count, threads=asked.threads or max(1, cores // count)) for count in counts]
         # The threads of a single part wait for each other, long where other work takes the cores: one may be faster.
