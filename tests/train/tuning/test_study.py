@@ -55,8 +55,10 @@ def test_good_settings_are_found_bad_ones_given_up_and_failures_kept_with_their_
     assert {"COMPLETE", "PRUNED", "FAIL"} == set(states)
     causes = {one.user_attrs.get("cause", "") for one in found.get_trials() if one.state.name == "FAIL"}
     assert causes == {"The loss became nan."}
-    weights = study.importance(found)
-    assert sum(weights.values()) == pytest.approx(1)
+    assert study.importance(found) == {}, "of so few whole trials nothing is told"
+    study.search(found, wanted(tmp_path, 40), trained, said.append)
+    assert sum(map(study.is_whole, found.get_trials())) >= study.LEAST_COMPARED
+    assert sum(study.importance(found).values()) == pytest.approx(1)
     assert study.begun(tmp_path) == {"a": 1}
 
 

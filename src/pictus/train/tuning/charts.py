@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from pictus.reports import Axis, Line, around, chart, page, table
 from pictus.train.tuning.rates import Pick, RatePoint
+from pictus.train.tuning.study import LEAST_COMPARED
 
 WIDE = 10
 """Values of a setting that are so many times as great as the least are drawn by factors."""
@@ -46,16 +47,21 @@ def study_page(
     """One chart a setting, value against score, the most important first; and all trials."""
     ordered = sorted(dots, key=lambda name: -importance.get(name, 0.0))
     shown = Markup().join(
-        Markup("<figure><h2>{}</h2><p class=quiet>importance {:.0%}</p>{}</figure>").format(
-            name, importance.get(name, 0.0), _dots(name, dots[name])
-        )
+        Markup("<figure><h2>{}</h2>{}{}</figure>").format(name, _weight(importance.get(name)), _dots(name, dots[name]))
         for name in ordered
     )
-    note = "Importance: share of the spread of scores that a setting alone explains (PED-ANOVA, Watanabe et al. 2023)."
+    note = (
+        "Importance: share of the spread of scores that a setting alone explains (PED-ANOVA, Watanabe et al. 2023)."
+        if importance else f"What matters is told from {LEAST_COMPARED} whole trials on."
+    )  # fmt: skip
     body = Markup("<p><code>{}</code></p><div class=curves>{}</div>{}<p class=quiet>{}</p>").format(
         best, shown, table(("trial", "state", "score", "settings"), lines), note
     )
     return page(f"Settings tried: {subject}", body, "pictus train tune")
+
+
+def _weight(share: float | None) -> Markup:
+    return Markup() if share is None else Markup("<p class=quiet>importance {:.0%}</p>").format(share)
 
 
 def _dots(name: str, dots: Sequence[Dot]) -> Markup:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 NAME, NOTE, STUDY = "study.sqlite", "study.json", "tune"
 
+LEAST_COMPARED = 10
+"""Whole trials from which on it is told what matters: of fewer, chance decides."""
+
 STARTUP = 5
 """Trials that end before one is compared with their median."""
 
@@ -147,9 +150,11 @@ def is_whole(trial: "FrozenTrial") -> bool:
 
 
 def importance(study: "Study") -> dict[str, float]:
-    """Of each setting (PED-ANOVA, Watanabe et al. 2023), adding up to 1; empty with fewer than four whole trials."""
+    """Of each setting (PED-ANOVA, Watanabe et al. 2023), adding up to 1; empty with fewer than LEAST_COMPARED whole
+    trials.
+    """
     whole = [trial for trial in study.get_trials(deepcopy=False) if is_whole(trial)]
-    if len(whole) < 4 or len({trial.value for trial in whole}) < 2:  # noqa: PLR2004
+    if len(whole) < LEAST_COMPARED or len({trial.value for trial in whole}) < 2:  # noqa: PLR2004
         return {}
     optuna = need("optuna", "tune")
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
