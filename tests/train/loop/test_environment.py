@@ -29,17 +29,6 @@ def test_what_can_change_the_bits_is_compared() -> None:
     assert [line.split(" was ")[0] for line in environment.changes(other, here)] == ["torch"]
 
 
-def test_a_run_of_before_whose_grey_pictures_were_tinted_is_told_that_they_stay_grey_now() -> None:
-    before = {name: value for name, value in environment.describe(Recipe("small-cnn")).items()
-              if name != "colour_balance"}  # fmt: skip
-    for recipe in Recipe("small-cnn"), Recipe("small-cnn", grey=0.2, colour=0.0):
-        assert environment.changes(before, environment.describe(recipe)) == []
-    told = environment.changes(before, environment.describe(Recipe("small-cnn", grey=0.2)))
-    assert [line.partition(":")[0] for line in told] == [
-        "colour balance was of all pictures when the run was started and is of all but grey pictures now"
-    ]
-
-
 def test_memory_for_pictures_is_a_share_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     def of(system: tuple[int, ...], cgroup: tuple[int, ...]) -> int:
         monkeypatch.setattr(environment, "_system_bytes", lambda: system)

@@ -134,11 +134,6 @@ def erased_box(side: int, values: list[float]) -> Box:
     return Box(int(values[2] * (side - high + 1)), int(values[3] * (side - wide + 1)), high, wide)
 
 
-def makes_grey(recipe: Recipe) -> bool:
-    """Whether some pictures are shown without colour."""
-    return recipe.grey > 0 or _is_three(recipe)
-
-
 def coloured(batch: "torch.Tensor", draws_ND: Draws, recipe: Recipe, preprocessing: Preprocessing) -> "torch.Tensor":
     """Brightness, contrast, colour balance and normalisation in one multiplication and addition per value.
 

@@ -14,18 +14,13 @@ import pictus
 from pictus.engine import cpu_count
 from pictus.errors import counted
 from pictus.extras import need
-from pictus.train.feed import augment
 from pictus.train.recipes import Recipe
 
 MOST_PACK_BYTES = 4 * 2**30
 """Decoded pictures kept between epochs take at most this, and at most a quarter of the free memory."""
 
-COMPARED = ("pictus", "torch", "device", "cpu_capability", "colour_balance")
+COMPARED = ("pictus", "torch", "device", "cpu_capability")
 """What can change the last bits of a result. The number of cores cannot: threads stay as the run recorded them."""
-
-_OF_ALL = "of all pictures"
-_BEFORE = {"colour_balance": _OF_ALL}
-"""What a card means that does not say."""
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
@@ -43,13 +38,11 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "precision": recipe.precision,
         "layout": recipe.layout,
         "compiled": recipe.compile,
-        "colour_balance": "of all but grey pictures" if recipe.colour and augment.makes_grey(recipe) else _OF_ALL,
     }
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs between the machine a run was started on and this one, in words."""
-    before = _BEFORE | before
     return [
         f"{name.replace('_', ' ')} was {before.get(name)} when the run was started and is {now[name]} now:"
         " the run goes on, but not bit for bit as it would have there"
