@@ -341,7 +341,7 @@ def _job(
     val = Pictures(
         release, "val", seen, memory // 4, task.targets(release, "val"), supply=remote.supplied(release, "val", shelf)
     )
-    seats.check(recipe.processes, recipe.batch_size)
+    seats.check(recipe.processes, recipe.batch_size, stores.address_of(release))
     sharding.check(recipe)
     device = "cpu" if engine == "ray" else seats.device(recipe.processes)  # its processes compute elsewhere
     return Job(root, recipe, preprocessing, train, val, len(release.classes), cpu_count(), device)

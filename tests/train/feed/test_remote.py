@@ -267,7 +267,8 @@ def test_who_interrupts_waits_for_no_shard_that_is_on_its_way(
 
 def test_several_processes_do_not_share_a_cache(place: str, project: pictus.Project) -> None:
     with pytest.raises(UserError, match="read a release from a folder only"):
-        train.run(project, release=place, epochs=1, set_=(*TINY, "processes=2"))
+        train.run(project, release=place, epochs=1, name="several", set_=(*TINY, "processes=2"))
+    assert not (project.models_dir / "several").exists()
 
 
 def test_a_pack_is_made_from_a_store(place: str, folder: Path, project: pictus.Project, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pictus import stores
 from pictus.errors import UserError
 from pictus.extras import need
 from pictus.train.devices import meeting, processes, seats
@@ -164,12 +163,6 @@ def spread(job: "Job", state: "State", alone: Parts) -> Iterator[Parts]:
         yield alone
         return
     seats.check_interfaces(os.environ)
-    if place := stores.address_of(job.train.release):
-        raise UserError(
-            f"Several processes read a release from a folder only, and this one lies at {place}: each would empty the"
-            " cache that the others read from.",
-            fix="copy the release here and train on the copy: --release FOLDER, or leave out processes",
-        )
     launched = seats.launched(os.environ)
     with _others(job) as others:
         meeting.wait_for(others.store, world, others.gone)
@@ -224,13 +217,14 @@ def joined(
         dist.destroy_process_group()
 
 
-def _watched(begin: Callable[[], None], gone: Callable[[], str]) -> None:
+def _watched(begin: Callable[[], object], gone: Callable[[], str]) -> None:
     """Nothing interrupts torch while it waits for the others: in a thread of its own it may wait in vain."""
-    done: Future[None] = Future()
+    done: Future[object] = Future()
 
     def work() -> None:
         try:
-            done.set_result(begin())
+            begin()
+            done.set_result(None)
         except BaseException as error:  # noqa: BLE001  raised below
             done.set_exception(error)
 
