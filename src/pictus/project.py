@@ -115,7 +115,7 @@ def is_locked(root: Path, stage: str) -> bool:
         with path.open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return True  # somebody holds it
     except OSError:
         return False  # there is none, or it cannot be read
     return False
