@@ -91,10 +91,10 @@ def test_memory_that_ran_out_in_one_process_ran_out_in_all_and_nothing_is_left_o
 def test_a_process_that_ends_between_its_last_word_and_the_group_is_noticed() -> None:
     over = threading.Event()
     with pytest.raises(UserError, match=r"Process 2 of 2 ended with -9\. Nothing was trained"):
-        group._watched(lambda: over.wait() and None, lambda: "Process 2 of 2 ended with -9")
+        group._watched(over.wait, lambda: "Process 2 of 2 ended with -9")
     over.set()
     with pytest.raises(ValueError, match="its own"):
-        group._watched(partial(int, "its own"), lambda: "")  # type: ignore[arg-type]
+        group._watched(partial(int, "its own"), lambda: "")
 
 
 def test_what_torch_says_of_a_lost_connection_is_told_and_other_errors_are_not() -> None:

@@ -81,7 +81,7 @@ def test_a_split_without_a_readable_picture_is_told(project: pictus.Project, fol
 def test_a_batch_of_validation_that_does_not_fit_into_memory_is_halved_until_it_does() -> None:
     tried: list[int] = []
 
-    class Network(torch.nn.Module):
+    class Network(torch.nn.Module):  # type: ignore[misc]
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             tried.append(len(inputs))
             if len(inputs) > 2:
