@@ -6,7 +6,7 @@ import pytest
 
 from pictus.errors import UserError
 from pictus.train.meanings import SYNONYMS
-from pictus.train.recipes import RECIPES, Facts, Recipe, allowed, changed, find, resolve, view_px, written
+from pictus.train.recipes import RECIPES, Facts, Recipe, allowed, changed, find, peak_lr, resolve, view_px, written
 
 FACTS = Facts(n_train=10_000, short_side=300, pack_bytes=2**31, has_fast_bf16=True)
 
@@ -143,3 +143,8 @@ def test_answers_by_both_sides_want_training_by_both() -> None:
         resolve(changed(find("airbench"), ("flip=0",)), FACTS)
     assert "mirror=false" in caught.value.fix
     assert resolve(changed(find("airbench"), ("flip=0", "mirror=false")), FACTS).size == 32
+
+
+def test_the_rate_grows_with_the_batch_and_with_its_root_where_steps_are_as_long_as_the_rate() -> None:
+    assert peak_lr(Recipe("small-cnn", lr=0.1, batch_size=512)) == pytest.approx(0.4)
+    assert peak_lr(Recipe("small-cnn", lr=0.1, batch_size=512, optimizer="muon-normed")) == pytest.approx(0.2)

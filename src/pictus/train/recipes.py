@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from math import log2
+from math import log2, sqrt
 from typing import Any
 
 from pictus import networks, quantised_networks
@@ -47,7 +47,7 @@ class Recipe:
     minutes: float = 0.0  # planned anew as they pass (loop/budget.py)
     batch_size: int = 128
     optimizer: str = "sgd"  # sgd: Nesterov momentum 0.9
-    lr: float = 0.2  # of a batch of REFERENCE_BATCH (Goyal et al. 2017)
+    lr: float = 0.2  # of a batch of REFERENCE_BATCH (`peak_lr`)
     weight_decay: float = 5e-4
     warmup: float = 0.1
     smoothing: float = 0.1
@@ -311,6 +311,14 @@ def _check(recipe: Recipe, fixed: int) -> None:
             f"{recipe.model} is of 8 bits: what adapters add would not be rounded with it.",
             fix="leave out lora, or train adapters first and then: pictus train quantise RUN",
         )
+
+
+def peak_lr(recipe: Recipe) -> float:
+    """The greatest rate: `lr` is of a batch of REFERENCE_BATCH. It grows with the batch (Goyal et al. 2017, section
+    2.1); of steps that are as long as the rate whatever the gradient, with its root (Malladi et al. 2022, of Adam's).
+    """
+    times = recipe.batch_size / REFERENCE_BATCH
+    return recipe.lr * (sqrt(times) if recipe.optimizer == "muon-normed" else times)
 
 
 def view_px(recipe: Recipe) -> int:

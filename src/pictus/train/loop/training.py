@@ -36,7 +36,7 @@ from pictus.train.loop.parts import MOST, Parts, Result, parted
 from pictus.train.loop.precision import LEAST_SCALE, loss_scale, precision, rescaled
 from pictus.train.loop.state import Counters, Job, State, snapshot
 from pictus.train.objectives import network_of
-from pictus.train.recipes import REFERENCE_BATCH
+from pictus.train.recipes import peak_lr
 from pictus.train.transfer import adapters, freezing
 from pictus.train.watching import loggers
 from pictus.train.watching.mistakes import Mistakes
@@ -331,8 +331,8 @@ def training_views(job: Job) -> tuple[loader.View, ...]:
 
 
 def _lr(job: Job, counters: Counters, step: int) -> float:
-    peak = job.recipe.lr * job.recipe.batch_size / REFERENCE_BATCH
-    return schedule.learning_rate(counters.plan.at(step + 0.5), peak, job.recipe.warmup, job.recipe.schedule)
+    recipe = job.recipe
+    return schedule.learning_rate(counters.plan.at(step + 0.5), peak_lr(recipe), recipe.warmup, recipe.schedule)
 
 
 def _average(state: State, decay: float) -> None:
