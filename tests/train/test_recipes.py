@@ -148,3 +148,9 @@ def test_answers_by_both_sides_want_training_by_both() -> None:
 def test_the_rate_grows_with_the_batch_and_with_its_root_where_steps_are_as_long_as_the_rate() -> None:
     assert peak_lr(Recipe("small-cnn", lr=0.1, batch_size=512)) == pytest.approx(0.4)
     assert peak_lr(Recipe("small-cnn", lr=0.1, batch_size=512, optimizer="muon-normed")) == pytest.approx(0.2)
+
+
+def test_patience_and_keeping_the_last_contradict_each_other() -> None:
+    with pytest.raises(UserError, match="the last is kept whether it is better or not"):
+        resolve(changed(find("airbench"), ("patience=3",)), FACTS)
+    assert resolve(changed(find("airbench"), ("patience=3", "kept=best")), FACTS).patience == 3

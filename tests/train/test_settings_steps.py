@@ -35,7 +35,7 @@ def test_settings_are_listed_with_the_recipe_s_values(tmp_path: Path) -> None:
     outcome = train.settings(bare(tmp_path), recipe="airbench")
     found = {row.name: row for row in outcome}
     assert len(found) == outcome.summary["settings"] == len(fields(Recipe)) - len(FOUND)
-    assert (found["batch_size"].value, found["clip"].value, found["mirror"].value) == ("512", "0", "true")
+    assert (found["batch_size"].value, found["clip"].value, found["mirror"].value) == ("1024", "0", "true")
     assert found["warmup"].allowed == "0 to 0.9"
     assert "distil" in found["objective"].allowed
     assert "\n\nAugmentation\n" in outcome.headline, "drawn under headings, all of them"

@@ -16,6 +16,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "clip": "greatest norm of the gradient; 0: none",
         "ema": "decay of the averaged weights, which are validated and kept; 0: none",
         "patience": "epochs without a better validation after which it stops; 0: never",
+        "kept": "weights of the epoch that is best on validation, or of the last",
         "size": "input side, px; 0: from the median picture, at most `largest`",
         "largest": "greatest side that is chosen by itself, px",
         "view": "side of the crops trained on, as a share of the input side",

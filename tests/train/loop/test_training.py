@@ -107,3 +107,19 @@ def test_a_curve_has_as_many_points_with_minutes_as_with_epochs() -> None:
     assert not training.is_logged(counters)
     counters.plan = Plan(500, 0.5, 1_000)
     assert training.is_logged(counters)
+
+
+@pytest.mark.parametrize(("kept", "epoch"), [("best", 1), ("last", 3)])
+def test_the_best_epoch_is_kept_or_the_last(
+    project: pictus.Project, folder: Path, monkeypatch: pytest.MonkeyPatch, kept: str, epoch: int
+) -> None:
+    validated, found = training.validate, iter((0.9, 0.5, 0.4))
+    monkeypatch.setattr(
+        training, "validate", lambda *asked: validated(*asked)._replace(top1=(score := next(found)), main=score)
+    )
+    assert folder.is_dir()
+    train.run(project, epochs=3, set_=(*TINY, f"kept={kept}"))
+    run = models.find_run(project)
+    assert run.card["results"]["best_epoch"] == epoch
+    weights = [(run.root / name).read_bytes() for name in ("model.safetensors", "last.safetensors")]
+    assert (weights[0] == weights[1]) == (kept == "last")

@@ -39,7 +39,7 @@ class Slow:
 
 def _watched(root: Path, counters: Counters, clock: Clock) -> Watch:
     job: Any = SimpleNamespace(
-        root=root, device="cpu", steps_per_epoch=10, recipe=SimpleNamespace(batch_size=32)
+        root=root, device="cpu", steps_per_epoch=10, recipe=SimpleNamespace(batch_size=32, kept="best")
     )
     counters.plan = Plan(0, 0.0, 100)
     return Watch(job, counters, clock)

@@ -230,7 +230,8 @@ def end_epoch(job: Job, state: State, book: Logbook, lr: float, *, pictures_per_
     if mistakes.seen:
         mistakes.write(epoch)
     is_best = (scores.main, -scores.loss) > (counters.best_main, -counters.best_loss)
-    is_best |= job.objective.scores is not None  # the last epoch stays: labels, shown as a figure, choose nothing
+    # labels that are shown as a figure choose nothing
+    is_best |= job.objective.scores is not None or job.recipe.kept == "last"
     if is_best:
         counters.best_top1, counters.best_top5, counters.best_loss = scores.top1, scores.top5, scores.loss
         counters.best_main, counters.best_others = scores.main, scores.others

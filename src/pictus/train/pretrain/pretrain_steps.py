@@ -11,7 +11,7 @@ from pictus.train import steps
 from pictus.train.kept.logbook import Epoch
 
 _ALL = ("crop=resized", "smoothing=0", "erase=0", "policy=none", "optimizer=adamw", "weight_decay=0.0001",
-        "lr_bias=1", "lr_head=1", "alternate=false")  # fmt: skip
+        "lr_bias=1", "lr_head=1", "alternate=false", "warmup=0.1", "ema=0.995", "grow=1")  # fmt: skip
 _PAIRS = ("min_area=0.2", "lr=0.001", "epochs=100")
 _COLOURS = ("colour=0.4", "saturation=0.4", "hue=0.1", "grey=0.2")
 

@@ -90,7 +90,7 @@ class Watch:
         epochs = -(-counters.plan.end // job.steps_per_epoch)
         epoch = min(epochs, counters.step // job.steps_per_epoch + 1)
         parts = [f"epoch {epoch}/{epochs}", f"loss {loss:.2f}"]
-        parts += [f"best {self.best()}"] if counters.best_epoch else []
+        parts += [f"{job.recipe.kept} {self.best()}"] if counters.best_epoch else []
         parts += [f"{pace.pictures_per_s:,.0f} pictures/s", f"{self._memory_bytes / vitals.GB:.1f} GB"]
         if gpu := vitals.gpu_bytes(job.device):
             parts += [f"GPU {gpu / vitals.GB:.1f} GB"]
