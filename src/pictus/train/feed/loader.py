@@ -54,7 +54,7 @@ class Batch:
 
     def part(self, piece: slice) -> "Batch":
         """Some pictures of it."""
-        views, draws = (tuple(one[piece] for one in values) for values in (self.views, self.draws))
+        views, draws = tuple(one[piece] for one in self.views), tuple(one[piece] for one in self.draws)
         return Batch(views, draws, self.targets[piece], self.positions[piece])
 
 
