@@ -154,3 +154,9 @@ def test_patience_and_keeping_the_last_contradict_each_other() -> None:
     with pytest.raises(UserError, match="the last is kept whether it is better or not"):
         resolve(changed(find("airbench"), ("patience=3",)), FACTS)
     assert resolve(changed(find("airbench"), ("patience=3", "kept=best")), FACTS).patience == 3
+
+
+def test_pictures_are_moved_by_less_than_their_side() -> None:
+    with pytest.raises(UserError, match="32 px cannot be moved by 32"):
+        resolve(changed(find("airbench"), ("nudge=32",)), FACTS)
+    assert resolve(changed(find("airbench"), ("nudge=31",)), FACTS).nudge == 31

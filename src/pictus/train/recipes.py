@@ -282,6 +282,8 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     fixed = networks.fixed_size(recipe.model)
     _check(recipe, fixed)
     size = recipe.size or fixed or _size(recipe, facts)
+    if recipe.nudge >= size:
+        raise UserError(f"Pictures of {size} px cannot be moved by {recipe.nudge}.", fix="--set nudge=1")
     wanted = max(1, facts.n_train // LEAST_STEPS)
     batch_size = recipe.batch_size if wanted >= recipe.batch_size else max(8, 2 ** int(log2(wanted)))
     batch_size = min(batch_size, facts.n_train, recipe.batch_size)
