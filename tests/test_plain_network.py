@@ -8,7 +8,7 @@ from pictus.plain_network import DIM, plain_network, whitening_layer
 
 
 @pytest.mark.parametrize(
-    ("name", "side"), [("airbench", 16), ("airbench", 32), ("airbench-s2", 32), ("airbench-s2", 64)]
+    ("name", "side"), [("airbench", 16), ("airbench", 32), ("airbench-deep", 16), ("airbench-s2", 32), ("airbench-s2", 64)]
 )
 def test_the_plain_networks_take_small_pictures(name: str, side: int) -> None:
     assert networks.make(name, 7).eval()(torch.zeros(2, 3, side, side)).shape == (2, 7)

@@ -324,6 +324,11 @@ def _airbench(n_classes: int) -> "nn.Module":
     return plain_network(n_classes)
 
 
+@NETWORKS.register("airbench-deep")
+def _airbench_deep(n_classes: int) -> "nn.Module":
+    return plain_network(n_classes, deep=True)
+
+
 @NETWORKS.register("airbench-s2")
 def _airbench_s2(n_classes: int) -> "nn.Module":
     return plain_network(n_classes, stride=2)
