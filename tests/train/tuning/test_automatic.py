@@ -33,7 +33,7 @@ def test_the_strongest_network_that_sees_the_pictures_often_enough_is_taken() ->
 def test_small_pictures_are_for_the_network_made_for_them_with_its_own_settings() -> None:
     machine = replace(LAPTOP, pictures_per_s={("airbench", 32): 700.0, ("small-cnn", 32): 3000.0})
     found = automatic.choice(replace(HANDS, n_train=49_000, short_side=32, names=("cat", "dog")), machine, minutes=30)
-    assert (found.recipe.model, found.recipe.alternate, found.recipe.mirror) == ("airbench", True, True)
+    assert (found.recipe.model, found.recipe.alternate, found.recipe.mirror) == ("airbench-deep", True, True)
     assert found.recipe.epochs == round(700 * 1800 * 0.8 / 49_000)
     digits = automatic.choice(replace(HANDS, n_train=49_000, short_side=32), machine, minutes=30).recipe
     assert (digits.flip, digits.mirror) == (0.0, False), "an answer from a mirror image it never saw is refused"

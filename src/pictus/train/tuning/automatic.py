@@ -263,7 +263,7 @@ def _rate(name: str, side: int, machine: tuple[int, str, bool], clock: Callable[
     """Pictures/s forward and back on noise, after a step that is not timed."""
     torch = need("torch", "train")
     cores, device, has_bf16 = machine
-    network = networks.make(name, 10, size=side).to(device, memory_format=torch.channels_last).train()
+    network = networks.make(find(name).model, 10, size=side).to(device, memory_format=torch.channels_last).train()
     count, threads = chosen(PROBED_BATCH * 2, side, cores, is_random=False, device=device)
     noise = torch.rand(PROBED_BATCH * 2, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
 
