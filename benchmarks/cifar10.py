@@ -7,8 +7,8 @@
     python benchmarks/cifar10.py --train --seeds 3   mean and spread over three
 
 With --train the official 10,000 test pictures are the test split and 250 of the others validation, which chooses
-nothing; then `pictus train run --recipe airbench` and `pictus evaluate run --split test`, as typed. A network is trained
-within --minutes (29): of the recipe's epochs as many as fit.
+nothing; then `pictus train run --recipe airbench` and `pictus evaluate run --split test`, as typed. A network is
+trained within --minutes (29): of the recipe's epochs as many as fit.
 
 Added, checked, de-duplicated, screened, labelled from their folders, split, cut and opened for training;
 wall time of each step and peak memory. Then the near-duplicates found against the pairs that people judged

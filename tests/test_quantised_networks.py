@@ -27,7 +27,7 @@ def trained(name: str, side: int = 32) -> Any:
     return network.eval(), pictures
 
 
-@pytest.mark.parametrize("name", ["small-cnn", "resnet-w16", "airbench", "resnet18"])
+@pytest.mark.parametrize("name", ["small-cnn", "resnet-w16", "airbench-deep", "resnet18"])
 def test_a_network_of_8_bits_says_nearly_what_the_one_of_32_says(name: str) -> None:
     network, pictures = trained(name)
     with torch.no_grad():
