@@ -182,7 +182,7 @@ def novelty(
         is_accepted = is_accepted_R[rows].astype(bool)
         accepted, fresh = rows[is_accepted], rows[~is_accepted]
         if fresh.size:
-            covered = accepted[:: max(1, accepted.size // priorities.COVERED)][: priorities.COVERED]
+            covered = accepted[np.linspace(0, accepted.size - 1, min(accepted.size, priorities.COVERED)).astype(int)]
             novel_R[fresh] = priorities.novelty(
                 vectors[image_R[fresh]].astype(np.float32), vectors[image_R[covered]].astype(np.float32)
             )
