@@ -433,6 +433,8 @@ def test_a_stopped_server_is_not_an_interrupted_command(
 @pytest.mark.parametrize(("words", "told"), [
     (("train", "robustness", "--run", "b"), "RUN is typed without --run"),
     (("evaluate", "run", "b"), "A run is named by --run."),
+    (("train", "probe", "--run", "b"), "A run is named by --network."),
+    (("train", "few-shot", "b"), "A run is named by --network."),
     (("train", "robustness", "--walk", "b"), "No such option"),
 ])  # fmt: skip
 def test_a_run_named_by_an_option_where_it_has_none_or_without_is_told_how(words: tuple[str, ...], told: str) -> None:

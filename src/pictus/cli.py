@@ -103,17 +103,22 @@ class Verb(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            name = error.option_name.lstrip("-")
-            if not any(isinstance(one, click.Argument) and one.name == name for one in self.params):
-                raise
-            what = f"{name.upper()} is typed without {error.option_name}: {ctx.command_path} {name.upper()}"
-            raise click.UsageError(what, ctx) from error
         except click.UsageError as error:
-            has_run = any(isinstance(one, click.Option) and one.name == "run" for one in self.params)
-            if not has_run or not error.message.startswith("Got unexpected extra argument ("):
-                raise
-            raise click.UsageError(f"{error.message}. A run is named by --run.", ctx) from error
+            if told := self._told(ctx, error):
+                raise click.UsageError(told, ctx) from error
+            raise
+
+    def _told(self, ctx: click.Context, error: click.UsageError) -> str:
+        """What to type; "" where click has said it."""
+        name = error.option_name.lstrip("-") if isinstance(error, click.NoSuchOption) else ""
+        if any(isinstance(one, click.Argument) and one.name == name for one in self.params):
+            return f"{name.upper()} is typed without --{name}: {ctx.command_path} {name.upper()}"
+        options = {one.name for one in self.params if isinstance(one, click.Option)}
+        is_run = name == "run" or error.message.startswith("Got unexpected extra argument (")
+        for option in ("run", "network"):  # of a probe a network may be a run
+            if is_run and option in options:
+                return f"{error.message}. A run is named by --{option}."
+        return ""
 
 
 @click.group(
