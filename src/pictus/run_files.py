@@ -54,6 +54,12 @@ def read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     return values
 
 
+def own_file(folder: Path, name: str) -> Path | None:
+    """A file of a folder; None where there is none, or a link leads out of the folder."""
+    path = folder / name
+    return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
+
+
 def is_number(value: object) -> bool:
     """A finite number within MOST; a card's own numbers are of any size."""
     if isinstance(value, float):

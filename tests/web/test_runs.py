@@ -103,6 +103,24 @@ def test_a_report_is_opened_in_a_sandbox(project: pictus.Project, browser: TestC
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+def test_what_a_run_has_forgotten_is_linked_and_no_link_leads_out(
+    project: pictus.Project, browser: TestClient, tmp_path: Path
+) -> None:
+    page = make_run(project, "first", epochs=1) / "forgetting.html"
+    assert "/forgetting" not in browser.get("/runs/first").text
+    assert browser.get("/runs/first/forgetting").status_code == 404
+    page.write_text("<p>lost")
+    assert 'href="/runs/first/forgetting"' in browser.get("/runs/first").text
+    answer = browser.get("/runs/first/forgetting")
+    assert answer.text == "<p>lost"
+    assert answer.headers["content-security-policy"].startswith("sandbox;")
+    (tmp_path / "secret").write_text("secret")
+    page.unlink()
+    page.symlink_to(tmp_path / "secret")
+    assert "/forgetting" not in browser.get("/runs/first").text
+    assert browser.get("/runs/first/forgetting").status_code == 404
+
+
 @pytest.mark.parametrize(
     "path", ["/runs/none", "/runs/none/1.0.0-test", "/runs/first/none", "/runs/first/..%2f..%2frun.json", "/runs/../x"]
 )
@@ -166,7 +184,7 @@ def test_a_run_that_trains_tells_its_pace_and_what_it_is_wrong_about(
     live(root)
     mistaken(root, "f" * 64, EVIL)
     page = browser.get("/runs/young").text
-    for words in ("Training", '3 <span class="dim">of 6', ">123<", "25.0\xa0%", "1.5 GB", "2.0 min"):
+    for words in ("Training", '3 <span class="dim">of 6', ">123<", "25.0\xa0%", "1.5 GB", "2.0 min", ">top-1 kept"):
         assert words in page, words
     assert page.count("<svg") == 5, "loss, scores, rate, pace, waiting"
     assert "is not in this project any more" in page, "its release: no picture can be shown"

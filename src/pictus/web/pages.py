@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from pictus import models, overview
 from pictus.errors import NotThereError, PictureError, UserError
+from pictus.journey import train_command
 from pictus.project import Project
 from pictus.speech import pieces
 from pictus.web import clean, coverage, privacy, reasons, releases, relevance, run_settings, run_shots, runs, search
@@ -208,7 +209,7 @@ class _View:
             ("finished", [page for page in found.pages if page.run.is_finished]),
         ]
         return {"groups": groups, "n_runs": len(found.pages), "broken": found.broken, "releases": releases_here,
-                "studies": studies(self.project)}  # fmt: skip
+                "first": train_command(*releases_here[-1:]), "studies": studies(self.project)}  # fmt: skip
 
     def run(self, request: Request) -> dict[str, Any]:
         run = self._run(request)
@@ -232,7 +233,7 @@ class _View:
         return {
             "page": runs.page(run), "curves": runs.curves(run), "mistakes": mistakes,
             "known": known, "unseen": run_shots.problem(self.project, run) if set(ids) - known else "",
-            "facts": runs.facts(self.project, run),
+            "facts": runs.facts(self.project, run), "forgetting": runs.forgetting(run) is not None,
         }  # fmt: skip
 
     def run_live(self, request: Request) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pictus import releases
 from pictus.project import Project
+from pictus.run_files import own_file
 
 READABLE = {
     "datasheet.md": "text/plain; charset=utf-8",
@@ -54,9 +55,7 @@ def find_file(project: Project, version: str, name: str) -> Path | None:
     """A readable file of a release; both names are looked up, never made into a path."""
     if name not in READABLE or version not in releases.versions(project.releases_dir):
         return None
-    folder = (project.releases_dir / version).resolve()
-    path = folder / name
-    return path if path.is_file() and path.resolve().is_relative_to(folder) else None  # no link leads out of it
+    return own_file(project.releases_dir / version, name)
 
 
 def _page(root: Path) -> ReleasePage:

@@ -34,7 +34,8 @@ def curves(log: Log, now: dict[str, Any], *, is_working: bool, is_classifier: bo
     foot = ("start", f"epoch {end:,.0f}" if end >= 1 else f"{end:.2f} of an epoch")
     others = sorted({name for line in epochs for name in line["val_others"]})
     shares = _scores(epochs, is_classifier=is_classifier)
-    shares += [Line("val top-5" if is_classifier else "kNN top-5", "more", _of(epochs, "val_top5"))] * has_top5
+    if has_top5:
+        shares += [Line("val top-5" if is_classifier else "kNN top-5", "more", _of(epochs, "val_top5"))]
     shares += [
         Line(f"val {name}", "more", [(line["epoch"], line["val_others"][name]) for line in epochs
                                      if is_number(line["val_others"].get(name))])

@@ -19,7 +19,7 @@ from pictus.errors import NotThereError, UserError, clipped
 from pictus.models import Run, open_run
 from pictus.project import Project, write_bytes
 from pictus.releases import PictureReader, open_release, versions
-from pictus.web.runs import MISTAKES_NAME, mistakes
+from pictus.web.runs import MISTAKES_NAME, mistakes, stamp
 
 SIDE = 160
 STAMPED = ("manifest.json", "pictures.parquet", "concepts.parquet", "shards")
@@ -59,23 +59,15 @@ def _places(project: Project, run: Run) -> Shown:
     none. Looked for once, as long as the files are the same, also where it does not fit.
     """
     folder = _release(project, run)
-    stamps = tuple(map(_stamp, (run.root / MISTAKES_NAME, *(folder / name for name in STAMPED))))
+    stamps = tuple(map(stamp, (run.root / MISTAKES_NAME, *(folder / name for name in STAMPED))))
     found = _looked_for(run.root, folder, str((run.card.get("release") or {}).get("digest", "")), stamps)
     if isinstance(found, str):
         raise NotThereError(found)
     return found
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0  # there is none
-    return found.st_mtime_ns, found.st_size
-
-
 @lru_cache(maxsize=8)
-def _looked_for(root: Path, folder: Path, digest: str, _stamps: tuple[tuple[int, int], ...]) -> Shown | str:
+def _looked_for(root: Path, folder: Path, digest: str, _stamps: tuple[tuple[int, int, int], ...]) -> Shown | str:
     run = open_run(root)
     try:
         release = open_release(folder)

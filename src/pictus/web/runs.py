@@ -15,13 +15,15 @@ from pictus import models, train
 from pictus.errors import UserError, clipped
 from pictus.models import Run
 from pictus.project import Project, is_locked
-from pictus.run_files import MOST_BYTES, count, is_number, is_share, printable, read
+from pictus.run_files import MOST_BYTES, count, is_number, is_share, own_file, printable, read
 from pictus.stats import Interval, wilson
 from pictus.web import run_charts
 from pictus.web.run_log import read_log
 
 CURVE_NAME = "metrics.jsonl"
 REPORT_NAME = "report.html"
+FORGETTING = "forgetting"
+"""In the address of the page that `train forgetting` left beside a run; an evaluation's is `<version>-<split>`."""
 LIVE_NAME, MISTAKES_NAME = "live.json", "mistakes.json"
 LIVE_BYTES, RESULTS_BYTES = 1 << 20, 64 << 20
 """At most: live.json is asked for again and again; results.json tells of every class."""
@@ -50,7 +52,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class RunPage:
-    """One run. Scores are of the validation split at the best epoch; nan before the first epoch has ended."""
+    """One run. Scores are of the validation split at the epoch kept; nan before the first epoch has ended."""
 
     run: Run
     release: str
@@ -170,7 +172,7 @@ def is_working(run: Run) -> bool:
 def mark(run: Run) -> str:
     """Changes with the files that its page is made of."""
     names = (models.CARD_NAME, CURVE_NAME, LIVE_NAME, MISTAKES_NAME)
-    return "-".join(f"{_changed(run.root / name) * 1000:.0f}" for name in names) + f"-{is_working(run):d}"
+    return "-".join(f"{stamp(run.root / name)[0]}" for name in names) + f"-{is_working(run):d}"
 
 
 def live(run: Run) -> dict[str, Any]:
@@ -212,11 +214,20 @@ def facts(project: Project, run: Run) -> list[tuple[str, str]]:
     return [(fact.about, fact.words) for fact in train.card(project, str(run.root))]
 
 
-def find_report(project: Project, name: str, evaluation: str) -> Path | None:
-    """The report of one evaluation; both names are looked up among what there is, never made into a path."""
+def find_report(project: Project, name: str, report: str) -> Path | None:
+    """An evaluation's report, or that of what was forgotten; both names are looked up among what there is, never made
+    into a path.
+    """
     run = find(project, name)
-    found = (one for one in _evaluations(run) if one.name == evaluation) if run else ()
+    if run and report == FORGETTING:
+        return forgetting(run)
+    found = (one for one in _evaluations(run) if one.name == report) if run else ()
     return next((one.report for one in found), None)
+
+
+def forgetting(run: Run) -> Path | None:
+    """What it has forgotten of the run it began from, as a page; None where nobody has asked."""
+    return own_file(run.root, f"{FORGETTING}.html")
 
 
 def _read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
@@ -226,14 +237,7 @@ def _read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
         return {}  # there is none, or it is damaged: the page does without
 
 
-def _changed(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0  # there is none
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
+def stamp(path: Path) -> tuple[int, int, int]:
     """Another one as soon as the file is another."""
     try:
         found = path.stat()
@@ -248,9 +252,8 @@ def _evaluations(run: Run) -> list[Evaluation]:
 
 
 def _evaluation(folder: Path) -> Evaluation:
-    report = folder / REPORT_NAME
-    is_own = report.is_file() and report.resolve().is_relative_to(folder.parent.parent)  # no link leads out of the run
-    return _read_evaluation(folder, report if is_own else None, _stamp(folder / "results.json"))
+    report = own_file(folder.parent.parent, f"evaluations/{folder.name}/{REPORT_NAME}")
+    return _read_evaluation(folder, report, stamp(folder / "results.json"))
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pictus.project import Project, is_locked
-from pictus.run_files import count, is_share, printable, read
+from pictus.run_files import count, is_share, own_file, printable, read
 
 TABLES, NOTE, REPORT = "study.sqlite", "study.json", "report.html"
 
@@ -35,7 +35,7 @@ def studies(project: Project) -> list[Study]:
 
 def find_study(project: Project, name: str) -> Path | None:
     """The report of a study; its name is looked up among what there is, never made into a path."""
-    return next((_report(folder) for folder in _folders(project) if folder.name == name), None)
+    return next((own_file(folder, REPORT) for folder in _folders(project) if folder.name == name), None)
 
 
 def _folders(project: Project) -> list[Path]:
@@ -53,11 +53,5 @@ def _study(folder: Path) -> Study:
     return Study(
         folder.name, f"{recipe} on release {release}" if recipe and release else "",
         n_trials, n_given_up, n_failed, best, score if is_share(score) else None,
-        is_locked(folder, "tune"), _report(folder) is not None,
+        is_locked(folder, "tune"), own_file(folder, REPORT) is not None,
     )  # fmt: skip
-
-
-def _report(folder: Path) -> Path | None:
-    """No link leads out of the study."""
-    path = folder / REPORT
-    return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
