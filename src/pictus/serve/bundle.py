@@ -36,7 +36,6 @@ _CARD_BYTES = 64 << 20
 _NARROW, _WIDEST, _WIDEST_MEAN, _LEAST_AGREEMENT = 1e-4, 0.05, 0.005, 0.99
 """What export.py allows at most, real numbers and whole ones: a card that allows more was not written by it."""
 
-
 _OF_BEFORE = {"n_other_top1": "n_other_sure"}
 """What a card of before calls a figure of its parity."""
 
