@@ -96,6 +96,19 @@ def test_a_trial_that_somebody_stopped_is_neither_whole_nor_failed(stripes: pict
         assert trial.ended(asked, -number, "", watch) is None
 
 
+def test_a_trial_is_worth_the_epoch_that_it_keeps(stripes: pictus.Project) -> None:
+    asked = Asked(str(stripes.models_dir), "r", "small-cnn", "a", ())
+    train.run(stripes, name="a", set_=(*SMALL[1:], "epochs=2", "probe=false"))
+    curve = stripes.models_dir / "a" / "metrics.jsonl"
+    first, last = (one for one in map(json.loads, curve.read_text().splitlines()) if one["kind"] == "epoch")
+    for is_kept, score in ((True, 0.5), (False, 0.9)):  # kept=last keeps it whether it is better or not
+        told = (first | {"val_top1": 0.9, "is_best": True}, last | {"val_top1": 0.5, "is_best": is_kept})
+        curve.write_text("".join(json.dumps(one) + "\n" for one in told))
+        end = trial.ended(asked, 0, "", lambda *_: False)
+        assert end is not None
+        assert end.score == score
+
+
 def _processes() -> list[str]:
     """Command lines of all processes, where the system tells them."""
     found = []

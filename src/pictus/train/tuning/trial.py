@@ -64,7 +64,7 @@ class Asked:
 
 
 class End(NamedTuple):
-    """`score`: the best of its epochs, None where it failed, with the cause."""
+    """`score`: of the epoch whose weights it keeps, None where it failed, with the cause."""
 
     score: float | None
     is_pruned: bool
@@ -111,7 +111,7 @@ def ended(asked: Asked, status: int, said: str, watch: Watcher) -> End | None:
         return End(None, is_pruned=False, cause="it ended before an epoch did")
     if not models.open_run(Path(asked.root) / asked.name).is_finished:
         return None
-    return End(max(score for _, score in scores), is_pruned=False)
+    return End(dict(scores)[kept_epoch(asked)], is_pruned=False)
 
 
 def scores_of(asked: Asked) -> list[tuple[int, float]]:
@@ -120,6 +120,11 @@ def scores_of(asked: Asked) -> list[tuple[int, float]]:
         (one.epoch, one.val_others.get("map", one.val_top1))
         for one in logbook.epochs(Path(asked.root) / asked.name)
     ]  # fmt: skip
+
+
+def kept_epoch(asked: Asked) -> int:
+    """The last that was kept: of `kept=last` the last of all, else the best."""
+    return max(one.epoch for one in logbook.epochs(Path(asked.root) / asked.name) if one.is_best)
 
 
 def stop(running: "subprocess.Popen[bytes]") -> None:

@@ -33,7 +33,7 @@ REPORT = "report.html"
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """One trial. `score`: the best validation of its epochs, in 0..1; None where it failed."""
+    """One trial. `score`: validation, 0..1, of the epoch it keeps, of one given up the best; None where it failed."""
 
     number: int
     state: str  # whole | given up | failed | unfinished
