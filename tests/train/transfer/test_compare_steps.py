@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,8 @@ def test_robustness_tells_clean_and_attacked(grown: pictus.Project) -> None:
     again = list(train.robustness(grown, "a", bound=16.0, steps=3))
     assert again == [clean, robust]
     assert [row.pictures for row in train.robustness(grown, "a", limit=5, steps=1)] == [5, 5]
+    card, kept = (grown.models_dir / "a" / name for name in ("run.json", "robustness.json"))
+    kept.unlink()
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"status": "running"}))
+    train.robustness(grown, "a", limit=5, steps=1)
+    assert not kept.exists(), "it goes on, to other weights"

@@ -42,8 +42,9 @@ def trained(stripes: pictus.Project) -> pictus.Project:
 def test_a_probe_tells_top1_with_its_interval_and_keeps_the_features(
     trained: pictus.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = train.probe(trained, network="a")
+    outcome = train.probe(trained, network="a", release="1.0.0")
     rows = list(outcome)
+    assert outcome.next == ("pictus train few-shot --network a --release 1.0.0",)
     assert [(row.method, row.split, row.pictures) for row in rows] == [("linear", "val", 12), ("knn", "val", 12)]
     assert all(0 <= row.low <= row.top1 <= row.high <= 1 for row in rows)
     assert "chose the setting" in outcome.headline

@@ -126,7 +126,8 @@ def robustness(
                       *stats.wilson(count, len(rows)))
         for name, count in counts.items()
     ]  # fmt: skip
-    beside.keep(found.root, beside.ROBUSTNESS, part, made)
+    if found.is_finished:  # one that goes on has other weights then
+        beside.keep(found.root, beside.ROBUSTNESS, part, made)
     clean, robust = made
     headline = (
         f"{found.name} on {counted(len(rows), 'picture')} of {part}: top-1 {clean.top1:.1%} as they are,"

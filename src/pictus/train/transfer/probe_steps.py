@@ -22,7 +22,8 @@ SHOTS = (1, 5, 10)
 
 class _Seen(NamedTuple):
     name: str
-    folder: Path
+    where: str  # the features lie: a folder, or columns
+    reports: Path
     release: Release
     train: Features
     val: Features
@@ -81,11 +82,12 @@ def probe(
     remark = "" if seen.test is not None else ", on the pictures that chose the setting"
     remark += f", from the labels of {counted(len(seen.train.labels_N), 'picture')}" if share < 1 else ""
     best = max((row for row in found if row.split == split), key=lambda row: row.top1)
-    summary = {"network": seen.name, "release": seen.release.version, "features": str(seen.folder), "split": split,
+    summary = {"network": seen.name, "release": seen.release.version, "features": seen.where, "split": split,
                "best": best.method, "top1": best.top1, "labels": len(seen.train.labels_N)}  # fmt: skip
     headline = f"{seen.name} on {split} of {seen.release.version}: top-1 {told}{remark}"
-    words = (*(("--network", network) if network else ()), *(word for one in column for word in ("--column", one)))
-    following = shlex.join(("pictus", "train", "few-shot", *words))
+    asked = [("--network", network), ("--release", release), ("--weights", weights)]
+    asked += [("--column", one) for one in column]
+    following = shlex.join(("pictus", "train", "few-shot", *(word for pair in asked if pair[1] for word in pair)))
     return Outcome("train probe", summary, headline, seen.problems, (following,), source=lambda: iter(found))
 
 
@@ -123,7 +125,7 @@ def few_shot(
                          widths=seen.widths)
         for count in counts
     ]  # fmt: skip
-    path = (features.of_columns(project, seen.name, seen.release) if column else seen.folder) / "few-shot.html"
+    path = seen.reports / "few-shot.html"
     write_text(path, pages.few_shot(seen.name, seen.release.version, found))
     told = "; ".join(f"{row.shots} of each class {row.top1:.1%} ({row.low:.1%} to {row.high:.1%})" for row in found)
     summary = {"network": seen.name, "release": seen.release.version, "report": str(path), "split": asked[0],
@@ -147,16 +149,18 @@ def _seen_in_columns(project: Project, asked: tuple[str, str, str], texts: tuple
     source = features.source_of(project, network, weights) if network or weights else None
     opened = stores.asked(project, named, source.run.card if source else {})
     given = [vectors.found(project, opened, text) for text in texts]
-    name, folder, more = " + ".join(one.where for one in given), Path(given[0].where), None
+    name = where = " + ".join(one.where for one in given)
+    more = None
     if source:
-        name, folder = f"{source.name} + {name}", features.kept_at(project, source, opened)
+        folder = features.kept_at(project, source, opened)
+        name, where = f"{source.name} + {name}", str(folder)
         more = partial(features.rows_of_split, folder, source, opened, progress=project.progress)
     splits = ("train", "val", *(["test"] if features.judged_on(opened) == "test" else []))
     found = vectors.fused(opened, given, splits, more)
-    parts = found.parts
     return _Seen(
-        name, folder, opened, parts["train"], parts["val"], parts.get("test"), found.widths, found.notes
-    )
+        name, where, features.of_columns(project, name, opened), opened, found.parts["train"], found.parts["val"],
+        found.parts.get("test"), found.widths, found.notes,
+    )  # fmt: skip
 
 
 def _seen(project: Project, asked: tuple[str, str, str], texts: tuple[str, ...]) -> _Seen:
@@ -172,4 +176,4 @@ def _seen(project: Project, asked: tuple[str, str, str], texts: tuple[str, ...])
         raise UserError(f"No training picture of release {opened.version} can be decoded.", fix="pictus release verify")
     has_test = features.judged_on(opened) == "test"
     test = features.of_split(folder, source, opened, "test", project.progress) if has_test else None
-    return _Seen(source.name, folder, opened, train, val, test)
+    return _Seen(source.name, str(folder), folder, opened, train, val, test)
