@@ -38,6 +38,7 @@ def _run(
         "format": 1, "name": name, "status": "finished" if finished_at else "running", "model": model,
         "classes": CLASSES, "class_names": ["a", "b", "c", "d", "e"], "finished_at": finished_at, "started_at": name,
         "preprocessing": {"size": size, "resize": size + 4, "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]},
+        "recipe": {},
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(card))
     return models.open_run(folder)
@@ -102,6 +103,7 @@ def test_a_damaged_card_is_told(tmp_path: Path, text: str) -> None:
         ("classes", "[]"), ("classes", '["a", "a", "b", "c", "d"]'), ("class_names", "[]"),
         ("class_names", '[null, "b", "c", "d", "e"]'), ("class_names", '["\\ud800", "b", "c", "d", "e"]'),
         ("class_names", '"abcde"'), ("model", "7"), ("started_at", "7"), ("results", "[]"),
+        ("recipe.nudge", '"2"'), ("recipe.nudge", "null"), ("recipe.nudge", "-1"), ("recipe.nudge", "32"),
     ],
 )  # fmt: skip
 def test_a_card_with_a_wrong_field_is_refused_by_its_name(tmp_path: Path, field: str, value: str) -> None:

@@ -2,7 +2,7 @@
 
     models/<run>/
       run.json            the card: release, recipe, classes, preprocessing, environment, results
-      model.safetensors   the best weights (`last.safetensors`: the latest)
+      model.safetensors   the weights that are kept (`last.safetensors`: the latest)
       metrics.jsonl       one line per logged step and per epoch
       checkpoints/  tensorboard/  evaluations/
 
@@ -165,6 +165,8 @@ def _run_of(root: Path, card: dict[str, Any]) -> Run:
         if not isinstance(card.get(name, kind()), kind):
             raise _wrong(name, card[name], "a text" if kind is str else "an object")
     classes, names, preprocessing = described(card)
+    if "nudge" in (recipe := card.get("recipe", {})):
+        _whole(recipe, "nudge", 0, preprocessing.size - 1, "recipe.")
     return Run(root, root.name, card["model"], classes, names, preprocessing, card)
 
 
@@ -260,7 +262,7 @@ def by_finish(found: Iterable[Run]) -> list[Run]:
 
 
 def weights_sha256(run: Run) -> str:
-    """The digest of the run's best weights; a UserError when it has none yet."""
+    """The digest of the weights that the run keeps; a UserError when it has none yet."""
     try:
         with (run.root / WEIGHTS_NAME).open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
@@ -287,7 +289,7 @@ def build(
 
 
 def load_run(run: Run, *, device: str = "") -> "nn.Module":
-    """The run's network with its best weights, in eval mode; on the GPU where there is one, or on `device`."""
+    """The run's network with the weights it keeps, in eval mode; on the GPU where there is one, or on `device`."""
     torch = need("torch", "train")
     path = run.root / WEIGHTS_NAME
     if not path.is_file():
@@ -296,7 +298,7 @@ def load_run(run: Run, *, device: str = "") -> "nn.Module":
     load_strictly(model, read_weights(path), path)
     quantised_networks.check(model, path)
     recipe = run.card.get("recipe", {})
-    several_looks.answer_for_all(model, is_mirrored=bool(recipe.get("mirror")), nudge=int(recipe.get("nudge", 0)))
+    several_looks.answer_for_all(model, is_mirrored=bool(recipe.get("mirror")), nudge=recipe.get("nudge", 0))
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.to(where, memory_format=torch.channels_last).eval()
 
