@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +52,21 @@ def test_parity_notices_swapped_channels_layout_and_range(served: Path, recognis
         assert found.greatest_difference > TOLERANCE
 
 
-def test_a_graph_answers_by_both_sides_of_a_picture_where_the_run_does(tmp_path: Path, make_run: Any) -> None:
+@pytest.mark.parametrize("recipe", [{"mirror": True}, {"nudge": 2}, {"mirror": True, "nudge": 2}])
+def test_a_graph_answers_by_all_looks_at_a_picture_as_the_run_does(
+    tmp_path: Path, make_run: Any, recipe: dict[str, int]
+) -> None:
     make_run(tmp_path / "models/first")
     path = tmp_path / "models/first/run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"recipe": {"mirror": True}}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"recipe": recipe}))
     serve.export(bare(tmp_path))
     recogniser = Recogniser(open_bundle(tmp_path / "bundles/first"))
     pictures = np.random.default_rng(3).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    mirrored = np.ascontiguousarray(pictures[:, :, ::-1])
-    assert np.abs(recogniser.probabilities(pictures) - recogniser.probabilities(mirrored)).max() < 1e-5
+    run = models.open_run(path.parent)
+    wanted = network_probabilities(models.load_run(run, device="cpu"), run.preprocessing)(pictures)
+    plain = models.load_run(replace(run, card=run.card | {"recipe": {}}), device="cpu")
+    assert np.abs(recogniser.probabilities(pictures) - wanted).max() < 1e-5
+    assert np.abs(network_probabilities(plain, run.preprocessing)(pictures) - wanted).max() > 1e-5
 
 
 def test_of_several_labels_each_has_a_probability_of_its_own(tmp_path: Path, make_run: Any) -> None:
