@@ -17,7 +17,7 @@ import pytest
 import pictus
 from pictus import models, train
 from pictus.errors import UserError
-from pictus.train.devices import cluster, group, seats
+from pictus.train.devices import cluster, group, helper, meeting, seats
 from pictus.train.devices.meeting import Brief
 from pictus.train.devices.seats import Equipment, Seat
 from pictus.train.loop import environment
@@ -184,6 +184,19 @@ def test_what_a_run_computes_on_is_asked_of_the_cluster_and_this_machine_has_no_
     assert asked == {"num_cpus": 1, "num_gpus": 1, "sharing": 2, "device": "cpu"}
     recipe = models.find_run(stripes, "far").card["recipe"]
     assert [recipe[name] for name in ("parts", "threads", "precision")] == [1, 7, "bf16"]
+
+
+def test_where_rank_0_cannot_begin_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise UserError("The release is gone")
+
+    said: dict[str, str] = {}
+    (tmp_path / models.CARD_NAME).write_text("{}")
+    monkeypatch.setattr(meeting, "of_torchrun", lambda *_: SimpleNamespace(set=said.__setitem__))
+    monkeypatch.setattr(helper, "job_of", gone)
+    with pytest.raises(UserError, match="The release is gone"):
+        cluster.work(Brief(str(tmp_path), ""), Seat(0, 2, 0, 2))
+    assert said == {meeting.OVER: "1"}
 
 
 def test_seats_are_counted_on_each_machine_and_a_gpu_is_alone_where_it_is() -> None:

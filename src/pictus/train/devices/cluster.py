@@ -129,11 +129,11 @@ def work(brief: Brief, seat: Seat) -> Unreadable | None:
         if told := meeting.called(store):
             helper.helped(told, store, seat)
         return None
-    job = helper.job_of(brief, seat)
-    precision.check(job.recipe, job.device)
-    found = checkpoint.load(root / training.CHECKPOINTS)
-    state = restored(job, found) if found else fresh(job)
     try:
+        job = helper.job_of(brief, seat)
+        precision.check(job.recipe, job.device)
+        found = checkpoint.load(root / training.CHECKPOINTS)
+        state = restored(job, found) if found else fresh(job)
         training.fit(job, state, _Counted(store, state.counters.step), lambda: bool(store.check([STOP])))
     finally:
         store.set(meeting.OVER, "1")
