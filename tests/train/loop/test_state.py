@@ -18,6 +18,7 @@ SETTINGS = {
     "lion, a line, dropout": ("optimizer=lion", "lr=1e-3", "schedule=linear", "drop=0.3"),
     "muon, one cycle, slower layers": ("optimizer=muon", "lr=1e-2", "schedule=one-cycle", "layer_decay=0.7", "parts=2"),
     "growing pictures in pieces": ("accumulate=2", "size=64", "grow=0.5", "layout=contiguous", "schedule=step"),
+    "muon-normed, the last epoch": ("optimizer=muon-normed", "lr=0.05", "lr_bias=4", "weight_decay=0.01", "kept=last"),
     "branches left out": ("optimizer=adamw", "lr=1e-3", "drop_path=0.2", "schedule=constant"),
 }
 
