@@ -227,16 +227,16 @@ def park(journal: Journal, kind: str, why: Callable[[Sequence[Open]], Sequence[s
 
 def put_back(journal: Journal, kind: str, concepts: Sequence[str]) -> int:
     """Open what was taken out of a kind: of these concepts; where none is named, what went with the whole kind."""
+    reasons = (TAKEN_OUT, TAKEN_OUT_WHOLE) if concepts else (TAKEN_OUT_WHOLE,)
+    given = {"kind": kind, "reasons": reasons} | ({"concepts": list(concepts)} if concepts else {})
     which = " AND concept_id IN :concepts" if concepts else ""
     query = sa.text(
         "SELECT question_id FROM questions WHERE kind = :kind AND state = 'parked' AND reason IN :reasons"  # noqa: S608
         f"{which} ORDER BY question_id"
-    ).bindparams(*(sa.bindparam(name, expanding=True) for name in ("reasons", *["concepts"] * bool(concepts))))
+    ).bindparams(*(sa.bindparam(name, expanding=True) for name in ("reasons", "concepts") if name in given))
     update = sa.text(
         "UPDATE questions SET state = 'open', reason = '' WHERE question_id IN :ids AND state = 'parked'"
     ).bindparams(sa.bindparam("ids", expanding=True))
-    reasons = (TAKEN_OUT, TAKEN_OUT_WHOLE) if concepts else (TAKEN_OUT_WHOLE,)
-    given = {"kind": kind, "reasons": reasons} | ({"concepts": list(concepts)} if concepts else {})
     with journal.reading() as connection:
         ids = list(connection.execute(query, given).scalars())
     for start in range(0, len(ids), CHUNK):

@@ -234,10 +234,6 @@ class Worklist:
             return f"{shown[IS]} instead of {shown[IS_NOT]}"
         return shown[IS] if IS in shown else f"not {shown[IS_NOT]}"
 
-    def accuracy_of(self, name: str) -> int:
-        """How many answers of somebody differ from what was settled."""
-        return len(self.wall(Asked("person", name=name)).images)
-
     # --- what changed -----------------------------------------------------------------------------------------------
 
     def _catch_up(self) -> None:
