@@ -156,6 +156,13 @@ def test_patience_and_keeping_the_last_contradict_each_other() -> None:
     assert resolve(changed(find("airbench"), ("patience=3", "kept=best")), FACTS).patience == 3
 
 
+def test_adapters_that_begin_at_0_have_no_norm_to_keep() -> None:
+    with pytest.raises(UserError, match=r"keeps the norm .* adapters .* begin at 0") as caught:
+        resolve(changed(find("airbench"), ("lora=4",)), FACTS)
+    assert "optimizer=adamw" in caught.value.fix
+    assert resolve(changed(find("airbench"), ("lora=4", "optimizer=adamw", "lr=0.001")), FACTS).lora == 4
+
+
 def test_pictures_are_moved_by_less_than_their_side() -> None:
     with pytest.raises(UserError, match="32 px cannot be moved by 32"):
         resolve(changed(find("airbench"), ("nudge=32",)), FACTS)

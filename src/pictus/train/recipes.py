@@ -325,6 +325,11 @@ def _check(recipe: Recipe, fixed: int) -> None:
             f"{recipe.model} is of 8 bits: what adapters add would not be rounded with it.",
             fix="leave out lora, or train adapters first and then: pictus train quantise RUN",
         )
+    if recipe.lora and recipe.optimizer == "muon-normed":
+        raise UserError(
+            "optimizer=muon-normed keeps the norm that a kernel began with, and adapters (lora) begin at 0.",
+            fix="--set optimizer=adamw --set lr=0.001 --set lr_head=1, or leave out lora",
+        )
 
 
 def peak_lr(recipe: Recipe) -> float:

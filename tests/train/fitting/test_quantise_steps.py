@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 import pictus
 from pictus import models, quantised_networks, train
 from pictus.errors import UserError
+from pictus.train.fitting import quantise_steps, successor
 from pictus.train.loop import training
+from pictus.train.recipes import changed, find
 
 TINY = ("size=32", "batch_size=8", "precision=fp32", "threads=1", "parts=2", "probe=false", "log=none")
 
@@ -49,6 +53,19 @@ def test_a_quantised_run_is_a_run_like_any_other(outcome: Any) -> None:
     assert all(layer.hears is None or layer.hears.is_known() for _, layer in quantised_networks.layers(network))
     assert bool(network[0].hears.is_held), "the last part of training"
     assert run.name in [row.name for row in train.list_(project)]
+
+
+@pytest.mark.parametrize(("name", "optimizer", "lr"), [("small-cnn", "sgd", 0.02), ("airbench", "adamw", 1e-4)])
+def test_rates_that_want_normalisation_do_not_go_over_to_where_it_is_folded(
+    name: str, optimizer: str, lr: float
+) -> None:
+    seen, asked = models.Preprocessing(32, 32), asdict(find(name))
+    run = models.Run(Path("wide"), "wide", name, ("a", "b"), ("a", "b"), seen, {"asked": asked})
+    model = f"{name}@int8"
+    taken = (*successor.settings_of(run, model, Path("wide.safetensors")), *quantise_steps.settings_of_folded(run))
+    found = changed(find(model), taken)
+    assert (found.optimizer, found.lr, found.lr_bias, found.precision) == (optimizer, lr, 1, "fp32")
+    assert (found.lr_head, found.grow, found.clip) == (1, 1, 2)
 
 
 def test_what_is_quantised_already_is_neither_quantised_nor_pruned(outcome: Any) -> None:

@@ -71,7 +71,7 @@ def quantise(project: Project, run: str = "", *, release: str = "", epochs: int 
     many = epochs or max(1, round(SHARE * int(found.card.get("results", {}).get("epochs", 0))))
     weights = successor.written(project, found, rounded, f"{name} {opened.digest}")
     wanted = Successor(f"{found.name}-int8-{many}", name, weights, many)
-    new, problems = successor.trained(project, found, opened, wanted, "precision=fp32")
+    new, problems = successor.trained(project, found, opened, wanted, *settings_of_folded(found))
     split = features.judged_on(opened)
     rows = _rows(found, new, rounded, opened, split)
     beside.keep(new.root, beside.FITTED, split, rows)
@@ -81,6 +81,17 @@ def quantise(project: Project, run: str = "", *, release: str = "", epochs: int 
     headline = _told(rows, new.name, split)
     problems = (*problems, *_left(rounded))
     return Outcome("train quantise", summary, headline, problems, following, lambda: iter(rows))
+
+
+def settings_of_folded(run: "Run") -> tuple[str, ...]:
+    """NAME=VALUE in place of the run's: what normalisation allowed is not for layers that it was folded into.
+
+    Of 300 validation pictures of CIFAR-10 a run of `airbench` knew 90 %, by its own rates of 8 bits 22 % after three
+    epochs on 6,000 pictures, and by these 90 % after one on 4,000 (seed 0).
+    """
+    own = ("optimizer=adamw", "lr=0.0001", "lr_head=1", "grow=1", "clip=2")
+    is_normed = run.card.get("asked", {}).get("optimizer") == "muon-normed"
+    return ("precision=fp32", "lr_bias=1", *(own if is_normed else ()))
 
 
 def _check(run: "Run") -> None:
