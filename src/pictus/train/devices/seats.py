@@ -91,10 +91,8 @@ def place_here(seat: Seat) -> Place:
     return placed(seat, cuda.device_count() if cuda.is_available() else 0)
 
 
-def check(processes: int, batch_size: int, place: str = "") -> None:
-    """A UserError where a batch is too small to be shared by so many, or their release lies in a store: its address is
-    `place`, "" for a folder.
-    """
+def check(processes: int, batch_size: int, address: str = "") -> None:
+    """A UserError where a batch is too small for so many, or their release lies in a store, at `address`."""
     most = max(1, batch_size // FEWEST)
     if not 1 <= processes <= most:
         raise UserError(
@@ -102,9 +100,9 @@ def check(processes: int, batch_size: int, place: str = "") -> None:
             f" computes {FEWEST} or more.",
             fix=f"take 1 to {most} processes",
         )
-    if processes > 1 and place:
+    if processes > 1 and address:
         raise UserError(
-            f"Several processes read a release from a folder only, and this one lies at {place}: each would empty the"
+            f"Several processes read a release from a folder only, and this one lies at {address}: each would empty the"
             " cache that the others read from.",
             fix="copy the release here and train on the copy: --release FOLDER, or leave out processes",
         )

@@ -1,4 +1,5 @@
-"""Optimizers by name. Weight decay is for matrices and kernels only: normalisation layers and biases go without.
+"""Optimizers by name. Weight decay is for matrices and kernels only: normalisation layers and biases go without, but
+for shifts with a rate of their own (`lr_bias`).
 
 Each is a function from groups of weights and a recipe. A group says its share of the learning rate (`lr_scale`), and
 whether Muon may have its weights (`is_matrix`). What an optimizer remembers lies in tensors under the weight it is of,
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 Groups = list[dict[str, Any]]
 
+Move = Callable[[Any, dict[str, Any], dict[str, Any]], None]
+"""A step of one weight, whose decay is done: (weight, what is remembered of it, its group)."""
+
 OPTIMIZERS: Registry[Callable[[Groups, "Recipe"], "torch.optim.Optimizer"]] = Registry(
     "optimizer", entry_points="pictus.optimizers"
 )
@@ -32,16 +36,13 @@ OPTIMIZERS: Registry[Callable[[Groups, "Recipe"], "torch.optim.Optimizer"]] = Re
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration (Jordan 2024, "Muon"): five rounds bring singular values to 0.7 .. 1.2."""
 
-Move = Callable[[Any, dict[str, Any], dict[str, Any]], None]
-"""A step of one weight: (weight, what is remembered of it, its group)."""
-
-LEAST_NORM = 1e-12
-
 LIKE_ADAM = 0.2
 """Muon's steps are scaled by 0.2 sqrt(longer side) (Liu et al. 2025, "Muon is scalable", section 2.2): their root mean
 square is AdamW's, so that one learning rate serves both.
 """
 
+LEAST_NORM = 1e-12
+"""Of what is divided by, so that a kernel of zeros stays one."""
 
 TURNING_ROUNDS = 3
 """Newton-Schulz rounds of `muon-normed`, as airbench94_muon has it (Jordan 2024): the sizes of its steps are its
@@ -141,7 +142,7 @@ def lion(found: Groups, recipe: "Recipe") -> "torch.optim.Optimizer":
 
     Its steps are longer than AdamW's: a rate 3 to 10 times smaller, a decay as many times larger (their section 5).
     """
-    optimizer: torch.optim.Optimizer = _lion_class()(found, {"lr": recipe.lr, "betas": (0.9, 0.99)})
+    optimizer: torch.optim.Optimizer = _class_of(_lion_step, _lion_step)(found, {"lr": recipe.lr, "betas": (0.9, 0.99)})
     return optimizer
 
 
@@ -149,52 +150,29 @@ def lion(found: Groups, recipe: "Recipe") -> "torch.optim.Optimizer":
 def muon(found: Groups, recipe: "Recipe") -> "torch.optim.Optimizer":
     """Jordan 2024: the momentum of each matrix or kernel of the body, made orthogonal; AdamW for the rest."""
     defaults = {"lr": recipe.lr, "momentum": 0.95, "betas": (0.9, 0.999), "eps": 1e-8}
-    optimizer: torch.optim.Optimizer = _mixed_class(_muon_step, _adam_step)(found, defaults)
+    optimizer: torch.optim.Optimizer = _class_of(_muon_step, _adam_step)(found, defaults)
     return optimizer
 
 
 @OPTIMIZERS.register("muon-normed")
 def muon_normed(found: Groups, recipe: "Recipe") -> "torch.optim.Optimizer":
     """Kernels and matrices of the body keep the norm they began with and are turned by orthogonal steps, `lr` times
-    that norm long; Nesterov momentum for the rest (Jordan 2024, airbench94_muon).
+    that norm long, whatever their decay; Nesterov momentum for the rest (Jordan 2024, airbench94_muon).
 
     For networks that normalise after each of them, where only their direction means anything.
     """
     defaults = {"lr": recipe.lr, "momentum": OTHERS_MOMENTUM}
-    optimizer: torch.optim.Optimizer = _mixed_class(_turn, _momentum_step)(found, defaults)
+    optimizer: torch.optim.Optimizer = _class_of(_turn, _momentum_step)(found, defaults)
     for group in optimizer.param_groups:
         group["momentum"] = TURNING_MOMENTUM if group["is_matrix"] else OTHERS_MOMENTUM
     return optimizer
 
 
 @functools.cache
-def _lion_class() -> Any:  # noqa: ANN401  a class that exists only where torch is installed
+def _class_of(of_matrices: Move, of_others: Move) -> Any:  # noqa: ANN401  a class that exists only with torch
     torch = need("torch", "train")
 
-    class Lion(torch.optim.Optimizer):  # type: ignore[misc,name-defined]
-        @torch.no_grad()  # type: ignore[untyped-decorator]
-        def step(self) -> None:
-            for group in self.param_groups:
-                fast, slow = group["betas"]
-                for weight in group["params"]:
-                    if weight.grad is None:
-                        continue
-                    kept = self.state[weight]
-                    if not kept:
-                        kept["mean"] = torch.zeros_like(weight)
-                    mean = kept["mean"]
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    weight.add_(torch.lerp(weight.grad, mean, fast).sign_(), alpha=-group["lr"])
-                    mean.lerp_(weight.grad, 1 - slow)
-
-    return Lion
-
-
-@functools.cache
-def _mixed_class(of_matrices: Move, of_others: Move) -> Any:  # noqa: ANN401  a class that exists only with torch
-    torch = need("torch", "train")
-
-    class Mixed(torch.optim.Optimizer):  # type: ignore[misc,name-defined]
+    class Moving(torch.optim.Optimizer):  # type: ignore[misc,name-defined]
         @torch.no_grad()  # type: ignore[untyped-decorator]
         def step(self) -> None:
             for group in self.param_groups:
@@ -204,7 +182,17 @@ def _mixed_class(of_matrices: Move, of_others: Move) -> Any:  # noqa: ANN401  a 
                         weight.mul_(1 - group["lr"] * group["weight_decay"])
                         move(weight, self.state[weight], group)
 
-    return Mixed
+    return Moving
+
+
+def _lion_step(weight: Any, kept: dict[str, Any], group: dict[str, Any]) -> None:  # noqa: ANN401  a torch.Tensor
+    """The sign of a mean of gradients, this one's share larger than in the mean that is kept."""
+    torch = need("torch", "train")
+    fast, slow = group["betas"]
+    if not kept:
+        kept["mean"] = torch.zeros_like(weight)
+    weight.add_(torch.lerp(weight.grad, kept["mean"], fast).sign_(), alpha=-group["lr"])
+    kept["mean"].lerp_(weight.grad, 1 - slow)
 
 
 def _muon_step(weight: Any, kept: dict[str, Any], group: dict[str, Any]) -> None:  # noqa: ANN401  a torch.Tensor

@@ -20,7 +20,7 @@ GROWN = 0.75
 """Where on the schedule pictures have their full side: the last quarter settles on what will be asked later."""
 
 STEP_PX, SMALL_PX = 16, 64
-"""Sides are multiples of this, so that four halvings come out even; below 64 px multiples of 8."""
+"""Sides are multiples of 16, so that four halvings come out even; of pictures below 64 px multiples of 8."""
 
 LEAST_PX = 32
 """What networks of five halvings need."""
@@ -100,7 +100,7 @@ def momentum(position: float, warmup: float, name: str) -> float | None:
 
 def side(position: float, full_px: int, first: float, least_px: int = LEAST_PX) -> int:
     """Side in px of what is trained on: `first` of the full one at the start, growing in a line to all of it at
-    `GROWN`, in multiples of 16 (progressive resizing, Howard 2018). `first` 1: always full.
+    `GROWN`, in multiples of STEP_PX (progressive resizing, Howard 2018). `first` 1: always full.
     """
     share = first + (1 - first) * min(1.0, position / GROWN)
     step_px = STEP_PX if full_px >= SMALL_PX else STEP_PX // 2

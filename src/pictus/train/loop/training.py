@@ -216,8 +216,8 @@ def _fitted(job: Job, state: State, view: "torch.Tensor") -> "torch.Tensor":
 
 
 def end_epoch(job: Job, state: State, book: Logbook, lr: float, *, pictures_per_s: float) -> None:
-    """Validate, and keep the weights if they are the best so far. An epoch may be cut short by the minutes. lr: of its
-    last step.
+    """Validate, and keep the weights, with kept=best if they are the best so far. An epoch may be cut short by the
+    minutes. lr: of its last step.
     """
     counters = state.counters
     epoch, is_whole = epoch_of(job, counters), counters.step % job.steps_per_epoch == 0
@@ -230,8 +230,7 @@ def end_epoch(job: Job, state: State, book: Logbook, lr: float, *, pictures_per_
     if mistakes.seen:
         mistakes.write(epoch)
     is_best = (scores.main, -scores.loss) > (counters.best_main, -counters.best_loss)
-    # labels that are shown as a figure choose nothing
-    is_best |= job.objective.scores is not None or job.recipe.kept == "last"
+    is_best |= job.recipe.kept == "last" or job.objective.scores is not None  # labels that are a figure choose nothing
     if is_best:
         counters.best_top1, counters.best_top5, counters.best_loss = scores.top1, scores.top5, scores.loss
         counters.best_main, counters.best_others = scores.main, scores.others
