@@ -433,7 +433,7 @@ def test_a_stopped_server_is_not_an_interrupted_command(
 @pytest.mark.parametrize(("words", "told"), [
     (("train", "robustness", "--run", "b"), "RUN is typed without --run"),
     (("evaluate", "run", "b"), "A run is named by --run."),
-    (("train", "probe", "--run", "b"), "A run is named by --network."),
+    (("train", "probe", "--run", "b"), "No such option '--run'. A run is named by --network."),
     (("train", "few-shot", "b"), "A run is named by --network."),
     (("train", "robustness", "--walk", "b"), "No such option"),
 ])  # fmt: skip

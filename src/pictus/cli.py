@@ -117,7 +117,7 @@ class Verb(click.Command):
         is_run = name == "run" or error.message.startswith("Got unexpected extra argument (")
         for option in ("run", "network"):  # of a probe a network may be a run
             if is_run and option in options:
-                return f"{error.message}. A run is named by --{option}."
+                return f"{error.message.rstrip('.')}. A run is named by --{option}."
         return ""
 
 
