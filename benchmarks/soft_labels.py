@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--pictures", type=int, default=16_000, help="to learn from and to validate on, of 50,000")
-    parser.add_argument("--recipe", default="resnet-w32")
+    parser.add_argument("--recipe", default="airbench")
     parser.add_argument("--only", default="", help="some of: " + "; ".join(WAYS))
     asked = parser.parse_args()
     full = (asked.seeds, asked.epochs, (asked.pictures, 10_000))
