@@ -136,7 +136,7 @@ def ours(model: str, size: int, given: tuple[Pixels, Labels], precision: str) ->
     is_random = draws_random_numbers(network, size)
     parts, threads = chosen(BATCH, size, cpu_count(), is_random=is_random, device="cpu")
     usual = replace(recipes.resolve(wanted, facts), parts=parts, threads=threads)
-    recipe, timed = probe.settled(wanted, usual, network, (cpu_count(), "cpu", is_random), len(Held()))
+    recipe, timed = probe.settled(wanted, usual, network, probe.Machine(cpu_count(), "cpu", is_random), len(Held()))
     print(probe.words(recipe), timed, file=sys.stderr)
     preprocessing = Preprocessing(size, size, networks.IMAGENET_MEAN, networks.IMAGENET_STD)
     held = cast("Any", Held())

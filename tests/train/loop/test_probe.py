@@ -28,9 +28,9 @@ def _timed(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[Recipe], float | 
     return tried
 
 
-def _found(asked: Recipe = ASKED, *, is_random: bool = False, clock: Callable[[], float] = lambda: 0.0) -> probe.Found:
+def _found(asked: Recipe = ASKED, clock: Callable[[], float] = lambda: 0.0) -> probe.Found:
     network: Any = None
-    return probe.probed(asked, USUAL, network, probe.Machine(2, "cpu", is_random=is_random), clock)
+    return probe.probed(asked, USUAL, network, CPUS, clock)
 
 
 def test_each_choice_is_timed_from_the_best_of_the_ones_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,12 +41,18 @@ def test_each_choice_is_timed_from_the_best_of_the_ones_before(monkeypatch: pyte
     found = _found()
     assert found.recipe == replace(USUAL, parts=1, threads=2, layout="contiguous")
     assert tried == [
-        "bf16, channels-last, 2 x 1 threads", "bf16, channels-last, 1 x 2 threads", "bf16, contiguous, 1 x 2 threads",
-        "fp32, contiguous, 1 x 2 threads",
+        "bf16, channels-last, 2 x 1 threads", "fp32, channels-last, 2 x 1 threads",
+        "bf16, channels-last, 1 x 2 threads", "bf16, contiguous, 1 x 2 threads",
     ]  # fmt: skip
     record = found.record()
     assert record["chose"] == "bf16, contiguous, 1 x 2 threads"
-    assert record["step_s"] == dict(zip(tried, (1.0, 0.5, 0.4, 0.4), strict=True))
+    assert record["step_s"] == dict(zip(tried, (1.0, 1.0, 0.5, 0.4), strict=True))
+
+
+def test_where_the_time_ends_early_precision_has_been_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    _timed(monkeypatch, lambda recipe: 0.5 if recipe.precision == "fp32" else 1.0)
+    clock = iter((0.0, 0.0, *[probe.BUDGET_S + 1] * 9))  # begun, after the usual choice, and too late for a third
+    assert _found(clock=lambda: next(clock)).recipe == replace(USUAL, precision="fp32")
 
 
 def test_a_choice_that_is_hardly_faster_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +65,14 @@ def test_what_the_user_set_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     asked = replace(ASKED, parts=2, threads=1, precision="bf16", layout="channels-last")
     assert _found(asked).recipe == USUAL
     assert len(tried) == 1
-    assert _found(is_random=True).recipe.parts == 1, "a network that draws is computed in one part"
+
+
+def test_a_network_that_draws_is_computed_in_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = _timed(monkeypatch, lambda _: 1.0)
+    machine, network = probe.Machine(2, "cpu", is_random=True), cast("Any", None)
+    probe.probed(ASKED, replace(USUAL, parts=1, threads=2), network, machine, lambda: 0.0)
+    assert len(tried) == 4
+    assert not [one for one in tried if "2 x" in one]
 
 
 def test_of_a_batch_too_small_for_parts_one_thread_is_tried_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
