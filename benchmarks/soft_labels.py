@@ -1,7 +1,7 @@
 """Trained on the crowd's majority, on its doubt, and in spite of its mistakes: accuracy on clean labels.
 
-    python benchmarks/soft_labels.py --quick         4,000 pictures, 1 seed, 10 epochs: about 3 minutes on 2 idle cores
-    python benchmarks/soft_labels.py                 16,000 pictures, 3 seeds, 10 epochs: about an hour there
+    python benchmarks/soft_labels.py --quick         4,000 pictures, 1 seed, 10 epochs
+    python benchmarks/soft_labels.py                 16,000 pictures, 3 seeds, 10 epochs: about an hour on 2 idle cores
     python benchmarks/soft_labels.py --pictures 50000 --epochs 20
 
 CIFAR-10's training pictures with the three labels that people gave each (CIFAR-10N, Wei et al. 2022: about 18 % of them

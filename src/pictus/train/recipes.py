@@ -196,7 +196,7 @@ def airbench() -> Recipe:
 
 @RECIPES.register("airbench-s2")
 def airbench_s2() -> Recipe:
-    """The same network for pictures of about 64 px at the cost of 32: its first layer takes every second pixel.
+    """airbench94's network for pictures of about 64 px at the cost of 32: its first layer takes every second pixel.
 
     By Nesterov momentum (Jordan 2024, airbench94's settings): rates for batches of 1,024, momentum 0.85 and sums over
     the batch; here, with 0.9 and means, 1.0 for a batch of 1,024, and lr_head the square of 1 / 9. It is made for
